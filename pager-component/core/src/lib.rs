@@ -1,0 +1,2 @@
+//! The pager.
+#![no_std]

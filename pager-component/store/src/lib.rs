@@ -1,0 +1,258 @@
+//! What a pager asks of a medium: the [`PageStore`] trait, the words it uses,
+//! and [`MemoryStore`], the simplest medium there is.
+//!
+//! A store promises that a write is durable once a later sync returns ok; that
+//! between two syncs writes may persist in any order, in part (torn at
+//! [`SECTOR`] bytes), or not at all; that bytes nobody wrote do not change; and
+//! that after a failed sync nothing since the last good one is known.
+//!
+//! This crate knows nothing of what the pages mean.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod memory;
+mod page_size;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+
+pub use memory::MemoryStore;
+pub use page_size::{PageSize, UnsupportedPageSize};
+
+/// The unit in bytes at which a write may be torn.
+pub const SECTOR: usize = 512;
+
+/// Bytes at the end of a [`Change::Sealed`] page that the store supplies.
+pub const SEAL_LEN: usize = 4;
+
+/// The shape of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Bytes in a page.
+    pub page_size: PageSize,
+    /// Whole pages in the store.
+    pub page_count: u64,
+    /// Bytes past the last whole page; less than a page.
+    pub tail: u32,
+}
+
+/// Why a store could not do what it was asked. Mirrors `store-error` of the WIT.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A page at or past the page count, or bytes past the end of a page.
+    #[error("out of bounds")]
+    OutOfBounds,
+    /// The medium has no room for the growth; nothing was changed.
+    #[error("no space left for the file to grow")]
+    InsufficientSpace,
+    /// The store may not be changed.
+    #[error("the store is read-only")]
+    ReadOnly,
+    /// The medium failed.
+    #[error("{}", .0.as_deref().unwrap_or("input/output error"))]
+    Io(Option<String>),
+    /// Anything else.
+    #[error("{}", .0.as_deref().unwrap_or("unknown store error"))]
+    Other(Option<String>),
+}
+
+/// One step of [`PageStore::write`]. `B` is the store's private buffer.
+#[derive(Debug)]
+pub enum Change<'a, B> {
+    /// `bytes`, a page less [`SEAL_LEN`], then the little-endian CRC-32 of
+    /// `bytes[start..]`.
+    Sealed {
+        /// The page to write.
+        page: u64,
+        /// All bytes of the page but the seal.
+        bytes: &'a [u8],
+        /// Where the checksummed part begins.
+        start: u32,
+    },
+    /// The bytes of a buffer over a whole page.
+    Staged {
+        /// The page to write.
+        page: u64,
+        /// What to write.
+        buffer: &'a B,
+    },
+    /// Zeros over a whole page.
+    Zero {
+        /// The page to write.
+        page: u64,
+    },
+    /// What these pages hold does not matter any more: they read as zeros until
+    /// somebody writes them. What a crash leaves in them is not specified.
+    Reset {
+        /// The first page.
+        first: u64,
+        /// How many.
+        count: u64,
+    },
+}
+
+impl<B> Change<'_, B> {
+    /// The first page that the change touches, and how many it does.
+    pub fn pages(&self) -> (u64, u64) {
+        match *self {
+            Self::Sealed { page, .. } | Self::Staged { page, .. } | Self::Zero { page } => {
+                (page, 1)
+            }
+            Self::Reset { first, count } => (first, count),
+        }
+    }
+}
+
+/// What follows the changes of a [`PageStore::write`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing: they are durable after some later sync.
+    Continue,
+    /// A sync, that covers them and all that was written before.
+    Sync,
+}
+
+/// A medium of fixed-size pages.
+pub trait PageStore {
+    /// A private page-sized buffer that no page shows until it is written.
+    type Buffer;
+
+    /// The shape of the store now.
+    fn geometry(&self) -> Geometry;
+
+    /// Fills `bytes` from a page, starting `offset` bytes into it.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfBounds`], [`StoreError::Io`].
+    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError>;
+
+    /// The CRC-32 of `len` bytes of a page, from `offset`.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfBounds`], [`StoreError::Io`].
+    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError>;
+
+    /// A buffer that starts as a copy of page `source`, or as zeros.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfBounds`], [`StoreError::Io`].
+    fn stage(&self, source: Option<u64>) -> Result<Self::Buffer, StoreError>;
+
+    /// The CRC-32 of a whole buffer.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], where the buffer is not in this process.
+    fn staged_crc32(&self, buffer: &Self::Buffer) -> Result<u32, StoreError>;
+
+    /// Makes the changes in order, then what `then` says.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfBounds`] and [`StoreError::ReadOnly`], with nothing
+    /// changed; [`StoreError::Io`], after which what is on the medium is not
+    /// known.
+    fn write(&mut self, changes: &[Change<'_, Self::Buffer>], then: Then)
+    -> Result<(), StoreError>;
+
+    /// Makes the store at least `page_count` pages long, with the space
+    /// reserved and durable. The new pages read as zeros. Never shortens.
+    ///
+    /// # Errors
+    /// [`StoreError::InsufficientSpace`] and [`StoreError::ReadOnly`], with
+    /// nothing changed; [`StoreError::Io`].
+    fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError>;
+
+    /// Makes all that was written durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.write(&[], Then::Sync)
+    }
+}
+
+/// The private buffer of every store whose bytes are in this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageBuffer(Box<[u8]>);
+
+impl PageBuffer {
+    /// A page of zeros.
+    pub fn zeroed(page_size: PageSize) -> Self {
+        Self(vec![0; page_size.bytes()].into_boxed_slice())
+    }
+
+    /// The CRC-32 of its bytes.
+    pub fn crc32(&self) -> u32 {
+        crc32fast::hash(&self.0)
+    }
+}
+
+impl From<&[u8]> for PageBuffer {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl core::ops::Deref for PageBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl core::ops::DerefMut for PageBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+/// The byte position of `offset..offset + len` within a page of `geometry`.
+///
+/// Every store checks its arguments with this one function.
+///
+/// # Errors
+/// [`StoreError::OutOfBounds`] where the page is not in the store, or the bytes
+/// are not in the page.
+pub fn bounds(geometry: Geometry, page: u64, offset: u32, len: usize) -> Result<u64, StoreError> {
+    let page_size = geometry.page_size.bytes() as u64;
+    let end = u64::from(offset) + len as u64;
+    if page >= geometry.page_count || end > page_size {
+        return Err(StoreError::OutOfBounds);
+    }
+    // A store as long as its page count says has this many bytes.
+    Ok(page * page_size + u64::from(offset))
+}
+
+/// Checks that every change fits the store, before any is made.
+///
+/// # Errors
+/// [`StoreError::OutOfBounds`] for the first that does not.
+pub fn check_changes<B>(geometry: Geometry, changes: &[Change<'_, B>]) -> Result<(), StoreError> {
+    for change in changes {
+        let (first, count) = change.pages();
+        if first
+            .checked_add(count)
+            .is_none_or(|end| end > geometry.page_count)
+        {
+            return Err(StoreError::OutOfBounds);
+        }
+        if let Change::Sealed { bytes, start, .. } = *change
+            && (bytes.len() + SEAL_LEN != geometry.page_size.bytes()
+                || start as usize > bytes.len())
+        {
+            return Err(StoreError::OutOfBounds);
+        }
+    }
+    Ok(())
+}
+
+/// The seal of a [`Change::Sealed`]: the CRC-32 of `bytes[start..]`.
+///
+/// Empty where `start` is past the end: [`check_changes`] refuses that before.
+pub fn seal(bytes: &[u8], start: u32) -> [u8; SEAL_LEN] {
+    crc32fast::hash(bytes.get(start as usize..).unwrap_or_default()).to_le_bytes()
+}
