@@ -1,1 +1,9 @@
-//! pagebox-tests.
+//! The kit that the tests of pagebox are made of: stores that crash, fail and
+//! count; an independent reader of the format; a naive model of a page file;
+//! and the program that we test against, in a process of its own.
+
+pub mod craft;
+pub mod crash;
+pub mod decode;
+pub mod peer;
+pub mod rng;

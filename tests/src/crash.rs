@@ -1,0 +1,323 @@
+//! [`CrashStore`]: a medium that can lose power at any moment. This is the
+//! fault model that the crash tests run under:
+//!
+//! 1. Between two syncs, any subset of the writes reaches the medium, in any
+//!    order. The unit is a sector of 512 bytes: a torn write is a write
+//!    of which any subset of the sectors arrived. A sector that was written
+//!    several times may hold any of the versions. A system that writes pages
+//!    back early does nothing that is not among these.
+//! 2. After a sync that returned ok, exactly what was written is there.
+//! 3. Power lost during a growth finds the old length or the new one; after it
+//!    returned, the new one.
+//! 4. What a *reset* leaves in a page is not specified until somebody writes
+//!    the page: its old bytes, zeros, or noise.
+//! 5. A process that is killed leaves all that it wrote, and at most one write
+//!    in part, where the next process reads it; none of it is durable yet.
+//! 6. After a sync that failed, reads still show what was written, and the
+//!    medium may have any of it. Either nothing is lost, and the next sync
+//!    tries again; or the system gave the writes up, so that later syncs
+//!    return ok without them; and what it gave up may be read again from the
+//!    medium at any time.
+//! 7. Bytes that nobody wrote do not change.
+//!
+//! On each write it checks that the durable state does not reach the page:
+//! page 0 apart, everything that the state needs stays as it is. While page 0
+//! itself is torn or in doubt, no other page may be written.
+
+mod medium;
+mod moment;
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::ops::Range;
+use std::rc::Rc;
+
+use pagebox_store::check_changes;
+use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then};
+
+use self::medium::{Durable, Medium, Page};
+pub use self::moment::{Moment, Survivors};
+use crate::decode::{Kind, Pages, State, decode};
+use crate::rng::Rng;
+
+/// A medium that can lose power. Clones are handles of one medium.
+#[derive(Clone, Debug)]
+pub struct CrashStore(Rc<RefCell<Inner>>);
+
+/// What happens to the writes that a failed sync should have made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedSync {
+    /// The next sync tries them again.
+    KeepsThem,
+    /// No sync tries them again: reads show them, the medium may lack them.
+    GivesThemUp,
+}
+
+/// What a store notes while it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Record {
+    /// Nothing.
+    Nothing,
+    /// The medium at each sync and growth, before it takes effect. All that a
+    /// power loss between two syncs can leave is among its images.
+    Syncs,
+    /// Also the medium after each write, and in the middle of each.
+    Writes,
+}
+
+#[derive(Debug)]
+struct Inner {
+    medium: Medium,
+    record: Record,
+    moments: Vec<Moment>,
+    syncs: u64,
+    /// The sync that is to fail, by its number.
+    failing: Option<(u64, FailedSync)>,
+    guard: Guard,
+    /// The state before the durable one.
+    previous: Option<Rc<State>>,
+}
+
+/// Which pages may be written.
+#[derive(Debug)]
+enum Guard {
+    /// The durable bytes changed since they were last looked at.
+    Unknown,
+    /// Those that this state does not reach.
+    Unreached(Rc<State>),
+    /// Page 0 is torn or in doubt: only it.
+    OnlyPage0,
+    /// Any: there is no page file yet.
+    Any,
+}
+
+impl CrashStore {
+    /// An empty medium.
+    pub fn new(page_size: PageSize) -> Self {
+        Self::from_bytes(page_size, &[])
+    }
+
+    /// A medium with these whole pages, all of them durable.
+    pub fn from_bytes(page_size: PageSize, bytes: &[u8]) -> Self {
+        let pages = bytes
+            .chunks_exact(page_size.bytes())
+            .map(Page::from)
+            .collect();
+        Self::from_medium(Medium::new(page_size, pages))
+    }
+
+    fn from_medium(medium: Medium) -> Self {
+        let is_empty = medium.page_count() == 0;
+        Self(Rc::new(RefCell::new(Inner {
+            medium,
+            record: Record::Nothing,
+            moments: Vec::new(),
+            syncs: 0,
+            failing: None,
+            guard: if is_empty { Guard::Any } else { Guard::Unknown },
+            previous: None,
+        })))
+    }
+
+    /// What to note from now on.
+    pub fn record(&self, record: Record) {
+        self.inner().record = record;
+    }
+
+    /// What was noted since the last call.
+    pub fn take_moments(&self) -> Vec<Moment> {
+        std::mem::take(&mut self.inner().moments)
+    }
+
+    /// This moment.
+    pub fn now(&self) -> Moment {
+        self.inner().moment("nothing")
+    }
+
+    /// Lets a sync fail, once: the next one, or one after `after` others.
+    pub fn fail_sync(&self, after: u64, how: FailedSync) {
+        let mut inner = self.inner();
+        inner.failing = Some((inner.syncs + after, how));
+    }
+
+    /// Lets the system forget cached pages that it believes are on the medium:
+    /// what a failed sync gave up is read from there again.
+    pub fn evict(&self, rng: &mut Rng) {
+        let mut inner = self.inner();
+        inner.medium.evict(rng);
+        inner.guard = Guard::Unknown;
+    }
+
+    /// A write to a regular page by its owner, not by the pager.
+    pub fn write_bytes(&self, page: u64, offset: usize, bytes: &[u8]) {
+        self.inner().medium.write(page, offset, bytes);
+    }
+
+    /// Makes what was written to one page durable, and the length: what a sync
+    /// of a part of a map does.
+    pub fn sync_page(&self, page: u64) -> Result<(), StoreError> {
+        self.inner().sync(page..page + 1)
+    }
+
+    /// Lengthens the medium with zeros, as a file can be: durable after a sync.
+    pub fn set_len(&self, page_count: u64) {
+        self.inner().medium.grow(page_count);
+    }
+
+    /// What reads show.
+    pub fn pages(&self) -> Ref<'_, impl Pages + use<>> {
+        Ref::map(self.0.borrow(), |inner| &inner.medium)
+    }
+
+    fn inner(&self) -> RefMut<'_, Inner> {
+        self.0.borrow_mut()
+    }
+}
+
+impl Inner {
+    fn moment(&self, during: &'static str) -> Moment {
+        Moment {
+            syncs: self.syncs,
+            during,
+            medium: self.medium.clone(),
+        }
+    }
+
+    fn note(&mut self, from: Record, during: &'static str) {
+        if self.record >= from {
+            let moment = self.moment(during);
+            self.moments.push(moment);
+        }
+    }
+
+    fn apply(&mut self, change: &Change<'_, PageBuffer>) {
+        self.check_unreached(change);
+        let Self {
+            medium,
+            moments,
+            record,
+            syncs,
+            ..
+        } = self;
+        medium.apply(change, |medium| {
+            if *record >= Record::Writes {
+                moments.push(Moment {
+                    syncs: *syncs,
+                    during: "half a write",
+                    medium: medium.clone(),
+                });
+            }
+        });
+        self.note(Record::Writes, "a write");
+    }
+
+    fn sync(&mut self, pages: Range<u64>) -> Result<(), StoreError> {
+        self.note(Record::Syncs, "a sync");
+        let number = self.syncs;
+        self.syncs += 1;
+        if let Some((failing, how)) = self.failing
+            && failing == number
+        {
+            self.medium.sync_fails(how);
+            self.guard = Guard::Unknown;
+            return Err(StoreError::Io(Some("this sync was told to fail".into())));
+        }
+        if self.medium.sync(pages) && !matches!(self.guard, Guard::Any) {
+            if let Guard::Unreached(state) = &self.guard {
+                self.previous = Some(state.clone());
+            }
+            self.guard = Guard::Unknown;
+        }
+        Ok(())
+    }
+
+    fn check_unreached(&mut self, change: &Change<'_, PageBuffer>) {
+        if matches!(self.guard, Guard::Unknown) {
+            self.guard = match decode(&Durable(&self.medium)) {
+                Ok(state) if !self.medium.has_given_up_page_0() => Guard::Unreached(Rc::new(state)),
+                _ => Guard::OnlyPage0,
+            };
+        }
+        let (first, count) = change.pages();
+        match &self.guard {
+            Guard::Unknown | Guard::Any => (),
+            Guard::OnlyPage0 => assert!(
+                (first, count) == (0, 1),
+                "page {first} is written while page 0 is torn or in doubt"
+            ),
+            Guard::Unreached(state) => {
+                for page in (first..first + count).filter(|&page| page != 0) {
+                    // A regular page may be reset once it is durable that it
+                    // was allocated, but not later.
+                    let is_new = matches!(change, Change::Reset { .. })
+                        && state.kind(page) == Kind::Regular
+                        && self.previous.as_ref().is_some_and(|old| !old.reaches(page));
+                    assert!(
+                        is_new || !state.reaches(page),
+                        "page {page}, {:?}, is written while the durable state reaches it",
+                        state.kind(page)
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl PageStore for CrashStore {
+    type Buffer = PageBuffer;
+
+    fn geometry(&self) -> Geometry {
+        self.0.borrow().medium.geometry()
+    }
+
+    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
+        bytes.copy_from_slice(self.0.borrow().medium.bytes(page, offset, bytes.len())?);
+        Ok(())
+    }
+
+    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
+        Ok(crc32fast::hash(self.0.borrow().medium.bytes(
+            page,
+            offset,
+            len as usize,
+        )?))
+    }
+
+    fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
+        let page_size = self.geometry().page_size;
+        match source {
+            Some(page) => Ok(self
+                .0
+                .borrow()
+                .medium
+                .bytes(page, 0, page_size.bytes())?
+                .into()),
+            None => Ok(PageBuffer::zeroed(page_size)),
+        }
+    }
+
+    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
+        Ok(buffer.crc32())
+    }
+
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        check_changes(inner.medium.geometry(), changes)?;
+        for change in changes {
+            inner.apply(change);
+        }
+        match then {
+            Then::Continue => Ok(()),
+            Then::Sync => inner.sync(0..u64::MAX),
+        }
+    }
+
+    fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        let mut inner = self.inner();
+        if page_count > inner.medium.page_count() {
+            inner.medium.grow(page_count);
+            inner.note(Record::Syncs, "a growth");
+            inner.medium.sync(0..0);
+        }
+        Ok(inner.medium.geometry())
+    }
+}

@@ -1,0 +1,182 @@
+//! [`Moment`]: a medium at the moment at which the power goes, and the images
+//! that this can leave.
+
+use std::fmt;
+
+use pagebox_store::SECTOR;
+
+use super::CrashStore;
+use super::medium::{Medium, put_sector};
+use crate::rng::Rng;
+
+/// The medium as it was at one moment.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// How many syncs the store had seen.
+    pub syncs: u64,
+    /// What was going on, for people.
+    pub during: &'static str,
+    pub(super) medium: Medium,
+}
+
+/// A sector in doubt, by page and place, and the versions that it may have
+/// besides the durable one.
+type Choice<'a> = ((u64, usize), &'a [[u8; SECTOR]]);
+
+impl Moment {
+    /// What a process that is started now finds, if this one is killed. The
+    /// writes are as durable as they were.
+    pub fn killed(&self) -> CrashStore {
+        CrashStore::from_medium(self.medium.clone())
+    }
+
+    /// How many images a power loss can leave, pages that were reset apart.
+    pub fn image_count(&self) -> u64 {
+        self.choices()
+            .iter()
+            .map(|(_, versions)| versions.len() as u64 + 1)
+            .fold(self.lengths(), u64::saturating_mul)
+    }
+
+    /// Calls `try_image` with what a power loss can leave: with every image if
+    /// there are at most `limit`, else with `limit` of them, chosen by `rng`.
+    /// Returns how many.
+    pub fn images(
+        &self,
+        limit: u64,
+        rng: &mut Rng,
+        mut try_image: impl FnMut(CrashStore, &Survivors),
+    ) -> u64 {
+        let choices = self.choices();
+        if self.image_count() > limit {
+            for _ in 0..limit {
+                let picks = sample(&choices, rng);
+                let grown = rng.below(self.lengths()) == 0;
+                let (image, survivors) = self.image(&choices, &picks, grown, rng);
+                try_image(image, &survivors);
+            }
+            return limit;
+        }
+        let mut picks = vec![0; choices.len()];
+        loop {
+            for length in 0..self.lengths() {
+                let (image, survivors) = self.image(&choices, &picks, length == 0, rng);
+                try_image(image, &survivors);
+            }
+            // Counts up, with a digit for each sector.
+            let Some(digit) = (0..picks.len()).find(|&at| picks[at] < choices[at].1.len()) else {
+                return self.image_count();
+            };
+            picks[..digit].fill(0);
+            picks[digit] += 1;
+        }
+    }
+
+    fn lengths(&self) -> u64 {
+        if self.medium.shorter().is_some() {
+            2
+        } else {
+            1
+        }
+    }
+
+    fn choices(&self) -> Vec<Choice<'_>> {
+        self.medium
+            .doubtful()
+            .iter()
+            .map(|(&at, doubt)| (at, &doubt.versions[..]))
+            .collect()
+    }
+
+    /// The image in which each sector in doubt has the version that is picked
+    /// for it; 0 is the durable one.
+    fn image(
+        &self,
+        choices: &[Choice<'_>],
+        picks: &[usize],
+        grown: bool,
+        rng: &mut Rng,
+    ) -> (CrashStore, Survivors) {
+        let mut pages = self.medium.after_loss(rng);
+        let mut survivors = Survivors {
+            sectors: Vec::new(),
+            shortened_to: None,
+        };
+        for (&((page, sector), versions), &pick) in choices.iter().zip(picks) {
+            survivors.sectors.push((page, sector, pick, versions.len()));
+            if pick > 0 {
+                put_sector(&mut pages[page as usize], sector, &versions[pick - 1]);
+            }
+        }
+        if !grown && let Some(page_count) = self.medium.shorter() {
+            pages.truncate(page_count as usize);
+            survivors.shortened_to = Some(page_count);
+        }
+        let medium = Medium::new(self.medium.geometry().page_size, pages);
+        (CrashStore::from_medium(medium), survivors)
+    }
+}
+
+/// Picks versions; images that are likelier to be wrong come up more often.
+fn sample(choices: &[Choice<'_>], rng: &mut Rng) -> Vec<usize> {
+    let newest = |at: usize| choices[at].1.len();
+    let any = |rng: &mut Rng, at: usize| rng.below(newest(at) as u64 + 1) as usize;
+    let one = rng.below(choices.len() as u64) as usize;
+    let all = 0..choices.len();
+    match rng.below(6) {
+        0 => all
+            .map(|at| if at == one { 0 } else { newest(at) })
+            .collect(),
+        1 => all
+            .map(|at| if at == one { newest(at) } else { 0 })
+            .collect(),
+        // Whole pages arrived or did not, and one page is torn.
+        2 => {
+            let torn = choices[one].0.0;
+            let seed = rng.next_u64();
+            all.map(|at| match choices[at].0.0 {
+                page if page == torn => any(rng, at),
+                page if Rng::new(seed ^ page).chance(1, 2) => newest(at),
+                _ => 0,
+            })
+            .collect()
+        }
+        // Few arrived, half, or most.
+        eighths => {
+            let eighths = [1, 4, 7][eighths as usize - 3];
+            all.map(|at| {
+                if rng.chance(eighths, 8) {
+                    any(rng, at).max(1)
+                } else {
+                    0
+                }
+            })
+            .collect()
+        }
+    }
+}
+
+/// What an image has of all that was in doubt, to be printed when it fails.
+#[derive(Clone, Debug)]
+pub struct Survivors {
+    /// Page, sector, the version it has, how many it could have.
+    sectors: Vec<(u64, usize, usize, usize)>,
+    shortened_to: Option<u64>,
+}
+
+impl fmt::Display for Survivors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("writes that survived (+) or did not (-), by page.sector:")?;
+        for (page, sector, pick, count) in &self.sectors {
+            match pick {
+                0 => write!(f, " -{page}.{sector}")?,
+                _ if *count == 1 => write!(f, " +{page}.{sector}")?,
+                _ => write!(f, " +{page}.{sector}({pick} of {count})")?,
+            }
+        }
+        match self.shortened_to {
+            None => Ok(()),
+            Some(page_count) => write!(f, "; the growth is lost, {page_count} pages are left"),
+        }
+    }
+}
