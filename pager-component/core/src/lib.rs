@@ -1,2 +1,71 @@
-//! The pager.
+//! The pager: fixed-size pages of one store, allocated, freed and changed
+//! atomically and durably. No I/O but through [`pagebox_store::PageStore`], no
+//! clock, no unsafe code.
+//!
+//! | Room | Knows |
+//! |---|---|
+//! | [`format`] | bytes to types and back |
+//! | [`bitmap`], [`allocation`], [`directory`] | pure maps |
+//! | [`state`] | all that is known of a file's committed contents |
+//! | [`transaction`] | pending changes, as a value |
+//! | [`recovery`] | which state counts, at open; writes nothing |
+//! | `commit` | the protocol; the only one that writes |
+//! | [`pager`] | the facade and its phases |
+
+//!
+//! What holds throughout: nothing that the durable state reaches is ever
+//! written, page 0 apart; memory changes after the medium did; what is read
+//! from a file is parsed into types before it is believed; bad bytes are never
+//! a panic.
+//!
+//! # Example
+//! ```
+//! use pagebox_core::{Access, Pager};
+//! use pagebox_store::{MemoryStore, PageSize};
+//!
+//! let mut pager = Pager::create(MemoryStore::new(PageSize::KIB_4), 0)?;
+//! let mut tx = pager.begin()?;
+//! let ids = pager.alloc_protected(&mut tx, 1)?;
+//! pager.stage(&mut tx, ids[0])?[..5].copy_from_slice(b"hello");
+//! pager.commit(tx)?;
+//!
+//! let mut pager = Pager::open(pager.close(), Access::Read)?;
+//! let page = pager.verify_protected(ids[0])?.page;
+//! assert_eq!(pager.store().page(page).unwrap()[..5], *b"hello");
+//! # Ok::<(), pagebox_core::Error>(())
+//! ```
 #![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod allocation;
+pub mod bitmap;
+mod commit;
+pub mod directory;
+mod error;
+pub mod finding;
+pub mod format;
+mod ids;
+pub mod kinds;
+pub mod pager;
+pub mod recovery;
+pub mod state;
+pub mod transaction;
+
+pub use error::{Error, Operation};
+pub use ids::{Extent, ProtectedId, Side};
+pub use pager::{Access, CommitInfo, Location, Pager, ProtectedPage, Stats};
+pub use transaction::Transaction;
+
+use format::superblock;
+use pagebox_store::PageSize;
+
+/// The page size that the first bytes of a page file announce: at least 20, or
+/// all that there are.
+///
+/// # Errors
+/// [`Error::Identity`].
+pub fn page_size(head: &[u8]) -> Result<PageSize, Error> {
+    superblock::identify(head).map_err(Error::Identity)
+}

@@ -1,0 +1,185 @@
+//! [`Error`]: why an operation was not done.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use pagebox_store::{PageSize, StoreError};
+
+use crate::finding::Finding;
+use crate::format::superblock::IdentityFault;
+use crate::ids::ProtectedId;
+use crate::kinds::PageKind;
+
+/// What a store was asked for when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Reading a page, or taking its checksum.
+    Read {
+        /// Which.
+        page: u64,
+    },
+    /// Making a private copy of a page.
+    Stage {
+        /// Which protected page.
+        id: ProtectedId,
+    },
+    /// Making the file longer.
+    Grow {
+        /// To how many pages.
+        page_count: u64,
+    },
+    /// Writing pages that the durable state does not reach, and syncing them.
+    WriteShadows,
+    /// Writing page 0 and syncing it.
+    WriteRoot,
+    /// Writing the first pages of a new file.
+    WriteNew,
+    /// Writing what repair has mended.
+    WriteRepaired,
+    /// A sync alone.
+    Sync,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { page } => write!(f, "reading page {page}"),
+            Self::Stage { id } => write!(f, "copying protected page {id}"),
+            Self::Grow { page_count } => write!(f, "growing the file to {page_count} pages"),
+            Self::WriteShadows => f.write_str("writing a commit"),
+            Self::WriteRoot => f.write_str("writing page 0"),
+            Self::WriteNew => f.write_str("writing a new file"),
+            Self::WriteRepaired => f.write_str("writing repaired pages"),
+            Self::Sync => f.write_str("syncing"),
+        }
+    }
+}
+
+/// Why an operation was not done. Unless said otherwise, nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes are not those of a page file that we know.
+    #[error("not a page file: {0}")]
+    Identity(IdentityFault),
+    /// The file's page size is not the store's.
+    #[error("the file's page size is {file}, the store's is {store}")]
+    PageSizeMismatch {
+        /// The file's.
+        file: PageSize,
+        /// The store's.
+        store: PageSize,
+    },
+    /// The file is damaged: it can be read in part, but not changed.
+    #[error("the file is damaged: {}", .findings.first().map_or("", |first| first.message.as_str()))]
+    Damaged {
+        /// The evidence: at least one finding.
+        findings: Vec<Finding>,
+    },
+    /// A structure cannot be believed.
+    #[error("page {page} is corrupt: {detail}")]
+    Corrupt {
+        /// Where it lies.
+        page: u64,
+        /// Which, and why.
+        detail: String,
+    },
+    /// The bytes of a protected page are not the ones that were committed.
+    #[error(
+        "protected page {id} fails its checksum in page {page}: expected {expected:#010x}, found {actual:#010x}"
+    )]
+    ChecksumMismatch {
+        /// The protected page.
+        id: ProtectedId,
+        /// The physical page.
+        page: u64,
+        /// As committed.
+        expected: u32,
+        /// Of the bytes.
+        actual: u32,
+        /// Allocated by the peer and never written: unproven, not rotten.
+        unproven: bool,
+    },
+    /// The number is at or past the page count.
+    #[error("page {page} does not exist: the file has {page_count} pages")]
+    OutOfRange {
+        /// The number.
+        page: u64,
+        /// The page count.
+        page_count: u64,
+    },
+    /// The page is free.
+    #[error("page {page} is not allocated")]
+    NotAllocated {
+        /// Which.
+        page: u64,
+    },
+    /// The page is the pager's own.
+    #[error("page {page} is not a regular page: it is {}", .kind.text().name)]
+    NotRegular {
+        /// Which.
+        page: u64,
+        /// What it is.
+        kind: PageKind,
+    },
+    /// There is no such protected page.
+    #[error("protected page {id} is not allocated")]
+    NotProtected {
+        /// Which.
+        id: ProtectedId,
+    },
+    /// An id was given twice in one call.
+    #[error("{id} is given twice")]
+    Duplicate {
+        /// Which.
+        id: u64,
+    },
+    /// The format can name no more pages.
+    #[error("the file is full: the format allows {limit} pages of this size")]
+    Full {
+        /// The most pages that the format can name.
+        limit: u64,
+    },
+    /// The format can name no more protected pages.
+    #[error("the directory is full: the format allows {limit} protected pages of this size")]
+    DirectoryFull {
+        /// The most protected pages that the format can name.
+        limit: u64,
+    },
+    /// The commit counter is at its end.
+    #[error("the generation counter is at its end: the file can be read, but not changed")]
+    GenerationsExhausted,
+    /// Another transaction was committed since this one began, or it is of
+    /// another pager.
+    #[error("another transaction was committed since this one began")]
+    StaleTransaction,
+    /// What is on the medium is not known since a write or a sync failed.
+    #[error("a write or a sync failed before: open the file again")]
+    Poisoned,
+    /// The pager was opened to read.
+    #[error("the pager was opened to read only")]
+    ReadOnly,
+    /// A new file needs an empty store.
+    #[error("the store is not empty: it has {page_count} pages")]
+    NotEmpty {
+        /// What it has.
+        page_count: u64,
+    },
+    /// The store failed.
+    #[error("{operation} failed: {source}")]
+    Store {
+        /// What it was asked for.
+        operation: Operation,
+        /// What it said.
+        source: StoreError,
+    },
+}
+
+impl Error {
+    /// Makes a store's error ours.
+    pub(crate) fn store(operation: Operation) -> impl FnOnce(StoreError) -> Self {
+        move |source| Self::Store { operation, source }
+    }
+}

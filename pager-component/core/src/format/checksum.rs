@@ -1,0 +1,53 @@
+//! The checksums of format 0: CRC-32 and CRC-8.
+
+/// The CRC-32 (ISO-HDLC, as in zlib) of `bytes`.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
+/// What a CRC-32 over data that ends in its own little-endian CRC-32 comes to,
+/// whatever the data: the residue of the polynomial. The superblock's checksum
+/// of the metadata page is therefore this in every sound file, and proves
+/// nothing.
+pub const CRC32_RESIDUE: u32 = 0x2144_DF1C;
+
+/// The CRC-8 (polynomial 0x07, initial value 0xFF, not reflected) of `bytes`.
+pub fn crc8(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0xFF, |crc, byte| {
+        (0..8).fold(crc ^ byte, |crc, _| {
+            if crc & 0x80 == 0 {
+                crc << 1
+            } else {
+                (crc << 1) ^ 0x07
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crc32_check_value_matches_the_catalogue() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+
+    #[test]
+    fn crc32_of_sealed_data_is_the_residue() {
+        for data in [&b""[..], b"a", b"some longer data"] {
+            let mut sealed = data.to_vec();
+            sealed.extend(crc32(data).to_le_bytes());
+            assert_eq!(crc32(&sealed), CRC32_RESIDUE);
+        }
+    }
+
+    #[test]
+    fn crc8_check_value_is_that_of_its_parameters() {
+        // Bit by bit over one byte: 0xFF ^ 0x00, eight shifts of polynomial 7.
+        assert_eq!(crc8(&[]), 0xFF);
+        assert_eq!(crc8(&[0x00]), 0xF3);
+        // CRC-8/ROHC's sibling without reflection, known as CRC-8 init 0xFF.
+        assert_eq!(crc8(b"123456789"), 0xFB);
+    }
+}
