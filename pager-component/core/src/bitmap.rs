@@ -30,6 +30,15 @@ impl Bitmap {
         Self::from_words(Vec::new(), len)
     }
 
+    /// `len` set bits.
+    pub fn all_ones(len: u64) -> Self {
+        let mut map = Self::new(len);
+        for word in 0..map.words.len() as u64 {
+            map.merge(word, u64::MAX, 0);
+        }
+        map
+    }
+
     /// The first `len` bits of `words`; missing words are clear.
     pub fn from_words(mut words: Vec<u64>, len: u64) -> Self {
         words.resize(index(len.div_ceil(WORD)), 0);
@@ -181,6 +190,28 @@ impl Bitmap {
         None
     }
 
+    /// How many bits of `first..end` are set.
+    pub fn count(&self, first: u64, end: u64) -> u64 {
+        let end = end.min(self.len);
+        if first >= end {
+            return 0;
+        }
+        let words = self
+            .words
+            .get(index(first / WORD)..index(end.div_ceil(WORD)));
+        let ones: u64 = words
+            .unwrap_or_default()
+            .iter()
+            .map(|word| u64::from(word.count_ones()))
+            .sum();
+        let before = self.word(first / WORD) & !(u64::MAX << (first % WORD));
+        let after = match end % WORD {
+            0 => 0,
+            bits => self.word(end / WORD) & (u64::MAX << bits),
+        };
+        ones - u64::from(before.count_ones()) - u64::from(after.count_ones())
+    }
+
     /// The set bits, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         let mut next = 0;
@@ -192,6 +223,7 @@ impl Bitmap {
     }
 
     /// The set bits of `self` that `other` has clear, ascending.
+    #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
         let words = self
             .words

@@ -288,7 +288,7 @@ fn place_added_blocks<B>(
 }
 
 /// C2. A generation whose tags nothing on the medium bears.
-fn next_generation(state: &State, directory: &Directory) -> Result<u64, Error> {
+pub(crate) fn next_generation(state: &State, directory: &Directory) -> Result<u64, Error> {
     let mut generation = state.highest_generation;
     loop {
         generation = generation

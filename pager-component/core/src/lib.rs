@@ -11,7 +11,8 @@
 //! | [`recovery`] | which state counts, at open; writes nothing |
 //! | `commit` | the protocol; the only one that writes |
 //! | [`pager`] | the facade and its phases |
-
+//! | [`inspect`], [`check`], [`page_map`] | looking, without changing |
+//! | [`repair`] | mending, on request |
 //!
 //! What holds throughout: nothing that the durable state reaches is ever
 //! written, page 0 apart; memory changes after the medium did; what is read
@@ -41,15 +42,19 @@ extern crate alloc;
 
 pub mod allocation;
 pub mod bitmap;
+pub mod check;
 mod commit;
 pub mod directory;
 mod error;
 pub mod finding;
 pub mod format;
 mod ids;
+pub mod inspect;
 pub mod kinds;
+pub mod page_map;
 pub mod pager;
 pub mod recovery;
+pub mod repair;
 pub mod state;
 pub mod transaction;
 

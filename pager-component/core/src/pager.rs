@@ -448,6 +448,10 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::StaleTransaction`], [`Error::Full`],
     /// [`Error::GenerationsExhausted`], and [`Error::Store`] with insufficient
     /// space leave the pager ready. Any other [`Error::Store`] poisons it.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a transaction is committed once"
+    )]
     pub fn commit(&mut self, transaction: Transaction<S::Buffer>) -> Result<CommitInfo, Error> {
         self.expect_current(&transaction)?;
         if !transaction.is_empty() {

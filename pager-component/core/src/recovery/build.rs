@@ -237,17 +237,11 @@ struct Owners {
 impl Owners {
     /// Without metadata every page of the store may be in use.
     fn new<S: PageStore>(store: &S, metadata: Option<&Metadata>) -> Self {
-        let mut allocation = match metadata {
-            Some(metadata) => AllocationMap::from_used(metadata.used.clone()),
-            None => {
-                let page_count = store.geometry().page_count;
-                let words = usize::try_from(page_count.div_ceil(64)).unwrap_or(0);
-                AllocationMap::from_used(Bitmap::from_words(
-                    alloc::vec![u64::MAX; words],
-                    page_count,
-                ))
-            }
-        };
+        let used = metadata.map_or_else(
+            || Bitmap::all_ones(store.geometry().page_count),
+            |metadata| metadata.used.clone(),
+        );
+        let mut allocation = AllocationMap::from_used(used);
         for page in 0..RESERVED_PAGES {
             allocation.set(page, Use::INTERNAL);
         }
