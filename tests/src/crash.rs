@@ -163,9 +163,20 @@ impl CrashStore {
         self.inner().medium.grow(page_count);
     }
 
+    /// The CRC-32 of a page of which nothing is in doubt.
+    pub fn settled_crc32(&self, page: u64) -> Option<u32> {
+        let medium = &self.0.borrow().medium;
+        medium.is_settled(page).then(|| crc32fast::hash(medium.page(page)))
+    }
+
     /// What reads show.
     pub fn pages(&self) -> Ref<'_, impl Pages + use<>> {
         Ref::map(self.0.borrow(), |inner| &inner.medium)
+    }
+
+    /// All bytes, as reads show them.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.borrow().medium.all_bytes()
     }
 
     fn inner(&self) -> RefMut<'_, Inner> {

@@ -2,8 +2,13 @@
 //! count; an independent reader of the format; a naive model of a page file;
 //! and the program that we test against, in a process of its own.
 
+pub mod counting;
 pub mod craft;
 pub mod crash;
 pub mod decode;
+pub mod failing;
+pub mod model;
 pub mod peer;
+pub mod peer_sim;
 pub mod rng;
+pub mod scratch;

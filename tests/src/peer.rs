@@ -31,6 +31,36 @@ pub enum Op {
     WriteProtected(Fill),
 }
 
+impl Op {
+    /// Something that the peer can do to a file with these pages, all of it
+    /// well. Protected pages are written whole unless `in_part`.
+    pub fn random(
+        rng: &mut Rng,
+        regular: &[u64],
+        protected: &[u64],
+        page_size: usize,
+        in_part: bool,
+    ) -> Self {
+        let fill = |rng: &mut Rng, from: &[u64], in_part: bool| Fill {
+            id: *rng.pick(from),
+            len: if in_part {
+                rng.between(1, page_size as u64) as usize
+            } else {
+                page_size
+            },
+            seed: rng.next_u64(),
+        };
+        match rng.below(8) {
+            0 | 1 if !regular.is_empty() => Self::Free(rng.pick_some(regular, 4)),
+            2 if !protected.is_empty() => Self::FreeProtected(rng.pick_some(protected, 3)),
+            3 if !regular.is_empty() => Self::Write(fill(rng, regular, true)),
+            4 | 5 if !protected.is_empty() => Self::WriteProtected(fill(rng, protected, in_part)),
+            6 => Self::AllocProtected(rng.between(1, 3)),
+            _ => Self::Alloc(rng.between(1, 5)),
+        }
+    }
+}
+
 /// Random bytes for the start of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fill {
@@ -199,9 +229,10 @@ impl PeerProcess {
             let status = self.child.wait().map_err(text)?;
             return Err(format!("the peer died at {request:?}: {status}"));
         }
-        match answer.trim_end().split_once(' ') {
-            Some(("error", text)) => Err(text.into()),
-            Some(("ok", numbers)) => numbers_of(numbers),
+        let answer = answer.trim_end();
+        match answer.split_once(' ').unwrap_or((answer, "")) {
+            ("ok", numbers) => numbers_of(numbers),
+            ("error", text) => Err(text.into()),
             _ => Err(format!("the peer said {answer:?}")),
         }
     }

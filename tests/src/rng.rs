@@ -40,6 +40,15 @@ impl Rng {
         &from[self.below(from.len() as u64) as usize]
     }
 
+    /// One to `max` different ones of a non-empty slice, in any order.
+    pub fn pick_some<T: Copy>(&mut self, from: &[T], max: usize) -> Vec<T> {
+        let mut rest = from.to_vec();
+        let count = self.between(1, max.min(from.len()) as u64);
+        (0..count)
+            .map(|_| rest.swap_remove(self.below(rest.len() as u64) as usize))
+            .collect()
+    }
+
     /// Random bytes.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {

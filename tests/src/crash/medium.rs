@@ -67,6 +67,11 @@ impl Medium {
         (self.durable_count < self.page_count()).then_some(self.durable_count)
     }
 
+    /// Whether a power loss leaves the page as reads show it.
+    pub(super) fn is_settled(&self, page: u64) -> bool {
+        !self.reset.contains(&page) && self.doubtful.range((page, 0)..(page + 1, 0)).next().is_none()
+    }
+
     /// Sectors in doubt, in ascending order.
     pub(super) fn doubtful(&self) -> &BTreeMap<(u64, usize), Doubt> {
         &self.doubtful
@@ -98,6 +103,10 @@ impl Medium {
         bounds(self.geometry(), page, offset, len)?;
         let start = offset as usize;
         Ok(&self.cache[page as usize][start..start + len])
+    }
+
+    pub(super) fn all_bytes(&self) -> Vec<u8> {
+        self.cache.concat()
     }
 
     /// Makes a change, and calls `halfway` in the middle of a write.

@@ -1,0 +1,176 @@
+//! [`FailingStore`]: a store of which the nth call fails, once or from then on.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use pagebox_store::{Change, Geometry, PageStore, StoreError, Then};
+
+use crate::model::RegularPages;
+
+/// What a pager can ask of its store that can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Reading bytes.
+    Read,
+    /// The checksum of a page.
+    Crc32,
+    /// Making a private buffer.
+    Stage,
+    /// The checksum of a private buffer.
+    StagedCrc32,
+    /// Writing pages. A failed write makes the first half of its changes.
+    Write,
+    /// A sync.
+    Sync,
+    /// A growth.
+    Grow,
+}
+
+impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Read,
+        Self::Crc32,
+        Self::Stage,
+        Self::StagedCrc32,
+        Self::Write,
+        Self::Sync,
+        Self::Grow,
+    ];
+}
+
+/// Which calls fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Of this verb.
+    pub verb: Verb,
+    /// How many calls of the verb pass before one fails.
+    pub after: u64,
+    /// Whether the calls that follow fail too.
+    pub for_good: bool,
+    /// Whether a growth fails for want of space rather than by an I/O error.
+    pub no_space: bool,
+}
+
+/// A store that fails as it is told.
+#[derive(Debug)]
+pub struct FailingStore<S> {
+    inner: S,
+    switch: Switch,
+}
+
+/// Tells a [`FailingStore`] what to do. Clones are handles of one switch.
+#[derive(Clone, Debug, Default)]
+pub struct Switch(Rc<Cell<Inner>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Inner {
+    fault: Option<Fault>,
+    calls: u64,
+    failures: u64,
+}
+
+impl Switch {
+    /// Lets calls fail from now on; counts from here.
+    pub fn set(&self, fault: Fault) {
+        self.0.set(Inner {
+            fault: Some(fault),
+            ..Inner::default()
+        });
+    }
+
+    /// Lets no call fail any more. Returns how many did.
+    pub fn clear(&self) -> u64 {
+        self.0.take().failures
+    }
+
+    fn ask(&self, verb: Verb) -> Result<(), StoreError> {
+        let mut inner = self.0.get();
+        let Some(fault) = inner.fault.filter(|fault| fault.verb == verb) else {
+            return Ok(());
+        };
+        let fails = inner.calls == fault.after || (fault.for_good && inner.calls > fault.after);
+        inner.calls += 1;
+        inner.failures += u64::from(fails);
+        self.0.set(inner);
+        match fails {
+            true if verb == Verb::Grow && fault.no_space => Err(StoreError::InsufficientSpace),
+            true => Err(StoreError::Io(Some(format!("{verb:?} was told to fail")))),
+            false => Ok(()),
+        }
+    }
+}
+
+impl<S> FailingStore<S> {
+    /// A store that fails where its switch says so.
+    pub fn new(inner: S) -> (Self, Switch) {
+        let switch = Switch::default();
+        (
+            Self {
+                inner,
+                switch: switch.clone(),
+            },
+            switch,
+        )
+    }
+
+    /// The store behind it.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S: RegularPages> RegularPages for FailingStore<S> {
+    fn put(&mut self, page: u64, offset: usize, bytes: &[u8]) {
+        self.inner.put(page, offset, bytes);
+    }
+}
+
+impl<S: PageStore> PageStore for FailingStore<S> {
+    type Buffer = S::Buffer;
+
+    fn geometry(&self) -> Geometry {
+        self.inner.geometry()
+    }
+
+    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
+        self.switch.ask(Verb::Read)?;
+        self.inner.read(page, offset, bytes)
+    }
+
+    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
+        self.switch.ask(Verb::Crc32)?;
+        self.inner.crc32(page, offset, len)
+    }
+
+    fn stage(&self, source: Option<u64>) -> Result<S::Buffer, StoreError> {
+        self.switch.ask(Verb::Stage)?;
+        self.inner.stage(source)
+    }
+
+    fn staged_crc32(&self, buffer: &S::Buffer) -> Result<u32, StoreError> {
+        self.switch.ask(Verb::StagedCrc32)?;
+        self.inner.staged_crc32(buffer)
+    }
+
+    fn write(&mut self, changes: &[Change<'_, S::Buffer>], then: Then) -> Result<(), StoreError> {
+        if !changes.is_empty()
+            && let Err(error) = self.switch.ask(Verb::Write)
+        {
+            self.inner
+                .write(&changes[..changes.len() / 2], Then::Continue)?;
+            return Err(error);
+        }
+        self.inner.write(changes, Then::Continue)?;
+        if then == Then::Sync {
+            self.switch.ask(Verb::Sync)?;
+            self.inner.write(&[], Then::Sync)?;
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        self.switch.ask(Verb::Grow)?;
+        self.inner.grow(page_count)
+    }
+}

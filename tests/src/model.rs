@@ -1,0 +1,501 @@
+//! [`Model`]: what a page file should hold, kept in the plainest way; and
+//! [`Step`], what a caller can do to it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+use pagebox_core::{Error, Pager, ProtectedId, Transaction};
+use pagebox_store::{PageBuffer, PageStore};
+
+use crate::decode::{Pages, State};
+use crate::rng::Rng;
+
+/// The bytes of a page.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content {
+    bytes: Rc<[u8]>,
+    crc32: u32,
+}
+
+impl Content {
+    fn new(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.into(),
+            crc32: crc32fast::hash(bytes),
+        }
+    }
+
+    /// A page of zeros.
+    pub fn zeros(page_size: usize) -> Self {
+        Self::new(&vec![0; page_size])
+    }
+
+    /// Their CRC-32.
+    pub fn crc32(&self) -> u32 {
+        self.crc32
+    }
+
+    /// Puts bytes into the page.
+    fn put(&mut self, offset: usize, bytes: &[u8]) {
+        let mut page = self.bytes.to_vec();
+        page[offset..offset + bytes.len()].copy_from_slice(bytes);
+        *self = Self::new(&page);
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.crc32)
+    }
+}
+
+/// A regular page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Regular {
+    /// What it shows; none where a crash left something.
+    pub content: Option<Content>,
+    /// Whether that is durable.
+    pub is_settled: bool,
+}
+
+/// What a page file should hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    page_size: usize,
+    /// The regular pages.
+    pub regular: BTreeMap<u64, Regular>,
+    /// The protected pages.
+    pub protected: BTreeMap<u64, Content>,
+}
+
+/// Bytes for a part of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Where they start, and where they end, in 1/65,536 of a page.
+    range: (u16, u16),
+    seed: u64,
+}
+
+impl Part {
+    /// A part of a page, or all of it.
+    pub fn random(rng: &mut Rng) -> Self {
+        let ends = [rng.below(0x1_0000) as u16, rng.below(0x1_0000) as u16];
+        let range = match rng.below(4) {
+            0 => (0, u16::MAX),
+            _ => (ends[0].min(ends[1]), ends[0].max(ends[1])),
+        };
+        Self {
+            range,
+            seed: rng.next_u64(),
+        }
+    }
+
+    /// Where it is in a page, and the bytes.
+    pub fn bytes(&self, page_size: usize) -> (usize, Vec<u8>) {
+        let at = |of: u16| usize::from(of) * page_size / usize::from(u16::MAX);
+        let (start, end) = (at(self.range.0), at(self.range.1));
+        let mut bytes = vec![0; end - start];
+        Rng::new(self.seed).fill(&mut bytes);
+        (start, bytes)
+    }
+}
+
+/// A change within a transaction. Pages are chosen among those that there are
+/// when it is made: `pick` counts through them, round and round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Allocate so many regular pages.
+    Alloc(u32),
+    /// Free regular pages.
+    Free(Vec<u64>),
+    /// Allocate so many protected pages.
+    AllocProtected(u32),
+    /// Free protected pages.
+    FreeProtected(Vec<u64>),
+    /// Write a part of a protected page.
+    Write(u64, Part),
+}
+
+/// Something that a caller does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Commit these changes.
+    Commit(Vec<Change>),
+    /// Make these changes, and roll them back.
+    RollBack(Vec<Change>),
+    /// Write a part of a regular page, in place.
+    Write(u64, Part),
+    /// Sync.
+    Sync,
+}
+
+/// Endless steps, the same for the same seed. The file fills and empties again.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    rng: Rng,
+    fills: bool,
+}
+
+impl Workload {
+    /// A workload of its own for each seed.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng::new(seed),
+            fills: true,
+        }
+    }
+
+    /// The next step; most are commits.
+    pub fn step(&mut self) -> Step {
+        if self.rng.chance(1, 60) {
+            self.fills = !self.fills;
+        }
+        match self.rng.below(10) {
+            0 => Step::Sync,
+            1 | 2 => Step::Write(self.rng.next_u64(), Part::random(&mut self.rng)),
+            3 => Step::RollBack(self.changes()),
+            _ => Step::Commit(self.changes()),
+        }
+    }
+
+    /// The changes of a transaction; half of them have one.
+    pub fn changes(&mut self) -> Vec<Change> {
+        let count = if self.rng.chance(1, 2) {
+            1
+        } else {
+            self.rng.between(2, 6)
+        };
+        (0..count).map(|_| self.change()).collect()
+    }
+
+    fn change(&mut self) -> Change {
+        let tide = if self.fills {
+            [0, 0, 0, 3]
+        } else {
+            [0, 3, 3, 3]
+        };
+        match self.rng.below(10) {
+            0..4 if *self.rng.pick(&tide) == 0 => match self.rng.below(2) {
+                0 => Change::Alloc(self.rng.below(6) as u32),
+                _ => Change::AllocProtected(self.rng.below(4) as u32),
+            },
+            0..4 => match self.rng.below(2) {
+                0 => Change::Free(self.picks(5)),
+                _ => Change::FreeProtected(self.picks(3)),
+            },
+            _ => Change::Write(self.rng.next_u64(), Part::random(&mut self.rng)),
+        }
+    }
+
+    fn picks(&mut self, most: u64) -> Vec<u64> {
+        (0..self.rng.between(1, most))
+            .map(|_| self.rng.next_u64())
+            .collect()
+    }
+}
+
+/// A store whose regular pages a test can write in place.
+pub trait RegularPages {
+    /// Writes a part of a page.
+    fn put(&mut self, page: u64, offset: usize, bytes: &[u8]);
+}
+
+impl RegularPages for pagebox_store::MemoryStore {
+    fn put(&mut self, page: u64, offset: usize, bytes: &[u8]) {
+        let page = self.page_mut(page).expect("a regular page is in the store");
+        page[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+impl RegularPages for crate::crash::CrashStore {
+    fn put(&mut self, page: u64, offset: usize, bytes: &[u8]) {
+        self.write_bytes(page, offset, bytes);
+    }
+}
+
+impl Model {
+    /// Of a new file.
+    pub fn new(page_size: usize) -> Self {
+        Self {
+            page_size,
+            regular: BTreeMap::new(),
+            protected: BTreeMap::new(),
+        }
+    }
+
+    /// Of a file that somebody else wrote, all of it durable.
+    pub fn of(state: &State, pages: &impl Pages) -> Self {
+        let content = |page| Content::new(pages.page(page));
+        let regular = |page| Regular {
+            content: Some(content(page)),
+            is_settled: true,
+        };
+        Self {
+            page_size: state.page_size,
+            regular: state
+                .regular()
+                .into_iter()
+                .map(|page| (page, regular(page)))
+                .collect(),
+            protected: state
+                .protected
+                .iter()
+                .map(|(&id, slot)| (id, content(slot.active_page())))
+                .collect(),
+        }
+    }
+
+    /// Does something to a pager and to the model.
+    ///
+    /// An error is the commit's: then the model is as before. That it is right
+    /// is for the caller to say.
+    pub fn run<S>(&mut self, pager: &mut Pager<S>, step: &Step) -> Result<(), Error>
+    where
+        S: PageStore<Buffer = PageBuffer> + RegularPages,
+    {
+        match step {
+            Step::Commit(changes) => {
+                let (transaction, pending) = self.pending(pager, changes)?;
+                pager.commit(transaction)?;
+                *self = pending;
+                self.settle();
+            }
+            Step::RollBack(changes) => drop(self.pending(pager, changes)?),
+            Step::Write(pick, part) => {
+                let Some(page) = picked(&self.regular, *pick) else {
+                    return Ok(());
+                };
+                let (offset, bytes) = part.bytes(self.page_size);
+                pager.store_mut().put(page, offset, &bytes);
+                let regular = self
+                    .regular
+                    .get_mut(&page)
+                    .expect("it was picked from there");
+                regular.is_settled = bytes.is_empty() && regular.is_settled;
+                match &mut regular.content {
+                    Some(content) => content.put(offset, &bytes),
+                    None if bytes.len() == self.page_size => {
+                        regular.content = Some(Content::new(&bytes));
+                    }
+                    None => {}
+                }
+            }
+            Step::Sync => {
+                pager.sync()?;
+                self.settle();
+            }
+        }
+        Ok(())
+    }
+
+    /// A transaction with these changes, and what the file holds if it is
+    /// committed.
+    pub fn pending<S: PageStore<Buffer = PageBuffer>>(
+        &self,
+        pager: &mut Pager<S>,
+        changes: &[Change],
+    ) -> Result<(Transaction<PageBuffer>, Self), Error> {
+        let mut transaction = pager.begin()?;
+        let mut pending = self.clone();
+        for change in changes {
+            pending.change(pager, &mut transaction, change)?;
+        }
+        Ok((transaction, pending))
+    }
+
+    fn change<S: PageStore<Buffer = PageBuffer>>(
+        &mut self,
+        pager: &mut Pager<S>,
+        transaction: &mut Transaction<PageBuffer>,
+        change: &Change,
+    ) -> Result<(), Error> {
+        let zeros = Content::zeros(self.page_size);
+        match change {
+            Change::Alloc(count) => {
+                let pages = pager.alloc(transaction, *count)?;
+                assert_eq!(pages.len(), *count as usize);
+                for page in pages {
+                    let new = Regular {
+                        content: Some(zeros.clone()),
+                        is_settled: false,
+                    };
+                    assert_eq!(
+                        self.regular.insert(page, new),
+                        None,
+                        "page {page} is in use"
+                    );
+                }
+            }
+            Change::AllocProtected(count) => {
+                let ids = pager.alloc_protected(transaction, *count)?;
+                assert_eq!(ids.len(), *count as usize);
+                for ProtectedId(id) in ids {
+                    assert_eq!(
+                        self.protected.insert(id, zeros.clone()),
+                        None,
+                        "id {id} is in use"
+                    );
+                }
+            }
+            Change::Free(picks) => {
+                let pages = picked_once(&self.regular, picks);
+                pager.free(transaction, &pages)?;
+                self.regular.retain(|page, _| !pages.contains(page));
+            }
+            Change::FreeProtected(picks) => {
+                let ids = picked_once(&self.protected, picks);
+                let named: Vec<_> = ids.iter().copied().map(ProtectedId).collect();
+                pager.free_protected(transaction, &named)?;
+                self.protected.retain(|id, _| !ids.contains(id));
+            }
+            Change::Write(pick, part) => {
+                let Some(id) = picked(&self.protected, *pick) else {
+                    return Ok(());
+                };
+                let staged = pager.stage(transaction, ProtectedId(id))?;
+                let content = self
+                    .protected
+                    .get_mut(&id)
+                    .expect("it was picked from there");
+                assert!(
+                    staged[..] == content.bytes[..],
+                    "staging {id} starts from other bytes"
+                );
+                let (offset, bytes) = part.bytes(self.page_size);
+                staged[offset..offset + bytes.len()].copy_from_slice(&bytes);
+                content.put(offset, &bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// All that regular pages show became durable; what a page was allocated
+    /// with is not, until it is written.
+    fn settle(&mut self) {
+        let zeros = Content::zeros(self.page_size);
+        for regular in self.regular.values_mut() {
+            regular.is_settled |= regular.content.as_ref().is_some_and(|it| *it != zeros);
+        }
+    }
+
+    /// After a power loss: what was not durable is not known.
+    pub fn lose_power(&mut self) {
+        for regular in self
+            .regular
+            .values_mut()
+            .filter(|regular| !regular.is_settled)
+        {
+            regular.content = None;
+        }
+    }
+
+    /// What a pager shows is what it should. Bytes that are not known are not
+    /// compared.
+    pub fn check<S: PageStore>(&self, pager: &mut Pager<S>) -> Result<(), String> {
+        let shown = regular_pages(pager, 3)?;
+        if !shown.iter().eq(self.regular.keys()) {
+            return Err(format!(
+                "regular pages {shown:?} instead of {:?}",
+                self.regular.keys()
+            ));
+        }
+        let protected: Vec<_> = match pager.protected(ProtectedId(0)) {
+            Ok(protected) => protected.map(|it| it.id).collect(),
+            Err(error) => return Err(error.to_string()),
+        };
+        if !protected.iter().map(|id| &id.0).eq(self.protected.keys()) {
+            return Err(format!(
+                "protected {protected:?} instead of {:?}",
+                self.protected.keys()
+            ));
+        }
+        for (&page, regular) in &self.regular {
+            let place = pager.locate(page).map_err(|error| error.to_string())?;
+            if let Some(content) = &regular.content {
+                expect_bytes(pager, place, content, &format!("regular page {page}"))?;
+            }
+        }
+        for (&id, content) in &self.protected {
+            let found = pager
+                .verify_protected(ProtectedId(id))
+                .map_err(|it| it.to_string())?;
+            expect_bytes(pager, found.page, content, &format!("protected page {id}"))?;
+        }
+        let stats = pager.stats();
+        let counts = (stats.regular_pages, stats.protected_pages);
+        let expected = (self.regular.len() as u64, self.protected.len() as u64);
+        if counts != expected {
+            return Err(format!("counts {counts:?} instead of {expected:?}"));
+        }
+        let sum = stats.free_pages + stats.regular_pages + stats.internal_pages;
+        if sum != stats.page_count {
+            return Err(format!("the figures do not sum up: {stats:?}"));
+        }
+        Ok(())
+    }
+
+    /// What the independent reader says is what it should be.
+    pub fn check_state(&self, state: &State, pages: &impl Pages) -> Result<(), String> {
+        let mut said = Self::of(state, pages);
+        for (page, regular) in &mut said.regular {
+            if let Some(known) = self.regular.get(page) {
+                regular.is_settled = known.is_settled;
+                if known.content.is_none() {
+                    regular.content = None;
+                }
+            }
+        }
+        if said == *self {
+            Ok(())
+        } else {
+            Err(format!("{said:?} instead of {self:?}"))
+        }
+    }
+}
+
+/// The regular pages that a pager shows, `limit` runs at a time.
+pub fn regular_pages<S: PageStore>(pager: &Pager<S>, limit: usize) -> Result<Vec<u64>, String> {
+    let mut pages = Vec::new();
+    loop {
+        let start = pages.last().map_or(0, |page| page + 1);
+        let runs = pager
+            .allocated(start, limit)
+            .map_err(|error| error.to_string())?;
+        if runs.is_empty() {
+            return Ok(pages);
+        }
+        for run in runs {
+            pages.extend(run.first..run.first + run.count);
+        }
+    }
+}
+
+fn expect_bytes<S: PageStore>(
+    pager: &Pager<S>,
+    page: u64,
+    content: &Content,
+    what: &str,
+) -> Result<(), String> {
+    let store = pager.store();
+    let len = store.geometry().page_size.bytes_u32();
+    match store.crc32(page, 0, len) {
+        Ok(crc) if crc == content.crc32 => Ok(()),
+        found => Err(format!(
+            "{what}, in page {page}: CRC {found:x?} instead of {content:?}"
+        )),
+    }
+}
+
+fn picked<T>(from: &BTreeMap<u64, T>, pick: u64) -> Option<u64> {
+    let nth = pick.checked_rem(from.len() as u64)?;
+    from.keys().nth(nth as usize).copied()
+}
+
+fn picked_once<T>(from: &BTreeMap<u64, T>, picks: &[u64]) -> Vec<u64> {
+    let mut ids = Vec::new();
+    for &pick in picks {
+        ids.extend(picked(from, pick).filter(|id| !ids.contains(id)));
+    }
+    ids
+}
