@@ -1,1 +1,64 @@
-//! pagebox.
+//! Pagebox: crash-consistent page files whose logic runs in a WebAssembly
+//! sandbox.
+//!
+//! A page file is made of pages of one size. *Regular* pages are bare: changed
+//! in place, durable after a sync. *Protected* pages change atomically, with a
+//! transaction, and are checked against a stored checksum. What a transaction
+//! allocates, frees and writes becomes durable together, in two syncs.
+//!
+//! ```
+//! # fn main() -> Result<(), pagebox::Error> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("data.pages");
+//! let engine = pagebox::Engine::new()?; // the embedded component; cheap to clone
+//! let mut pager = engine.create(&path, pagebox::PageSize::KIB_4)?;
+//! let id = pager.alloc()?;
+//! pager.page_mut(id)?.fill(0xAB); // in place, no copy
+//! let protected = pager.alloc_protected()?;
+//! let mut tx = pager.begin()?;
+//! tx.write(protected)?[..5].copy_from_slice(b"hello"); // starts from the current content
+//! let more = tx.alloc_many(100)?;
+//! tx.commit()?; // all of it, or none of it
+//! let bytes: &[u8] = pager.protected_page(protected)?; // a shared borrow; many at once
+//! assert_eq!(&bytes[..5], b"hello");
+//! # assert_eq!(more.len(), 100);
+//! pager.sync()?; // now the regular page is durable too
+//! # Ok(()) }
+//! ```
+//!
+//! The page logic is a component that reaches storage only through a [`Store`]
+//! that it is handed: an [`MmapStore`], a [`MemoryStore`], a [`ReadOnlyStore`],
+//! or any other type that implements the trait. The component is embedded and
+//! compiled ahead of time; with the feature `compile`, a machine that it does
+//! not fit compiles it when it starts. Programs that run wasmtime themselves
+//! use [`COMPONENT`] and [`add_to_linker`].
+#![deny(unsafe_code)]
+
+mod cache;
+mod config;
+mod engine;
+mod error;
+pub mod inspect;
+mod iter;
+mod os;
+mod page_stores;
+mod pager;
+mod repair;
+mod sandbox;
+mod store;
+mod transaction;
+pub mod wit;
+
+pub use engine::{COMPONENT, Engine, Limits};
+pub use error::{Error, ErrorClass};
+pub use inspect::Inspector;
+pub use iter::{ProtectedPages, RegularPages};
+pub use page_stores::{PageStoreView, PageStores, StoreHandle, ViewHandle, add_to_linker};
+pub use pagebox_store::{
+    Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
+    UnsupportedPageSize,
+};
+pub use pager::{Access, CommitInfo, Pager, ProtectedPage, Stats};
+pub use repair::RepairAction;
+pub use store::{MmapStore, ReadOnlyStore, Store};
+pub use transaction::Transaction;

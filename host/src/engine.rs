@@ -1,0 +1,337 @@
+//! [`Engine`]: the component, ready to be instantiated, and what its instances
+//! may use.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use pagebox_store::PageSize;
+use wasmtime::component::{Component, Linker};
+
+use crate::inspect::Inspector;
+use crate::os::{self, Locked};
+use crate::page_stores::add_to_linker;
+use crate::pager::{Access, Pager};
+use crate::repair::RepairAction;
+use crate::sandbox::{Clock, Data, Sandbox, failure, nonsense};
+use crate::store::{MmapStore, ReadOnlyStore, Unpublished};
+use crate::wit::inspecting::{Inspecting, InspectingPre};
+use crate::wit::{PagerComponent, PagerComponentPre};
+use crate::{Error, Store, repair};
+
+/// The component: WebAssembly that imports `pagebox:pager/page-store` and
+/// nothing else, for any engine.
+pub const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pager.wasm"));
+
+/// The same, compiled ahead of time for this build's own engine.
+const COMPILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pager.cwasm"));
+
+/// How many ticks of the clock a call may take.
+pub(crate) const TICKS: u64 = 8;
+
+/// What one instance of the component may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of memory. 256 MiB unless changed.
+    pub memory: usize,
+    /// Bytes of pages that it may have staged at once. 1 GiB unless changed.
+    pub staged: usize,
+    /// Time that one call may compute, store calls not counted. 10 seconds
+    /// unless changed.
+    pub time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 256 << 20,
+            staged: 1 << 30,
+            time: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The component, compiled and linked. Cheap to clone; every pager and
+/// inspector runs in an instance of its own.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    engine: wasmtime::Engine,
+    component: Component,
+    pager: PagerComponentPre<Data>,
+    inspecting: InspectingPre<Data>,
+    limits: Limits,
+    clock: Clock,
+    /// Dropped with the last clone: that ends the ticking thread.
+    _ticking: Sender<()>,
+}
+
+impl Engine {
+    /// The embedded component, within the default [`Limits`].
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`] where this machine cannot run it.
+    pub fn new() -> Result<Self, Error> {
+        Self::with_limits(Limits::default())
+    }
+
+    /// The embedded component, within `limits`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_limits(limits: Limits) -> Result<Self, Error> {
+        let engine = wasmtime::Engine::new(&crate::config::config()).map_err(failed)?;
+        let component = embedded(&engine)?;
+        Self::of(engine, component, limits)
+    }
+
+    /// Another component that exports the same, compiled here and now.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`] if it is no such component.
+    #[cfg(feature = "compile")]
+    pub fn with_component(wasm: &[u8], limits: Limits) -> Result<Self, Error> {
+        let engine = wasmtime::Engine::new(&crate::config::config()).map_err(failed)?;
+        let component = Component::from_binary(&engine, wasm).map_err(failed)?;
+        Self::of(engine, component, limits)
+    }
+
+    fn of(engine: wasmtime::Engine, component: Component, limits: Limits) -> Result<Self, Error> {
+        let mut linker = Linker::<Data>::new(&engine);
+        add_to_linker(&mut linker).map_err(failed)?;
+        let pre = linker.instantiate_pre(&component).map_err(failed)?;
+        let pager = PagerComponentPre::new(pre.clone()).map_err(failed)?;
+        let inspecting = InspectingPre::new(pre).map_err(failed)?;
+        let clock = Clock::default();
+        let ticking = tick(&engine, &clock, limits.time)?;
+        let inner = Inner {
+            engine,
+            component,
+            pager,
+            inspecting,
+            limits,
+            clock,
+            _ticking: ticking,
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Makes a page file and opens it to write. After a crash in here there is
+    /// no file of that name, or the whole of it.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::Store`], [`Error::Io`].
+    pub fn create(&self, path: impl AsRef<Path>, page_size: PageSize) -> Result<Pager, Error> {
+        self.create_with_pages(path, page_size, 0)
+    }
+
+    /// The same with room for at least `page_count` pages, the pager's own
+    /// ones included.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and [`Error::Full`].
+    pub fn create_with_pages(
+        &self,
+        path: impl AsRef<Path>,
+        page_size: PageSize,
+        page_count: u64,
+    ) -> Result<Pager, Error> {
+        let path = path.as_ref();
+        let (file, unpublished) = Unpublished::create(path)?;
+        let store = MmapStore::new(file, path, page_size)?;
+        let pager = self.create_store(store, page_count)?;
+        unpublished.publish()?;
+        Ok(pager)
+    }
+
+    /// Opens a page file to change it, and locks it. Its page size is found in
+    /// the file.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Locked`],
+    /// [`Error::NotAPageFile`], [`Error::UnsupportedVersion`],
+    /// [`Error::Damaged`], [`Error::Corrupt`], [`Error::Store`],
+    /// [`Error::Io`].
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Pager, Error> {
+        let path = path.as_ref();
+        let file = Locked::new(os::open(path, true)?, path)?;
+        let mut sandbox = self.sandbox()?;
+        let page_size = page_size(&mut sandbox, &os::head(file.file(), path)?)?;
+        let store = MmapStore::new(file, path, page_size)?;
+        Pager::open(self, sandbox, Box::new(store), Access::Write)
+    }
+
+    /// Opens a page file to look at it: no lock, no write. Works on damaged
+    /// files as far as their bytes prove themselves.
+    ///
+    /// The pager shows the state that it found at opening, and notices if a
+    /// writer overwrites a protected page of it meanwhile. Its pages are
+    /// copied with [`Pager::read`] and [`Pager::read_protected`].
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), [`Error::Locked`] and [`Error::Damaged`] apart.
+    pub fn open_read_only(&self, path: impl AsRef<Path>) -> Result<Pager, Error> {
+        let path = path.as_ref();
+        let file = os::open(path, false)?;
+        let mut sandbox = self.sandbox()?;
+        let page_size = page_size(&mut sandbox, &os::head(&file, path)?)?;
+        let store = ReadOnlyStore::new(file, path, page_size)?;
+        Pager::open(self, sandbox, Box::new(store), Access::Read)
+    }
+
+    /// Makes a page file of at least `page_count` pages in an empty store.
+    ///
+    /// # Errors
+    /// [`Error::Other`] where the store is not empty, [`Error::Full`],
+    /// [`Error::Store`].
+    pub fn create_store(
+        &self,
+        store: impl Store + 'static,
+        page_count: u64,
+    ) -> Result<Pager, Error> {
+        Pager::create(self, self.sandbox()?, Box::new(store), page_count)
+    }
+
+    /// Opens the page file in a store.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::PageSizeMismatch`].
+    pub fn open_store(&self, store: impl Store + 'static, access: Access) -> Result<Pager, Error> {
+        Pager::open(self, self.sandbox()?, Box::new(store), access)
+    }
+
+    /// Looks at any file, without a lock and without a write.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Io`]. What is wrong
+    /// with the bytes is in the inspector's results.
+    pub fn inspect(&self, path: impl AsRef<Path>) -> Result<Inspector, Error> {
+        let path = path.as_ref();
+        let file = os::open(path, false)?;
+        let page_size = match page_size(&mut self.sandbox()?, &os::head(&file, path)?) {
+            Err(error) if !error.is_corrupt() => return Err(error),
+            // Of something that is no page file any size shows the bytes.
+            found => found.unwrap_or(PageSize::KIB_4),
+        };
+        self.inspect_store(ReadOnlyStore::new(file, path, page_size)?)
+    }
+
+    /// Looks at whatever is in a store.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn inspect_store(&self, store: impl Store + 'static) -> Result<Inspector, Error> {
+        Inspector::new(self, Box::new(store))
+    }
+
+    /// Makes a mended copy of a damaged file. The file itself stays as it is,
+    /// and is locked meanwhile. The result says what was done and what was
+    /// lost; it is empty for a sound file, whose copy is exact.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Locked`],
+    /// [`Error::Exists`] for `output`; [`Error::NotAPageFile`],
+    /// [`Error::UnsupportedVersion`] and [`Error::Corrupt`], where nothing can
+    /// be proven; [`Error::Store`], [`Error::Io`].
+    pub fn repair(
+        &self,
+        path: impl AsRef<Path>,
+        output: impl AsRef<Path>,
+    ) -> Result<Vec<RepairAction>, Error> {
+        repair::repair(self, path.as_ref(), output.as_ref())
+    }
+
+    /// The engine that the component runs in, for programs that add guests of
+    /// their own.
+    pub fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.0.engine
+    }
+
+    /// The compiled component.
+    pub fn component(&self) -> &Component {
+        &self.0.component
+    }
+
+    /// A new instance that serves a pager.
+    pub(crate) fn sandbox(&self) -> Result<Sandbox<PagerComponent>, Error> {
+        let pre = &self.0.pager;
+        Sandbox::new(self, pre.instance_pre(), |store, instance| {
+            PagerComponent::new(store, instance)
+        })
+    }
+
+    /// A new instance that serves an inspector.
+    pub(crate) fn inspecting(&self) -> Result<Sandbox<Inspecting>, Error> {
+        Sandbox::new(self, self.0.inspecting.instance_pre(), |store, instance| {
+            Inspecting::new(store, instance)
+        })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.0.clock.clone()
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("limits", self.limits())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The page size that the first bytes of a page file announce.
+pub(crate) fn page_size(
+    sandbox: &mut Sandbox<PagerComponent>,
+    head: &[u8],
+) -> Result<PageSize, Error> {
+    let bytes = sandbox.call("finding the page size", |world, store| {
+        world.pagebox_pager_pager().call_page_size(store, head)
+    })??;
+    PageSize::from_bytes(bytes).map_err(|error| Error::UnsupportedVersion(error.to_string()))
+}
+
+fn failed(cause: wasmtime::Error) -> Error {
+    failure("starting", &cause)
+}
+
+/// The embedded component.
+fn embedded(engine: &wasmtime::Engine) -> Result<Component, Error> {
+    #[expect(unsafe_code, reason = "machine code is trusted, whoever made it")]
+    // SAFETY: the build script made these bytes with wasmtime's own compiler,
+    // and nothing can change them in the program since; wasmtime refuses those
+    // of another version or other settings.
+    let loaded = unsafe { Component::deserialize(engine, COMPILED) };
+    #[cfg(feature = "compile")]
+    let loaded = loaded.or_else(|_| Component::from_binary(engine, COMPONENT));
+    loaded.map_err(failed)
+}
+
+/// Starts the thread that moves an engine's clock: `TICKS` ticks in `time`.
+/// It ends when the sender is dropped.
+fn tick(engine: &wasmtime::Engine, clock: &Clock, time: Duration) -> Result<Sender<()>, Error> {
+    let (sender, receiver) = mpsc::channel();
+    let (engine, clock) = (engine.weak(), clock.clone());
+    let period = time / u32::try_from(TICKS).unwrap_or(u32::MAX);
+    std::thread::Builder::new()
+        .name("pagebox-clock".into())
+        .spawn(move || {
+            while receiver.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
+                let Some(engine) = engine.upgrade() else {
+                    return;
+                };
+                clock.fetch_add(1, Ordering::Relaxed);
+                engine.increment_epoch();
+            }
+        })
+        .map_err(|source| nonsense("starting its clock", source.to_string()))?;
+    Ok(sender)
+}

@@ -1,0 +1,271 @@
+//! [`Error`]: everything that can go wrong, sorted into three classes.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::StoreError;
+use crate::wit::exports::pagebox::pager::pager as wit;
+
+/// Why something was not done. Unless said otherwise nothing changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes are not those of a page file; the text says what was found.
+    #[error("not a page file: {0}")]
+    NotAPageFile(String),
+    /// The path names something that cannot be a page file.
+    #[error("{} is not a page file: it is {kind}", path.display())]
+    NotAFile {
+        /// What was to be opened.
+        path: PathBuf,
+        /// What it is: `a folder`.
+        kind: &'static str,
+    },
+    /// A page file of a version that the pager does not know.
+    #[error("unsupported version: {0}")]
+    UnsupportedVersion(String),
+    /// The file's page size is not the store's.
+    #[error("the file has pages of {file} bytes, its store pages of {store}")]
+    PageSizeMismatch {
+        /// What the file says, in bytes.
+        file: u64,
+        /// What the store has, in bytes.
+        store: u32,
+    },
+    /// The file is damaged: what its bytes prove can be read, but nothing can
+    /// be changed before it is [repaired](crate::Engine::repair).
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
+    /// A structure cannot be believed.
+    #[error("page {page} is corrupt: {detail}")]
+    Corrupt {
+        /// The page that holds it.
+        page: u64,
+        /// Which structure, and why.
+        detail: String,
+    },
+    /// The bytes of a protected page are not the ones that were committed.
+    #[error(
+        "protected page {id} (physical page {page}) has checksum {actual:#010x}, \
+         {expected:#010x} was committed{}",
+        if *.unproven { ": its first bytes were never made durable" } else { "" }
+    )]
+    ChecksumMismatch {
+        /// The protected page.
+        id: u64,
+        /// The physical page that was read.
+        page: u64,
+        /// The CRC-32 that was committed.
+        expected: u32,
+        /// The CRC-32 of the bytes.
+        actual: u32,
+        /// It was never written since another program allocated it: the bytes
+        /// are unproven rather than rotten.
+        unproven: bool,
+    },
+    /// The number is at or past the page count.
+    #[error("there is no page {0}")]
+    OutOfRange(u64),
+    /// The page is free.
+    #[error("page {0} is not allocated")]
+    NotAllocated(u64),
+    /// The page is the pager's own, or belongs to a protected page.
+    #[error("page {page} is not a regular page: it is {kind}")]
+    NotRegular {
+        /// The page.
+        page: u64,
+        /// What it is.
+        kind: String,
+    },
+    /// There is no protected page of this id.
+    #[error("there is no protected page {0}")]
+    NotProtected(u64),
+    /// An id was given twice.
+    #[error("page {0} is named twice")]
+    Duplicate(u64),
+    /// The format can name no more pages than this, and all are taken.
+    #[error("the file is full: its format ends at {0} pages")]
+    Full(u64),
+    /// The directory can name no more protected pages than this.
+    #[error("the directory is full: its format ends at {0} protected pages")]
+    DirectoryFull(u64),
+    /// Bytes past the end of a page were asked for.
+    #[error("{len} bytes from offset {offset} do not fit a page of {page_size} bytes")]
+    PastPageEnd {
+        /// The first byte.
+        offset: usize,
+        /// How many.
+        len: usize,
+        /// Bytes in a page.
+        page_size: usize,
+    },
+    /// The store cannot lend its pages as slices: use
+    /// [`read`](crate::Pager::read) and [`write`](crate::Pager::write).
+    #[error("this store cannot lend its pages as slices: copy them with read and write")]
+    NotLendable,
+    /// Another transaction was committed since this one began.
+    #[error("another transaction was committed since this one began")]
+    StaleTransaction,
+    /// A write or a sync failed before: what is on the medium is not known.
+    #[error("a write or a sync failed before: reopen the file to see what is durable")]
+    Poisoned,
+    /// It was opened to read.
+    #[error("the file was opened to read only")]
+    ReadOnly,
+    /// Somebody else has the file open to write.
+    #[error("{} is in use by another process", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is something of that name already.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// What was to be made.
+        path: PathBuf,
+    },
+    /// There is no such file.
+    #[error("there is no file {}", path.display())]
+    NotFound {
+        /// What was to be opened.
+        path: PathBuf,
+    },
+    /// The store failed. If it was a write, the pager is poisoned.
+    #[error("{operation}: {cause}")]
+    Store {
+        /// What the pager was doing: `reading page 7`.
+        operation: String,
+        /// What the store said.
+        #[source]
+        cause: StoreError,
+    },
+    /// The operating system failed.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was to be done: `open`.
+        operation: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The sandbox failed: it ran out of its limits, crashed, or answered with
+    /// what cannot be. The file is as of the last commit;
+    /// [`Pager::reopen`](crate::Pager::reopen) starts a new sandbox.
+    #[error("the sandbox failed while {operation}: {cause}")]
+    Sandbox {
+        /// What it was doing: `committing`.
+        operation: &'static str,
+        /// What happened.
+        cause: String,
+    },
+    /// The sandbox failed before and was not restarted.
+    #[error("the sandbox failed before: reopen the file")]
+    SandboxGone,
+    /// Anything that has no case of its own.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What kind of answer an [`Error`] calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The request cannot be done; another one can. Exit code 1.
+    Caller,
+    /// The file is corrupt or no page file. Exit code 3.
+    Corrupt,
+    /// The system failed: input/output, space, the sandbox. Exit code 4.
+    System,
+}
+
+impl Error {
+    /// The class of the error, for exit codes and the like.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotAPageFile(_)
+            | Self::NotAFile { .. }
+            | Self::UnsupportedVersion(_)
+            | Self::Damaged(_)
+            | Self::Corrupt { .. }
+            | Self::ChecksumMismatch { .. } => ErrorClass::Corrupt,
+            Self::Store { .. }
+            | Self::Io { .. }
+            | Self::Sandbox { .. }
+            | Self::SandboxGone
+            | Self::Poisoned => ErrorClass::System,
+            _ => ErrorClass::Caller,
+        }
+    }
+
+    /// Whether the file is corrupt or no page file.
+    pub fn is_corrupt(&self) -> bool {
+        self.class() == ErrorClass::Corrupt
+    }
+
+    /// Whether another request would have been done.
+    pub fn is_caller_fault(&self) -> bool {
+        self.class() == ErrorClass::Caller
+    }
+
+    /// Whether the system failed.
+    pub fn is_system(&self) -> bool {
+        self.class() == ErrorClass::System
+    }
+
+    /// What `operation` on `path` came to.
+    pub(crate) fn io(operation: &'static str, path: &std::path::Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { path },
+            io::ErrorKind::AlreadyExists => Self::Exists { path },
+            _ => Self::Io {
+                operation,
+                path,
+                source,
+            },
+        }
+    }
+}
+
+impl From<wit::Error> for Error {
+    fn from(error: wit::Error) -> Self {
+        match error {
+            wit::Error::NotAPageFile(text) => Self::NotAPageFile(text),
+            wit::Error::UnsupportedVersion(text) => Self::UnsupportedVersion(text),
+            wit::Error::PageSizeMismatch(sizes) => Self::PageSizeMismatch {
+                file: sizes.file,
+                store: sizes.store,
+            },
+            wit::Error::Damaged(text) => Self::Damaged(text),
+            wit::Error::Corrupt(corruption) => Self::Corrupt {
+                page: corruption.page,
+                detail: corruption.detail,
+            },
+            wit::Error::ChecksumMismatch(mismatch) => Self::ChecksumMismatch {
+                id: mismatch.id,
+                page: mismatch.page,
+                expected: mismatch.expected,
+                actual: mismatch.actual,
+                unproven: mismatch.unproven,
+            },
+            wit::Error::OutOfRange(page) => Self::OutOfRange(page),
+            wit::Error::NotAllocated(page) => Self::NotAllocated(page),
+            wit::Error::NotRegular(page) => Self::NotRegular {
+                page: page.page,
+                kind: page.kind,
+            },
+            wit::Error::NotProtected(id) => Self::NotProtected(id),
+            wit::Error::Duplicate(id) => Self::Duplicate(id),
+            wit::Error::Full(limit) => Self::Full(limit),
+            wit::Error::DirectoryFull(limit) => Self::DirectoryFull(limit),
+            wit::Error::StaleTransaction => Self::StaleTransaction,
+            wit::Error::Poisoned => Self::Poisoned,
+            wit::Error::ReadOnly => Self::ReadOnly,
+            wit::Error::Store(failure) => Self::Store {
+                operation: failure.operation,
+                cause: failure.cause.into(),
+            },
+            wit::Error::Other(text) => Self::Other(text.unwrap_or_else(|| "unknown error".into())),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! [`Inspector`]: a look at whatever is in a store.
+
+use pagebox_store::Geometry;
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+use wasmtime::component::ResourceAny;
+
+use crate::engine::Engine;
+use crate::page_stores::PageStores;
+use crate::sandbox::{Data, Sandbox};
+use crate::wit::inspecting::Inspecting;
+use crate::wit::inspecting::exports::pagebox::pager::inspect as wit;
+use crate::wit::pagebox::pager::page_store::Extent;
+use crate::{Error, Store};
+
+pub use wit::{
+    Field, Finding, FindingsPart, PageInfo, PageKind, Recovery, Reference, Severity, Side, Slot,
+    Step, Structure, Summary, Tile,
+};
+
+/// A look at a store as it was when the inspector was made, whatever is in it:
+/// damaged page files, other files, nothing. What is wrong is in the results;
+/// the errors of all methods are those of the sandbox.
+///
+/// Made by [`Engine::inspect`].
+///
+/// ```no_run
+/// # fn main() -> Result<(), pagebox::Error> {
+/// let mut inspector = pagebox::Engine::new()?.inspect("data.pages")?;
+/// let summary = inspector.summary()?;
+/// println!("{} pages, {}", summary.page_count, summary.recovery.verdict);
+/// # Ok(()) }
+/// ```
+pub struct Inspector {
+    sandbox: Sandbox<Inspecting>,
+    /// The component's inspector.
+    handle: ResourceAny,
+}
+
+impl Inspector {
+    pub(crate) fn new(engine: &Engine, store: Box<dyn Store>) -> Result<Self, Error> {
+        let mut sandbox = engine.inspecting()?;
+        sandbox.stores().own = store;
+        let handle = sandbox.call("looking at the file", |world, store| {
+            world
+                .pagebox_pager_inspect()
+                .call_open(store, PageStores::own())
+        })?;
+        Ok(Self { sandbox, handle })
+    }
+
+    fn call<R>(
+        &mut self,
+        operation: &'static str,
+        f: impl FnOnce(
+            wit::GuestInspector<'_>,
+            &mut wasmtime::Store<Data>,
+            ResourceAny,
+        ) -> wasmtime::Result<R>,
+    ) -> Result<R, Error> {
+        self.sandbox.call(operation, |world, store| {
+            f(
+                world.pagebox_pager_inspect().inspector(),
+                store,
+                self.handle,
+            )
+        })
+    }
+
+    /// Figures of the file, and what recovery decides about it.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn summary(&mut self) -> Result<Summary, Error> {
+        self.call("summing up the file", |exports, store, this| {
+            exports.call_summary(store, this)
+        })
+    }
+
+    /// Every kind of page that there can be, with its count.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn page_kinds(&mut self) -> Result<Vec<PageKind>, Error> {
+        self.call("counting pages", |exports, store, this| {
+            exports.call_page_kinds(store, this)
+        })
+    }
+
+    /// The kinds' codes of `count` pages from `first` on; fewer at the end.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn kinds(&mut self, first: u64, count: u32) -> Result<Vec<u8>, Error> {
+        self.call("telling pages apart", |exports, store, this| {
+            exports.call_kinds(store, this, first, count)
+        })
+    }
+
+    /// `count` tiles of `pages_per_tile` pages from `first` on; fewer at the
+    /// end.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn tiles(
+        &mut self,
+        first: u64,
+        pages_per_tile: u64,
+        count: u32,
+    ) -> Result<Vec<Tile>, Error> {
+        self.call("drawing a map", |exports, store, this| {
+            exports.call_tiles(store, this, first, pages_per_tile, count)
+        })
+    }
+
+    /// Runs of free pages by length: how many have 2^n up to less than 2^(n+1)
+    /// pages.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn free_runs(&mut self) -> Result<Vec<u64>, Error> {
+        self.call("counting free runs", |exports, store, this| {
+            exports.call_free_runs(store, this)
+        })
+    }
+
+    /// The structures that describe the file, with the directory's blocks from
+    /// `start_block` on, at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn structures(&mut self, start_block: u32, limit: u32) -> Result<Vec<Structure>, Error> {
+        self.call("reading structures", |exports, store, this| {
+            exports.call_structures(store, this, start_block, limit)
+        })
+    }
+
+    /// Slots in use, in ascending order, at most `limit`, from id `start` on.
+    /// With `verify` the pages' checksums are computed.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Slot>, Error> {
+        self.call("reading the directory", |exports, store, this| {
+            exports.call_directory(store, this, start, limit, verify)
+        })
+    }
+
+    /// All about one page; none where there is no such page.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn page(&mut self, page: u64) -> Result<Option<PageInfo>, Error> {
+        self.call("reading a page", |exports, store, this| {
+            exports.call_page(store, this, page)
+        })
+    }
+
+    /// A part of a full check, from `cursor` on: 0 at first, then each part's
+    /// `next`.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn findings(&mut self, cursor: u64) -> Result<FindingsPart, Error> {
+        self.call("checking the file", |exports, store, this| {
+            exports.call_findings(store, this, cursor)
+        })
+    }
+
+    /// The shape of the store.
+    pub fn geometry(&mut self) -> Geometry {
+        self.sandbox.stores().own.geometry()
+    }
+
+    /// Copies the bare bytes of a page, from `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn read(&mut self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), Error> {
+        self.sandbox
+            .stores()
+            .own
+            .read(page, offset, bytes)
+            .map_err(|cause| Error::Store {
+                operation: format!("reading page {page}"),
+                cause,
+            })
+    }
+}
+
+impl std::fmt::Debug for Inspector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inspector").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Display for Severity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::A => "A",
+            Self::B => "B",
+        })
+    }
+}
+
+// As the records of the inspector, which are generated apart from it.
+impl PartialEq for Extent {
+    fn eq(&self, other: &Self) -> bool {
+        (self.first, self.count) == (other.first, other.count)
+    }
+}
+
+impl Serialize for Extent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut extent = serializer.serialize_struct("Extent", 2)?;
+        extent.serialize_field("first", &self.first)?;
+        extent.serialize_field("count", &self.count)?;
+        extent.end()
+    }
+}

@@ -1,0 +1,248 @@
+//! Everything that differs by operating system: opening without hanging,
+//! locking, positioned input and output, reserving space, syncing, publishing.
+
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+
+use crate::Error;
+
+/// A file that is locked exclusively until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Locked(File);
+
+impl Locked {
+    /// Locks a file against everybody else who does so.
+    pub(crate) fn new(file: File, path: &Path) -> Result<Self, Error> {
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked {
+                path: path.to_owned(),
+            }),
+            Err(TryLockError::Error(source)) => Err(Error::io("lock", path, source)),
+        }
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+/// Opens an existing regular file; anything else is refused, and never waited
+/// for.
+pub(crate) fn open(path: &Path, write: bool) -> Result<File, Error> {
+    let metadata = std::fs::metadata(path).map_err(|source| Error::io("open", path, source))?;
+    require_regular(path, &metadata)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(write);
+    // A FIFO that took the file's place meanwhile is not waited for either.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = options
+        .open(path)
+        .map_err(|source| Error::io("open", path, source))?;
+    let metadata = file
+        .metadata()
+        .map_err(|source| Error::io("open", path, source))?;
+    require_regular(path, &metadata)?;
+    Ok(file)
+}
+
+/// The first bytes of a file: enough to tell what it is.
+pub(crate) fn head(file: &File, path: &Path) -> Result<Vec<u8>, Error> {
+    const HEAD: u64 = 4096;
+    let read = || {
+        let len = file.metadata()?.len().min(HEAD);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        read_at(file, &mut bytes, 0)?;
+        Ok(bytes)
+    };
+    read().map_err(|source| Error::io("read", path, source))
+}
+
+fn require_regular(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(Error::NotAFile {
+        path: path.to_owned(),
+        kind: kind(metadata),
+    })
+}
+
+fn kind(metadata: &Metadata) -> &'static str {
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        return "a folder";
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+        if kind.is_block_device() || kind.is_char_device() {
+            return "a device";
+        }
+    }
+    "no regular file"
+}
+
+/// Fills `bytes` from a position in the file.
+pub(crate) fn read_at(file: &File, bytes: &mut [u8], position: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_exact_at(file, bytes, position);
+    #[cfg(not(unix))]
+    return portable::read_at(file, bytes, position);
+}
+
+/// Writes `bytes` at a position in the file.
+pub(crate) fn write_at(file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::write_all_at(file, bytes, position);
+    #[cfg(not(unix))]
+    return portable::write_at(file, bytes, position);
+}
+
+/// Whether [`sync`] covers what was written through a map of the file.
+pub(crate) const SYNC_COVERS_MAPS: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// Makes the file's bytes durable, and as much of its metadata as reading them
+/// back takes.
+pub(crate) fn sync(file: &File) -> io::Result<()> {
+    file.sync_data()
+}
+
+/// Makes the names in the folder of `path` durable.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        File::open(folder(path))?.sync_all()
+    }
+    // Elsewhere a folder cannot be opened as a file; names are journalled.
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Ok(())
+    }
+}
+
+/// The folder that a path's name is in.
+pub(crate) fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether an error says that there is no space, or none for this user, or
+/// that files cannot be that long.
+pub(crate) fn is_no_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
+/// Reserves the blocks of a part of the file, which may lie past its end: the
+/// bytes that are new read as zeros, the others stay as they are.
+pub(crate) fn reserve(file: &File, position: u64, len: u64) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    loop {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), position, len) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            // A file system that cannot: see below.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    reserve_by_writing(file, position, len)
+}
+
+/// Writes zeros where the file has no bytes yet.
+fn reserve_by_writing(file: &File, position: u64, len: u64) -> io::Result<()> {
+    let start = position.max(file.metadata()?.len());
+    write_zeros(file, start, (position + len).saturating_sub(start))
+}
+
+/// Writes zeros over a part of the file.
+pub(crate) fn write_zeros(file: &File, position: u64, len: u64) -> io::Result<()> {
+    const CHUNK: u64 = 1 << 20;
+    let zeros = vec![0; usize::try_from(len.min(CHUNK)).unwrap_or(0)];
+    let end = position + len;
+    let mut next = position;
+    while next < end {
+        let part = CHUNK.min(end - next);
+        write_at(file, &zeros[..usize::try_from(part).unwrap_or(0)], next)?;
+        next += part;
+    }
+    Ok(())
+}
+
+/// Whether parts of the file have no blocks, so that writing to them may fail.
+pub(crate) fn is_sparse(metadata: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // POSIX leaves the unit open; every system that we know counts 512.
+        metadata.blocks().saturating_mul(512) < metadata.len()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
+    }
+}
+
+/// Gives a file its name. A file that has the name already stays, and that is
+/// an error.
+pub(crate) fn publish(temporary: &Path, path: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            // A file system or a kernel that cannot.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    std::fs::hard_link(temporary, path)?;
+    std::fs::remove_file(temporary)
+}
+
+#[cfg(not(unix))]
+mod portable {
+    //! Positioned input and output by way of the file's own position.
+
+    use std::fs::File;
+    use std::io::{self, Read, Seek, SeekFrom, Write};
+    use std::sync::Mutex;
+
+    /// The position is the file's, and threads share files.
+    static POSITION: Mutex<()> = Mutex::new(());
+
+    pub(super) fn read_at(mut file: &File, bytes: &mut [u8], position: u64) -> io::Result<()> {
+        let _guard = POSITION
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.seek(SeekFrom::Start(position))?;
+        file.read_exact(bytes)
+    }
+
+    pub(super) fn write_at(mut file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
+        let _guard = POSITION
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.seek(SeekFrom::Start(position))?;
+        file.write_all(bytes)
+    }
+}

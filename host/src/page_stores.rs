@@ -1,0 +1,487 @@
+//! The `page-store` import: what a guest may do with the stores it was handed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pagebox_store::{Change, Geometry, PageBuffer, StoreError, Then};
+use wasmtime::component::{HasSelf, Linker, Resource};
+use wasmtime::{Result, ensure, format_err};
+
+use crate::Store;
+use crate::store::{Absent, write_at};
+use crate::wit::pagebox::pager::page_store as wit;
+
+/// What a `store` of the WIT stands for in a [`Resource`].
+#[derive(Debug)]
+pub enum StoreHandle {}
+
+/// What a `page-view` of the WIT stands for in a [`Resource`].
+#[derive(Debug)]
+pub enum ViewHandle {}
+
+/// Data of a [`wasmtime::Store`] that has page stores to offer.
+pub trait PageStoreView: 'static {
+    /// The page stores.
+    fn page_stores(&mut self) -> &mut PageStores;
+}
+
+/// Adds the import `page-store` to a linker.
+///
+/// # Errors
+/// If the linker has it already.
+pub fn add_to_linker<T: PageStoreView>(linker: &mut Linker<T>) -> Result<()> {
+    wit::add_to_linker::<T, HasSelf<PageStores>>(linker, T::page_stores)
+}
+
+/// The stores that the guests of one [`wasmtime::Store`] were handed, and the
+/// views that they made of them.
+pub struct PageStores {
+    /// The store that the host goes on to hold when a guest drops its handle.
+    pub(crate) own: Box<dyn Store>,
+    stores: Slab<Box<dyn Store>>,
+    views: Slab<View>,
+    /// Bytes that views may still take.
+    budget: usize,
+    /// Ticks of a clock, and how many of them passed in stores.
+    clock: Arc<AtomicU64>,
+    ticks: u64,
+}
+
+/// What stands for the host's own store.
+const OWN: u32 = u32::MAX;
+
+#[derive(Debug)]
+struct View {
+    handles: u32,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    /// A page of a store.
+    Page { store: u32, page: u64 },
+    /// A private buffer.
+    Private(PageBuffer),
+    /// A page of a store that is gone.
+    Gone,
+}
+
+/// What a view costs besides its bytes, so that their number has a limit.
+const VIEW_COST: usize = 64;
+
+impl View {
+    fn cost(&self) -> usize {
+        match &self.bytes {
+            Bytes::Page { .. } | Bytes::Gone => VIEW_COST,
+            Bytes::Private(buffer) => VIEW_COST + buffer.len(),
+        }
+    }
+}
+
+impl std::fmt::Debug for PageStores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PageStores")
+            .field("views", &self.views)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for PageStores {
+    /// No stores, and room for views of a gigabyte.
+    fn default() -> Self {
+        Self::new(1 << 30, Arc::default())
+    }
+}
+
+impl PageStores {
+    /// No stores. Views may take `budget` bytes; `clock` tells how long calls
+    /// of stores take.
+    pub(crate) fn new(budget: usize, clock: Arc<AtomicU64>) -> Self {
+        Self {
+            own: Box::new(Absent::default()),
+            stores: Slab::default(),
+            views: Slab::default(),
+            budget,
+            clock,
+            ticks: 0,
+        }
+    }
+
+    /// Adds a store. The handle is to be handed to a guest.
+    ///
+    /// # Errors
+    /// If there are too many for 32 bits to tell apart.
+    pub fn insert(&mut self, store: Box<dyn Store>) -> Result<Resource<StoreHandle>> {
+        self.stores.insert(store).map(Resource::new_own)
+    }
+
+    /// Takes a store out that a guest handed back.
+    pub fn remove(&mut self, handle: &Resource<StoreHandle>) -> Option<Box<dyn Store>> {
+        let store = self.stores.remove(handle.rep())?;
+        // The number may come to stand for another store.
+        for view in self.views.entries.iter_mut().flatten() {
+            if matches!(view.bytes, Bytes::Page { store, .. } if store == handle.rep()) {
+                view.bytes = Bytes::Gone;
+            }
+        }
+        Some(store)
+    }
+
+    /// A handle on the host's own store.
+    pub(crate) fn own() -> Resource<StoreHandle> {
+        Resource::new_own(OWN)
+    }
+
+    /// The bytes of a private buffer.
+    pub fn buffer_mut(&mut self, view: &Resource<ViewHandle>) -> Option<&mut [u8]> {
+        match &mut self.views.get_mut(view.rep())?.bytes {
+            Bytes::Private(buffer) => Some(buffer),
+            Bytes::Page { .. } | Bytes::Gone => None,
+        }
+    }
+
+    /// Drops a view that a guest handed out.
+    pub fn drop_view(&mut self, view: &Resource<ViewHandle>) {
+        let Some(entry) = self.views.get_mut(view.rep()) else {
+            return;
+        };
+        entry.handles -= 1;
+        if entry.handles == 0 {
+            self.budget += entry.cost();
+            self.views.remove(view.rep());
+        }
+    }
+
+    /// The ticks that passed in stores since this was last asked.
+    pub(crate) fn take_ticks(&mut self) -> u64 {
+        std::mem::take(&mut self.ticks)
+    }
+
+    /// Does something with a store. What time it takes is not the guest's.
+    fn with_store<R>(
+        &mut self,
+        handle: u32,
+        f: impl FnOnce(&mut dyn Store, &mut Slab<View>) -> R,
+    ) -> Result<R> {
+        let before = self.clock.load(Ordering::Relaxed);
+        let store = match handle {
+            OWN => &mut self.own,
+            handle => self.stores.get_mut(handle).ok_or_else(gone)?,
+        };
+        let result = f(&mut **store, &mut self.views);
+        self.ticks += self.clock.load(Ordering::Relaxed) - before;
+        Ok(result)
+    }
+
+    fn view(&self, view: &Resource<ViewHandle>) -> Result<&View> {
+        self.views.get(view.rep()).ok_or_else(gone)
+    }
+
+    fn push_view(&mut self, bytes: Bytes) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
+        let view = View { handles: 1, bytes };
+        let Some(budget) = self.budget.checked_sub(view.cost()) else {
+            let text = "too many pages are staged at once".to_owned();
+            return Ok(Err(wit::StoreError::Other(Some(text))));
+        };
+        self.budget = budget;
+        self.views
+            .insert(view)
+            .map(|rep| Ok(Resource::new_own(rep)))
+    }
+}
+
+fn gone() -> wasmtime::Error {
+    format_err!("the host has no such store or view any more")
+}
+
+fn store_gone() -> wit::StoreError {
+    wit::StoreError::Other(Some("the store of this view is gone".into()))
+}
+
+impl wit::Host for PageStores {}
+
+impl wit::HostPageView for PageStores {
+    fn read(
+        &mut self,
+        this: Resource<ViewHandle>,
+        offset: u32,
+        len: u32,
+    ) -> Result<Result<Vec<u8>, wit::StoreError>> {
+        match self.view(&this)?.bytes {
+            Bytes::Page { store, page } => {
+                self.with_store(store, |store, _| read(store, page, offset, len))
+            }
+            Bytes::Private(ref buffer) => Ok(range(buffer.len(), offset, len as usize)
+                .map(|range| buffer[range].to_vec())
+                .map_err(Into::into)),
+            Bytes::Gone => Ok(Err(store_gone())),
+        }
+    }
+
+    fn write(
+        &mut self,
+        this: Resource<ViewHandle>,
+        offset: u32,
+        bytes: Vec<u8>,
+    ) -> Result<Result<(), wit::StoreError>> {
+        match &mut self.views.get_mut(this.rep()).ok_or_else(gone)?.bytes {
+            Bytes::Page { store, page } => {
+                let (store, page) = (*store, *page);
+                self.with_store(store, |store, _| {
+                    write_at(store, page, offset, &bytes).map_err(Into::into)
+                })
+            }
+            Bytes::Private(buffer) => Ok(range(buffer.len(), offset, bytes.len())
+                .map(|range| buffer[range].copy_from_slice(&bytes))
+                .map_err(Into::into)),
+            Bytes::Gone => Ok(Err(store_gone())),
+        }
+    }
+
+    fn crc32(&mut self, this: Resource<ViewHandle>) -> Result<Result<u32, wit::StoreError>> {
+        match self.view(&this)?.bytes {
+            Bytes::Page { store, page } => self.with_store(store, |store, _| {
+                let len = store.geometry().page_size.bytes_u32();
+                store.crc32(page, 0, len).map_err(Into::into)
+            }),
+            Bytes::Private(ref buffer) => Ok(Ok(buffer.crc32())),
+            Bytes::Gone => Ok(Err(store_gone())),
+        }
+    }
+
+    fn share(&mut self, this: Resource<ViewHandle>) -> Result<Resource<ViewHandle>> {
+        let view = self.views.get_mut(this.rep()).ok_or_else(gone)?;
+        view.handles = view
+            .handles
+            .checked_add(1)
+            .ok_or_else(|| format_err!("too many handles"))?;
+        Ok(Resource::new_own(this.rep()))
+    }
+
+    fn drop(&mut self, this: Resource<ViewHandle>) -> Result<()> {
+        self.drop_view(&this);
+        Ok(())
+    }
+}
+
+impl wit::HostStore for PageStores {
+    fn geometry(&mut self, this: Resource<StoreHandle>) -> Result<wit::Geometry> {
+        self.with_store(this.rep(), |store, _| store.geometry().into())
+    }
+
+    fn read(
+        &mut self,
+        this: Resource<StoreHandle>,
+        page: u64,
+        offset: u32,
+        len: u32,
+    ) -> Result<Result<Vec<u8>, wit::StoreError>> {
+        self.with_store(this.rep(), |store, _| read(store, page, offset, len))
+    }
+
+    fn crc32(
+        &mut self,
+        this: Resource<StoreHandle>,
+        page: u64,
+        offset: u32,
+        len: u32,
+    ) -> Result<Result<u32, wit::StoreError>> {
+        self.with_store(this.rep(), |store, _| {
+            store.crc32(page, offset, len).map_err(Into::into)
+        })
+    }
+
+    fn view(
+        &mut self,
+        this: Resource<StoreHandle>,
+        page: u64,
+    ) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
+        if page >= self.with_store(this.rep(), |store, _| store.geometry().page_count)? {
+            return Ok(Err(wit::StoreError::OutOfBounds));
+        }
+        self.push_view(Bytes::Page {
+            store: this.rep(),
+            page,
+        })
+    }
+
+    fn stage(
+        &mut self,
+        this: Resource<StoreHandle>,
+        source: Option<u64>,
+    ) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
+        match self.with_store(this.rep(), |store, _| store.stage(source))? {
+            Ok(buffer) => self.push_view(Bytes::Private(buffer)),
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+
+    fn write(
+        &mut self,
+        this: Resource<StoreHandle>,
+        changes: Vec<wit::Change>,
+        then_sync: bool,
+    ) -> Result<Result<(), wit::StoreError>> {
+        let then = if then_sync {
+            Then::Sync
+        } else {
+            Then::Continue
+        };
+        self.with_store(this.rep(), |store, views| {
+            let page_size = store.geometry().page_size.bytes();
+            let changes: Result<Vec<_>> = changes
+                .iter()
+                .map(|change| native(change, views, page_size))
+                .collect();
+            match changes?.into_iter().collect::<Result<Vec<_>, _>>() {
+                Ok(changes) => Ok(store.write(&changes, then).map_err(Into::into)),
+                Err(error) => Ok(Err(error)),
+            }
+        })?
+    }
+
+    fn grow(
+        &mut self,
+        this: Resource<StoreHandle>,
+        page_count: u64,
+    ) -> Result<Result<wit::Geometry, wit::StoreError>> {
+        self.with_store(this.rep(), |store, _| {
+            store.grow(page_count).map(Into::into).map_err(Into::into)
+        })
+    }
+
+    fn drop(&mut self, this: Resource<StoreHandle>) -> Result<()> {
+        self.remove(&this);
+        Ok(())
+    }
+}
+
+/// A change as stores take it.
+fn native<'a>(
+    change: &'a wit::Change,
+    views: &'a Slab<View>,
+    page_size: usize,
+) -> Result<Result<Change<'a, PageBuffer>, wit::StoreError>> {
+    Ok(Ok(match change {
+        wit::Change::Sealed(sealed) => Change::Sealed {
+            page: sealed.page,
+            bytes: &sealed.bytes,
+            start: sealed.start,
+        },
+        wit::Change::Staged(staged) => {
+            match &views.get(staged.view.rep()).ok_or_else(gone)?.bytes {
+                Bytes::Private(buffer) if buffer.len() == page_size => Change::Staged {
+                    page: staged.page,
+                    buffer,
+                },
+                // Of a store with other pages.
+                Bytes::Private(_) => return Ok(Err(wit::StoreError::OutOfBounds)),
+                Bytes::Page { .. } | Bytes::Gone => {
+                    let text = "only a view that stage made can be written".to_owned();
+                    return Ok(Err(wit::StoreError::Other(Some(text))));
+                }
+            }
+        }
+        wit::Change::Zero(page) => Change::Zero { page: *page },
+        wit::Change::Reset(extent) => Change::Reset {
+            first: extent.first,
+            count: extent.count,
+        },
+    }))
+}
+
+fn read(store: &dyn Store, page: u64, offset: u32, len: u32) -> Result<Vec<u8>, wit::StoreError> {
+    // Before the memory is asked for.
+    range(store.geometry().page_size.bytes(), offset, len as usize)?;
+    let mut bytes = vec![0; len as usize];
+    store.read(page, offset, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// `len` bytes from `offset`, where a page has them.
+fn range(page_size: usize, offset: u32, len: usize) -> Result<std::ops::Range<usize>, StoreError> {
+    let start = offset as usize;
+    match start.checked_add(len) {
+        Some(end) if end <= page_size => Ok(start..end),
+        _ => Err(StoreError::OutOfBounds),
+    }
+}
+
+impl From<Geometry> for wit::Geometry {
+    fn from(geometry: Geometry) -> Self {
+        Self {
+            page_size: geometry.page_size.bytes_u32(),
+            page_count: geometry.page_count,
+            tail: geometry.tail,
+        }
+    }
+}
+
+impl From<StoreError> for wit::StoreError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::OutOfBounds => Self::OutOfBounds,
+            StoreError::InsufficientSpace => Self::InsufficientSpace,
+            StoreError::ReadOnly => Self::ReadOnly,
+            StoreError::Io(text) => Self::Io(text),
+            StoreError::Other(text) => Self::Other(text),
+            error => Self::Other(Some(error.to_string())),
+        }
+    }
+}
+
+impl From<wit::StoreError> for StoreError {
+    fn from(error: wit::StoreError) -> Self {
+        match error {
+            wit::StoreError::OutOfBounds => Self::OutOfBounds,
+            wit::StoreError::InsufficientSpace => Self::InsufficientSpace,
+            wit::StoreError::ReadOnly => Self::ReadOnly,
+            wit::StoreError::Io(text) => Self::Io(text),
+            wit::StoreError::Other(text) => Self::Other(text),
+        }
+    }
+}
+
+/// Values under numbers that are used again.
+#[derive(Debug)]
+struct Slab<T> {
+    entries: Vec<Option<T>>,
+    vacant: Vec<u32>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            vacant: Vec::new(),
+        }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Adds a value; its number is never `u32::MAX`.
+    fn insert(&mut self, value: T) -> Result<u32> {
+        if let Some(key) = self.vacant.pop() {
+            self.entries[key as usize] = Some(value);
+            return Ok(key);
+        }
+        let key = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        ensure!(key < u32::MAX, "too many handles");
+        self.entries.push(Some(value));
+        Ok(key)
+    }
+
+    fn get(&self, key: u32) -> Option<&T> {
+        self.entries.get(key as usize)?.as_ref()
+    }
+
+    fn get_mut(&mut self, key: u32) -> Option<&mut T> {
+        self.entries.get_mut(key as usize)?.as_mut()
+    }
+
+    fn remove(&mut self, key: u32) -> Option<T> {
+        let value = self.entries.get_mut(key as usize)?.take()?;
+        self.vacant.push(key);
+        Some(value)
+    }
+}

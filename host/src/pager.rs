@@ -1,0 +1,635 @@
+//! [`Pager`]: an open page file.
+//!
+//! The pager owns the store. For a call that changes something the store is
+//! lent to the sandbox and taken back after; a call that only asks where a page
+//! is finds no store there, so it needs no more than `&self`.
+
+use std::sync::{Mutex, PoisonError};
+
+use pagebox_store::{PageSize, StoreError};
+use serde::Serialize;
+use wasmtime::component::{Resource, ResourceAny};
+
+use crate::cache::Cache;
+use crate::engine::Engine;
+use crate::iter::{ProtectedPages, RegularPages};
+use crate::page_stores::{PageStores, StoreHandle};
+use crate::sandbox::{Data, Sandbox};
+use crate::store::{Absent, write_at};
+use crate::transaction::Transaction;
+use crate::wit::PagerComponent;
+use crate::wit::exports::pagebox::pager::pager as wit;
+use crate::{Error, Store};
+
+/// What a pager may do with its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only look. Works on damaged files as far as their bytes prove
+    /// themselves.
+    Read,
+    /// Change it too. Refused on a damaged file.
+    Write,
+}
+
+/// Figures of a page file, in pages unless said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Bytes in a page.
+    pub page_size: u32,
+    /// Pages that the file accounts for.
+    pub page_count: u64,
+    /// The most pages that the format can account for.
+    pub page_limit: u64,
+    /// Pages that can be allocated without growth.
+    pub free_pages: u64,
+    /// Allocated regular pages.
+    pub regular_pages: u64,
+    /// Protected pages; each takes two physical ones.
+    pub protected_pages: u64,
+    /// Protected pages that the directory has room for without growth.
+    pub protected_capacity: u64,
+    /// The most protected pages that the directory can name.
+    pub protected_limit: u64,
+    /// Pages that are neither free nor regular.
+    pub internal_pages: u64,
+    /// The commit counter. It only grows.
+    pub generation: u64,
+}
+
+/// A protected page in a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ProtectedPage {
+    /// Its id.
+    pub id: u64,
+    /// The physical page that holds its bytes.
+    pub active_page: u64,
+    /// The physical page that the next write goes to.
+    pub shadow_page: u64,
+    /// How often it was written.
+    pub generation: u64,
+    /// The CRC-32 of its bytes, as committed.
+    pub checksum: u32,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CommitInfo {
+    /// The generation that is durable now.
+    pub generation: u64,
+    /// Pages that the file accounts for now.
+    pub page_count: u64,
+}
+
+/// An open page file.
+///
+/// It is read through `&self`, by any number of threads at once, and changed
+/// through `&mut self`; references to pages end before either a change or the
+/// pager does:
+///
+/// ```compile_fail,E0502
+/// # fn f(pager: &mut pagebox::Pager) -> Result<(), pagebox::Error> {
+/// let bytes = pager.protected_page(0)?;
+/// pager.begin()?.commit()?; // may move what `bytes` refers to
+/// println!("{}", bytes[0]);
+/// # Ok(()) }
+/// ```
+///
+/// Regular pages are changed in place, and durable after [`sync`](Self::sync).
+/// Protected pages are changed by a [`Transaction`], all or nothing.
+pub struct Pager {
+    store: Box<dyn Store>,
+    cache: Cache,
+    sandbox: Mutex<Sandbox<PagerComponent>>,
+    /// The component's pager.
+    handle: ResourceAny,
+    engine: Engine,
+    access: Access,
+}
+
+/// The exports that a pager is driven by.
+type Exports = wit::Guest;
+
+impl Pager {
+    /// Makes a page file in an empty store.
+    pub(crate) fn create(
+        engine: &Engine,
+        sandbox: Sandbox<PagerComponent>,
+        store: Box<dyn Store>,
+        page_count: u64,
+    ) -> Result<Self, Error> {
+        Self::start(
+            engine,
+            sandbox,
+            store,
+            Access::Write,
+            "creating the file",
+            |exports, store, handle| exports.call_create(store, handle, page_count),
+        )
+        .map_err(|(error, _)| error)
+    }
+
+    /// Opens the page file in a store.
+    pub(crate) fn open(
+        engine: &Engine,
+        sandbox: Sandbox<PagerComponent>,
+        store: Box<dyn Store>,
+        access: Access,
+    ) -> Result<Self, Error> {
+        Self::opened(engine, sandbox, store, access).map_err(|(error, _)| error)
+    }
+
+    fn opened(
+        engine: &Engine,
+        sandbox: Sandbox<PagerComponent>,
+        store: Box<dyn Store>,
+        access: Access,
+    ) -> Result<Self, (Error, Box<dyn Store>)> {
+        let wish = match access {
+            Access::Read => wit::Access::Read,
+            Access::Write => wit::Access::Write,
+        };
+        Self::start(
+            engine,
+            sandbox,
+            store,
+            access,
+            "opening the file",
+            |exports, store, handle| exports.call_open(store, handle, wish),
+        )
+    }
+
+    /// Hands a store to a sandbox, and takes it back whatever comes of it.
+    fn start(
+        engine: &Engine,
+        mut sandbox: Sandbox<PagerComponent>,
+        store: Box<dyn Store>,
+        access: Access,
+        operation: &'static str,
+        f: impl FnOnce(
+            &Exports,
+            &mut wasmtime::Store<Data>,
+            Resource<StoreHandle>,
+        ) -> wasmtime::Result<Result<ResourceAny, wit::Error>>,
+    ) -> Result<Self, (Error, Box<dyn Store>)> {
+        sandbox.stores().own = store;
+        let result = sandbox
+            .call(operation, |world, store| {
+                f(world.pagebox_pager_pager(), store, PageStores::own())
+            })
+            .and_then(|result| result.map_err(Error::from));
+        let store = std::mem::replace(&mut sandbox.stores().own, Box::new(Absent::default()));
+        let handle = match result {
+            Ok(handle) => handle,
+            Err(error) => return Err((error, store)),
+        };
+        let mut pager = Self {
+            store,
+            cache: Cache::default(),
+            sandbox: Mutex::new(sandbox),
+            handle,
+            engine: engine.clone(),
+            access,
+        };
+        match pager.stats() {
+            Ok(stats) => {
+                let protected = stats.protected_capacity.max(stats.protected_pages);
+                pager.resize_cache(stats.page_count, protected);
+                Ok(pager)
+            }
+            Err(error) => Err((error, pager.store)),
+        }
+    }
+
+    /// Makes room in the cache. What the sandbox says is bounded by what the
+    /// store holds.
+    fn resize_cache(&mut self, regular: u64, protected: u64) {
+        let bound = self.store.geometry().page_count;
+        self.cache.resize(regular.min(bound), protected.min(bound));
+    }
+
+    /// Makes room in the cache for what a commit added.
+    pub(crate) fn grow_cache(&mut self, regular: u64, protected: u64) {
+        let protected = protected.max(self.cache.protected_end());
+        self.resize_cache(regular, protected);
+    }
+
+    pub(crate) fn cache(&mut self) -> &mut Cache {
+        &mut self.cache
+    }
+
+    /// Asks the sandbox something that takes no store.
+    pub(crate) fn ask<R>(
+        &self,
+        operation: &'static str,
+        f: impl FnOnce(&Exports, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
+    ) -> Result<R, Error> {
+        let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
+        sandbox
+            .call(operation, |world, store| {
+                f(world.pagebox_pager_pager(), store, self.handle)
+            })?
+            .map_err(Error::from)
+    }
+
+    /// Lets the sandbox do something with the store.
+    pub(crate) fn lend<R>(
+        &mut self,
+        operation: &'static str,
+        f: impl FnOnce(&Exports, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
+    ) -> Result<R, Error> {
+        let sandbox = self
+            .sandbox
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut sandbox.stores().own, &mut self.store);
+        let result = sandbox.call(operation, |world, store| {
+            f(world.pagebox_pager_pager(), store, self.handle)
+        });
+        std::mem::swap(&mut sandbox.stores().own, &mut self.store);
+        if result.is_err() {
+            // What is known was known of an instance that is gone.
+            self.cache.clear();
+        }
+        result?.map_err(Error::from)
+    }
+
+    /// The stores of the sandbox, for the views that it hands out.
+    pub(crate) fn stores(&mut self) -> &mut PageStores {
+        let sandbox = self
+            .sandbox
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        sandbox.stores()
+    }
+
+    /// Figures of the committed state.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn stats(&self) -> Result<Stats, Error> {
+        self.ask("reading figures", |exports, store, pager| {
+            exports.pager().call_stats(store, pager).map(Ok)
+        })
+        .map(Stats::from)
+    }
+
+    /// The size of its pages.
+    pub fn page_size(&self) -> PageSize {
+        self.store.geometry().page_size
+    }
+
+    /// What it may do with its store.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// The bytes of a regular page.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`];
+    /// [`Error::NotLendable`] where the store can only be copied from;
+    /// [`Error::Store`].
+    pub fn page(&self, id: u64) -> Result<&[u8], Error> {
+        let page = self.locate(id)?;
+        self.store
+            .page(page)
+            .map_err(|cause| reading(page, cause))?
+            .ok_or(Error::NotLendable)
+    }
+
+    /// The bytes of a regular page, to be changed in place. They are durable
+    /// after [`sync`](Self::sync).
+    ///
+    /// # Errors
+    /// As [`page`](Self::page), and [`Error::ReadOnly`].
+    pub fn page_mut(&mut self, id: u64) -> Result<&mut [u8], Error> {
+        let page = self.locate_to_write(id)?;
+        self.store
+            .page_mut(page)
+            .map_err(|cause| writing(page, cause))?
+            .ok_or(Error::NotLendable)
+    }
+
+    /// Copies bytes of a regular page, from `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
+    /// [`Error::PastPageEnd`], [`Error::Store`].
+    pub fn read(&self, id: u64, offset: usize, bytes: &mut [u8]) -> Result<(), Error> {
+        let offset = self.offset(offset, bytes.len())?;
+        let page = self.locate(id)?;
+        self.store
+            .read(page, offset, bytes)
+            .map_err(|cause| reading(page, cause))
+    }
+
+    /// Replaces bytes of a regular page, from `offset` on. They are durable
+    /// after [`sync`](Self::sync).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`Error::ReadOnly`].
+    pub fn write(&mut self, id: u64, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+        let offset = self.offset(offset, bytes.len())?;
+        let page = self.locate_to_write(id)?;
+        write_at(&mut *self.store, page, offset, bytes).map_err(|cause| writing(page, cause))
+    }
+
+    /// The committed bytes of a protected page, verified against their
+    /// checksum when first asked for.
+    ///
+    /// # Errors
+    /// [`Error::NotProtected`], [`Error::ChecksumMismatch`],
+    /// [`Error::Corrupt`]; [`Error::NotLendable`] where the store can only be
+    /// copied from; [`Error::Store`].
+    pub fn protected_page(&self, id: u64) -> Result<&[u8], Error> {
+        if let Some(page) = self.cache.protected(id) {
+            return self
+                .store
+                .page(page)
+                .map_err(|cause| reading(page, cause))?
+                .ok_or(Error::NotLendable);
+        }
+        let location = self.locate_protected(id)?;
+        let bytes = self
+            .store
+            .page(location.page)
+            .map_err(|cause| reading(location.page, cause))?
+            .ok_or(Error::NotLendable)?;
+        verify(id, &location, bytes)?;
+        self.cache.add_protected(id, location.page);
+        Ok(bytes)
+    }
+
+    /// Copies committed bytes of a protected page, from `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::NotProtected`], [`Error::ChecksumMismatch`],
+    /// [`Error::Corrupt`], [`Error::PastPageEnd`], [`Error::Store`].
+    pub fn read_protected(&self, id: u64, offset: usize, bytes: &mut [u8]) -> Result<(), Error> {
+        self.offset(offset, bytes.len())?;
+        match self.protected_page(id) {
+            Ok(page) => bytes.copy_from_slice(&page[offset..offset + bytes.len()]),
+            // Somebody else may be writing to such a store: each copy is
+            // verified.
+            Err(Error::NotLendable) => {
+                let location = self.locate_protected(id)?;
+                let page = self
+                    .store
+                    .stage(Some(location.page))
+                    .map_err(|cause| reading(location.page, cause))?;
+                verify(id, &location, &page)?;
+                bytes.copy_from_slice(&page[offset..offset + bytes.len()]);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Allocates a regular page, durably. It reads as zeros.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::ReadOnly`], [`Error::Poisoned`],
+    /// [`Error::Store`].
+    pub fn alloc(&mut self) -> Result<u64, Error> {
+        let mut tx = self.begin()?;
+        let id = tx.alloc()?;
+        tx.commit()?;
+        Ok(id)
+    }
+
+    /// Allocates regular pages, durably, all or none.
+    ///
+    /// # Errors
+    /// As [`alloc`](Self::alloc).
+    pub fn alloc_many(&mut self, count: u32) -> Result<Vec<u64>, Error> {
+        let mut tx = self.begin()?;
+        let ids = tx.alloc_many(count)?;
+        tx.commit()?;
+        Ok(ids)
+    }
+
+    /// Frees a regular page, durably.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
+    /// [`Error::ReadOnly`], [`Error::Poisoned`], [`Error::Store`].
+    pub fn free(&mut self, id: u64) -> Result<(), Error> {
+        self.free_many(&[id])
+    }
+
+    /// Frees regular pages, durably, all or none.
+    ///
+    /// # Errors
+    /// As [`free`](Self::free), and [`Error::Duplicate`].
+    pub fn free_many(&mut self, ids: &[u64]) -> Result<(), Error> {
+        let mut tx = self.begin()?;
+        tx.free_many(ids)?;
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Allocates a protected page, durably. It reads as zeros.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::DirectoryFull`], [`Error::ReadOnly`],
+    /// [`Error::Poisoned`], [`Error::Store`].
+    pub fn alloc_protected(&mut self) -> Result<u64, Error> {
+        let mut tx = self.begin()?;
+        let id = tx.alloc_protected()?;
+        tx.commit()?;
+        Ok(id)
+    }
+
+    /// Frees a protected page, durably.
+    ///
+    /// # Errors
+    /// [`Error::NotProtected`], [`Error::ReadOnly`], [`Error::Poisoned`],
+    /// [`Error::Store`].
+    pub fn free_protected(&mut self, id: u64) -> Result<(), Error> {
+        let mut tx = self.begin()?;
+        tx.free_protected(id)?;
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// A transaction on the committed state.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::Poisoned`].
+    pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
+        Transaction::begin(self)
+    }
+
+    /// The regular pages, in ascending order.
+    pub fn regular_pages(&self) -> RegularPages<'_> {
+        RegularPages::new(self)
+    }
+
+    /// The protected pages, in ascending order of their ids.
+    pub fn protected_pages(&self) -> ProtectedPages<'_> {
+        ProtectedPages::new(self)
+    }
+
+    /// Makes all that was written to regular pages durable.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::Poisoned`], [`Error::Store`].
+    pub fn sync(&mut self) -> Result<(), Error> {
+        self.lend("syncing", |exports, store, pager| {
+            exports.pager().call_sync(store, pager)
+        })
+    }
+
+    /// Closes the file and hands its store back. Nothing is synced:
+    /// see [`sync`](Self::sync).
+    ///
+    /// Dropping a pager closes it too.
+    pub fn close(self) -> Box<dyn Store> {
+        self.store
+    }
+
+    /// Starts over with a new sandbox, on the same store and under the same
+    /// lock: the way on after [`Error::Sandbox`] and [`Error::Poisoned`].
+    ///
+    /// # Errors
+    /// As [`Engine::open_store`]; the pager stays as unusable as it was.
+    pub fn reopen(&mut self) -> Result<(), Error> {
+        let sandbox = self.engine.sandbox()?;
+        let absent = Box::new(Absent::default());
+        let store = std::mem::replace(&mut self.store, absent);
+        match Self::opened(&self.engine, sandbox, store, self.access) {
+            Ok(pager) => *self = pager,
+            Err((error, store)) => {
+                self.store = store;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The physical page of a regular page.
+    fn locate(&self, id: u64) -> Result<u64, Error> {
+        if self.cache.is_regular(id) {
+            return Ok(id);
+        }
+        let page = self.ask("locating a page", |exports, store, pager| {
+            exports.pager().call_locate(store, pager, id)
+        })?;
+        if page == id {
+            self.cache.add_regular(id);
+        }
+        Ok(page)
+    }
+
+    fn locate_to_write(&self, id: u64) -> Result<u64, Error> {
+        match self.access {
+            Access::Read => Err(Error::ReadOnly),
+            Access::Write => self.locate(id),
+        }
+    }
+
+    fn locate_protected(&self, id: u64) -> Result<wit::Location, Error> {
+        self.ask("locating a protected page", |exports, store, pager| {
+            exports.pager().call_locate_protected(store, pager, id)
+        })
+    }
+
+    /// An offset that leaves room for `len` bytes in a page.
+    fn offset(&self, offset: usize, len: usize) -> Result<u32, Error> {
+        let page_size = self.page_size().bytes();
+        let fits = offset.checked_add(len).is_some_and(|end| end <= page_size);
+        match u32::try_from(offset) {
+            Ok(offset) if fits => Ok(offset),
+            _ => Err(Error::PastPageEnd {
+                offset,
+                len,
+                page_size,
+            }),
+        }
+    }
+}
+
+/// What an export of the component answers.
+pub(crate) type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
+
+/// That these bytes are the ones that were committed.
+fn verify(id: u64, location: &wit::Location, bytes: &[u8]) -> Result<(), Error> {
+    let actual = crc32fast::hash(bytes);
+    if actual == location.checksum {
+        return Ok(());
+    }
+    Err(Error::ChecksumMismatch {
+        id,
+        page: location.page,
+        expected: location.checksum,
+        actual,
+        unproven: location.generation == 0,
+    })
+}
+
+fn reading(page: u64, cause: StoreError) -> Error {
+    Error::Store {
+        operation: format!("reading page {page}"),
+        cause,
+    }
+}
+
+fn writing(page: u64, cause: StoreError) -> Error {
+    match cause {
+        StoreError::ReadOnly => Error::ReadOnly,
+        cause => Error::Store {
+            operation: format!("writing page {page}"),
+            cause,
+        },
+    }
+}
+
+impl std::fmt::Debug for Pager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pager")
+            .field("geometry", &self.store.geometry())
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<wit::Stats> for Stats {
+    fn from(stats: wit::Stats) -> Self {
+        Self {
+            page_size: stats.page_size,
+            page_count: stats.page_count,
+            page_limit: stats.page_limit,
+            free_pages: stats.free_pages,
+            regular_pages: stats.regular_pages,
+            protected_pages: stats.protected_pages,
+            protected_capacity: stats.protected_capacity,
+            protected_limit: stats.protected_limit,
+            internal_pages: stats.internal_pages,
+            generation: stats.generation,
+        }
+    }
+}
+
+impl From<wit::ProtectedPage> for ProtectedPage {
+    fn from(page: wit::ProtectedPage) -> Self {
+        Self {
+            id: page.id,
+            active_page: page.active_page,
+            shadow_page: page.shadow_page,
+            generation: page.generation,
+            checksum: page.checksum,
+        }
+    }
+}
+
+impl From<wit::CommitInfo> for CommitInfo {
+    fn from(info: wit::CommitInfo) -> Self {
+        Self {
+            generation: info.generation,
+            page_count: info.page_count,
+        }
+    }
+}

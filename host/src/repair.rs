@@ -1,0 +1,60 @@
+//! Mending a copy of a damaged file.
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::Error;
+use crate::engine::{Engine, page_size};
+use crate::os::{self, Locked};
+use crate::page_stores::PageStores;
+use crate::store::{MmapStore, Unpublished};
+use crate::wit::exports::pagebox::pager::repair as wit;
+
+/// Something that [`Engine::repair`] did, or could not keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RepairAction {
+    /// Whether something was lost.
+    pub lost: bool,
+    /// The page that it is about.
+    pub page: Option<u64>,
+    /// The protected page that it is about.
+    pub protected: Option<u64>,
+    /// What was done and why, for people.
+    pub text: String,
+}
+
+pub(crate) fn repair(
+    engine: &Engine,
+    path: &Path,
+    output: &Path,
+) -> Result<Vec<RepairAction>, Error> {
+    // Nobody writes to the file while it is copied.
+    let source = Locked::new(os::open(path, false)?, path)?;
+    let mut sandbox = engine.sandbox()?;
+    let page_size = page_size(&mut sandbox, &os::head(source.file(), path)?)?;
+    let (copy, unpublished) = Unpublished::create(output)?;
+    io::copy(&mut source.file(), &mut copy.file())
+        .map_err(|source| Error::io("copy to", output, source))?;
+    sandbox.stores().own = Box::new(MmapStore::new(copy, output, page_size)?);
+    let actions = sandbox.call("repairing the file", |world, store| {
+        world
+            .pagebox_pager_repair()
+            .call_mend(store, PageStores::own())
+    })??;
+    unpublished.publish()?;
+    Ok(actions.into_iter().map(RepairAction::from).collect())
+}
+
+impl From<wit::RepairAction> for RepairAction {
+    fn from(action: wit::RepairAction) -> Self {
+        Self {
+            lost: action.lost,
+            page: action.page,
+            protected: action.protected,
+            text: action.text,
+        }
+    }
+}

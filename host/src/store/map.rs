@@ -1,0 +1,63 @@
+//! The bytes of a file, mapped: the one place that maps memory.
+//!
+//! Facts that this file relies on:
+//! 1. The file is locked exclusively for as long as the map lives: [`Map::new`]
+//!    takes the lock's witness. Whoever respects the lock does not change it.
+//! 2. The map never exceeds the file: `len` is at most the file's length when
+//!    the map is made, and nobody here ever shortens a file.
+//! 3. Bytes of the map are written by positioned writes only through
+//!    `&mut self` of the store that owns it, so never while a slice of it lives.
+//!
+//! Somebody who ignores the lock can break 1 and 2: changed bytes are then read
+//! in no particular order, and a shortened file ends the process with a bus
+//! error. No program that maps a file can prevent that; the read-only store
+//! does not map.
+#![expect(
+    unsafe_code,
+    reason = "a map can be changed from outside; the facts say why it is not"
+)]
+
+use std::fs::File;
+use std::io;
+
+use memmap2::{MmapMut, MmapOptions};
+
+use crate::os::{self, Locked};
+
+/// The first bytes of a locked file, mapped to be read and written.
+#[derive(Debug)]
+pub(super) struct Map(MmapMut);
+
+impl Map {
+    /// Maps the first `len` bytes of a file.
+    pub(super) fn new(file: &Locked, len: usize) -> io::Result<Self> {
+        let file: &File = file.file();
+        if file.metadata()?.len() < len as u64 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file is shorter",
+            ));
+        }
+        // SAFETY: the lock is held (1), the file has at least `len` bytes (2),
+        // and no slice of the map lives while it is written to (3).
+        unsafe { MmapOptions::new().len(len).map_mut(file) }.map(Self)
+    }
+
+    /// Hands what was written through the map to the file, where a sync of the
+    /// file does not do that.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        if os::SYNC_COVERS_MAPS {
+            Ok(())
+        } else {
+            self.0.flush()
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}

@@ -1,0 +1,138 @@
+//! [`Store`]: what a pager keeps its pages in. Three come with the crate, and
+//! any other type can be one.
+
+mod map;
+mod mmap;
+mod page_set;
+mod read_only;
+
+pub use mmap::MmapStore;
+pub use read_only::ReadOnlyStore;
+
+pub(crate) use mmap::Unpublished;
+
+use std::any::Any;
+
+use pagebox_store::{
+    Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then, bounds,
+};
+
+/// A medium of fixed-size pages that a [`Pager`](crate::Pager) can be opened
+/// on: [`PageStore`], with buffers in this process, and shared by threads.
+///
+/// Both methods may be left out: pages are then copied.
+///
+/// A boxed store can be had back as what it was: coerce it to `Box<dyn Any>`
+/// and downcast that.
+pub trait Store: PageStore<Buffer = PageBuffer> + Any + Send + Sync {
+    /// The bytes of a page, where the store has them in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfBounds`], [`StoreError::Io`].
+    fn page(&self, page: u64) -> Result<Option<&[u8]>, StoreError> {
+        let _ = page;
+        Ok(None)
+    }
+
+    /// The bytes of a page to be changed in place, where the store has them in
+    /// memory. What is written is durable after a later sync.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfBounds`], [`StoreError::ReadOnly`],
+    /// [`StoreError::InsufficientSpace`], [`StoreError::Io`].
+    fn page_mut(&mut self, page: u64) -> Result<Option<&mut [u8]>, StoreError> {
+        let _ = page;
+        Ok(None)
+    }
+}
+
+impl Store for MemoryStore {
+    fn page(&self, page: u64) -> Result<Option<&[u8]>, StoreError> {
+        Self::page(self, page).map(Some)
+    }
+
+    fn page_mut(&mut self, page: u64) -> Result<Option<&mut [u8]>, StoreError> {
+        Self::page_mut(self, page).map(Some)
+    }
+}
+
+/// Replaces bytes of a page, in place where the store can.
+pub(crate) fn write_at(
+    store: &mut dyn Store,
+    page: u64,
+    offset: u32,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    bounds(store.geometry(), page, offset, bytes.len())?;
+    let start = offset as usize;
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    if let Some(target) = store.page_mut(page)? {
+        target[start..start + bytes.len()].copy_from_slice(bytes);
+        return Ok(());
+    }
+    let mut buffer = store.stage(Some(page))?;
+    buffer[start..start + bytes.len()].copy_from_slice(bytes);
+    store.write(
+        &[Change::Staged {
+            page,
+            buffer: &buffer,
+        }],
+        Then::Continue,
+    )
+}
+
+/// The store of a pager while its own is away: every use is an error.
+#[derive(Debug)]
+pub(crate) struct Absent(pub(crate) Geometry);
+
+impl Default for Absent {
+    fn default() -> Self {
+        Self(Geometry {
+            page_size: PageSize::KIB_4,
+            page_count: 0,
+            tail: 0,
+        })
+    }
+}
+
+fn absent<T>() -> Result<T, StoreError> {
+    Err(StoreError::Other(Some(
+        "the store is not at hand in a call that only looks".into(),
+    )))
+}
+
+impl PageStore for Absent {
+    type Buffer = PageBuffer;
+
+    fn geometry(&self) -> Geometry {
+        self.0
+    }
+
+    fn read(&self, _: u64, _: u32, _: &mut [u8]) -> Result<(), StoreError> {
+        absent()
+    }
+
+    fn crc32(&self, _: u64, _: u32, _: u32) -> Result<u32, StoreError> {
+        absent()
+    }
+
+    fn stage(&self, _: Option<u64>) -> Result<PageBuffer, StoreError> {
+        absent()
+    }
+
+    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
+        Ok(buffer.crc32())
+    }
+
+    fn write(&mut self, _: &[Change<'_, PageBuffer>], _: Then) -> Result<(), StoreError> {
+        absent()
+    }
+
+    fn grow(&mut self, _: u64) -> Result<Geometry, StoreError> {
+        absent()
+    }
+}
+
+impl Store for Absent {}

@@ -1,0 +1,245 @@
+//! [`Transaction`]: pending changes, that become durable together or not at
+//! all.
+
+use std::collections::BTreeMap;
+
+use wasmtime::component::{Resource, ResourceAny};
+
+use crate::Error;
+use crate::page_stores::ViewHandle;
+use crate::pager::{Answer, CommitInfo, Pager};
+use crate::sandbox::{Data, nonsense};
+use crate::wit::exports::pagebox::pager::pager as wit;
+
+/// Pending changes of a [`Pager`]. Nobody sees them and nothing is written
+/// before [`commit`](Self::commit); dropped, they are gone at no cost.
+///
+/// ```no_run
+/// # fn main() -> Result<(), pagebox::Error> {
+/// let engine = pagebox::Engine::new()?;
+/// let mut pager = engine.open("data.pages")?;
+/// let mut tx = pager.begin()?;
+/// let id = tx.alloc_protected()?;
+/// tx.write(id)?[..5].copy_from_slice(b"hello");
+/// let pages = tx.alloc_many(100)?;
+/// tx.commit()?; // all of it, or none of it
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Transaction<'p> {
+    pager: &'p mut Pager,
+    /// The component's transaction, until it is committed or rolled back.
+    handle: Option<ResourceAny>,
+    /// The pages that are being written, by protected id.
+    staged: BTreeMap<u64, Resource<ViewHandle>>,
+    /// What the pager's cache must forget at commit.
+    freed: Vec<u64>,
+    changed: Vec<u64>,
+    /// The protected ids that it must have room for.
+    protected_end: u64,
+}
+
+impl<'p> Transaction<'p> {
+    pub(crate) fn begin(pager: &'p mut Pager) -> Result<Self, Error> {
+        let handle = pager.lend("beginning a transaction", |exports, store, pager| {
+            exports.pager().call_begin(store, pager)
+        })?;
+        Ok(Self {
+            pager,
+            handle: Some(handle),
+            staged: BTreeMap::new(),
+            freed: Vec::new(),
+            changed: Vec::new(),
+            protected_end: 0,
+        })
+    }
+
+    /// Calls an export with the component's transaction.
+    fn call<R>(
+        &mut self,
+        operation: &'static str,
+        f: impl FnOnce(wit::GuestTransaction<'_>, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
+    ) -> Result<R, Error> {
+        let handle = self.handle.ok_or(Error::StaleTransaction)?;
+        self.pager.lend(operation, |exports, store, _| {
+            f(exports.transaction(), store, handle)
+        })
+    }
+
+    /// Allocates a regular page. It reads as zeros once this is committed.
+    ///
+    /// # Errors
+    /// [`Error::Full`].
+    pub fn alloc(&mut self) -> Result<u64, Error> {
+        self.alloc_many(1).and_then(first)
+    }
+
+    /// Allocates regular pages, the lowest free ones, all or none.
+    ///
+    /// # Errors
+    /// [`Error::Full`].
+    pub fn alloc_many(&mut self, count: u32) -> Result<Vec<u64>, Error> {
+        let ids = self.call(ALLOCATING, |exports, store, tx| {
+            exports.call_alloc(store, tx, count)
+        })?;
+        expect(count, ids)
+    }
+
+    /// Frees a regular page. It can be allocated again once this is committed.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`].
+    pub fn free(&mut self, id: u64) -> Result<(), Error> {
+        self.free_many(&[id])
+    }
+
+    /// Frees regular pages, all or none.
+    ///
+    /// # Errors
+    /// As [`free`](Self::free), and [`Error::Duplicate`].
+    pub fn free_many(&mut self, ids: &[u64]) -> Result<(), Error> {
+        self.call("freeing pages", |exports, store, tx| {
+            exports.call_free(store, tx, ids)
+        })?;
+        self.freed.extend(ids);
+        Ok(())
+    }
+
+    /// Allocates a protected page. It reads as zeros once this is committed.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::DirectoryFull`].
+    pub fn alloc_protected(&mut self) -> Result<u64, Error> {
+        self.alloc_protected_many(1).and_then(first)
+    }
+
+    /// Allocates protected pages, the lowest free ids, all or none.
+    ///
+    /// # Errors
+    /// As [`alloc_protected`](Self::alloc_protected).
+    pub fn alloc_protected_many(&mut self, count: u32) -> Result<Vec<u64>, Error> {
+        let ids = self.call(ALLOCATING, |exports, store, tx| {
+            exports.call_alloc_protected(store, tx, count)
+        })?;
+        let ids = expect(count, ids)?;
+        self.changed.extend(&ids);
+        let end = ids.iter().max().map_or(0, |id| id.saturating_add(1));
+        self.protected_end = self.protected_end.max(end);
+        Ok(ids)
+    }
+
+    /// Frees a protected page.
+    ///
+    /// # Errors
+    /// [`Error::NotProtected`].
+    pub fn free_protected(&mut self, id: u64) -> Result<(), Error> {
+        self.free_protected_many(&[id])
+    }
+
+    /// Frees protected pages, all or none.
+    ///
+    /// # Errors
+    /// As [`free_protected`](Self::free_protected), and [`Error::Duplicate`].
+    pub fn free_protected_many(&mut self, ids: &[u64]) -> Result<(), Error> {
+        self.call("freeing protected pages", |exports, store, tx| {
+            exports.call_free_protected(store, tx, ids)
+        })?;
+        self.changed.extend(ids);
+        for id in ids {
+            if let Some(view) = self.staged.remove(id) {
+                self.pager.stores().drop_view(&view);
+            }
+        }
+        Ok(())
+    }
+
+    /// The pending bytes of a protected page, to be written. They start as the
+    /// committed bytes, and are the same ones when asked for again.
+    ///
+    /// # Errors
+    /// [`Error::NotProtected`], [`Error::Corrupt`],
+    /// [`Error::ChecksumMismatch`], [`Error::Store`].
+    pub fn write(&mut self, id: u64) -> Result<&mut [u8], Error> {
+        if !self.staged.contains_key(&id) {
+            let view = self.call(STAGING, |exports, store, tx| {
+                exports.call_stage(store, tx, id)
+            })?;
+            self.staged.insert(id, view);
+            self.changed.push(id);
+        }
+        self.staged
+            .get(&id)
+            .and_then(|view| self.pager.stores().buffer_mut(view))
+            .ok_or_else(|| nonsense(STAGING, "it handed out no private buffer"))
+    }
+
+    /// Makes the changes durable: all of them or, after a crash or an error,
+    /// none. Two syncs, however many they are; no input or output at all if
+    /// there are none.
+    ///
+    /// # Errors
+    /// [`Error::Full`] and [`Error::Store`] with
+    /// [`InsufficientSpace`](crate::StoreError::InsufficientSpace), after which
+    /// the pager goes on; [`Error::Store`] and [`Error::Sandbox`], after which
+    /// it has to be [reopened](Pager::reopen).
+    pub fn commit(mut self) -> Result<CommitInfo, Error> {
+        let Some(tx) = self.handle.take() else {
+            return Err(Error::StaleTransaction);
+        };
+        let result = self.pager.lend("committing", |exports, store, _| {
+            exports.call_commit(store, tx)
+        });
+        let protected_end = self.protected_end;
+        let cache = self.pager.cache();
+        match result {
+            Ok(info) => {
+                self.freed.iter().for_each(|id| cache.drop_regular(*id));
+                self.changed.iter().for_each(|id| cache.drop_protected(*id));
+                self.pager.grow_cache(info.page_count, protected_end);
+                Ok(info.into())
+            }
+            Err(error) => {
+                // Which state is durable is not known.
+                cache.clear();
+                Err(error)
+            }
+        }
+    }
+
+    /// Drops the changes.
+    pub fn rollback(self) {}
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        for view in self.staged.values() {
+            self.pager.stores().drop_view(view);
+        }
+        if let Some(tx) = self.handle.take() {
+            // A sandbox that fails here says so at the next call.
+            let _ = self.pager.lend("rolling back", |_, store, _| {
+                tx.resource_drop(store).map(Ok)
+            });
+        }
+    }
+}
+
+const ALLOCATING: &str = "allocating pages";
+const STAGING: &str = "staging a page";
+
+/// That there are as many ids as were asked for.
+fn expect(count: u32, ids: Vec<u64>) -> Result<Vec<u64>, Error> {
+    if ids.len() == count as usize {
+        return Ok(ids);
+    }
+    Err(nonsense(
+        ALLOCATING,
+        format!("it allocated {} pages instead of {count}", ids.len()),
+    ))
+}
+
+fn first(ids: Vec<u64>) -> Result<u64, Error> {
+    ids.first()
+        .copied()
+        .ok_or_else(|| nonsense(ALLOCATING, "it allocated nothing"))
+}
