@@ -250,6 +250,9 @@ impl Plan {
             for (index, block) in self.blocks {
                 directory.put(index, block);
             }
+            for (&id, change) in &transaction.slots {
+                directory.set_in_use(id, !matches!(change, SlotChange::Free));
+            }
         }
         state.assert_consistent();
     }
@@ -459,12 +462,18 @@ pub(crate) fn write_new<S: PageStore>(store: &mut S, state: &State) -> Result<()
         .map_err(Error::store(Operation::WriteNew))
 }
 
-/// Whether the pager is still usable after this error of [`commit`].
+/// Whether it is known what is durable after this error of [`settle`] or
+/// [`commit`], or of a sync: nothing was written yet.
 pub(crate) fn leaves_ready(error: &Error) -> bool {
-    match error {
-        Error::Store { source, operation } => {
-            matches!(operation, Operation::Grow { .. })
-                && matches!(source, StoreError::InsufficientSpace | StoreError::ReadOnly)
+    let Error::Store { operation, source } = error else {
+        return true;
+    };
+    match operation {
+        Operation::Grow { .. } => {
+            matches!(source, StoreError::InsufficientSpace | StoreError::ReadOnly)
+        }
+        Operation::WriteShadows | Operation::WriteRoot | Operation::WriteNew | Operation::Sync => {
+            false
         }
         _ => true,
     }

@@ -123,7 +123,8 @@ impl Directory {
         })
     }
 
-    /// Replaces a block, or adds the next one.
+    /// Replaces a block, or adds the next one. Its slots' uses are noted with
+    /// [`Directory::set_in_use`].
     pub fn put(&mut self, index: usize, block: Block) {
         if let Some(place) = self.blocks.get_mut(index) {
             *place = block;
@@ -132,7 +133,11 @@ impl Directory {
             self.in_use
                 .grow(self.slots_per_block * self.blocks.len() as u64);
         }
-        self.note_in_use(index);
+    }
+
+    /// Notes whether a slot is in use.
+    pub fn set_in_use(&mut self, id: ProtectedId, used: bool) {
+        self.in_use.set(id.0, used);
     }
 
     fn note_in_use(&mut self, block: usize) {

@@ -35,6 +35,8 @@ pub struct PageMap {
     page_count: u64,
     /// Whole pages that there are.
     file_pages: u64,
+    /// Whether it is a page file at all: the first pages are the reserved ones.
+    is_page_file: bool,
     /// Whether free and regular pages can be told apart.
     known: bool,
     used: Bitmap,
@@ -53,6 +55,7 @@ impl PageMap {
         let mut map = Self {
             page_count,
             file_pages,
+            is_page_file: state.is_some(),
             known: allocation.is_some(),
             used: allocation.map_or_else(|| Bitmap::new(0), |allocation| allocation.used().clone()),
             directory: Bitmap::new(len),
@@ -102,12 +105,12 @@ impl PageMap {
             PageKind::PROTECTED_ACTIVE
         } else if self.shadow.get(page) {
             PageKind::PROTECTED_SHADOW
+        } else if self.is_page_file && page == 0 {
+            PageKind::SUPERBLOCK
+        } else if self.is_page_file && page < RESERVED_PAGES {
+            PageKind::METADATA
         } else if !self.known {
             PageKind::UNKNOWN
-        } else if page == 0 {
-            PageKind::SUPERBLOCK
-        } else if page < RESERVED_PAGES {
-            PageKind::METADATA
         } else if self.used.get(page) {
             PageKind::REGULAR
         } else {

@@ -44,7 +44,8 @@ pub struct Summary {
     pub tail: u32,
     /// The metadata side that counts, where that is known.
     pub active_side: Option<Side>,
-    /// `clean`, `rolled-back`, `rolled-forward`, `damaged`, `not-a-page-file`.
+    /// `clean`, `rolled-back`, `rolled-forward`, `damaged`, `not-a-page-file`,
+    /// `unreadable`.
     pub verdict: &'static str,
     /// The verdict in a sentence.
     pub explanation: String,
@@ -202,6 +203,7 @@ impl<S: PageStore> Inspector<S> {
             Err(error) => {
                 let verdict = match error {
                     Error::Identity(_) => "not-a-page-file",
+                    Error::Store { .. } => "unreadable",
                     _ => Verdict::Damaged.name(),
                 };
                 let stats = Stats {

@@ -341,7 +341,7 @@ fn decide<S: PageStore>(
             )
         }
     });
-    if let (Some(named), Some(other)) = pair {
+    if let (Some(named), other) = pair {
         let mut failure = None;
         let mut torn = Torn {
             page_size,

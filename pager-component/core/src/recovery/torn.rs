@@ -3,6 +3,7 @@
 //! accept only if every sector is one or the other.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use pagebox_store::{PageSize, SECTOR};
 
@@ -22,9 +23,10 @@ pub(super) struct Torn<'a, F> {
     pub(super) page_size: PageSize,
     pub(super) page0: &'a [u8],
     pub(super) head: Head,
-    /// The metadata that page 0 names, and the other.
+    /// The metadata that page 0 names.
     pub(super) named: &'a Metadata,
-    pub(super) other: &'a Metadata,
+    /// The other, where it is valid.
+    pub(super) other: Option<&'a Metadata>,
     /// Reads a page as a copy of a directory block.
     pub(super) copy_at: F,
 }
@@ -40,11 +42,12 @@ pub(super) enum Resolved {
 impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
     /// R4: a commit of ours, torn in step C5.
     pub(super) fn ours(&mut self) -> Option<Resolved> {
-        let head_is_new = self.named.generation > self.other.generation;
-        let (newer, older) = match self.named.generation.cmp(&self.other.generation) {
-            core::cmp::Ordering::Less => (self.other, self.named),
-            core::cmp::Ordering::Equal => return None,
-            core::cmp::Ordering::Greater => (self.named, self.other),
+        let other = self.other?;
+        let head_is_new = self.named.generation > other.generation;
+        let (newer, older) = match self.named.generation.cmp(&other.generation) {
+            Ordering::Less => (other, self.named),
+            Ordering::Equal => return None,
+            Ordering::Greater => (self.named, other),
         };
         if head_is_new && self.head.tag.is_none() {
             return None;
@@ -140,15 +143,10 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
 
     /// One block added: its pair are the first two of exactly four fresh pages.
     fn peers_added(&mut self) -> Option<Resolved> {
-        if self.named.generation <= self.other.generation {
-            return None;
-        }
-        let fresh: Vec<u64> = self
-            .named
-            .used
-            .difference(&self.other.used)
-            .iter()
-            .collect();
+        let other = self
+            .other
+            .filter(|other| other.generation < self.named.generation)?;
+        let fresh: Vec<u64> = self.named.used.difference(&other.used).iter().collect();
         let &[page_a, page_b, _, _] = fresh.as_slice() else {
             return None;
         };
