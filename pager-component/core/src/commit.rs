@@ -32,22 +32,16 @@
 //! | ready | C6 | ready, a new state |
 //! | any | a failed write or sync | poisoned |
 
-use alloc::collections::BTreeMap;
-use alloc::collections::btree_map::Entry;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use pagebox_store::{Change, PageStore, StoreError, Then};
 
 use crate::allocation::Use;
-use crate::bitmap::{Bitmap, Overlay};
-use crate::directory::{Block, Directory};
 use crate::error::{Error, Operation};
-use crate::format::directory::{DirectoryCopy, Slot};
-use crate::format::superblock::{self, BlockRef, low15};
-use crate::format::{RESERVED_PAGES, metadata};
-use crate::ids::{ProtectedId, Side};
-use crate::recovery::low32;
+use crate::format::metadata;
+use crate::format::superblock::{self, low15};
+use crate::ids::Side;
+use crate::plan::Plan;
 use crate::state::State;
 use crate::transaction::{SlotChange, Transaction};
 
@@ -93,55 +87,7 @@ pub(crate) fn commit<S: PageStore>(
     Ok(())
 }
 
-/// Everything that a commit will do, decided before anything is written.
-struct Plan {
-    generation: u64,
-    /// The inactive metadata side, which becomes the active one.
-    side: Side,
-    /// The allocation bitmap after the commit.
-    used: Bitmap,
-    /// Directory blocks after the commit, where they change.
-    blocks: BTreeMap<usize, Block>,
-    /// How many of them are added.
-    added: Vec<BlockRef>,
-    /// Pages that become free.
-    freed: Overlay,
-}
-
 impl Plan {
-    fn new<S: PageStore>(
-        store: &S,
-        state: &State,
-        transaction: &Transaction<S::Buffer>,
-    ) -> Result<Self, Error> {
-        let directory = state.directory()?;
-        let added = place_added_blocks(state, transaction)?;
-        let generation = next_generation(state, directory)?;
-        let mut freed = transaction.freed.clone();
-        let blocks = change_blocks(store, state, transaction, &added, generation, &mut freed)?;
-        let mut used = state.allocation()?.used().clone();
-        let highest = transaction
-            .taken
-            .max()
-            .into_iter()
-            .chain(added.iter().map(|block| block.pages[1]))
-            .max();
-        used.grow(grown(used.len(), highest, state.limits().page_count));
-        used.apply(&transaction.taken, true);
-        for page in added.iter().flat_map(|block| block.pages) {
-            used.set(page, true);
-        }
-        used.apply(&freed, false);
-        Ok(Self {
-            generation,
-            side: state.side.other(),
-            used,
-            blocks,
-            added,
-            freed,
-        })
-    }
-
     /// C3 and C4.
     fn write_shadows<S: PageStore>(
         &self,
@@ -258,155 +204,6 @@ impl Plan {
     }
 }
 
-/// C1. The pages of added directory blocks.
-fn place_added_blocks<B>(
-    state: &State,
-    transaction: &Transaction<B>,
-) -> Result<Vec<BlockRef>, Error> {
-    let allocation = state.allocation()?;
-    let limit = state.limits().page_count;
-    let mut next = transaction
-        .taken
-        .max()
-        .map_or(RESERVED_PAGES, |page| page + 1);
-    let mut take = || {
-        let page = allocation
-            .find_free(next)
-            .unwrap_or_else(|| next.max(allocation.page_count()));
-        next = page + 1;
-        if page < limit {
-            Ok(page)
-        } else {
-            Err(Error::Full { limit })
-        }
-    };
-    (0..transaction.blocks_needed(state, 0)?)
-        .map(|_| {
-            Ok(BlockRef {
-                pages: [take()?, take()?],
-                active: Side::A,
-            })
-        })
-        .collect()
-}
-
-/// C2. A generation whose tags nothing on the medium bears.
-pub(crate) fn next_generation(state: &State, directory: &Directory) -> Result<u64, Error> {
-    let mut generation = state.highest_generation;
-    loop {
-        generation = generation
-            .checked_add(1)
-            .ok_or(Error::GenerationsExhausted)?;
-        let tag = low32(generation);
-        let taken = directory
-            .blocks()
-            .iter()
-            .any(|block| block.tags.contains(&tag));
-        if tag != 0 && !taken && low15(generation) != low15(state.generation) {
-            return Ok(generation);
-        }
-    }
-}
-
-/// The directory blocks that the transaction changes, as they will be.
-fn change_blocks<S: PageStore>(
-    store: &S,
-    state: &State,
-    transaction: &Transaction<S::Buffer>,
-    added: &[BlockRef],
-    generation: u64,
-    freed: &mut Overlay,
-) -> Result<BTreeMap<usize, Block>, Error> {
-    let directory = state.directory()?;
-    let count = directory.blocks().len();
-    let mut blocks = BTreeMap::new();
-    for (index, &place) in (count..).zip(added) {
-        let copy = Some(DirectoryCopy::new(state.page_size));
-        blocks.insert(
-            index,
-            Block {
-                place,
-                tags: [0; 2],
-                copy,
-            },
-        );
-    }
-    for (&id, change) in &transaction.slots {
-        let (index, slot) = directory.place(id);
-        let block = match blocks.entry(index) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let Some(block) = directory.blocks().get(index) else {
-                    continue;
-                };
-                let mut block = block.clone();
-                block.place.active = block.place.active.other();
-                entry.insert(block)
-            }
-        };
-        let next = next_slot(store, state, id, change, freed)?;
-        if let Some(copy) = &mut block.copy {
-            copy.set_slot(slot, next.as_ref());
-        }
-    }
-    for block in blocks.values_mut() {
-        *block.place.active.of_mut(&mut block.tags) = low32(generation);
-        if let Some(copy) = &mut block.copy {
-            copy.set_tag(low32(generation));
-        }
-    }
-    Ok(blocks)
-}
-
-/// What a change makes of a slot; none: it becomes free.
-fn next_slot<S: PageStore>(
-    store: &S,
-    state: &State,
-    id: ProtectedId,
-    change: &SlotChange<S::Buffer>,
-    freed: &mut Overlay,
-) -> Result<Option<Slot>, Error> {
-    let checksum = |buffer| {
-        store
-            .staged_crc32(buffer)
-            .map_err(Error::store(Operation::Stage { id }))
-    };
-    Ok(match change {
-        SlotChange::New { pages, staged } => Some(Slot {
-            pages: *pages,
-            active: Side::A,
-            generation: 1,
-            checksum: match staged {
-                Some(buffer) => checksum(buffer)?,
-                None => crc32_of_zeros(state),
-            },
-        }),
-        SlotChange::Write { staged } => {
-            let slot = state.protected(id)?;
-            let generation = slot
-                .generation
-                .checked_add(1)
-                .ok_or(Error::GenerationsExhausted)?;
-            Some(Slot {
-                active: slot.active.other(),
-                generation,
-                checksum: checksum(staged)?,
-                ..slot
-            })
-        }
-        SlotChange::Free => {
-            for page in state.protected(id)?.pages {
-                freed.insert(page);
-            }
-            None
-        }
-    })
-}
-
-fn crc32_of_zeros(state: &State) -> u32 {
-    crate::format::checksum::crc32(&vec![0; state.page_size.bytes()])
-}
-
 /// Recycled pages must not show what they held. The pages of protected ones
 /// are written or never shown.
 fn push_resets<B>(transaction: &Transaction<B>, changes: &mut Vec<Change<'_, B>>) {
@@ -429,16 +226,6 @@ fn push_resets<B>(transaction: &Transaction<B>, changes: &mut Vec<Change<'_, B>>
     if let Some((first, count)) = run {
         changes.push(Change::Reset { first, count });
     }
-}
-
-/// The page count that reaches page `highest`: doubled, never past the limit.
-fn grown(page_count: u64, highest: Option<u64>, limit: u64) -> u64 {
-    let needed = highest.map_or(0, |page| page + 1);
-    let mut grown = page_count;
-    while grown < needed && grown < limit {
-        grown = grown.saturating_mul(2).min(limit);
-    }
-    grown
 }
 
 /// Writes a new file: both copies of the metadata, and page 0.

@@ -9,7 +9,7 @@
 //! | [`state`] | all that is known of a file's committed contents |
 //! | [`transaction`] | pending changes, as a value |
 //! | [`recovery`] | which state counts, at open; writes nothing |
-//! | `commit` | the protocol; the only one that writes |
+//! | `plan`, `commit` | the protocol: what a commit will do; doing it, the only one that writes |
 //! | [`pager`] | the facade and its phases |
 //! | [`inspect`], [`check`], [`page_map`] | looking, without changing |
 //! | [`repair`] | mending, on request |
@@ -53,6 +53,7 @@ pub mod inspect;
 pub mod kinds;
 pub mod page_map;
 pub mod pager;
+mod plan;
 pub mod recovery;
 pub mod repair;
 pub mod state;

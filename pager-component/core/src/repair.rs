@@ -34,6 +34,7 @@ use crate::format::superblock::{self, BlockRef, block_count, block_pages, block_
 use crate::format::{Limits, MIN_PAGE_COUNT, RESERVED_PAGES};
 use crate::ids::{ProtectedId, Side};
 use crate::pager::page_checksum;
+use crate::plan::next_generation;
 use crate::recovery::{Explain, Recovery, Verdict, low32, read_page, recover};
 use crate::state::State;
 
@@ -391,7 +392,7 @@ impl Salvage {
             allocation: Some(self.allocation),
             directory: Some(directory),
         };
-        state.generation = commit::next_generation(&state, state.directory()?)?;
+        state.generation = next_generation(&state, state.directory()?)?;
         let tag = low32(state.generation);
         let metadata =
             metadata::encode(self.page_size, state.generation, state.allocation()?.used());

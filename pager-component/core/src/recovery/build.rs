@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, PageStore};
 
-use super::{Candidate, Log, raw_tag, read_page};
+use super::read::{raw_tag, read_page};
+use super::{Candidate, Log};
 use crate::allocation::{AllocationMap, Use};
 use crate::bitmap::Bitmap;
 use crate::directory::{Block, Directory};

@@ -1,0 +1,300 @@
+//! R3 to R5: which page 0 counts.
+
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use pagebox_store::{PageSize, PageStore};
+
+use super::read::{Copies, MetadataRead, raw_tag, usize_of};
+use super::torn::{Resolved, Torn, low32};
+use super::{Candidate, Log, Verdict};
+use crate::error::Error;
+use crate::finding::{Finding, FindingKind};
+use crate::format::metadata::{self, Metadata};
+use crate::format::superblock::{self, BlockRef, Head};
+use crate::format::{computed_seal, is_sealed, stored_seal};
+
+/// R3 to R5: which page 0 counts.
+pub(super) fn decide<S: PageStore>(
+    store: &S,
+    page_size: PageSize,
+    page0: &[u8],
+    head: &Head,
+    named: &MetadataRead,
+    other: &MetadataRead,
+    log: &mut Log,
+) -> Result<(Verdict, Candidate), Error> {
+    let copies = Copies { store, page_size };
+    let pair = (named.parsed.as_ref().ok(), other.parsed.as_ref().ok());
+    let section_holds =
+        superblock::section_is_empty(page0) || is_sealed(page0, superblock::offset::SECTION);
+    let mixture = section_holds && is_hidden_mixture(&copies, page0, page_size, head, pair)?;
+    if section_holds && !mixture {
+        if let Some(candidate) = whole(page0, page_size, head, log) {
+            let verdict = judge_other(head, named, other, log);
+            return Ok((verdict, candidate));
+        }
+        return Ok((Verdict::Damaged, nothing(head)));
+    }
+    log.step("R3", Some((0, page0, page0.len() - 4, 4)), || {
+        if mixture {
+            "the directory section is a mixture of two versions whose checksum happens to agree"
+                .to_string()
+        } else {
+            format!(
+                "the directory section fails its checksum: stored {:#010x}, computed {:#010x}",
+                stored_seal(page0),
+                computed_seal(page0, superblock::offset::SECTION)
+            )
+        }
+    });
+    if let (Some(named), other) = pair {
+        let mut failure = None;
+        let mut torn = Torn {
+            page_size,
+            page0,
+            head: *head,
+            named,
+            other,
+            copy_at: |page| match copies.read(page) {
+                Ok(copy) => copy,
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    None
+                }
+            },
+        };
+        let ours = torn.ours();
+        let is_ours = ours.is_some();
+        let resolved = ours.or_else(|| torn.peers());
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if let Some(resolved) = resolved {
+            return Ok(log_resolved(resolved, is_ours, log));
+        }
+    }
+    log.step("R4", None, || {
+        "no commit, of ours or of the peer, can leave this: damage".to_string()
+    });
+    log.find(
+        Finding::new(
+            FindingKind::DirectorySection,
+            Some(0),
+            "the directory section of page 0 fails its checksum, and no crash can have torn it so"
+                .to_string(),
+        )
+        .with_evidence(page0, page0.len() - 4, 4),
+    );
+    Ok((Verdict::Damaged, nothing(head)))
+}
+
+/// No block can be believed; the finding beside it says so.
+fn nothing(head: &Head) -> Candidate {
+    Candidate {
+        side: head.side,
+        tagged: head.tag.is_some(),
+        blocks: Vec::new(),
+    }
+}
+
+fn log_resolved(resolved: Resolved, is_ours: bool, log: &mut Log) -> (Verdict, Candidate) {
+    let rule = if is_ours { "R4" } else { "R5" };
+    let who = if is_ours {
+        "a commit"
+    } else {
+        "a commit of mappedpages"
+    };
+    match resolved {
+        Resolved::Forward(candidate) => {
+            log.step(rule, None, || {
+                format!("every sector of page 0 is the old or the new one of {who}, and the new is durable: forward")
+            });
+            log.find(Finding::new(
+                FindingKind::FinishedCommit,
+                Some(0),
+                format!("page 0 was torn in {who}, which is complete all the same"),
+            ));
+            (Verdict::RolledForward, candidate)
+        }
+        Resolved::Back(candidate) => {
+            log.step(rule, None, || {
+                format!("every sector of page 0 is the old or the new one of {who}, and the old counts: back")
+            });
+            log.find(Finding::new(
+                FindingKind::UnfinishedCommit,
+                Some(0),
+                format!("page 0 was torn in {who}, which is undone"),
+            ));
+            (Verdict::RolledBack, candidate)
+        }
+    }
+}
+
+/// R3. The section as it is; none where it holds what nobody writes.
+fn whole(page0: &[u8], page_size: PageSize, head: &Head, log: &mut Log) -> Option<Candidate> {
+    let count = match superblock::block_count(page0, page_size) {
+        Ok(count) => count,
+        Err(count) => {
+            let message =
+                format!("page 0 announces {count} directory blocks, more than it has room for");
+            log.step(
+                "R3",
+                Some((0, page0, superblock::offset::SECTION, 4)),
+                || format!("{message}: damage"),
+            );
+            log.find(
+                Finding::new(FindingKind::BlockCount, Some(0), message).with_evidence(
+                    page0,
+                    superblock::offset::SECTION,
+                    4,
+                ),
+            );
+            return None;
+        }
+    };
+    let mut blocks = Vec::with_capacity(count);
+    for index in 0..count {
+        let pages = superblock::block_pages(page0, index);
+        match superblock::block_side(page0, index) {
+            Ok(active) => blocks.push(BlockRef { pages, active }),
+            Err(byte) => {
+                let message = format!("directory block {index} has side {byte}, neither 0 nor 1");
+                log.step(
+                    "R3",
+                    Some((0, page0, superblock::block_offset(index), 17)),
+                    || format!("{message}: damage"),
+                );
+                log.find(
+                    Finding::new(FindingKind::BlockReference, Some(0), message).with_evidence(
+                        page0,
+                        superblock::block_offset(index),
+                        17,
+                    ),
+                );
+                return None;
+            }
+        }
+    }
+    log.step(
+        "R3",
+        Some((0, page0, superblock::offset::SECTION, 4)),
+        || format!("the directory section is whole and names {count} blocks"),
+    );
+    Some(Candidate {
+        side: head.side,
+        tagged: head.tag.is_some(),
+        blocks,
+    })
+}
+
+/// The other metadata: was a commit left unfinished?
+fn judge_other(head: &Head, named: &MetadataRead, other: &MetadataRead, log: &mut Log) -> Verdict {
+    let page = metadata::page_of(other.side);
+    let Ok(named) = &named.parsed else {
+        return Verdict::Damaged;
+    };
+    let newer = match &other.parsed {
+        Ok(found) if found.generation <= named.generation => {
+            log.step(
+                "R3",
+                Some((page, &other.bytes, metadata::offset::GENERATION, 8)),
+                || {
+                    format!(
+                        "metadata {} is of generation {}, not newer: clean",
+                        other.side, found.generation
+                    )
+                },
+            );
+            return Verdict::Clean;
+        }
+        Ok(found) => found,
+        Err(finding) => {
+            log.step(
+                "R3",
+                Some((page, &other.bytes, usize_of(finding.offset), 8)),
+                || {
+                    format!(
+                        "metadata {} is not valid: a commit was not finished, back",
+                        other.side
+                    )
+                },
+            );
+            log.find(Finding {
+                kind: FindingKind::MetadataOther,
+                ..finding.clone()
+            });
+            return Verdict::RolledBack;
+        }
+    };
+    log.step(
+        "R3",
+        Some((page, &other.bytes, metadata::offset::GENERATION, 8)),
+        || {
+            format!(
+                "metadata {} is of generation {}, newer than what page 0 names: back",
+                other.side, newer.generation
+            )
+        },
+    );
+    let kind = if head.tag.is_some() {
+        FindingKind::UnfinishedCommit
+    } else {
+        FindingKind::SelectorUnproven
+    };
+    let message = format!(
+        "metadata {} is of generation {}, page 0 names generation {}",
+        other.side, newer.generation, named.generation
+    );
+    log.find(Finding::new(kind, Some(page), message).with_evidence(
+        &other.bytes,
+        metadata::offset::GENERATION,
+        8,
+    ));
+    Verdict::RolledBack
+}
+
+/// Whether a section whose checksum holds is a mixture all the same: a CRC is
+/// linear, and enough flipped selectors cancel.
+fn is_hidden_mixture<S: PageStore>(
+    copies: &Copies<'_, S>,
+    page0: &[u8],
+    page_size: PageSize,
+    head: &Head,
+    (named, other): (Option<&Metadata>, Option<&Metadata>),
+) -> Result<bool, Error> {
+    let (Some(named), Ok(count)) = (named, superblock::block_count(page0, page_size)) else {
+        return Ok(false);
+    };
+    let written_by = head.tag.map(|_| low32(named.generation));
+    let newer = other
+        .map(|other| other.generation)
+        .filter(|&other| other > named.generation);
+    if written_by.is_none() && newer.is_none() {
+        return Ok(false);
+    }
+    for index in 0..count {
+        let Ok(active) = superblock::block_side(page0, index) else {
+            continue;
+        };
+        let pages = superblock::block_pages(page0, index);
+        let counts = active.of(pages);
+        // Page 0 is new, but this selector is not.
+        if let Some(tag) = written_by
+            && raw_tag(copies.store, active.other().of(pages))? == Some(tag)
+            && raw_tag(copies.store, counts)? != Some(0)
+            && copies.read(active.other().of(pages))?.is_some()
+        {
+            return Ok(true);
+        }
+        // Page 0 is old, but this selector is not.
+        if let Some(newer) = newer
+            && raw_tag(copies.store, counts)? == Some(low32(newer))
+            && copies.read(counts)?.is_some()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
