@@ -1,0 +1,140 @@
+//! `pagebox check`.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pagebox::Engine;
+use pagebox::inspect::Severity;
+use pagebox::report::{self, Found};
+
+use super::output::{ERROR, GOOD, NOTE, QUIET, WARNING, plural, shown};
+use super::{Failure, File, Outcome, Output};
+
+/// Check all of a file; say what is wrong
+///
+/// Takes no lock and changes nothing. The exit code is 3 where there is damage.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  pagebox check data.pages
+  pagebox check data.pages --json")]
+pub(crate) struct Check {
+    #[command(flatten)]
+    file: File,
+    /// JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
+        let path = &self.file.path;
+        let check = check(path)?;
+        if self.json {
+            output.json(&check)?;
+        } else {
+            print(output, path, &check)?;
+        }
+        if check.errors > 0 {
+            Err(Failure::Damage)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Checks a file, with a progress bar on a terminal where it takes a while.
+pub(crate) fn check(path: &Path) -> Result<report::Check, Failure> {
+    // It draws nothing where standard error is no terminal.
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let style = "checking {wide_bar} {percent:>3} %, {eta} left";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
+    let check = Engine::new().and_then(|engine| {
+        report::Check::of(&mut engine.inspect(path)?, |done, total| {
+            if bar.elapsed() > Duration::from_millis(200) {
+                bar.set_length(total);
+                bar.set_position(done);
+            }
+        })
+    });
+    bar.finish_and_clear();
+    check.map_err(Failure::of(path))
+}
+
+/// Writes what was found for people: by severity, then by kind.
+pub(crate) fn print(output: &mut Output, path: &Path, check: &report::Check) -> io::Result<()> {
+    let name = shown(path);
+    let pages = plural(check.pages, "page");
+    for severity in [Severity::Error, Severity::Warning, Severity::Info] {
+        let mut found: Vec<_> = check
+            .findings
+            .iter()
+            .filter(|found| found.severity == severity)
+            .collect();
+        // A stable sort: of one kind they stay in the order of the file.
+        found.sort_by_key(|found| &found.id);
+        for alike in found.chunk_by(|one, next| one.id == next.id) {
+            print_alike(output, alike)?;
+        }
+    }
+    if check.errors == 0 {
+        let style = output.style(GOOD);
+        write!(output, "{style}OK{style:#}: {name}: {pages} checked")?;
+    } else {
+        let style = output.style(ERROR);
+        write!(output, "{style}DAMAGED{style:#}: {name}: {pages} checked")?;
+    }
+    let counts = [
+        (check.errors, "error"),
+        (check.warnings, "warning"),
+        (check.infos, "note"),
+    ];
+    for (count, thing) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        write!(output, ", {}", plural(count as u64, thing))?;
+    }
+    if check.findings.is_empty() {
+        write!(output, ", nothing found")?;
+    }
+    writeln!(output)
+}
+
+/// Writes findings of one kind: where each of them is, then what they mean.
+fn print_alike(output: &mut Output, alike: &[&Found]) -> io::Result<()> {
+    let [first, ..] = alike else { return Ok(()) };
+    let (style, word) = match first.severity {
+        Severity::Error => (ERROR, "error"),
+        Severity::Warning => (WARNING, "warning"),
+        Severity::Info => (NOTE, "note"),
+    };
+    let (style, quiet) = (output.style(style), output.style(QUIET));
+    writeln!(output, "{style}{word}{style:#} {}", first.id)?;
+    for found in alike {
+        match found.page {
+            Some(page) => write!(output, "  page {page}, offset {}: ", found.offset)?,
+            None => write!(output, "  ")?,
+        }
+        writeln!(output, "{}", found.message)?;
+        if !found.evidence.is_empty() {
+            writeln!(
+                output,
+                "    {quiet}bytes{quiet:#}   {}",
+                spaced(&found.evidence)
+            )?;
+        }
+    }
+    writeln!(output, "    {quiet}meaning{quiet:#} {}", first.meaning)?;
+    writeln!(output, "    {quiet}remedy{quiet:#}  {}\n", first.remedy)
+}
+
+/// Hexadecimal with a space between bytes.
+fn spaced(hex: &str) -> String {
+    let digits: Vec<char> = hex.chars().collect();
+    digits
+        .chunks(2)
+        .map(String::from_iter)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,63 @@
+//! `pagebox create`.
+
+use std::io::Write;
+
+use clap::Args;
+use pagebox::{Engine, PageSize};
+
+use super::output::{plural, shown};
+use super::{Failure, File, Outcome, Output};
+
+/// Make a new page file
+///
+/// After a crash there is no file of that name, or the whole of it. A file that
+/// exists already stays as it is.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  pagebox create data.pages
+  pagebox create big.pages --page-size 64KiB --pages 10000")]
+pub(crate) struct Create {
+    #[command(flatten)]
+    file: File,
+    /// Bytes in a page: a power of two from 1024 to 1048576; KiB and MiB are
+    /// understood
+    #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = page_size)]
+    page_size: PageSize,
+    /// Room for at least so many pages, the pager's own ones included
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pages: u64,
+}
+
+impl Create {
+    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
+        let path = &self.file.path;
+        let pager = Engine::new()
+            .and_then(|engine| engine.create_with_pages(path, self.page_size, self.pages))
+            .map_err(Failure::of(path))?;
+        let stats = pager.stats().map_err(Failure::of(path))?;
+        let pages = plural(stats.page_count, "page");
+        let bytes = plural(stats.page_size.into(), "byte");
+        writeln!(output, "made {}: {pages} of {bytes}", shown(path))?;
+        Ok(())
+    }
+}
+
+fn page_size(text: &str) -> Result<PageSize, String> {
+    let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
+    let factor = match text[digits.len()..]
+        .trim_start()
+        .to_ascii_lowercase()
+        .as_str()
+    {
+        "" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        _ => return Err("only KiB and MiB are understood".into()),
+    };
+    let bytes = digits.parse::<u32>().map_err(|error| error.to_string())?;
+    let bytes = bytes
+        .checked_mul(factor)
+        .ok_or("it must be at most 1048576")?;
+    PageSize::from_bytes(bytes).map_err(|error| error.to_string())
+}

@@ -1,0 +1,200 @@
+//! `pagebox read` and `pagebox write`: the bytes of pages.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use clap::Args;
+use pagebox::{Engine, Error, Pager};
+
+use super::dump::dump;
+use super::output::plural;
+use super::{Failure, File, Outcome, Output};
+
+/// The bytes of a page that a command is about.
+#[derive(Args, Debug)]
+struct Place {
+    /// The page
+    #[arg(value_name = "ID")]
+    id: u64,
+    /// The id is that of a protected page
+    #[arg(long)]
+    protected: bool,
+    /// Start at this byte of the page
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    offset: usize,
+}
+
+impl Place {
+    /// Fills `bytes` from here on.
+    fn read(&self, pager: &Pager, bytes: &mut [u8]) -> Result<(), Error> {
+        if self.protected {
+            pager.read_protected(self.id, self.offset, bytes)
+        } else {
+            pager.read(self.id, self.offset, bytes)
+        }
+    }
+
+    /// Replaces bytes from here on, durably.
+    fn write(&self, pager: &mut Pager, bytes: &[u8]) -> Result<(), Error> {
+        if self.protected {
+            let page_size = pager.page_size().bytes();
+            let past_end = Error::PastPageEnd {
+                offset: self.offset,
+                len: bytes.len(),
+                page_size,
+            };
+            let mut tx = pager.begin()?;
+            tx.write(self.id)?
+                .get_mut(self.offset..)
+                .and_then(|rest| rest.get_mut(..bytes.len()))
+                .ok_or(past_end)?
+                .copy_from_slice(bytes);
+            tx.commit()?;
+        } else {
+            pager.write(self.id, self.offset, bytes)?;
+            pager.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Bytes from here to the end of the page.
+    fn room(&self, pager: &Pager) -> Result<usize, Error> {
+        let page_size = pager.page_size().bytes();
+        let past_end = Error::PastPageEnd {
+            offset: self.offset,
+            len: 0,
+            page_size,
+        };
+        page_size.checked_sub(self.offset).ok_or(past_end)
+    }
+}
+
+/// Print the bytes of a page
+///
+/// Raw, unless --hex asks for a dump. Takes no lock, and works on damaged files
+/// as far as their bytes prove themselves.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  pagebox read data.pages 3 > page.bin
+  pagebox read data.pages 3 --hex --len 64
+  pagebox read data.pages 0 --protected")]
+pub(crate) struct Read {
+    #[command(flatten)]
+    file: File,
+    #[command(flatten)]
+    place: Place,
+    /// So many bytes; all to the end of the page unless given
+    #[arg(long, value_name = "N")]
+    len: Option<usize>,
+    /// A hex dump instead of the raw bytes
+    #[arg(long)]
+    hex: bool,
+}
+
+impl Read {
+    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
+        let bytes = self.bytes().map_err(Failure::of(&self.file.path))?;
+        if self.hex {
+            dump(output, self.place.offset, &bytes)?;
+        } else {
+            output.write_all(&bytes)?;
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, Error> {
+        let pager = Engine::new()?.open_read_only(&self.file.path)?;
+        let room = self.place.room(&pager)?;
+        let len = self.len.unwrap_or(room);
+        if len > room {
+            let page_size = pager.page_size().bytes();
+            return Err(Error::PastPageEnd {
+                offset: self.place.offset,
+                len,
+                page_size,
+            });
+        }
+        let mut bytes = vec![0; len];
+        self.place.read(&pager, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Write standard input to a page
+///
+/// The other bytes of the page stay as they are. Durable when it returns; a
+/// protected page is written atomically. More bytes than fit are an error, and
+/// change nothing.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  echo hello | pagebox write data.pages 3
+  pagebox write data.pages 3 --offset 512 < part.bin
+  pagebox write data.pages 0 --protected < page.bin")]
+pub(crate) struct Write {
+    #[command(flatten)]
+    file: File,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Write {
+    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
+        let path = &self.file.path;
+        let engine = Engine::new().map_err(Failure::of(path))?;
+        // Before the input, which may take its time: the file is not locked
+        // meanwhile, and what cannot be done is said at once.
+        let room = self.room(&engine).map_err(Failure::of(path))?;
+        let bytes = input(room).map_err(Failure::Input)?;
+        if bytes.len() > room {
+            return Err(self.too_long(path, room));
+        }
+        engine
+            .open(path)
+            .and_then(|mut pager| self.place.write(&mut pager, &bytes))
+            .map_err(Failure::of(path))?;
+        let kind = if self.place.protected {
+            "protected page"
+        } else {
+            "page"
+        };
+        writeln!(
+            output,
+            "wrote {} to {kind} {}",
+            plural(bytes.len() as u64, "byte"),
+            self.place.id
+        )?;
+        Ok(())
+    }
+
+    fn room(&self, engine: &Engine) -> Result<usize, Error> {
+        let pager = engine.open_read_only(&self.file.path)?;
+        let room = self.place.room(&pager)?;
+        self.place.read(&pager, &mut [])?;
+        Ok(room)
+    }
+
+    fn too_long(&self, path: &Path, room: usize) -> Failure {
+        let room = plural(room as u64, "byte");
+        let Place { id, offset, .. } = self.place;
+        let text = format!(
+            "standard input is longer than the {room} of page {id} from offset {offset} on: \
+             nothing was written"
+        );
+        Failure::Request {
+            path: path.to_owned(),
+            text,
+        }
+    }
+}
+
+/// Standard input, and at most a byte more of it than there is room for.
+fn input(room: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::stdin()
+        .lock()
+        .take(room as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,176 @@
+//! `pagebox demo`: a small mixed workload through the sandbox, and what it
+//! leaves in the file.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use pagebox::{COMPONENT, Engine, Error, PageSize, Pager};
+
+use super::output::{QUIET, plural, shown, size};
+use super::{Failure, Outcome, Output, check, info, inspect, map};
+
+/// Make a file, run a small mixed workload on it, show and check it
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  pagebox demo
+  pagebox demo demo.pages")]
+pub(crate) struct Demo {
+    /// The file to make and keep; a temporary one unless given
+    #[arg(value_name = "FILE")]
+    path: Option<PathBuf>,
+}
+
+impl Demo {
+    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
+        if let Some(path) = &self.path {
+            return demo(path, output);
+        }
+        let temporary = std::env::temp_dir();
+        let folder = tempfile::tempdir().map_err(|source| {
+            let operation = "make a folder in";
+            Failure::of(&temporary)(Error::Io {
+                operation,
+                path: temporary.clone(),
+                source,
+            })
+        })?;
+        demo(&folder.path().join("demo.pages"), output)?;
+        writeln!(
+            output,
+            "\nThe file was a temporary one: `pagebox demo FILE` keeps it."
+        )?;
+        writeln!(output, "`pagebox --help` lists what else there is.")?;
+        Ok(())
+    }
+}
+
+fn demo(path: &Path, output: &mut Output) -> Outcome {
+    let component = size(COMPONENT.len() as u128);
+    writeln!(
+        output,
+        "The logic of a page file in a sandbox: {component} of WebAssembly that can"
+    )?;
+    writeln!(
+        output,
+        "reach the pages of this one file, and nothing else.\n"
+    )?;
+
+    let mut steps = Steps { output, path };
+    let engine = steps.step("start the sandbox's engine", Engine::new)?;
+    let mut pager = steps.step("create a file of 4 KiB pages", || {
+        engine.create_with_pages(path, PageSize::KIB_4, 64)
+    })?;
+    let regular = steps.step("allocate 40 regular pages: one commit", || {
+        pager.alloc_many(40)
+    })?;
+    steps.step("fill them in place, sync", || {
+        for id in &regular {
+            pager.page_mut(*id)?.copy_from_slice(&content(*id, 1));
+        }
+        pager.sync()
+    })?;
+    let protected = steps.step("allocate 6 protected pages, write them: one commit", || {
+        let mut tx = pager.begin()?;
+        let ids = tx.alloc_protected_many(6)?;
+        for id in &ids {
+            tx.write(*id)?.copy_from_slice(&content(*id, 2));
+        }
+        tx.commit()?;
+        Ok(ids)
+    })?;
+    let (freed, kept) = regular.split_at(12);
+    steps.step(
+        "free 12 pages, allocate 1, rewrite 2 protected: one commit",
+        || {
+            let mut tx = pager.begin()?;
+            tx.free_many(freed)?;
+            tx.alloc()?;
+            for id in &protected[..2] {
+                tx.write(*id)?.copy_from_slice(&content(*id, 3));
+            }
+            tx.commit()
+        },
+    )?;
+    steps.step("begin a transaction, write, think better of it", || {
+        let mut tx = pager.begin()?;
+        tx.write(protected[0])?.fill(0xFF);
+        tx.free_many(kept)
+    })?;
+    drop(pager);
+    let pager = steps.step("close the file, open it again, recover", || {
+        engine.open(path)
+    })?;
+    steps.step("compare all bytes with what was written", || {
+        compare(&pager, kept, &protected)
+    })?;
+    drop(pager);
+
+    writeln!(output)?;
+    let (mut inspector, summary) = inspect(path)?;
+    info::print(output, path, &summary)?;
+    writeln!(output)?;
+    map::print(output, path, &mut inspector, &summary, None)?;
+    writeln!(output)?;
+    let found = check::check(path)?;
+    check::print(output, path, &found)?;
+    if found.errors > 0 {
+        Err(Failure::Damage)
+    } else {
+        Ok(())
+    }
+}
+
+/// What a page is to hold.
+fn content(id: u64, version: u8) -> Vec<u8> {
+    let id = id.to_le_bytes();
+    (0..PageSize::KIB_4.bytes())
+        .map(|at| id[at % id.len()] ^ version)
+        .collect()
+}
+
+fn compare(pager: &Pager, regular: &[u64], protected: &[u64]) -> Result<(), Error> {
+    let same = |bytes: &[u8], id, version| {
+        if bytes == content(id, version) {
+            Ok(())
+        } else {
+            Err(Error::Other(format!(
+                "page {id} does not hold what was written"
+            )))
+        }
+    };
+    for id in regular {
+        same(pager.page(*id)?, *id, 1)?;
+    }
+    for (index, id) in protected.iter().enumerate() {
+        same(
+            pager.protected_page(*id)?,
+            *id,
+            if index < 2 { 3 } else { 2 },
+        )?;
+    }
+    Ok(())
+}
+
+/// Tells what is done, and how long it takes.
+struct Steps<'a> {
+    output: &'a mut Output,
+    path: &'a Path,
+}
+
+impl Steps<'_> {
+    fn step<R>(
+        &mut self,
+        what: &str,
+        work: impl FnOnce() -> Result<R, Error>,
+    ) -> Result<R, Failure> {
+        let start = Instant::now();
+        let result = work().map_err(Failure::of(self.path))?;
+        let time = start.elapsed().as_secs_f64() * 1e3;
+        let quiet = self.output.style(QUIET);
+        writeln!(self.output, "  {what:<62} {quiet}{time:>8.2} ms{quiet:#}")?;
+        Ok(result)
+    }
+}

@@ -1,0 +1,144 @@
+//! `pagebox info`.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::Args;
+use pagebox::inspect::{Step, Summary};
+use pagebox::report;
+
+use super::output::{GOOD, NOTE, STRONG, WARNING, hex, number, percent, plural, shown, size};
+use super::{File, Outcome, Output, inspect};
+
+/// Show the figures of a file, and what recovery decides about it
+///
+/// Takes no lock, and works on damaged files as far as their bytes allow.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  pagebox info data.pages
+  pagebox info data.pages --json")]
+pub(crate) struct Info {
+    #[command(flatten)]
+    file: File,
+    /// JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl Info {
+    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
+        let (_, summary) = inspect(&self.file.path)?;
+        if self.json {
+            output.json(&report::Info::from(summary))?;
+        } else {
+            print(output, &self.file.path, &summary)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a summary for people.
+pub(crate) fn print(output: &mut Output, path: &Path, summary: &Summary) -> io::Result<()> {
+    let pages = |count: u64| size(u128::from(count) * u128::from(summary.page_size));
+    let style = output.style(STRONG);
+    writeln!(output, "{style}{}{style:#}\n", shown(path))?;
+    output.row("format", &summary.format)?;
+    output.row("page size", plural(summary.page_size.into(), "byte"))?;
+    output.row(
+        "page count",
+        format_args!(
+            "{} ({})",
+            number(summary.page_count),
+            pages(summary.page_count)
+        ),
+    )?;
+    output.row("in the file", in_the_file(summary))?;
+    output.row(
+        "free",
+        format_args!(
+            "{} ({})",
+            number(summary.free_pages),
+            percent(summary.free_pages, summary.page_count)
+        ),
+    )?;
+    output.row("regular", number(summary.regular_pages))?;
+    output.row(
+        "protected",
+        format_args!(
+            "{}, room for {}",
+            number(summary.protected_pages),
+            number(summary.protected_capacity)
+        ),
+    )?;
+    output.row(
+        "internal",
+        format_args!(
+            "{}: the pager's own, and both copies of protected pages",
+            number(summary.internal_pages)
+        ),
+    )?;
+    output.row("generation", number(summary.generation))?;
+    match summary.active_side {
+        Some(side) => output.row("metadata", format_args!("side {side} counts"))?,
+        None => output.row("metadata", "it is not known which side counts")?,
+    }
+    output.row(
+        "limits",
+        format_args!(
+            "{} ({}), {}",
+            plural(summary.page_limit, "page"),
+            pages(summary.page_limit),
+            plural(summary.protected_limit, "protected page")
+        ),
+    )?;
+    print_recovery(output, summary)
+}
+
+fn in_the_file(summary: &Summary) -> String {
+    let pages = number(summary.file_pages);
+    match summary.tail {
+        0 => pages,
+        tail => format!("{pages}, and {} of another", plural(tail.into(), "byte")),
+    }
+}
+
+fn print_recovery(output: &mut Output, summary: &Summary) -> io::Result<()> {
+    let recovery = &summary.recovery;
+    let style = output.style(match recovery.verdict.as_str() {
+        "clean" => GOOD,
+        "rolled-back" | "rolled-forward" => NOTE,
+        _ => WARNING,
+    });
+    let verdict = format!("{style}{}{style:#}", recovery.verdict);
+    output.row(
+        "recovery",
+        format_args!("{verdict}: {}", recovery.explanation),
+    )?;
+    if recovery.verdict != "clean" {
+        for step in &recovery.steps {
+            output.row("", step_text(step))?;
+        }
+    }
+    Ok(())
+}
+
+fn step_text(step: &Step) -> String {
+    let Step {
+        rule,
+        text,
+        page,
+        offset,
+        evidence,
+    } = step;
+    match page {
+        Some(page) if !evidence.is_empty() => {
+            format!(
+                "{rule}  {text} (page {page}, offset {offset}: {})",
+                hex(evidence)
+            )
+        }
+        Some(page) => format!("{rule}  {text} (page {page})"),
+        None => format!("{rule}  {text}"),
+    }
+}

@@ -1,0 +1,115 @@
+//! `pagebox list`.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use pagebox::report::{Listing, Protected};
+
+use super::output::{QUIET, STRONG, WARNING, plural, shown};
+use super::{Failure, File, Outcome, Output, inspect};
+
+/// List the regular and the protected pages
+///
+/// Takes no lock, and works on damaged files as far as their bytes allow.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  pagebox list data.pages
+  pagebox list data.pages --json")]
+pub(crate) struct List {
+    #[command(flatten)]
+    file: File,
+    /// JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
+        let path = &self.file.path;
+        let (mut inspector, summary) = inspect(path)?;
+        let listing = Listing::of(&mut inspector).map_err(Failure::of(path))?;
+        if self.json {
+            output.json(&listing)?;
+        } else {
+            print_regular(output, &listing.regular)?;
+            print_protected(output, &listing.protected)?;
+        }
+        if summary.recovery.verdict == "damaged" {
+            output.flush()?;
+            eprintln!(
+                "pagebox: {}: the file is damaged, there may be more: `pagebox check` shows the \
+                 evidence",
+                shown(path)
+            );
+        }
+        Ok(())
+    }
+}
+
+fn print_regular(output: &mut Output, pages: &[u64]) -> io::Result<()> {
+    let style = output.style(STRONG);
+    writeln!(
+        output,
+        "{style}{}{style:#}",
+        plural(pages.len() as u64, "regular page")
+    )?;
+    let width = Output::width();
+    let mut line = String::new();
+    for run in pages.chunk_by(|page, next| page + 1 == *next) {
+        let text = match run {
+            [first, .., last] => format!("{first}-{last}"),
+            _ => run[0].to_string(),
+        };
+        if !line.is_empty() && line.len() + text.len() + 3 > width {
+            writeln!(output, "  {line}")?;
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&text);
+    }
+    if !line.is_empty() {
+        writeln!(output, "  {line}")?;
+    }
+    Ok(())
+}
+
+fn print_protected(output: &mut Output, pages: &[Protected]) -> io::Result<()> {
+    let style = output.style(STRONG);
+    writeln!(
+        output,
+        "{style}{}{style:#}",
+        plural(pages.len() as u64, "protected page")
+    )?;
+    if pages.is_empty() {
+        return Ok(());
+    }
+    let quiet = output.style(QUIET);
+    writeln!(
+        output,
+        "{quiet}{:>8}  {:>12}  {:>12}  {:>10}{quiet:#}",
+        "id", "active page", "shadow page", "generation"
+    )?;
+    let warning = output.style(WARNING);
+    for page in pages {
+        let Protected {
+            id,
+            active_page,
+            shadow_page,
+            generation,
+            problem,
+            ..
+        } = page;
+        write!(
+            output,
+            "{id:>8}  {active_page:>12}  {shadow_page:>12}  {generation:>10}"
+        )?;
+        if !problem.is_empty() {
+            write!(output, "  {warning}{problem}{warning:#}")?;
+        }
+        writeln!(output)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! The program `pagebox`: page files from the command line.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,292 @@
+//! What is said of a file to programs: the JSON of `pagebox --json`, and of the
+//! viewer's API.
+//!
+//! Keys are only ever added.
+
+use serde::Serialize;
+
+use crate::inspect::{Finding, Inspector, Severity, Side, Step, Summary};
+use crate::Error;
+use crate::wit::pagebox::pager::page_store::Extent;
+
+/// How many pages or slots are asked for at once.
+const BATCH: u32 = 4096;
+
+/// Figures of a file, as `pagebox info` tells them. In pages unless said
+/// otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Info {
+    /// `0.2`; empty where it is not known.
+    pub format: String,
+    /// Bytes in a page.
+    pub page_size: u32,
+    /// Pages that the file accounts for.
+    pub page_count: u64,
+    /// Whole pages in the file.
+    pub file_pages: u64,
+    /// Bytes past the last whole page.
+    pub tail: u32,
+    /// Pages that can be allocated without growth.
+    pub free_pages: u64,
+    /// Allocated regular pages.
+    pub regular_pages: u64,
+    /// Protected pages; each takes two physical ones.
+    pub protected_pages: u64,
+    /// Pages that are neither free nor regular.
+    pub internal_pages: u64,
+    /// The commit counter.
+    pub generation: u64,
+    /// The side of the metadata that counts, where that is known.
+    pub active_side: Option<Side>,
+    /// The most pages that the format can account for.
+    pub page_limit: u64,
+    /// The most protected pages that the format can name.
+    pub protected_limit: u64,
+    /// Protected pages that there is room for without growth.
+    pub protected_capacity: u64,
+    /// `clean`, or what was found: `rolled-back`, `rolled-forward`, `damaged`,
+    /// `not-a-page-file`.
+    pub recovery: String,
+    /// The same in a sentence.
+    pub explanation: String,
+    /// The reasoning.
+    pub steps: Vec<Reason>,
+    /// Pages that the last commit allocated, at most 256 runs.
+    pub last_allocated: Vec<Extent>,
+    /// Pages that the last commit freed, at most 256 runs.
+    pub last_freed: Vec<Extent>,
+}
+
+/// A step of the reasoning at open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Reason {
+    /// The rule that was applied.
+    pub rule: String,
+    /// What was looked at and what follows.
+    pub text: String,
+    /// The page that was looked at.
+    pub page: Option<u64>,
+    /// Where in the page, in bytes.
+    pub offset: u32,
+    /// The bytes found there, in hexadecimal.
+    pub evidence: String,
+}
+
+/// The pages of a file, as `pagebox list` tells them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Listing {
+    /// The regular pages, in ascending order.
+    pub regular: Vec<u64>,
+    /// The protected pages, in ascending order of their ids.
+    pub protected: Vec<Protected>,
+}
+
+/// A protected page in a [`Listing`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Protected {
+    /// Its id.
+    pub id: u64,
+    /// The physical page that holds its bytes.
+    pub active_page: u64,
+    /// The physical page that the next write goes to.
+    pub shadow_page: u64,
+    /// How often it was written.
+    pub generation: u64,
+    /// What is wrong with it; absent where nothing is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub problem: String,
+}
+
+/// What a check found, as `pagebox check` tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Check {
+    /// Pages that were looked at.
+    pub pages: u64,
+    /// How many findings are damage.
+    pub errors: usize,
+    /// How many are unproven or wasteful.
+    pub warnings: usize,
+    /// How many are worth knowing.
+    pub infos: usize,
+    /// All of them, in the order in which they were found.
+    pub findings: Vec<Found>,
+}
+
+/// One finding of a [`Check`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Found {
+    /// A stable name of what was found.
+    pub id: String,
+    /// `error`, `warning` or `info`.
+    #[serde(serialize_with = "as_text")]
+    pub severity: Severity,
+    /// The page that shows it, where there is one.
+    pub page: Option<u64>,
+    /// Where in the page, in bytes.
+    pub offset: u32,
+    /// The bytes found there, in hexadecimal.
+    pub evidence: String,
+    /// What is wrong, with its numbers.
+    pub message: String,
+    /// What it means.
+    pub meaning: String,
+    /// What would mend it.
+    pub remedy: String,
+}
+
+impl Info {
+    /// What an inspector says of its file.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn of(inspector: &mut Inspector) -> Result<Self, Error> {
+        inspector.summary().map(Self::from)
+    }
+}
+
+impl From<Summary> for Info {
+    fn from(summary: Summary) -> Self {
+        Self {
+            format: summary.format,
+            page_size: summary.page_size,
+            page_count: summary.page_count,
+            file_pages: summary.file_pages,
+            tail: summary.tail,
+            free_pages: summary.free_pages,
+            regular_pages: summary.regular_pages,
+            protected_pages: summary.protected_pages,
+            internal_pages: summary.internal_pages,
+            generation: summary.generation,
+            active_side: summary.active_side,
+            page_limit: summary.page_limit,
+            protected_limit: summary.protected_limit,
+            protected_capacity: summary.protected_capacity,
+            recovery: summary.recovery.verdict,
+            explanation: summary.recovery.explanation,
+            steps: summary.recovery.steps.into_iter().map(Reason::from).collect(),
+            last_allocated: summary.last_allocated,
+            last_freed: summary.last_freed,
+        }
+    }
+}
+
+impl From<Step> for Reason {
+    fn from(step: Step) -> Self {
+        Self {
+            rule: step.rule,
+            text: step.text,
+            page: step.page,
+            offset: step.offset,
+            evidence: hex(&step.evidence),
+        }
+    }
+}
+
+impl Listing {
+    /// What an inspector says of its file's pages.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn of(inspector: &mut Inspector) -> Result<Self, Error> {
+        Ok(Self { regular: regular(inspector)?, protected: protected(inspector)? })
+    }
+}
+
+fn regular(inspector: &mut Inspector) -> Result<Vec<u64>, Error> {
+    let kinds = inspector.page_kinds()?;
+    let code = kinds.iter().find(|kind| kind.name == "regular").map(|kind| kind.code);
+    let mut pages = Vec::new();
+    let mut first = 0;
+    loop {
+        let kinds = inspector.kinds(first, BATCH)?;
+        let here = (first..).zip(&kinds).filter(|(_, kind)| Some(**kind) == code);
+        pages.extend(here.map(|(page, _)| page));
+        if kinds.is_empty() {
+            return Ok(pages);
+        }
+        first += kinds.len() as u64;
+    }
+}
+
+fn protected(inspector: &mut Inspector) -> Result<Vec<Protected>, Error> {
+    let mut pages = Vec::new();
+    let mut start = 0;
+    loop {
+        let slots = inspector.directory(start, BATCH, false)?;
+        let Some(last) = slots.last() else { return Ok(pages) };
+        start = last.id.saturating_add(1);
+        pages.extend(slots.into_iter().map(|slot| {
+            let (active_page, shadow_page) = match slot.active {
+                Side::A => (slot.page_a, slot.page_b),
+                Side::B => (slot.page_b, slot.page_a),
+            };
+            Protected {
+                id: slot.id,
+                active_page,
+                shadow_page,
+                generation: slot.generation,
+                problem: slot.problem,
+            }
+        }));
+    }
+}
+
+impl Check {
+    /// Checks all of a file. `progress` is told what is done, and of how much,
+    /// as it goes.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn of(
+        inspector: &mut Inspector,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Self, Error> {
+        let summary = inspector.summary()?;
+        let mut findings = Vec::new();
+        let mut cursor = Some(0);
+        while let Some(at) = cursor {
+            let part = inspector.findings(at)?;
+            progress(part.done, part.total);
+            findings.extend(part.findings.into_iter().map(Found::from));
+            cursor = part.next;
+        }
+        let count = |severity| findings.iter().filter(|found| found.severity == severity).count();
+        Ok(Self {
+            pages: summary.page_count.max(summary.file_pages),
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+            infos: count(Severity::Info),
+            findings,
+        })
+    }
+}
+
+impl From<Finding> for Found {
+    fn from(finding: Finding) -> Self {
+        Self {
+            id: finding.id,
+            severity: finding.severity,
+            page: finding.page,
+            offset: finding.offset,
+            evidence: hex(&finding.evidence),
+            message: finding.message,
+            meaning: finding.meaning,
+            remedy: finding.remedy,
+        }
+    }
+}
+
+fn as_text<S: serde::Serializer>(severity: &Severity, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(severity)
+}
+
+/// Bytes in hexadecimal: `001f`.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

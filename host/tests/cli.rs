@@ -1,0 +1,1 @@
+//! The program `pagebox`, run as a user would run it.
