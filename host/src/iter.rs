@@ -108,10 +108,7 @@ impl<'p> ProtectedPages<'p> {
         };
         if self.pages.len() == 0 {
             let pages = self.pager.ask(OPERATION, |exports, store, pager| {
-                exports
-                    .pager()
-                    .call_protected(store, pager, start, BATCH)
-                    .map(Ok)
+                exports.pager().call_protected(store, pager, start, BATCH)
             })?;
             self.pages = pages.into_iter();
         }

@@ -44,6 +44,7 @@ mod os;
 mod page_stores;
 mod pager;
 mod repair;
+pub mod report;
 mod sandbox;
 mod store;
 mod transaction;
@@ -62,3 +63,8 @@ pub use pager::{Access, CommitInfo, Pager, ProtectedPage, Stats};
 pub use repair::RepairAction;
 pub use store::{MmapStore, ReadOnlyStore, Store};
 pub use transaction::Transaction;
+
+/// The README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -5,8 +5,8 @@
 
 use serde::Serialize;
 
-use crate::inspect::{Finding, Inspector, Severity, Side, Step, Summary};
 use crate::Error;
+use crate::inspect::{Finding, Inspector, Severity, Side, Step, Summary};
 use crate::wit::pagebox::pager::page_store::Extent;
 
 /// How many pages or slots are asked for at once.
@@ -169,7 +169,12 @@ impl From<Summary> for Info {
             protected_capacity: summary.protected_capacity,
             recovery: summary.recovery.verdict,
             explanation: summary.recovery.explanation,
-            steps: summary.recovery.steps.into_iter().map(Reason::from).collect(),
+            steps: summary
+                .recovery
+                .steps
+                .into_iter()
+                .map(Reason::from)
+                .collect(),
             last_allocated: summary.last_allocated,
             last_freed: summary.last_freed,
         }
@@ -194,18 +199,26 @@ impl Listing {
     /// # Errors
     /// [`Error::Sandbox`].
     pub fn of(inspector: &mut Inspector) -> Result<Self, Error> {
-        Ok(Self { regular: regular(inspector)?, protected: protected(inspector)? })
+        Ok(Self {
+            regular: regular(inspector)?,
+            protected: protected(inspector)?,
+        })
     }
 }
 
 fn regular(inspector: &mut Inspector) -> Result<Vec<u64>, Error> {
     let kinds = inspector.page_kinds()?;
-    let code = kinds.iter().find(|kind| kind.name == "regular").map(|kind| kind.code);
+    let code = kinds
+        .iter()
+        .find(|kind| kind.name == "regular")
+        .map(|kind| kind.code);
     let mut pages = Vec::new();
     let mut first = 0;
     loop {
         let kinds = inspector.kinds(first, BATCH)?;
-        let here = (first..).zip(&kinds).filter(|(_, kind)| Some(**kind) == code);
+        let here = (first..)
+            .zip(&kinds)
+            .filter(|(_, kind)| Some(**kind) == code);
         pages.extend(here.map(|(page, _)| page));
         if kinds.is_empty() {
             return Ok(pages);
@@ -219,7 +232,9 @@ fn protected(inspector: &mut Inspector) -> Result<Vec<Protected>, Error> {
     let mut start = 0;
     loop {
         let slots = inspector.directory(start, BATCH, false)?;
-        let Some(last) = slots.last() else { return Ok(pages) };
+        let Some(last) = slots.last() else {
+            return Ok(pages);
+        };
         start = last.id.saturating_add(1);
         pages.extend(slots.into_iter().map(|slot| {
             let (active_page, shadow_page) = match slot.active {
@@ -256,7 +271,12 @@ impl Check {
             findings.extend(part.findings.into_iter().map(Found::from));
             cursor = part.next;
         }
-        let count = |severity| findings.iter().filter(|found| found.severity == severity).count();
+        let count = |severity| {
+            findings
+                .iter()
+                .filter(|found| found.severity == severity)
+                .count()
+        };
         Ok(Self {
             pages: summary.page_count.max(summary.file_pages),
             errors: count(Severity::Error),

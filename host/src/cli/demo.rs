@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use pagebox::{COMPONENT, Engine, Error, PageSize, Pager};
 
-use super::output::{QUIET, plural, shown, size};
+use super::output::{QUIET, size};
 use super::{Failure, Outcome, Output, check, info, inspect, map};
 
 /// Make a file, run a small mixed workload on it, show and check it

@@ -1,1 +1,0 @@
-//! The program `pagebox`, run as a user would run it.

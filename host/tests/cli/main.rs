@@ -1,0 +1,13 @@
+//! The program `pagebox`, started as a user would start it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod commands;
+mod damage;
+mod errors;
+mod looks;
+mod peer;
+mod readme;
+mod run;
