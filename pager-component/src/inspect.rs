@@ -1,0 +1,267 @@
+//! The export `inspect`.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use pagebox_core::finding::{Finding, Severity};
+use pagebox_core::inspect::structure::{Field, Structure};
+use pagebox_core::inspect::{
+    FindingsPart, Inspector, LastCommit, MarkedTile, PageInfo, Reference, SlotInfo, Summary,
+};
+use pagebox_core::kinds::PageKind;
+use pagebox_core::recovery::Step;
+use pagebox_core::{ProtectedId, Side};
+
+use crate::Component;
+use crate::store::HostStore;
+use crate::wit::exports::pagebox::pager::inspect as wit;
+use crate::wit::pagebox::pager::page_store::Store;
+
+/// An inspector.
+pub(crate) struct OpenInspector(RefCell<Inspector<HostStore>>);
+
+impl wit::Guest for Component {
+    type Inspector = OpenInspector;
+
+    fn open(store: Store) -> wit::Inspector {
+        let inspector = Inspector::open(HostStore::to_inspect(store));
+        wit::Inspector::new(OpenInspector(RefCell::new(inspector)))
+    }
+}
+
+impl wit::GuestInspector for OpenInspector {
+    fn summary(&self) -> wit::Summary {
+        let inspector = self.0.borrow();
+        summary(inspector.summary(), inspector.last_commit())
+    }
+
+    fn page_kinds(&self) -> Vec<wit::PageKind> {
+        let counts = self.0.borrow().counts();
+        PageKind::ALL
+            .into_iter()
+            .zip(counts)
+            .map(|(kind, count)| page_kind(kind, count))
+            .collect()
+    }
+
+    fn kinds(&self, first: u64, count: u32) -> Vec<u8> {
+        self.0
+            .borrow()
+            .kinds(first, count)
+            .into_iter()
+            .map(|kind| kind.0)
+            .collect()
+    }
+
+    fn tiles(&self, first: u64, pages_per_tile: u64, count: u32) -> Vec<wit::Tile> {
+        convert(self.0.borrow().tiles(first, pages_per_tile, count as usize))
+    }
+
+    fn free_runs(&self) -> Vec<u64> {
+        self.0.borrow().free_runs()
+    }
+
+    fn structures(&self, start_block: u32, limit: u32) -> Vec<wit::Structure> {
+        convert(
+            self.0
+                .borrow()
+                .structures(start_block as usize, limit as usize),
+        )
+    }
+
+    fn directory(&self, start: u64, limit: u32, verify: bool) -> Vec<wit::Slot> {
+        convert(
+            self.0
+                .borrow()
+                .directory(ProtectedId(start), limit as usize, verify),
+        )
+    }
+
+    fn page(&self, page: u64) -> Option<wit::PageInfo> {
+        self.0.borrow().page(page).map(|info| page_info(page, info))
+    }
+
+    fn findings(&self, cursor: u64) -> wit::FindingsPart {
+        self.0.borrow_mut().findings(cursor).into()
+    }
+}
+
+fn convert<T, U: From<T>>(list: Vec<T>) -> Vec<U> {
+    list.into_iter().map(U::from).collect()
+}
+
+fn summary(summary: Summary, last_commit: LastCommit) -> wit::Summary {
+    let stats = summary.stats;
+    wit::Summary {
+        format: summary.format.into(),
+        page_size: stats.page_size.bytes_u32(),
+        page_count: stats.page_count,
+        file_pages: summary.file_pages,
+        tail: summary.tail,
+        free_pages: stats.free_pages,
+        regular_pages: stats.regular_pages,
+        protected_pages: stats.protected_pages,
+        internal_pages: stats.internal_pages,
+        generation: stats.generation,
+        active_side: summary.active_side.map(Into::into),
+        page_limit: stats.page_limit,
+        protected_limit: stats.protected_limit,
+        protected_capacity: stats.protected_capacity,
+        recovery: wit::Recovery {
+            verdict: summary.verdict.into(),
+            explanation: summary.explanation,
+            steps: convert(summary.steps),
+        },
+        last_allocated: convert(last_commit.allocated),
+        last_freed: convert(last_commit.freed),
+    }
+}
+
+fn page_kind(kind: PageKind, count: u64) -> wit::PageKind {
+    let text = kind.text();
+    wit::PageKind {
+        code: kind.0,
+        name: text.name.into(),
+        letter: text.letter.to_string(),
+        description: text.description.into(),
+        count,
+    }
+}
+
+fn page_info(page: u64, info: PageInfo) -> wit::PageInfo {
+    wit::PageInfo {
+        page,
+        kind: info.kind.0,
+        protected: info.protected.map(|id| id.0),
+        structures: convert(info.structures),
+        referenced_by: convert(info.referenced_by),
+        findings: convert(info.findings),
+    }
+}
+
+impl From<Side> for wit::Side {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::A => Self::A,
+            Side::B => Self::B,
+        }
+    }
+}
+
+impl From<Severity> for wit::Severity {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Info => Self::Info,
+            Severity::Warning => Self::Warning,
+            Severity::Error => Self::Error,
+        }
+    }
+}
+
+impl From<Finding> for wit::Finding {
+    fn from(finding: Finding) -> Self {
+        Self {
+            id: finding.kind.id().into(),
+            severity: finding.kind.severity().into(),
+            page: finding.page,
+            offset: finding.offset,
+            evidence: finding.evidence,
+            message: finding.message,
+            meaning: finding.kind.meaning().into(),
+            remedy: finding.kind.remedy().into(),
+        }
+    }
+}
+
+impl From<Step> for wit::Step {
+    fn from(step: Step) -> Self {
+        Self {
+            rule: step.rule.into(),
+            text: step.text,
+            page: step.page,
+            offset: step.offset,
+            evidence: step.evidence,
+        }
+    }
+}
+
+impl From<MarkedTile> for wit::Tile {
+    fn from(MarkedTile { tile, worst }: MarkedTile) -> Self {
+        Self {
+            first: tile.first,
+            count: tile.count,
+            kind: tile.kind.0,
+            worst: worst.map(Into::into),
+            used: tile.used,
+        }
+    }
+}
+
+impl From<Field> for wit::Field {
+    fn from(field: Field) -> Self {
+        Self {
+            name: field.name,
+            offset: field.offset,
+            len: field.len,
+            value: field.value,
+            meaning: field.meaning,
+            refers_to: field.refers_to,
+            problem: field.problem,
+        }
+    }
+}
+
+impl From<Structure> for wit::Structure {
+    fn from(structure: Structure) -> Self {
+        Self {
+            name: structure.name.into(),
+            title: structure.title,
+            page: structure.page,
+            side: structure.side.map(Into::into),
+            active: structure.active,
+            valid: structure.valid,
+            fields: convert(structure.fields),
+        }
+    }
+}
+
+impl From<Reference> for wit::Reference {
+    fn from(reference: Reference) -> Self {
+        Self {
+            page: reference.page,
+            offset: reference.offset,
+            text: reference.text,
+        }
+    }
+}
+
+impl From<SlotInfo> for wit::Slot {
+    fn from(info: SlotInfo) -> Self {
+        let [page_a, page_b] = info.slot.pages;
+        Self {
+            id: info.id.0,
+            // Blocks and slots of a page file are counted in 32 bits.
+            block: u32::try_from(info.block).unwrap_or(u32::MAX),
+            index: u32::try_from(info.index).unwrap_or(u32::MAX),
+            active: info.slot.active.into(),
+            page_a,
+            page_b,
+            generation: info.slot.generation,
+            checksum: info.slot.checksum,
+            actual: info.actual,
+            problem: info.problem,
+        }
+    }
+}
+
+impl From<FindingsPart> for wit::FindingsPart {
+    fn from(part: FindingsPart) -> Self {
+        Self {
+            findings: convert(part.findings),
+            next: part.next,
+            done: part.done,
+            total: part.total,
+        }
+    }
+}
