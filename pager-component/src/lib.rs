@@ -14,6 +14,7 @@ mod pager;
 mod repair;
 mod runtime;
 mod store;
+mod words;
 
 /// What the exports hang on.
 struct Component;

@@ -1,6 +1,7 @@
 //! The exports `pager`, `transaction` and the functions around them.
 
 use alloc::rc::{Rc, Weak};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
@@ -78,6 +79,10 @@ impl wit::Guest for Component {
 
     fn page_size(head: Vec<u8>) -> Result<u32, wit::Error> {
         Ok(pagebox_core::page_size(&head)?.bytes_u32())
+    }
+
+    fn describe(error: wit::Error) -> String {
+        error.in_words()
     }
 }
 
