@@ -166,7 +166,9 @@ impl CrashStore {
     /// The CRC-32 of a page of which nothing is in doubt.
     pub fn settled_crc32(&self, page: u64) -> Option<u32> {
         let medium = &self.0.borrow().medium;
-        medium.is_settled(page).then(|| crc32fast::hash(medium.page(page)))
+        medium
+            .is_settled(page)
+            .then(|| crc32fast::hash(medium.page(page)))
     }
 
     /// What reads show.

@@ -260,10 +260,12 @@ pub fn decode(pages: &impl Pages) -> Result<State, String> {
         ));
     }
     let bit = |page: u64| metadata[BITMAP + (page / 8) as usize] >> (page % 8) & 1 == 1;
-    if let Some(page) = (page_count..pages_max(size)).find(|&page| bit(page)) {
-        return Err(format!(
-            "the bit of page {page} is set, past page count {page_count}"
-        ));
+    let bitmap = &metadata[BITMAP..size - 4];
+    let (within, past) = bitmap.split_at(page_count.div_ceil(8) as usize);
+    let last_is_odd =
+        !page_count.is_multiple_of(8) && within[within.len() - 1] >> (page_count % 8) != 0;
+    if last_is_odd || past.iter().any(|&byte| byte != 0) {
+        return Err(format!("bits past page count {page_count} are set"));
     }
     let other = pages.page(2 - side as u64);
     let mut state = State {

@@ -7,6 +7,7 @@ pub mod craft;
 pub mod crash;
 pub mod decode;
 pub mod failing;
+pub mod legal;
 pub mod model;
 pub mod peer;
 pub mod peer_sim;

@@ -224,7 +224,8 @@ impl Model {
         }
     }
 
-    /// Of a file that somebody else wrote, all of it durable.
+    /// Of a file that somebody else wrote, all of it durable. What the peer
+    /// allocated and did not sync in time counts as zeros.
     pub fn of(state: &State, pages: &impl Pages) -> Self {
         let content = |page| Content::new(pages.page(page));
         let regular = |page| Regular {
@@ -241,7 +242,12 @@ impl Model {
             protected: state
                 .protected
                 .iter()
-                .map(|(&id, slot)| (id, content(slot.active_page())))
+                .map(|(&id, slot)| match content(slot.active_page()) {
+                    it if it.crc32 != slot.checksum && slot.generation == 0 => {
+                        (id, Content::zeros(state.page_size))
+                    }
+                    it => (id, it),
+                })
                 .collect(),
         }
     }

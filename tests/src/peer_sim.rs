@@ -97,6 +97,11 @@ impl PeerSim {
         })
     }
 
+    /// Bytes in a page.
+    pub fn page_size(&self) -> usize {
+        self.page_size
+    }
+
     fn alloc(&mut self) -> u64 {
         let page = self
             .allocated

@@ -69,7 +69,12 @@ impl Medium {
 
     /// Whether a power loss leaves the page as reads show it.
     pub(super) fn is_settled(&self, page: u64) -> bool {
-        !self.reset.contains(&page) && self.doubtful.range((page, 0)..(page + 1, 0)).next().is_none()
+        !self.reset.contains(&page)
+            && self
+                .doubtful
+                .range((page, 0)..(page + 1, 0))
+                .next()
+                .is_none()
     }
 
     /// Sectors in doubt, in ascending order.

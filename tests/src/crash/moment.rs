@@ -30,6 +30,13 @@ impl Moment {
         CrashStore::from_medium(self.medium.clone())
     }
 
+    /// What a power loss leaves that nothing in doubt survives.
+    pub fn durable(&self) -> CrashStore {
+        let nothing = vec![0; self.choices().len()];
+        self.image(&self.choices(), &nothing, false, &mut Rng::new(0))
+            .0
+    }
+
     /// How many images a power loss can leave, pages that were reset apart.
     pub fn image_count(&self) -> u64 {
         self.choices()

@@ -1,0 +1,174 @@
+//! [`Legal`]: a state that a file may be in after a crash, and whether it is.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use pagebox_core::check;
+use pagebox_core::finding::Severity;
+use pagebox_core::recovery::{Explain, Verdict, recover};
+use pagebox_core::{Access, Error, Pager, ProtectedId};
+use pagebox_store::{PageStore, StoreError};
+
+use crate::crash::CrashStore;
+use crate::decode::{State, decode};
+use crate::model::regular_pages;
+
+/// A state that a file may be in.
+#[derive(Clone, Debug)]
+pub struct Legal {
+    /// What the independent reader says of it.
+    pub state: State,
+    regular: Vec<u64>,
+    /// The CRC-32 of regular pages that were durable then.
+    settled: BTreeMap<u64, u32>,
+}
+
+impl Legal {
+    /// The state that a medium shows, which is that of a finished commit.
+    ///
+    /// # Panics
+    /// Where it is none.
+    pub fn of(store: &CrashStore) -> Self {
+        let state = decode(&*store.pages()).expect("a medium without doubts can be read");
+        Self::with(state, store)
+    }
+
+    /// As [`Legal::of`], of a state that was decoded before.
+    pub fn with(state: State, store: &CrashStore) -> Self {
+        let regular: Vec<u64> = state.regular().into_iter().collect();
+        let settled = regular
+            .iter()
+            .filter_map(|&page| Some((page, store.settled_crc32(page)?)))
+            .collect();
+        Self {
+            state,
+            regular,
+            settled,
+        }
+    }
+
+    /// Whether a pager that has just been opened shows this state, with all
+    /// bytes that were durable. What the peer allocated and never synced may
+    /// be unproven.
+    pub fn is_shown_by<S: PageStore>(&self, pager: &mut Pager<S>) -> Result<(), String> {
+        let stats = pager.stats();
+        let figures = (stats.generation, stats.page_count, stats.free_pages);
+        let free_count = self.state.free().len() as u64;
+        let expected = (self.state.generation, self.state.page_count, free_count);
+        if figures != expected {
+            return Err(format!(
+                "generation, pages, free are {figures:?}, not {expected:?}"
+            ));
+        }
+        let regular = regular_pages(pager, usize::MAX)?;
+        if regular != self.regular {
+            return Err(format!(
+                "regular pages are {regular:?}, not {:?}",
+                self.regular
+            ));
+        }
+        let protected: Vec<_> = pager.protected(ProtectedId(0)).map_err(text)?.collect();
+        let same = protected.len() == self.state.protected.len()
+            && protected
+                .iter()
+                .zip(&self.state.protected)
+                .all(|(shown, (&id, slot))| {
+                    let active = slot.active_page();
+                    shown.id.0 == id
+                        && shown.slot.pages == slot.page
+                        && shown.slot.active_page() == active
+                        && shown.slot.generation == slot.generation
+                        && shown.slot.checksum == slot.checksum
+                });
+        if !same {
+            return Err(format!(
+                "slots are {protected:?}, not {:?}",
+                self.state.protected
+            ));
+        }
+        for it in protected {
+            match pager.verify_protected(it.id) {
+                Ok(location) if location.page == it.slot.active_page() => {}
+                Err(Error::ChecksumMismatch { unproven: true, .. }) if it.slot.generation == 0 => {}
+                found => return Err(format!("protected page {}: {found:?}", it.id)),
+            }
+        }
+        let len = stats.page_size.bytes_u32();
+        for (&page, &crc) in &self.settled {
+            let found = pager.store().crc32(page, 0, len);
+            if found != Ok(crc) {
+                return Err(format!(
+                    "regular page {page} was durable, and is lost: {found:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens what a crash left, to read, and looks at everything. Returns which of
+/// the legal states it is.
+pub fn find<'a>(store: &CrashStore, legal: &[&'a Legal]) -> Result<&'a Legal, String> {
+    let mut pager = Pager::open(store.clone(), Access::Read).map_err(text)?;
+    if pager.verdict() == Verdict::Damaged {
+        let recovery = recover(store, Explain::Yes).map_err(text)?;
+        return Err(format!("taken for damaged: {:#?}", recovery.steps));
+    }
+    let shown: Vec<_> = legal
+        .iter()
+        .map(|legal| legal.is_shown_by(&mut pager))
+        .collect();
+    match shown.iter().position(Result::is_ok) {
+        Some(index) => check_is_clean(store).map(|()| legal[index]),
+        None => Err(shown
+            .into_iter()
+            .filter_map(Result::err)
+            .collect::<Vec<_>>()
+            .join("; or ")),
+    }
+}
+
+/// Fails where the check finds an error.
+pub fn check_is_clean<S: PageStore>(store: &S) -> Result<(), String> {
+    let outcome = recover(store, Explain::No);
+    for cursor in 0..check::steps(&outcome) {
+        let findings = check::step(store, &outcome, cursor);
+        if let Some(error) = findings
+            .iter()
+            .find(|it| it.kind.severity() == Severity::Error)
+        {
+            return Err(format!("the check finds {error:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a pager refuses everything, as it must once it is not known what is
+/// durable.
+pub fn is_poisoned<S: PageStore>(pager: &mut Pager<S>) -> bool {
+    let refused = [
+        pager.begin().map(drop),
+        pager.sync(),
+        pager.locate(3).map(drop),
+        pager.locate_protected(ProtectedId(0)).map(drop),
+        pager.verify_protected(ProtectedId(0)).map(drop),
+        pager.allocated(0, 1).map(drop),
+        pager.protected(ProtectedId(0)).map(drop),
+    ];
+    refused.iter().all(|result| *result == Err(Error::Poisoned))
+}
+
+/// Whether an error is an I/O failure of the store.
+pub fn is_io(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Store {
+            source: StoreError::Io(_),
+            ..
+        }
+    )
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}

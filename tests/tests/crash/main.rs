@@ -1,0 +1,207 @@
+//! Power losses, kills and failed syncs, simulated: every image that the fault
+//! model of `pagebox_tests::crash` knows leaves the state before or after, and
+//! a file that goes on working.
+//!
+//! Each test tries its share of `PAGEBOX_CRASH_IMAGES` images and prints how
+//! many it tried.
+
+mod failed_sync;
+mod kill;
+mod peer;
+mod power;
+
+use std::fmt::Display;
+use std::io::Write;
+use std::time::Instant;
+
+use pagebox_core::{Access, Error, Pager};
+use pagebox_store::PageSize;
+use pagebox_tests::crash::{CrashStore, Moment, Record, Survivors};
+use pagebox_tests::legal::{Legal, find};
+use pagebox_tests::model::{Model, Step, Workload};
+use pagebox_tests::rng::Rng;
+
+/// Images that all tests together try, unless `PAGEBOX_CRASH_IMAGES` says how
+/// many.
+const IMAGES: u64 = 1_000_000;
+
+/// Of a moment with at most so many images all are tried, of others so many.
+const IMAGES_PER_MOMENT: u64 = 256;
+
+/// As above, for a crash in the first transaction after a crash.
+const IMAGES_PER_SECOND_MOMENT: u64 = 12;
+
+/// What a test has tried.
+struct Tally {
+    name: &'static str,
+    start: Instant,
+    goal: u64,
+    images: u64,
+}
+
+impl Tally {
+    /// A test that tries `percent` of all images.
+    fn new(name: &'static str, percent: u64) -> Self {
+        let all = match std::env::var("PAGEBOX_CRASH_IMAGES") {
+            Ok(count) => count.parse().expect("PAGEBOX_CRASH_IMAGES is a number"),
+            Err(_) => IMAGES,
+        };
+        Self {
+            name,
+            start: Instant::now(),
+            goal: all / 100 * percent,
+            images: 0,
+        }
+    }
+
+    /// Calls `run` with one seed after the other, and a page size, until the
+    /// goal is reached.
+    fn fill(mut self, mut run: impl FnMut(&mut Self, PageSize, u64)) {
+        for seed in 0.. {
+            // Large pages take long, and small ones have the same rules.
+            let page_size = match seed % 16 {
+                3 => PageSize::KIB_64,
+                1 | 5 | 9 | 13 => PageSize::KIB_4,
+                _ => PageSize::KIB_1,
+            };
+            run(&mut self, page_size, seed);
+            if self.images >= self.goal {
+                break;
+            }
+        }
+        self.print();
+    }
+
+    /// Says what was tried, also where a test's output is not shown.
+    fn print(self) {
+        let Self {
+            name,
+            images,
+            start,
+            ..
+        } = self;
+        let seconds = start.elapsed().as_secs_f64();
+        let line = format!("{images} crash images in {seconds:.1} s, nothing lost: {name}");
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    /// Tries images of a moment. Each must show one of the legal states;
+    /// `go_on` is told which.
+    fn images<'a>(
+        &mut self,
+        moment: &Moment,
+        limit: u64,
+        legal: &[&'a Legal],
+        scene: &Scene,
+        rng: &mut Rng,
+        mut go_on: impl FnMut(&mut Self, &CrashStore, &'a Legal, &mut Rng) -> Result<(), String>,
+    ) {
+        let mut fork = rng.fork();
+        self.images += moment.images(limit, rng, |image, survivors| {
+            let result =
+                find(&image, legal).and_then(|found| go_on(self, &image, found, &mut fork));
+            if let Err(error) = result {
+                scene.fail(moment, survivors, &error);
+            }
+        });
+    }
+}
+
+/// A file in use, on a medium that can lose power.
+struct Scene {
+    pager: Pager<CrashStore>,
+    model: Model,
+    workload: Workload,
+    /// What was done, to be printed when something fails.
+    log: Vec<String>,
+}
+
+impl Scene {
+    /// A new file.
+    fn new(page_size: PageSize, seed: u64) -> Self {
+        Self {
+            pager: Pager::create(CrashStore::new(page_size), 0).expect("the store is empty"),
+            model: Model::new(page_size.bytes()),
+            workload: Workload::new(seed),
+            log: vec![format!("page size {page_size}, seed {seed}")],
+        }
+    }
+
+    /// What a crash left, which shows a legal state, opened to write.
+    fn open(store: &CrashStore, found: &Legal, rng: &mut Rng) -> Result<Self, Error> {
+        Ok(Self {
+            pager: Pager::open(store.clone(), Access::Write)?,
+            model: Model::of(&found.state, &*store.pages()),
+            workload: Workload::new(rng.next_u64()),
+            log: Vec::new(),
+        })
+    }
+
+    fn store(&self) -> &CrashStore {
+        self.pager.store()
+    }
+
+    fn run(&mut self, step: &Step) -> Result<(), Error> {
+        self.log.push(format!("{step:?}"));
+        self.model.run(&mut self.pager, step)
+    }
+
+    /// Commits something that changes something.
+    fn commit(&mut self) -> Result<(), Error> {
+        let generation = self.pager.stats().generation;
+        while self.pager.stats().generation == generation {
+            let changes = self.workload.changes();
+            self.run(&Step::Commit(changes))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a part and returns the medium at each sync and growth within.
+    fn moments<T>(&mut self, record: Record, run: impl FnOnce(&mut Self) -> T) -> (T, Vec<Moment>) {
+        self.store().record(record);
+        let result = run(self);
+        self.store().record(Record::Nothing);
+        let moments = self.store().take_moments();
+        (result, moments)
+    }
+
+    fn fail(&self, moment: &Moment, survivors: &Survivors, error: &dyn Display) -> ! {
+        let log = self.log.join("\n  ");
+        let during = moment.during;
+        panic!("{error}\nafter a crash during {during}; {survivors}\nafter\n  {log}");
+    }
+}
+
+/// One more transaction works. In some cases it crashes in turn.
+fn goes_on(
+    tally: &mut Tally,
+    image: &CrashStore,
+    found: &Legal,
+    crashes: bool,
+    rng: &mut Rng,
+) -> Result<(), String> {
+    let text = |error: Error| format!("{error} in the first transaction after the crash");
+    let mut scene = Scene::open(image, found, rng).map_err(text)?;
+    let record = if crashes {
+        Record::Syncs
+    } else {
+        Record::Nothing
+    };
+    let (done, moments) = scene.moments(record, Scene::commit);
+    done.map_err(text)?;
+    let next = Legal::of(image);
+    next.state.is_as_we_commit()?;
+    next.is_shown_by(&mut scene.pager)?;
+    for moment in &moments {
+        let legal = [found, &next];
+        tally.images(
+            moment,
+            IMAGES_PER_SECOND_MOMENT,
+            &legal,
+            &scene,
+            rng,
+            |_, _, _, _| Ok(()),
+        );
+    }
+    Ok(())
+}
