@@ -56,7 +56,7 @@ pub fn step<S: PageStore>(
         _ => protected_pages(
             store,
             &recovery.state,
-            (cursor - 1 - blocks) * SLOTS_PER_STEP,
+            (cursor - 1 - blocks).saturating_mul(SLOTS_PER_STEP),
         ),
     }
 }
