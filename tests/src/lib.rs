@@ -8,6 +8,7 @@ pub mod crash;
 pub mod decode;
 pub mod examine;
 pub mod failing;
+pub mod figures;
 pub mod legal;
 pub mod model;
 pub mod peer;

@@ -11,12 +11,12 @@ mod peer;
 mod power;
 
 use std::fmt::Display;
-use std::io::Write;
 use std::time::Instant;
 
 use pagebox_core::{Access, Error, Pager};
 use pagebox_store::PageSize;
 use pagebox_tests::crash::{CrashStore, Moment, Record, Survivors};
+use pagebox_tests::figures;
 use pagebox_tests::legal::{Legal, find};
 use pagebox_tests::model::{Model, Step, Workload};
 use pagebox_tests::rng::Rng;
@@ -81,8 +81,9 @@ impl Tally {
             ..
         } = self;
         let seconds = start.elapsed().as_secs_f64();
-        let line = format!("{images} crash images in {seconds:.1} s, nothing lost: {name}");
-        let _ = writeln!(std::io::stderr(), "{line}");
+        figures::print(&format!(
+            "{images} crash images in {seconds:.1} s, nothing lost: {name}"
+        ));
     }
 
     /// Tries images of a moment. Each must show one of the legal states;
