@@ -268,7 +268,7 @@ mod damaged_or_hostile {
     fn reserved_pages_that_are_free_are_refused() {
         let file = File::new();
         for bit in 0..3 {
-            let first = 0xFF & !(1 << bit);
+            let first: u8 = !(1 << bit);
             refused(&file.with(file.metadata(), craft::BITMAP, &[first], Seal::Page));
         }
     }
@@ -461,8 +461,11 @@ mod damaged_or_hostile {
                             is_part_of(&shown, &file, &format!("page {page}, bit {bit}"));
                         }
                     }
-                    Err(Error::Identity(_) | Error::PageSizeMismatch { .. }) if page == 0 => {}
-                    Err(Error::Corrupt { page: 0, .. }) if page == 0 => {}
+                    Err(
+                        Error::Identity(_)
+                        | Error::PageSizeMismatch { .. }
+                        | Error::Corrupt { page: 0, .. },
+                    ) if page == 0 => {}
                     Err(error) => panic!("page {page}, bit {bit}: {error}"),
                 }
             }
