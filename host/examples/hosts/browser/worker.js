@@ -1,0 +1,129 @@
+// The worker: the pager component on files of the browser's private file
+// system (OPFS), whose synchronous handles exist in workers only.
+
+import { PageView, Store } from '../javascript/page-store.js';
+import { instantiate } from './pager/pager.js';
+
+/** Pages that the map shows. */
+const SHOWN = 4096;
+
+const component = instantiate(
+  async (name) => WebAssembly.compile(await (await fetch(new URL(`pager/${name}`, import.meta.url))).arrayBuffer()),
+  { 'pagebox:pager/page-store': { PageView, Store } },
+);
+
+// One after the other: the handles are exclusive.
+let turn = Promise.resolve();
+addEventListener('message', ({ data }) => {
+  turn = turn.then(async () => {
+    try {
+      postMessage(await (data.show ? show(data.show) : create(data.create)));
+    } catch (error) {
+      const { pager } = await component;
+      const tag = error.payload?.tag;
+      postMessage({ problem: tag ? pager.describe(error.payload) : String(error) });
+    }
+  });
+});
+
+/** A file, as the store wants it. */
+class Opfs {
+  constructor(handle) {
+    this.handle = handle;
+  }
+
+  size() {
+    return this.handle.getSize();
+  }
+
+  read(bytes, at) {
+    if (this.handle.read(bytes, { at }) !== bytes.length) throw new Error('the file ends early');
+  }
+
+  write(bytes, at) {
+    if (this.handle.write(bytes, { at }) !== bytes.length) throw new Error('a short write');
+  }
+
+  grow(size) {
+    this.handle.truncate(size);
+    this.sync();
+  }
+
+  sync() {
+    this.handle.flush();
+  }
+}
+
+/** Uses a private file under a synchronous handle. */
+async function withFile(use) {
+  const folder = await navigator.storage.getDirectory();
+  const entry = await folder.getFileHandle('shown.pages', { create: true });
+  const handle = await entry.createSyncAccessHandle();
+  let result;
+  try {
+    result = await use(new Opfs(handle), handle);
+  } finally {
+    handle.close();
+  }
+  return { ...result, entry };
+}
+
+/** What is in a file that was dropped: a copy of it is looked at. */
+async function show(file) {
+  const { entry: _, ...shown } = await withFile(async (opfs, handle) => {
+    handle.truncate(0);
+    handle.write(new Uint8Array(await file.arrayBuffer()), { at: 0 });
+    return describe(opfs, file.name);
+  });
+  return shown;
+}
+
+/** A new page file that holds a text, in protected page 0. */
+async function create(text) {
+  const { entry, ...shown } = await withFile(async (opfs, handle) => {
+    const { pager } = await component;
+    handle.truncate(0);
+    const file = pager.create(new Store(opfs, 4096), 4n);
+    const tx = file.begin();
+    const [id] = tx.allocProtected(1);
+    tx.stage(id).write(0, new TextEncoder().encode(text));
+    pager.commit(tx);
+    file[Symbol.dispose]();
+    return describe(opfs, 'new.pages');
+  });
+  // A copy in memory: the next one is made in the same place.
+  const bytes = await (await entry.getFile()).arrayBuffer();
+  return { ...shown, file: new Blob([bytes], { type: 'application/octet-stream' }) };
+}
+
+async function describe(opfs, name) {
+  const { pager, inspect } = await component;
+  const head = new Uint8Array(Math.min(512, opfs.size()));
+  opfs.read(head, 0);
+  const inspector = inspect.open(new Store(opfs, pager.pageSize(head)));
+  try {
+    const summary = inspector.summary();
+    const kinds = inspector.pageKinds();
+    const letters = new Map(kinds.map(({ code, letter }) => [code, letter]));
+    const codes = inspector.kinds(0n, SHOWN);
+    return {
+      name,
+      summary: [
+        ['format', summary.format],
+        ['page size', String(summary.pageSize)],
+        ['pages', String(summary.pageCount)],
+        ['free', String(summary.freePages)],
+        ['regular', String(summary.regularPages)],
+        ['protected', String(summary.protectedPages)],
+        ['generation', String(summary.generation)],
+        ['recovery', `${summary.recovery.verdict}: ${summary.recovery.explanation}`],
+      ],
+      kinds: kinds
+        .filter(({ count }) => count > 0n)
+        .map(({ letter, name, count }) => [`${letter}  ${name}`, String(count)]),
+      map: Array.from(codes, (code) => letters.get(code)).join(''),
+    };
+  } finally {
+    inspector[Symbol.dispose]();
+  }
+}
