@@ -296,6 +296,11 @@ impl Overlay {
         Some(word * WORD + u64::from(bits.ilog2()))
     }
 
+    /// Its words that are not zero, ascending, each with its number.
+    pub fn words(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.words.iter().map(|(&word, &bits)| (word, bits))
+    }
+
     /// Its bits, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         self.words.iter().flat_map(|(&word, &bits)| {

@@ -37,9 +37,10 @@ use alloc::vec::Vec;
 use pagebox_store::{Change, PageStore, StoreError, Then};
 
 use crate::allocation::Use;
+use crate::bitmap::Overlay;
 use crate::error::{Error, Operation};
-use crate::format::metadata;
-use crate::format::superblock::{self, low15};
+use crate::format::metadata::{self, MetadataImage};
+use crate::format::superblock::{self, RootImage, low15};
 use crate::ids::Side;
 use crate::plan::Plan;
 use crate::state::State;
@@ -49,13 +50,34 @@ use crate::transaction::{SlotChange, Transaction};
 #[expect(clippy::cast_possible_truncation, reason = "a constant of 20")]
 const SECTION: u32 = superblock::offset::SECTION as u32;
 
+/// The pages that every commit writes, as they are after the last one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Images {
+    metadata: MetadataImage,
+    root: RootImage,
+}
+
+impl Images {
+    /// Those of a state.
+    pub(crate) fn of(state: &State) -> Result<Self, Error> {
+        let used = state.allocation()?.used();
+        let places = state.directory()?.places();
+        Ok(Self {
+            metadata: MetadataImage::new(state.page_size, state.generation, used),
+            root: RootImage::new(state.page_size, &state.head(), &places),
+        })
+    }
+}
+
 /// C0. Makes what recovery decided durable, whatever it was decided from.
-pub(crate) fn settle<S: PageStore>(store: &mut S, state: &State) -> Result<(), Error> {
-    let places = state.directory()?.places();
-    let bytes = superblock::encode(state.page_size, &state.head(), &places);
+pub(crate) fn settle<S: PageStore>(store: &mut S, images: &Images) -> Result<(), Error> {
+    write_root(store, &images.root)
+}
+
+fn write_root<S: PageStore>(store: &mut S, image: &RootImage) -> Result<(), Error> {
     let root = Change::Sealed {
         page: 0,
-        bytes: &bytes,
+        bytes: image.bytes(),
         start: SECTION,
     };
     store
@@ -72,27 +94,58 @@ pub(crate) fn settle<S: PageStore>(store: &mut S, state: &State) -> Result<(), E
 pub(crate) fn commit<S: PageStore>(
     store: &mut S,
     state: &mut State,
+    images: &mut Images,
     transaction: &Transaction<S::Buffer>,
 ) -> Result<(), Error> {
     let plan = Plan::new(store, state, transaction)?;
-    if plan.used.len() > store.geometry().page_count {
-        let page_count = plan.used.len();
+    let page_count = plan.page_count;
+    if page_count > store.geometry().page_count {
         store
             .grow(page_count)
             .map_err(Error::store(Operation::Grow { page_count }))?;
     }
-    plan.write_shadows(store, state, transaction)?;
-    plan.write_root(store, state)?;
+    plan.draw(state, images, transaction);
+    plan.write_shadows(store, state, images, transaction)?;
+    write_root(store, &images.root)?;
     plan.apply(state, transaction);
+    debug_assert_eq!(Images::of(state)?, *images);
     Ok(())
 }
 
 impl Plan {
+    /// Draws the pages that the commit will write. If it fails after this the
+    /// pager is poisoned, so that nobody sees them.
+    fn draw<B>(&self, state: &State, images: &mut Images, transaction: &Transaction<B>) {
+        let metadata = &mut images.metadata;
+        metadata.set_counts(self.page_count, self.generation, self.free_count);
+        metadata.set_pages(&transaction.taken, true);
+        metadata.set_pages(&self.added_pages(), true);
+        metadata.set_pages(&self.freed, false);
+        images.root.set_head(&superblock::Head {
+            identity: state.identity,
+            side: self.side,
+            tag: Some(low15(self.generation)),
+        });
+        for (&index, block) in &self.blocks {
+            images.root.set_block(index, &block.place);
+        }
+    }
+
+    /// The pages of added directory blocks.
+    fn added_pages(&self) -> Overlay {
+        let mut pages = Overlay::default();
+        for page in self.added.iter().flat_map(|block| block.pages) {
+            pages.insert(page);
+        }
+        pages
+    }
+
     /// C3 and C4.
     fn write_shadows<S: PageStore>(
         &self,
         store: &mut S,
         state: &State,
+        images: &Images,
         transaction: &Transaction<S::Buffer>,
     ) -> Result<(), Error> {
         let mut changes = Vec::new();
@@ -140,41 +193,14 @@ impl Plan {
         changes.extend(self.added.iter().map(|block| Change::Zero {
             page: block.pages[1],
         }));
-        let bytes = metadata::encode(state.page_size, self.generation, &self.used);
-        let page = metadata::page_of(self.side);
         changes.push(Change::Sealed {
-            page,
-            bytes: &bytes,
+            page: metadata::page_of(self.side),
+            bytes: images.metadata.bytes(),
             start: 0,
         });
         store
             .write(&changes, Then::Sync)
             .map_err(Error::store(Operation::WriteShadows))
-    }
-
-    /// C5 and C6.
-    fn write_root<S: PageStore>(&self, store: &mut S, state: &State) -> Result<(), Error> {
-        let mut places = state.directory()?.places();
-        places.extend(&self.added);
-        for (&index, block) in &self.blocks {
-            if let Some(place) = places.get_mut(index) {
-                *place = block.place;
-            }
-        }
-        let head = superblock::Head {
-            identity: state.identity,
-            side: self.side,
-            tag: Some(low15(self.generation)),
-        };
-        let bytes = superblock::encode(state.page_size, &head, &places);
-        let root = Change::Sealed {
-            page: 0,
-            bytes: &bytes,
-            start: SECTION,
-        };
-        store
-            .write(&[root], Then::Sync)
-            .map_err(Error::store(Operation::WriteRoot))
     }
 
     /// What is durable now becomes what memory says.
@@ -184,12 +210,10 @@ impl Plan {
         state.generation = self.generation;
         state.highest_generation = self.generation;
         if let Some(allocation) = &mut state.allocation {
-            allocation.grow(self.used.len());
+            allocation.grow(self.page_count);
             allocation.set_all(&transaction.taken, Use::REGULAR);
             allocation.set_all(&transaction.backing, Use::INTERNAL);
-            for page in self.added.iter().flat_map(|block| block.pages) {
-                allocation.set(page, Use::INTERNAL);
-            }
+            allocation.set_all(&self.added_pages(), Use::INTERNAL);
             allocation.set_all(&self.freed, Use::FREE);
         }
         if let Some(directory) = &mut state.directory {
@@ -229,19 +253,15 @@ fn push_resets<B>(transaction: &Transaction<B>, changes: &mut Vec<Change<'_, B>>
 }
 
 /// Writes a new file: both copies of the metadata, and page 0.
-pub(crate) fn write_new<S: PageStore>(store: &mut S, state: &State) -> Result<(), Error> {
-    let allocation = state.allocation()?;
-    let bytes = metadata::encode(state.page_size, state.generation, allocation.used());
-    let root = superblock::encode(state.page_size, &state.head(), &[]);
-    let copies = Side::BOTH.map(|side| Change::Sealed {
+pub(crate) fn write_new<S: PageStore>(store: &mut S, images: &Images) -> Result<(), Error> {
+    let [copy_a, copy_b] = Side::BOTH.map(|side| Change::Sealed {
         page: metadata::page_of(side),
-        bytes: &bytes,
+        bytes: images.metadata.bytes(),
         start: 0,
     });
-    let [copy_a, copy_b] = copies;
     let root = Change::Sealed {
         page: 0,
-        bytes: &root,
+        bytes: images.root.bytes(),
         start: SECTION,
     };
     store

@@ -15,7 +15,7 @@ use pagebox_store::{PageSize, PageStore};
 
 use crate::allocation::{AllocationMap, Use};
 use crate::bitmap::{Bitmap, Overlay};
-use crate::commit;
+use crate::commit::{self, Images};
 use crate::directory::Directory;
 use crate::error::{Error, Operation};
 use crate::finding::Finding;
@@ -41,6 +41,19 @@ enum Phase {
     Unsettled,
     Ready,
     Poisoned,
+}
+
+impl Phase {
+    /// Passes an outcome on; afterwards nothing is known after some errors.
+    fn poison_after<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
+        if done
+            .as_ref()
+            .is_err_and(|error| !commit::leaves_ready(error))
+        {
+            *self = Self::Poisoned;
+        }
+        done
+    }
 }
 
 /// Figures of a page file, in pages unless said otherwise.
@@ -129,6 +142,8 @@ pub struct Pager<S> {
     state: State,
     phase: Phase,
     verdict: Verdict,
+    /// Made by the first commit.
+    images: Option<Images>,
     /// Differs for every committed state of every pager in the process.
     version: u64,
     /// Protected pages whose bytes agreed with their checksum.
@@ -181,7 +196,7 @@ impl<S: PageStore> Pager<S> {
                 [].into(),
             )),
         };
-        commit::write_new(&mut store, &state)?;
+        commit::write_new(&mut store, &Images::of(&state)?)?;
         Ok(Self::new(store, state, Phase::Ready, Verdict::Clean))
     }
 
@@ -214,6 +229,7 @@ impl<S: PageStore> Pager<S> {
             state,
             phase,
             verdict,
+            images: None,
             version: next_version(),
             verified: Overlay::default(),
         }
@@ -317,7 +333,7 @@ impl<S: PageStore> Pager<S> {
     pub fn sync(&mut self) -> Result<(), Error> {
         self.expect_writable()?;
         let done = self.store.sync().map_err(Error::store(Operation::Sync));
-        self.poison_after(done)
+        self.phase.poison_after(done)
     }
 
     /// A transaction on the committed state as it is now.
@@ -455,13 +471,17 @@ impl<S: PageStore> Pager<S> {
     pub fn commit(&mut self, transaction: Transaction<S::Buffer>) -> Result<CommitInfo, Error> {
         self.expect_current(&transaction)?;
         if !transaction.is_empty() {
+            let images = match &mut self.images {
+                Some(images) => images,
+                None => self.images.insert(Images::of(&self.state)?),
+            };
             if self.phase == Phase::Unsettled {
-                let settled = commit::settle(&mut self.store, &self.state);
-                self.poison_after(settled)?;
+                let settled = commit::settle(&mut self.store, images);
+                self.phase.poison_after(settled)?;
                 self.phase = Phase::Ready;
             }
-            let done = commit::commit(&mut self.store, &mut self.state, &transaction);
-            self.poison_after(done)?;
+            let done = commit::commit(&mut self.store, &mut self.state, images, &transaction);
+            self.phase.poison_after(done)?;
             self.version = next_version();
             for &id in transaction.slots.keys() {
                 self.verified.remove(id.0);
@@ -471,16 +491,6 @@ impl<S: PageStore> Pager<S> {
             generation: self.state.generation,
             page_count: self.state.page_count(),
         })
-    }
-
-    fn poison_after<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
-        if done
-            .as_ref()
-            .is_err_and(|error| !commit::leaves_ready(error))
-        {
-            self.phase = Phase::Poisoned;
-        }
-        done
     }
 
     fn expect_sound(&self) -> Result<(), Error> {

@@ -3,16 +3,15 @@
 
 use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use pagebox_store::PageStore;
 
-use crate::bitmap::{Bitmap, Overlay};
+use crate::bitmap::Overlay;
 use crate::directory::{Block, Directory};
 use crate::error::{Error, Operation};
 use crate::format::RESERVED_PAGES;
-use crate::format::checksum::crc32;
+use crate::format::checksum::crc32_of_zeros;
 use crate::format::directory::{DirectoryCopy, Slot};
 use crate::format::superblock::{BlockRef, low15};
 use crate::ids::{ProtectedId, Side};
@@ -25,8 +24,10 @@ pub(crate) struct Plan {
     pub(crate) generation: u64,
     /// The inactive metadata side, which becomes the active one.
     pub(crate) side: Side,
-    /// The allocation bitmap after the commit.
-    pub(crate) used: Bitmap,
+    /// The page count after the commit.
+    pub(crate) page_count: u64,
+    /// Free pages after the commit.
+    pub(crate) free_count: u64,
     /// Directory blocks after the commit, where they change.
     pub(crate) blocks: BTreeMap<usize, Block>,
     /// Those of them that are added.
@@ -51,23 +52,20 @@ impl Plan {
         let generation = next_generation(state, directory)?;
         let mut freed = transaction.freed.clone();
         let blocks = change_blocks(store, state, transaction, &added, generation, &mut freed)?;
-        let mut used = state.allocation()?.used().clone();
+        let used = state.allocation()?.used();
         let highest = transaction
             .taken
             .max()
             .into_iter()
             .chain(added.iter().map(|block| block.pages[1]))
             .max();
-        used.grow(grown(used.len(), highest, state.limits().page_count));
-        used.apply(&transaction.taken, true);
-        for page in added.iter().flat_map(|block| block.pages) {
-            used.set(page, true);
-        }
-        used.apply(&freed, false);
+        let page_count = grown(used.len(), highest, state.limits().page_count);
+        let allocated = transaction.taken.len() + 2 * added.len() as u64;
         Ok(Self {
             generation,
             side: state.side.other(),
-            used,
+            page_count,
+            free_count: page_count - (used.ones() + allocated - freed.len()),
             blocks,
             added,
             freed,
@@ -107,9 +105,22 @@ fn place_added_blocks<B>(
         .collect()
 }
 
+/// Attempts to commit that may have failed since the last one that did not.
+const ATTEMPTS_MAX: u32 = 0x7FFF;
+
 /// C2. A generation whose tags nothing on the medium bears.
 pub(crate) fn next_generation(state: &State, directory: &Directory) -> Result<u64, Error> {
     let mut generation = state.highest_generation;
+    // After syncs that failed, reads may show the last of several attempts to
+    // write a copy, and the medium have an earlier one: go past all of them.
+    for tag in directory.blocks().iter().flat_map(|block| block.tags) {
+        let ahead = tag.wrapping_sub(low32(generation));
+        if ahead <= ATTEMPTS_MAX {
+            generation = generation
+                .checked_add(u64::from(ahead))
+                .unwrap_or(generation);
+        }
+    }
     loop {
         generation = generation
             .checked_add(1)
@@ -195,7 +206,7 @@ fn next_slot<S: PageStore>(
             generation: 1,
             checksum: match staged {
                 Some(buffer) => checksum(buffer)?,
-                None => crc32_of_zeros(state),
+                None => crc32_of_zeros(state.page_size),
             },
         }),
         SlotChange::Write { staged } => {
@@ -218,10 +229,6 @@ fn next_slot<S: PageStore>(
             None
         }
     })
-}
-
-fn crc32_of_zeros(state: &State) -> u32 {
-    crc32(&vec![0; state.page_size.bytes()])
 }
 
 /// The page count that reaches page `highest`: doubled, never past the limit.

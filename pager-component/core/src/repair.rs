@@ -24,12 +24,12 @@ use pagebox_store::{Change, PageSize, PageStore, Then};
 use crate::allocation::{AllocationMap, Use};
 use crate::bitmap::Bitmap;
 use crate::check;
-use crate::commit;
+use crate::commit::{self, Images};
 use crate::directory::{Block, Directory};
 use crate::error::{Error, Operation};
 use crate::finding::Severity;
 use crate::format::directory::{DirectoryCopy, Slot};
-use crate::format::metadata::{self, Metadata};
+use crate::format::metadata::{self, Metadata, MetadataImage};
 use crate::format::superblock::{self, BlockRef, block_count, block_pages, block_side};
 use crate::format::{Limits, MIN_PAGE_COUNT, RESERVED_PAGES};
 use crate::ids::{ProtectedId, Side};
@@ -92,7 +92,7 @@ fn settle<S: PageStore>(store: &mut S, recovery: &Recovery) -> Result<Vec<Action
         Verdict::RolledBack => "an unfinished commit was rolled back",
         Verdict::RolledForward => "a commit that was torn in its last write was completed",
     };
-    commit::settle(store, &recovery.state)?;
+    commit::settle(store, &Images::of(&recovery.state)?)?;
     Ok(alloc::vec![Action {
         lost: false,
         page: Some(0),
@@ -395,7 +395,7 @@ impl Salvage {
         state.generation = next_generation(&state, state.directory()?)?;
         let tag = low32(state.generation);
         let metadata =
-            metadata::encode(self.page_size, state.generation, state.allocation()?.used());
+            MetadataImage::new(self.page_size, state.generation, state.allocation()?.used());
         let mut copies = Vec::new();
         for (block, changed) in state.directory()?.blocks().iter().zip(&self.changed) {
             if let (true, Some(copy)) = (changed, &block.copy) {
@@ -407,7 +407,7 @@ impl Salvage {
         let mut changes: Vec<Change<'_, S::Buffer>> = Side::BOTH
             .map(|side| Change::Sealed {
                 page: metadata::page_of(side),
-                bytes: &metadata,
+                bytes: metadata.bytes(),
                 start: 0,
             })
             .into();
@@ -425,7 +425,7 @@ impl Salvage {
         store
             .write(&changes, Then::Sync)
             .map_err(Error::store(Operation::WriteRepaired))?;
-        commit::settle(store, &state)?;
+        commit::settle(store, &Images::of(&state)?)?;
         note(
             &mut self.actions,
             false,

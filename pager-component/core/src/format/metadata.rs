@@ -7,7 +7,7 @@ use pagebox_store::{PageSize, SEAL_LEN};
 
 use super::bytes::{put, u64_at};
 use super::{Limits, MIN_PAGE_COUNT, RESERVED_PAGES, computed_seal, is_sealed, stored_seal};
-use crate::bitmap::Bitmap;
+use crate::bitmap::{Bitmap, Overlay};
 use crate::ids::Side;
 
 /// Byte offsets of the fields.
@@ -140,22 +140,78 @@ fn bitmap_words(page: &[u8]) -> Vec<u64> {
         .collect()
 }
 
-/// The bytes of a metadata page but the seal.
-pub fn encode(page_size: PageSize, generation: u64, used: &Bitmap) -> Vec<u8> {
-    let mut page = vec![0; page_size.bytes() - SEAL_LEN];
-    put(&mut page, offset::PAGE_COUNT, &used.len().to_le_bytes());
-    put(&mut page, offset::GENERATION, &generation.to_le_bytes());
-    put(
-        &mut page,
-        offset::FREE_COUNT,
-        &(used.len() - used.ones()).to_le_bytes(),
-    );
-    let bits = page.get_mut(offset::BITMAP..).unwrap_or_default();
-    for (chunk, word) in bits.chunks_mut(8).zip(used.words()) {
-        // The bitmap's last chunk may be short; no page it could name exists.
-        if let Some(word) = word.to_le_bytes().get(..chunk.len()) {
-            chunk.copy_from_slice(word);
+/// A metadata page in the making: its bytes but the seal. Kept from commit to
+/// commit, so that each changes only what it must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataImage {
+    bytes: Vec<u8>,
+}
+
+impl MetadataImage {
+    /// The page of these allocated pages.
+    pub fn new(page_size: PageSize, generation: u64, used: &Bitmap) -> Self {
+        let mut image = Self {
+            bytes: vec![0; page_size.bytes() - SEAL_LEN],
+        };
+        image.set_counts(used.len(), generation, used.len() - used.ones());
+        for (word, &bits) in (0..).zip(used.words()) {
+            image.merge(word, bits, 0);
+        }
+        image
+    }
+
+    /// All bytes but the seal.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Sets everything but the bitmap.
+    pub fn set_counts(&mut self, page_count: u64, generation: u64, free_count: u64) {
+        put(
+            &mut self.bytes,
+            offset::PAGE_COUNT,
+            &page_count.to_le_bytes(),
+        );
+        put(
+            &mut self.bytes,
+            offset::GENERATION,
+            &generation.to_le_bytes(),
+        );
+        put(
+            &mut self.bytes,
+            offset::FREE_COUNT,
+            &free_count.to_le_bytes(),
+        );
+    }
+
+    /// Marks pages as allocated or free.
+    pub fn set_pages(&mut self, pages: &Overlay, allocated: bool) {
+        for (word, bits) in pages.words() {
+            if allocated {
+                self.merge(word, bits, 0);
+            } else {
+                self.merge(word, 0, bits);
+            }
         }
     }
-    page
+
+    /// Sets and clears bits of one word.
+    fn merge(&mut self, word: u64, set: u64, clear: u64) {
+        let Some(chunk) = usize::try_from(word)
+            .ok()
+            .and_then(|word| self.bytes.get_mut(offset::BITMAP + word * 8..))
+        else {
+            return;
+        };
+        // The bitmap's last word may be short; no page it could name exists.
+        let len = chunk.len().min(8);
+        let mut bytes = [0; 8];
+        put(&mut bytes, 0, chunk.get(..len).unwrap_or_default());
+        let merged = (u64::from_le_bytes(bytes) | set) & !clear;
+        put(
+            chunk,
+            0,
+            merged.to_le_bytes().get(..len).unwrap_or_default(),
+        );
+    }
 }

@@ -236,42 +236,64 @@ pub fn section_is_empty(page: &[u8]) -> bool {
         .all(|&byte| byte == 0)
 }
 
-/// The bytes of page 0 but the seal.
-pub fn encode(page_size: PageSize, head: &Head, blocks: &[BlockRef]) -> Vec<u8> {
-    with_section(page_size, head.encode(), blocks)
+/// A page 0 in the making: its bytes but the seal. Kept from commit to commit,
+/// so that each changes only what it must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootImage {
+    bytes: Vec<u8>,
 }
 
-/// The bytes of page 0 but the seal, with a head that is kept byte for byte.
-pub fn with_section(
-    page_size: PageSize,
-    head: [u8; offset::SECTION],
-    blocks: &[BlockRef],
-) -> Vec<u8> {
-    let mut page = vec![0; page_size.bytes() - SEAL_LEN];
-    put(&mut page, 0, &head);
-    #[expect(clippy::cast_possible_truncation, reason = "61679 blocks at most")]
-    put(
-        &mut page,
-        offset::SECTION,
-        &(blocks.len() as u32).to_le_bytes(),
-    );
-    for (index, block) in blocks.iter().enumerate() {
+impl RootImage {
+    /// Page 0 with this head, naming these blocks.
+    pub fn new(page_size: PageSize, head: &Head, blocks: &[BlockRef]) -> Self {
+        Self::with_head(page_size, head.encode(), blocks)
+    }
+
+    /// Page 0 with a head that is kept byte for byte, naming these blocks.
+    pub fn with_head(
+        page_size: PageSize,
+        head: [u8; offset::SECTION],
+        blocks: &[BlockRef],
+    ) -> Self {
+        let mut bytes = vec![0; page_size.bytes() - SEAL_LEN];
+        put(&mut bytes, 0, &head);
+        let mut image = Self { bytes };
+        for (index, block) in blocks.iter().enumerate() {
+            image.set_block(index, block);
+        }
+        image
+    }
+
+    /// All bytes but the seal.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Replaces the head.
+    pub fn set_head(&mut self, head: &Head) {
+        put(&mut self.bytes, 0, &head.encode());
+    }
+
+    /// Replaces a block reference, or adds the next one.
+    pub fn set_block(&mut self, index: usize, block: &BlockRef) {
         let start = block_offset(index);
         let [page_a, page_b] = block.pages;
-        put(&mut page, start, &page_a.to_le_bytes());
-        put(&mut page, start + 8, &page_b.to_le_bytes());
+        put(&mut self.bytes, start, &page_a.to_le_bytes());
+        put(&mut self.bytes, start + 8, &page_b.to_le_bytes());
         put(
-            &mut page,
+            &mut self.bytes,
             start + offset::BLOCK_SIDE,
             &[block.active.byte()],
         );
+        #[expect(clippy::cast_possible_truncation, reason = "61679 blocks at most")]
+        let count = u32_at(&self.bytes, offset::SECTION).max(index as u32 + 1);
+        put(&mut self.bytes, offset::SECTION, &count.to_le_bytes());
     }
-    page
-}
 
-/// A whole page 0 as a store writes it: `bytes`, then the seal of the section.
-pub fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let seal = crc32(bytes.get(offset::SECTION..).unwrap_or_default());
-    bytes.extend(seal.to_le_bytes());
-    bytes
+    /// The whole page, as a store writes it.
+    pub fn sealed(mut self) -> Vec<u8> {
+        let seal = crc32(self.bytes.get(offset::SECTION..).unwrap_or_default());
+        self.bytes.extend(seal.to_le_bytes());
+        self.bytes
+    }
 }

@@ -12,8 +12,7 @@ use crate::format::bytes::array_at;
 use crate::format::directory::DirectoryCopy;
 use crate::format::metadata::Metadata;
 use crate::format::superblock::{
-    BlockRef, Head, block_count, block_offset, block_pages, block_side, offset, sealed,
-    with_section,
+    BlockRef, Head, RootImage, block_count, block_offset, block_pages, block_side, offset,
 };
 use crate::format::{Limits, computed_seal, stored_seal};
 use crate::ids::Side;
@@ -227,7 +226,7 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
     /// A whole page 0 with this section and the head that was found.
     fn page(&self, blocks: &[BlockRef]) -> Vec<u8> {
         let head = array_at::<{ offset::SECTION }>(self.page0, 0);
-        sealed(with_section(self.page_size, head, blocks))
+        RootImage::with_head(self.page_size, head, blocks).sealed()
     }
 
     /// Whether every sector of page 0 is that of the old or of the new page.
