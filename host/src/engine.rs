@@ -299,6 +299,7 @@ pub(crate) fn page_size(
     PageSize::from_bytes(bytes).map_err(|error| Error::UnsupportedVersion(error.to_string()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
 fn failed(cause: wasmtime::Error) -> Error {
     failure("starting", &cause)
 }

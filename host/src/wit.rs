@@ -7,7 +7,6 @@
     missing_docs,
     reason = "generated; the WIT has prose for what needs it"
 )]
-#![expect(clippy::pedantic, unused_qualifications, reason = "generated")]
 
 wasmtime::component::bindgen!({
     world: "pager-component",

@@ -9,8 +9,8 @@ use core::panic::PanicInfo;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// The compiler's own calls, as `memcmp`. Of the library only what is called
-/// is linked, and nothing of that imports anything.
+// The compiler's own calls, as `memcmp`. Of the library only what is called
+// is linked, and nothing of that imports anything.
 #[link(name = "c")]
 unsafe extern "C" {}
 
