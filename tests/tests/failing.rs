@@ -124,6 +124,7 @@ fn fail_everywhere(
                 .unwrap();
         }
         let before = Legal::of(&store);
+        let stats = pager.stats();
         let finished = finish(&store, &model, step);
         let context = format!("{fault:?} after {after} calls; {context}");
         switch.set(Fault { after, ..fault });
@@ -137,6 +138,8 @@ fn fail_everywhere(
         failures += 1;
         let error = done.unwrap_err();
         assert!(is_told(&error, fault.verb), "{error:?}; {context}");
+        // Memory changes when it is durable, and not before.
+        assert_eq!(pager.stats(), stats, "{context}");
 
         // Where nothing was written, nothing is in doubt.
         let in_doubt = matches!(fault.verb, Verb::Write | Verb::Sync)
