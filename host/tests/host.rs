@@ -6,6 +6,7 @@ use std::any::Any;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pagebox::inspect::Severity;
 use pagebox::{
     Access, Change, Engine, Error, ErrorClass, Geometry, Limits, MemoryStore, MmapStore,
     PageBuffer, PageSize, PageStore, PageStoreView, PageStores, ReadOnlyStore, Store, StoreError,
@@ -738,7 +739,11 @@ fn inspector_looks_at_anything_from_any_thread() {
     let mut cursor = Some(0);
     while let Some(at) = cursor {
         let part = inspector.findings(at).unwrap();
-        assert_eq!(part.findings, []);
+        assert!(
+            part.findings
+                .iter()
+                .all(|finding| finding.severity == Severity::Info)
+        );
         cursor = part.next;
     }
     let mut bytes = [0; 3];
