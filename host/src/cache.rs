@@ -37,8 +37,11 @@ impl Cache {
         self.protected.len() as u64
     }
 
+    /// Forgets all, and keeps the room for it.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        for entry in self.regular.iter_mut().chain(&mut self.protected) {
+            *entry.get_mut() = 0;
+        }
     }
 
     fn word(&self, id: u64) -> Option<&AtomicU64> {

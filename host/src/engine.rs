@@ -158,7 +158,7 @@ impl Engine {
     /// [`Error::Io`].
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Pager, Error> {
         let path = path.as_ref();
-        let file = Locked::new(os::open(path, true)?, path)?;
+        let file = Locked::open(path, true)?;
         let mut sandbox = self.sandbox()?;
         let page_size = page_size(&mut sandbox, &os::head(file.file(), path)?)?;
         let store = MmapStore::new(file, path, page_size)?;
@@ -246,7 +246,8 @@ impl Engine {
     }
 
     /// The engine that the component runs in, for programs that add guests of
-    /// their own.
+    /// their own. It interrupts guests by epochs: a store of such a program
+    /// needs a deadline, or its guests end at once.
     pub fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0.engine
     }

@@ -125,9 +125,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// There is no such file.
-    #[error("there is no file {}", path.display())]
+    #[error("{} does not exist", path.display())]
     NotFound {
-        /// What was to be opened.
+        /// What was to be opened, or made in a folder that is not there.
         path: PathBuf,
     },
     /// The store failed. If it was a write, the pager is poisoned.

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::vec;
 
-use crate::pager::{Pager, ProtectedPage};
+use crate::figures::ProtectedPage;
+use crate::pager::Pager;
 use crate::sandbox::nonsense;
 use crate::wit::pagebox::pager::page_store::Extent;
 use crate::{Error, wit};

@@ -38,6 +38,7 @@ mod cache;
 mod config;
 mod engine;
 mod error;
+mod figures;
 pub mod inspect;
 mod iter;
 mod os;
@@ -46,12 +47,15 @@ mod pager;
 mod repair;
 pub mod report;
 mod sandbox;
+mod single;
+mod slab;
 mod store;
 mod transaction;
 pub mod wit;
 
 pub use engine::{COMPONENT, Engine, Limits};
 pub use error::{Error, ErrorClass};
+pub use figures::{CommitInfo, ProtectedPage, Stats};
 pub use inspect::Inspector;
 pub use iter::{ProtectedPages, RegularPages};
 pub use page_stores::{PageStoreView, PageStores, StoreHandle, ViewHandle, add_to_linker};
@@ -59,7 +63,7 @@ pub use pagebox_store::{
     Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
     UnsupportedPageSize,
 };
-pub use pager::{Access, CommitInfo, Pager, ProtectedPage, Stats};
+pub use pager::{Access, Pager};
 pub use repair::RepairAction;
 pub use store::{MmapStore, ReadOnlyStore, Store};
 pub use transaction::Transaction;

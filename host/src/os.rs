@@ -12,6 +12,18 @@ use crate::Error;
 pub(crate) struct Locked(File);
 
 impl Locked {
+    /// Opens an existing regular file and locks it.
+    pub(crate) fn open(path: &Path, write: bool) -> Result<Self, Error> {
+        loop {
+            let locked = Self::new(open(path, write)?, path)?;
+            // Another file may have taken the name in between: a lock on the
+            // old one keeps nobody out.
+            if is_named(locked.file(), path).map_err(|source| Error::io("lock", path, source))? {
+                return Ok(locked);
+            }
+        }
+    }
+
     /// Locks a file against everybody else who does so.
     pub(crate) fn new(file: File, path: &Path) -> Result<Self, Error> {
         match file.try_lock() {
@@ -61,6 +73,22 @@ pub(crate) fn head(file: &File, path: &Path) -> Result<Vec<u8>, Error> {
         Ok(bytes)
     };
     read().map_err(|source| Error::io("read", path, source))
+}
+
+/// Whether this file is the one that a path names.
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let (ours, named) = (file.metadata()?, std::fs::metadata(path)?);
+        Ok((ours.dev(), ours.ino()) == (named.dev(), named.ino()))
+    }
+    // Elsewhere an open file keeps its name.
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        Ok(true)
+    }
 }
 
 fn require_regular(path: &Path, metadata: &Metadata) -> Result<(), Error> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pagebox_store::{Change, Geometry, PageBuffer, StoreError, Then};
+use pagebox_store::{Change, PageBuffer, StoreError, Then};
 use wasmtime::component::{HasSelf, Linker, Resource};
-use wasmtime::{Result, ensure, format_err};
+use wasmtime::{Result, format_err};
 
 use crate::Store;
+use crate::slab::Slab;
 use crate::store::{Absent, write_at};
 use crate::wit::pagebox::pager::page_store as wit;
 
@@ -119,7 +120,7 @@ impl PageStores {
     pub fn remove(&mut self, handle: &Resource<StoreHandle>) -> Option<Box<dyn Store>> {
         let store = self.stores.remove(handle.rep())?;
         // The number may come to stand for another store.
-        for view in self.views.entries.iter_mut().flatten() {
+        for view in self.views.values_mut() {
             if matches!(view.bytes, Bytes::Page { store, .. } if store == handle.rep()) {
                 view.bytes = Bytes::Gone;
             }
@@ -404,84 +405,5 @@ fn range(page_size: usize, offset: u32, len: usize) -> Result<std::ops::Range<us
     match start.checked_add(len) {
         Some(end) if end <= page_size => Ok(start..end),
         _ => Err(StoreError::OutOfBounds),
-    }
-}
-
-impl From<Geometry> for wit::Geometry {
-    fn from(geometry: Geometry) -> Self {
-        Self {
-            page_size: geometry.page_size.bytes_u32(),
-            page_count: geometry.page_count,
-            tail: geometry.tail,
-        }
-    }
-}
-
-impl From<StoreError> for wit::StoreError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::OutOfBounds => Self::OutOfBounds,
-            StoreError::InsufficientSpace => Self::InsufficientSpace,
-            StoreError::ReadOnly => Self::ReadOnly,
-            StoreError::Io(text) => Self::Io(text),
-            StoreError::Other(text) => Self::Other(text),
-            error => Self::Other(Some(error.to_string())),
-        }
-    }
-}
-
-impl From<wit::StoreError> for StoreError {
-    fn from(error: wit::StoreError) -> Self {
-        match error {
-            wit::StoreError::OutOfBounds => Self::OutOfBounds,
-            wit::StoreError::InsufficientSpace => Self::InsufficientSpace,
-            wit::StoreError::ReadOnly => Self::ReadOnly,
-            wit::StoreError::Io(text) => Self::Io(text),
-            wit::StoreError::Other(text) => Self::Other(text),
-        }
-    }
-}
-
-/// Values under numbers that are used again.
-#[derive(Debug)]
-struct Slab<T> {
-    entries: Vec<Option<T>>,
-    vacant: Vec<u32>,
-}
-
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Self {
-            entries: Vec::new(),
-            vacant: Vec::new(),
-        }
-    }
-}
-
-impl<T> Slab<T> {
-    /// Adds a value; its number is never `u32::MAX`.
-    fn insert(&mut self, value: T) -> Result<u32> {
-        if let Some(key) = self.vacant.pop() {
-            self.entries[key as usize] = Some(value);
-            return Ok(key);
-        }
-        let key = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        ensure!(key < u32::MAX, "too many handles");
-        self.entries.push(Some(value));
-        Ok(key)
-    }
-
-    fn get(&self, key: u32) -> Option<&T> {
-        self.entries.get(key as usize)?.as_ref()
-    }
-
-    fn get_mut(&mut self, key: u32) -> Option<&mut T> {
-        self.entries.get_mut(key as usize)?.as_mut()
-    }
-
-    fn remove(&mut self, key: u32) -> Option<T> {
-        let value = self.entries.get_mut(key as usize)?.take()?;
-        self.vacant.push(key);
-        Some(value)
     }
 }

@@ -7,11 +7,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use pagebox_store::{PageSize, StoreError};
-use serde::Serialize;
 use wasmtime::component::{Resource, ResourceAny};
 
 use crate::cache::Cache;
 use crate::engine::Engine;
+use crate::figures::Stats;
 use crate::iter::{ProtectedPages, RegularPages};
 use crate::page_stores::{PageStores, StoreHandle};
 use crate::sandbox::{Data, Sandbox};
@@ -31,69 +31,23 @@ pub enum Access {
     Write,
 }
 
-/// Figures of a page file, in pages unless said otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Bytes in a page.
-    pub page_size: u32,
-    /// Pages that the file accounts for.
-    pub page_count: u64,
-    /// The most pages that the format can account for.
-    pub page_limit: u64,
-    /// Pages that can be allocated without growth.
-    pub free_pages: u64,
-    /// Allocated regular pages.
-    pub regular_pages: u64,
-    /// Protected pages; each takes two physical ones.
-    pub protected_pages: u64,
-    /// Protected pages that the directory has room for without growth.
-    pub protected_capacity: u64,
-    /// The most protected pages that the directory can name.
-    pub protected_limit: u64,
-    /// Pages that are neither free nor regular.
-    pub internal_pages: u64,
-    /// The commit counter. It only grows.
-    pub generation: u64,
-}
-
-/// A protected page in a listing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct ProtectedPage {
-    /// Its id.
-    pub id: u64,
-    /// The physical page that holds its bytes.
-    pub active_page: u64,
-    /// The physical page that the next write goes to.
-    pub shadow_page: u64,
-    /// How often it was written.
-    pub generation: u64,
-    /// The CRC-32 of its bytes, as committed.
-    pub checksum: u32,
-}
-
-/// What a commit did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct CommitInfo {
-    /// The generation that is durable now.
-    pub generation: u64,
-    /// Pages that the file accounts for now.
-    pub page_count: u64,
-}
-
 /// An open page file.
 ///
 /// It is read through `&self`, by any number of threads at once, and changed
-/// through `&mut self`; references to pages end before either a change or the
-/// pager does:
+/// through `&mut self`. References to pages end before a change:
 ///
+/// ```no_run
+/// # fn f(pager: &mut pagebox::Pager) -> Result<(), pagebox::Error> {
+/// let bytes = pager.protected_page(0)?;
+/// println!("{}", bytes[0]);
+/// pager.begin()?.commit()?; // may move what `bytes` refers to
+/// # Ok(()) }
+/// ```
 /// ```compile_fail,E0502
 /// # fn f(pager: &mut pagebox::Pager) -> Result<(), pagebox::Error> {
 /// let bytes = pager.protected_page(0)?;
-/// pager.begin()?.commit()?; // may move what `bytes` refers to
-/// println!("{}", bytes[0]);
+/// pager.begin()?.commit()?;
+/// println!("{}", bytes[0]); // so this does not compile
 /// # Ok(()) }
 /// ```
 ///
@@ -245,15 +199,17 @@ impl Pager {
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut sandbox.stores().own, &mut self.store);
-        let result = sandbox.call(operation, |world, store| {
-            f(world.pagebox_pager_pager(), store, self.handle)
-        });
+        let result = sandbox
+            .call(operation, |world, store| {
+                f(world.pagebox_pager_pager(), store, self.handle)
+            })
+            .and_then(|result| result.map_err(Error::from));
         std::mem::swap(&mut sandbox.stores().own, &mut self.store);
-        if result.is_err() {
-            // What is known was known of an instance that is gone.
+        if result.as_ref().is_err_and(Error::is_system) {
+            // Poisoned, or gone: whoever reads is to be told.
             self.cache.clear();
         }
-        result?.map_err(Error::from)
+        result
     }
 
     /// The stores of the sandbox, for the views that it hands out.
@@ -385,73 +341,6 @@ impl Pager {
             }
             Err(error) => return Err(error),
         }
-        Ok(())
-    }
-
-    /// Allocates a regular page, durably. It reads as zeros.
-    ///
-    /// # Errors
-    /// [`Error::Full`], [`Error::ReadOnly`], [`Error::Poisoned`],
-    /// [`Error::Store`].
-    pub fn alloc(&mut self) -> Result<u64, Error> {
-        let mut tx = self.begin()?;
-        let id = tx.alloc()?;
-        tx.commit()?;
-        Ok(id)
-    }
-
-    /// Allocates regular pages, durably, all or none.
-    ///
-    /// # Errors
-    /// As [`alloc`](Self::alloc).
-    pub fn alloc_many(&mut self, count: u32) -> Result<Vec<u64>, Error> {
-        let mut tx = self.begin()?;
-        let ids = tx.alloc_many(count)?;
-        tx.commit()?;
-        Ok(ids)
-    }
-
-    /// Frees a regular page, durably.
-    ///
-    /// # Errors
-    /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
-    /// [`Error::ReadOnly`], [`Error::Poisoned`], [`Error::Store`].
-    pub fn free(&mut self, id: u64) -> Result<(), Error> {
-        self.free_many(&[id])
-    }
-
-    /// Frees regular pages, durably, all or none.
-    ///
-    /// # Errors
-    /// As [`free`](Self::free), and [`Error::Duplicate`].
-    pub fn free_many(&mut self, ids: &[u64]) -> Result<(), Error> {
-        let mut tx = self.begin()?;
-        tx.free_many(ids)?;
-        tx.commit()?;
-        Ok(())
-    }
-
-    /// Allocates a protected page, durably. It reads as zeros.
-    ///
-    /// # Errors
-    /// [`Error::Full`], [`Error::DirectoryFull`], [`Error::ReadOnly`],
-    /// [`Error::Poisoned`], [`Error::Store`].
-    pub fn alloc_protected(&mut self) -> Result<u64, Error> {
-        let mut tx = self.begin()?;
-        let id = tx.alloc_protected()?;
-        tx.commit()?;
-        Ok(id)
-    }
-
-    /// Frees a protected page, durably.
-    ///
-    /// # Errors
-    /// [`Error::NotProtected`], [`Error::ReadOnly`], [`Error::Poisoned`],
-    /// [`Error::Store`].
-    pub fn free_protected(&mut self, id: u64) -> Result<(), Error> {
-        let mut tx = self.begin()?;
-        tx.free_protected(id)?;
-        tx.commit()?;
         Ok(())
     }
 
@@ -593,43 +482,5 @@ impl std::fmt::Debug for Pager {
             .field("geometry", &self.store.geometry())
             .field("access", &self.access)
             .finish_non_exhaustive()
-    }
-}
-
-impl From<wit::Stats> for Stats {
-    fn from(stats: wit::Stats) -> Self {
-        Self {
-            page_size: stats.page_size,
-            page_count: stats.page_count,
-            page_limit: stats.page_limit,
-            free_pages: stats.free_pages,
-            regular_pages: stats.regular_pages,
-            protected_pages: stats.protected_pages,
-            protected_capacity: stats.protected_capacity,
-            protected_limit: stats.protected_limit,
-            internal_pages: stats.internal_pages,
-            generation: stats.generation,
-        }
-    }
-}
-
-impl From<wit::ProtectedPage> for ProtectedPage {
-    fn from(page: wit::ProtectedPage) -> Self {
-        Self {
-            id: page.id,
-            active_page: page.active_page,
-            shadow_page: page.shadow_page,
-            generation: page.generation,
-            checksum: page.checksum,
-        }
-    }
-}
-
-impl From<wit::CommitInfo> for CommitInfo {
-    fn from(info: wit::CommitInfo) -> Self {
-        Self {
-            generation: info.generation,
-            page_count: info.page_count,
-        }
     }
 }

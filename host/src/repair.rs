@@ -32,11 +32,12 @@ pub(crate) fn repair(
     output: &Path,
 ) -> Result<Vec<RepairAction>, Error> {
     // Nobody writes to the file while it is copied.
-    let source = Locked::new(os::open(path, false)?, path)?;
+    let source = Locked::open(path, false)?;
     let mut sandbox = engine.sandbox()?;
     let page_size = page_size(&mut sandbox, &os::head(source.file(), path)?)?;
     let (copy, unpublished) = Unpublished::create(output)?;
     io::copy(&mut source.file(), &mut copy.file())
+        .and_then(|_| os::sync(copy.file()))
         .map_err(|source| Error::io("copy to", output, source))?;
     sandbox.stores().own = Box::new(MmapStore::new(copy, output, page_size)?);
     let actions = sandbox.call("repairing the file", |world, store| {

@@ -7,7 +7,8 @@ use wasmtime::component::{Resource, ResourceAny};
 
 use crate::Error;
 use crate::page_stores::ViewHandle;
-use crate::pager::{Answer, CommitInfo, Pager};
+use crate::figures::CommitInfo;
+use crate::pager::{Answer, Pager};
 use crate::sandbox::{Data, nonsense};
 use crate::wit::exports::pagebox::pager::pager as wit;
 
@@ -71,7 +72,7 @@ impl<'p> Transaction<'p> {
     /// # Errors
     /// [`Error::Full`].
     pub fn alloc(&mut self) -> Result<u64, Error> {
-        self.alloc_many(1).and_then(first)
+        first(&self.alloc_many(1)?)
     }
 
     /// Allocates regular pages, the lowest free ones, all or none.
@@ -110,7 +111,7 @@ impl<'p> Transaction<'p> {
     /// # Errors
     /// [`Error::Full`], [`Error::DirectoryFull`].
     pub fn alloc_protected(&mut self) -> Result<u64, Error> {
-        self.alloc_protected_many(1).and_then(first)
+        first(&self.alloc_protected_many(1)?)
     }
 
     /// Allocates protected pages, the lowest free ids, all or none.
@@ -186,24 +187,14 @@ impl<'p> Transaction<'p> {
         let Some(tx) = self.handle.take() else {
             return Err(Error::StaleTransaction);
         };
-        let result = self.pager.lend("committing", |exports, store, _| {
+        let info = self.pager.lend("committing", |exports, store, _| {
             exports.call_commit(store, tx)
-        });
-        let protected_end = self.protected_end;
+        })?;
         let cache = self.pager.cache();
-        match result {
-            Ok(info) => {
-                self.freed.iter().for_each(|id| cache.drop_regular(*id));
-                self.changed.iter().for_each(|id| cache.drop_protected(*id));
-                self.pager.grow_cache(info.page_count, protected_end);
-                Ok(info.into())
-            }
-            Err(error) => {
-                // Which state is durable is not known.
-                cache.clear();
-                Err(error)
-            }
-        }
+        self.freed.iter().for_each(|id| cache.drop_regular(*id));
+        self.changed.iter().for_each(|id| cache.drop_protected(*id));
+        self.pager.grow_cache(info.page_count, self.protected_end);
+        Ok(info.into())
     }
 
     /// Drops the changes.
@@ -238,7 +229,7 @@ fn expect(count: u32, ids: Vec<u64>) -> Result<Vec<u64>, Error> {
     ))
 }
 
-fn first(ids: Vec<u64>) -> Result<u64, Error> {
+fn first(ids: &[u64]) -> Result<u64, Error> {
     ids.first()
         .copied()
         .ok_or_else(|| nonsense(ALLOCATING, "it allocated nothing"))

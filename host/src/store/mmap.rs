@@ -65,7 +65,7 @@ impl MmapStore {
     /// [`Error::Io`].
     pub fn open(path: impl AsRef<Path>, page_size: PageSize) -> Result<Self, Error> {
         let path = path.as_ref();
-        Self::new(Locked::new(os::open(path, true)?, path)?, path, page_size)
+        Self::new(Locked::open(path, true)?, path, page_size)
     }
 
     pub(crate) fn new(file: Locked, path: &Path, page_size: PageSize) -> Result<Self, Error> {
@@ -181,17 +181,13 @@ impl MmapStore {
         let file = self.file.file();
         if let Err(error) = os::reserve(file, old_len, len - old_len) {
             // What was added so far is of no use to anybody.
-            file.set_len(old_len).map_err(|error| io_error(&error))?;
-            return Err(if os::is_no_space(&error) {
-                StoreError::InsufficientSpace
-            } else {
-                io_error(&error)
-            });
+            file.set_len(old_len).map_err(io_error)?;
+            return Err(space_error(error));
         }
         // What lay past the last whole page becomes part of a new one.
-        os::write_zeros(file, whole, u64::from(self.tail)).map_err(|error| io_error(&error))?;
-        file.sync_all().map_err(|error| io_error(&error))?;
-        self.map = Map::new(&self.file, map_len).map_err(|error| io_error(&error))?;
+        os::write_zeros(file, whole, u64::from(self.tail)).map_err(io_error)?;
+        file.sync_all().map_err(io_error)?;
+        self.map = Map::new(&self.file, map_len).map_err(io_error)?;
         self.blank
             .insert_run(self.page_count, page_count - self.page_count);
         self.page_count = page_count;
@@ -208,8 +204,18 @@ fn map_len(page_count: u64, page_size: PageSize) -> io::Result<usize> {
         .ok_or_else(|| io::ErrorKind::FileTooLarge.into())
 }
 
-fn io_error(error: &io::Error) -> StoreError {
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
+fn io_error(error: io::Error) -> StoreError {
     StoreError::Io(Some(error.to_string()))
+}
+
+/// What a failure to reserve space is.
+fn space_error(error: io::Error) -> StoreError {
+    if os::is_no_space(&error) {
+        StoreError::InsufficientSpace
+    } else {
+        io_error(error)
+    }
 }
 
 impl PageStore for MmapStore {
@@ -247,18 +253,26 @@ impl PageStore for MmapStore {
 
     fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
         check_changes(self.geometry(), changes)?;
+        let page_size = self.page_size.bytes();
+        let fits = |change: &Change<'_, PageBuffer>| match change {
+            Change::Staged { buffer, .. } => buffer.len() == page_size,
+            _ => true,
+        };
+        if !changes.iter().all(fits) {
+            return Err(StoreError::OutOfBounds);
+        }
         for change in changes {
-            self.make(change).map_err(|error| io_error(&error))?;
+            self.make(change).map_err(io_error)?;
         }
         if then == Then::Sync {
             // A sync of its own is somebody's wish that all that can be read
             // be durable. The syncs of a commit leave stale pages alone: what
             // a crash leaves in them is not specified.
             if changes.is_empty() {
-                self.clear_stale().map_err(|error| io_error(&error))?;
+                self.clear_stale().map_err(io_error)?;
             }
-            self.map.flush().map_err(|error| io_error(&error))?;
-            os::sync(self.file.file()).map_err(|error| io_error(&error))?;
+            self.map.flush().map_err(io_error)?;
+            os::sync(self.file.file()).map_err(io_error)?;
         }
         Ok(())
     }
@@ -283,11 +297,7 @@ impl Store for MmapStore {
             && let Err(error) = os::reserve(self.file.file(), start as u64, len as u64)
         {
             self.unreserved.insert(page);
-            return Err(if os::is_no_space(&error) {
-                StoreError::InsufficientSpace
-            } else {
-                io_error(&error)
-            });
+            return Err(space_error(error));
         }
         self.blank.remove(page);
         let bytes = &mut self.map.bytes_mut()[start..start + len];
