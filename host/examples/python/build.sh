@@ -3,4 +3,3 @@
 set -eu
 cd "$(dirname "$0")"
 componentize-py -d ../../../wit -w application componentize app -o queue.wasm
-ls -l queue.wasm

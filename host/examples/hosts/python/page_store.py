@@ -1,7 +1,6 @@
 """A page store for the pager component that is a file: the import `page-store`.
 
-Views stay on this side: the component passes handles of them, and the host
-slices the file.
+Views stay on this side: the component passes handles, the host slices the file.
 """
 
 import errno
@@ -29,14 +28,17 @@ class FileStore:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.fd = fd
 
+    def page_count(self):
+        return os.fstat(self.fd).st_size // self.page_size
+
     def geometry(self):
-        count, tail = divmod(os.fstat(self.fd).st_size, self.page_size)
         made = Record()
-        made.__dict__ = {"page-size": self.page_size, "page-count": count, "tail": tail}
+        made.__dict__ = {"page-size": self.page_size, "page-count": self.page_count(),
+                         "tail": os.fstat(self.fd).st_size % self.page_size}
         return made
 
     def check(self, page, offset=0, length=0):
-        if offset + length > self.page_size or page >= os.fstat(self.fd).st_size // self.page_size:
+        if page >= self.page_count() or offset + length > self.page_size:
             raise StoreError("out-of-bounds")
 
     def read(self, page, offset, length):
@@ -57,7 +59,7 @@ class FileStore:
             os.fsync(self.fd)
 
     def grow(self, page_count):
-        if page_count > os.fstat(self.fd).st_size // self.page_size:
+        if page_count > self.page_count():
             os.posix_fallocate(self.fd, 0, page_count * self.page_size)
             os.fsync(self.fd)
         return self.geometry()
@@ -70,26 +72,27 @@ class View:
     def __init__(self, store, page=None, private=None):
         self.store, self.page, self.private = store, page, private
 
-    def __getitem__(self, key):
-        start, stop = self._span(key)
-        if self.private is not None:
-            return bytes(self.private[start:stop])
-        return self.store.read(self.page, start, stop - start)
+    def read(self, offset, length):
+        if self.private is None:
+            return self.store.read(self.page, offset, length)
+        self.store.check(0, offset, length)
+        return bytes(self.private[offset:offset + length])
 
-    def __setitem__(self, key, data):
-        start, stop = self._span(key)
-        if len(data) != stop - start:
+    def write(self, offset, data):
+        if self.private is None:
+            return self.store.write_at(self.page, offset, data)
+        self.store.check(0, offset, len(data))
+        self.private[offset:offset + len(data)] = data
+
+    def __getitem__(self, span):
+        start, stop, _ = span.indices(self.store.page_size)
+        return self.read(start, max(stop - start, 0))
+
+    def __setitem__(self, span, data):
+        start, stop, step = span.indices(self.store.page_size)
+        if step != 1 or len(data) != stop - start:
             raise ValueError(f"{len(data)} bytes for a place of {stop - start}")
-        if self.private is not None:
-            self.private[start:stop] = data
-        else:
-            self.store.write_at(self.page, start, data)
-
-    def _span(self, key):
-        start, stop, step = key.indices(self.store.page_size)
-        if step != 1:
-            raise ValueError("a view is read and written in one run")
-        return start, max(start, stop)
+        self.write(start, data)
 
 
 def add_to_linker(linker, store):
@@ -103,17 +106,6 @@ def add_to_linker(linker, store):
 
     def of(context, handle):  # consumes the handle: a borrow that is kept traps
         return views[handle.to_host(context).rep]
-
-    def read(context, handle, offset, length):
-        return checked(of(context, handle), offset, length)[offset:offset + length]
-
-    def write(context, handle, offset, data):
-        checked(of(context, handle), offset, len(data))[offset:offset + len(data)] = data
-
-    def checked(view, offset, length):
-        if offset + length > store.page_size:
-            raise StoreError("out-of-bounds")
-        return view
 
     def page(number):
         store.check(number)
@@ -133,19 +125,16 @@ def add_to_linker(linker, store):
         first, count = (what, 1) if change.tag == "zero" else (what.first, what.count)
         return [(number, bytes(store.page_size)) for number in range(first, first + count)]
 
-    def write_all(context, handle, changes, then_sync):
+    def write(context, handle, changes, then_sync):
         handle.to_host(context)
         store.write([part for change in changes for part in pages(context, change)], then_sync)
 
     def method(function):
-        def call(context, handle, *args):
-            handle.to_host(context)
-            return function(*args)
-        return call
+        return lambda context, handle, *args: (handle.to_host(context), function(*args))[1]
 
     functions = {
-        "page-view.read": read,
-        "page-view.write": write,
+        "page-view.read": lambda context, handle, *args: of(context, handle).read(*args),
+        "page-view.write": lambda context, handle, *args: of(context, handle).write(*args),
         "page-view.crc32": lambda context, handle: zlib.crc32(of(context, handle)[:]),
         "page-view.share": lambda context, handle: own(of(context, handle)),
         "store.geometry": method(store.geometry),
@@ -153,7 +142,7 @@ def add_to_linker(linker, store):
         "store.crc32": method(lambda *span: zlib.crc32(store.read(*span))),
         "store.view": method(lambda number: own(page(number))),
         "store.stage": method(stage),
-        "store.write": write_all,
+        "store.write": write,
         "store.grow": method(store.grow),
     }
     with linker.root() as root, root.add_instance("pagebox:pager/page-store@0.1.0") as instance:

@@ -60,7 +60,10 @@ class PageFile:
         try:
             self.store = wasmtime.Store(engine.engine)
             linker = Linker(engine.engine)
-            file = FileStore(fd)
+            try:
+                file = FileStore(fd)
+            except BlockingIOError:
+                raise PagerError("the file is in use by another process", "locked") from None
             self.views = add_to_linker(linker, file)
             self.instance = linker.instantiate(self.store, engine.component)
             self.pager_exports = self.instance.get_export_index(
