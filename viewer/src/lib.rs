@@ -1,1 +1,174 @@
-//! pagebox-viewer.
+//! The viewer: see what is in a page file.
+//!
+//! A [`Viewer`] is made of files and settings; [`router`] turns it into an
+//! axum router, which a program serves as it is or nests in its own:
+//!
+//! ```no_run
+//! # fn main() -> std::io::Result<()> {
+//! let viewer = pagebox_viewer::Builder::new()
+//!     .base("/pages")
+//!     .file("data.pages".as_ref(), "")?
+//!     .build();
+//! let app: axum::Router = axum::Router::new().nest("/pages", pagebox_viewer::router(viewer));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it knows of bytes comes from the sandbox's `inspect` interface. It
+//! parses nothing, writes nothing, and locks nothing.
+
+mod assets;
+mod error;
+mod filters;
+mod hex;
+mod inspect;
+mod live;
+mod openapi;
+mod pages;
+mod plots;
+mod respond;
+mod sandbox;
+mod schema;
+mod security;
+pub mod serve;
+mod shell;
+mod source;
+mod state;
+mod text;
+mod token;
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware,
+    response::{IntoResponse, Redirect, Response},
+    routing::{MethodRouter, get},
+};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
+
+pub use self::{
+    source::{Check, Look, LookError, Source, Target, View},
+    state::{Builder, EVENT_STREAMS_MAX, Viewer},
+    token::Token,
+};
+/// What a look tells: the records of the `inspect` interface.
+pub mod records {
+    pub use crate::inspect::*;
+}
+
+use crate::{error::Error, respond::Asked};
+
+/// The viewer's routes, behind its checks. To nest it, tell the builder where:
+/// see [`Builder::base`].
+pub fn router(viewer: Viewer) -> Router {
+    let mut router = Router::new();
+    for (path, answer) in routes() {
+        router = router.route(path, answer);
+    }
+    guarded(router, viewer)
+}
+
+/// Routes behind everything that is checked and said on each of them.
+fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
+    let panicked = {
+        let viewer = viewer.clone();
+        move |_| {
+            let (parts, ()) = Request::new(()).into_parts();
+            Error::Panic.page(&viewer, &parts)
+        }
+    };
+    router
+        .fallback(nothing_here)
+        .layer(middleware::from_fn_with_state(
+            viewer.clone(),
+            respond::finish,
+        ))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(
+            viewer.clone(),
+            security::guard,
+        ))
+        .layer(middleware::from_fn(security::headers))
+        .with_state(viewer)
+}
+
+/// Every route. The OpenAPI description is tested against this list.
+fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
+    use pages::{about, diff, directory, files, health, live, map, metadata, overview, page};
+    vec![
+        ("/", get(files::show)),
+        ("/files.json", get(files::show)),
+        ("/f/{file}", get(to_overview)),
+        ("/f/{file}/overview", get(overview::show)),
+        ("/f/{file}/overview.json", get(overview::show)),
+        ("/f/{file}/map", get(map::show)),
+        ("/f/{file}/map.json", get(map::show)),
+        ("/f/{file}/tiles.json", get(map::tiles)),
+        ("/f/{file}/metadata", get(metadata::show)),
+        ("/f/{file}/metadata.json", get(metadata::show)),
+        ("/f/{file}/directory", get(directory::show)),
+        ("/f/{file}/directory.json", get(directory::show)),
+        ("/f/{file}/directory.csv", get(directory::csv)),
+        ("/f/{file}/page", get(page::show)),
+        ("/f/{file}/page.json", get(page::show)),
+        ("/f/{file}/page.bin", get(page::raw)),
+        ("/f/{file}/diff", get(diff::show)),
+        ("/f/{file}/diff.json", get(diff::show)),
+        ("/f/{file}/health", get(health::show)),
+        ("/f/{file}/health.json", get(health::show)),
+        ("/f/{file}/live", get(live::show)),
+        ("/f/{file}/live.json", get(live::show)),
+        ("/f/{file}/events", get(live::events)),
+        ("/about", get(about::show)),
+        ("/about.json", get(about::show)),
+        ("/api/openapi.json", get(openapi::show)),
+        ("/assets/{name}", get(assets::show)),
+        // Its work is done before routing; what gets here came without need.
+        ("/enter/{code}", get(to_start)),
+    ]
+}
+
+async fn nothing_here(asked: Asked) -> Response {
+    asked.or_error(Err(Error::NotFound))
+}
+
+async fn to_start(asked: Asked) -> Response {
+    Redirect::to(&asked.viewer.href("/")).into_response()
+}
+
+async fn to_overview(asked: Asked) -> Response {
+    let answer = asked.file().map(|file| {
+        let overview = asked.viewer.href(&format!("/f/{}/overview", file.id));
+        Redirect::to(&overview).into_response()
+    });
+    asked.or_error(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::StatusCode, routing::get};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn panic_in_a_handler_becomes_an_error_page() -> Result<(), axum::Error> {
+        async fn panics() -> &'static str {
+            panic!("its words are not for everybody")
+        }
+        let routes = Router::new().route("/panics", get(panics));
+        let request = Request::get("/panics")
+            .header("host", "localhost")
+            .body(Body::empty())
+            .map_err(axum::Error::new)?;
+        let viewer = Builder::new().build();
+        let Ok(answer) = guarded(routes, viewer).oneshot(request).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(answer.headers().contains_key("content-security-policy"));
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await?;
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains("The viewer failed") && !text.contains("its words"));
+        Ok(())
+    }
+}

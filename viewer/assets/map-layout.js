@@ -1,0 +1,144 @@
+// Where pages lie on the map: pure functions, tested without a canvas.
+//
+// A *step* of the zoom is how many pages a tile stands for and how long its
+// edge is. From labelled tiles (step 0) each step outward shows four times as
+// many pages: by smaller tiles down to one pixel a page, then by tiles that
+// stand for ever more pages.
+
+/** The edge of a tile that carries a label, in pixels. */
+export const EDGE_MAX = 64;
+
+/** The edge of a tile that stands for several pages, in pixels. */
+export const EDGE_POOLED = 4;
+
+/** How many steps there are before tiles stand for several pages. */
+const STEPS_SINGLE = Math.log2(EDGE_MAX) + 1;
+
+/** A step of the zoom: pages in a tile, and the tile's edge in pixels. */
+export function stepOf(z) {
+  if (z < STEPS_SINGLE) {
+    return { per: 1, edge: EDGE_MAX / 2 ** z };
+  }
+  // Four-pixel tiles of 64 pages are the next after one-pixel tiles of one.
+  return { per: 16 * 4 ** (z - STEPS_SINGLE + 1), edge: EDGE_POOLED };
+}
+
+/** How many columns and rows of tiles fit in a view. */
+export function gridOf(width, height, edge) {
+  return {
+    columns: Math.max(1, Math.floor(width / edge)),
+    rows: Math.max(1, Math.floor(height / edge)),
+  };
+}
+
+/** The first step at which all pages fit in a view. */
+export function stepThatFits(pages, width, height) {
+  for (let z = 0; ; z += 1) {
+    const { per, edge } = stepOf(z);
+    const { columns, rows } = gridOf(width, height, edge);
+    if (columns * rows * per >= pages) {
+      return z;
+    }
+  }
+}
+
+/** The view: everything that follows from size, step and first page. */
+export function viewOf({ pages, width, height, z, first }) {
+  const { per, edge } = stepOf(z);
+  const { columns, rows } = gridOf(width, height, edge);
+  const perRow = columns * per;
+  const rowsInAll = Math.ceil(pages / perRow);
+  const lastTop = Math.max(0, rowsInAll - rows) * perRow;
+  const top = Math.min(Math.floor(Math.max(0, first) / perRow) * perRow, lastTop);
+  const tiles = Math.max(0, Math.min(columns * rows, Math.ceil((pages - top) / per)));
+  return { pages, per, edge, columns, rows, perRow, first: top, tiles, z };
+}
+
+/** The rectangle of a tile, by its place in the view. */
+export function rectOf(view, tile) {
+  return {
+    x: (tile % view.columns) * view.edge,
+    y: Math.floor(tile / view.columns) * view.edge,
+    edge: view.edge,
+  };
+}
+
+/** The tile that a page is in; none where it is not in the view. */
+export function tileOf(view, page) {
+  const tile = Math.floor((page - view.first) / view.per);
+  return tile >= 0 && tile < view.tiles ? tile : null;
+}
+
+/** The first page of a tile. */
+export function pageOf(view, tile) {
+  return view.first + tile * view.per;
+}
+
+/** The tile at a point; none where there is none. */
+export function hit(view, x, y) {
+  const column = Math.floor(x / view.edge);
+  const row = Math.floor(y / view.edge);
+  if (x < 0 || y < 0 || column >= view.columns) {
+    return null;
+  }
+  const tile = row * view.columns + column;
+  return tile < view.tiles ? tile : null;
+}
+
+/** Where a key takes the cursor; none where the key means nothing. */
+export function moved(view, page, key) {
+  const last = Math.max(0, view.pages - 1);
+  const by = {
+    ArrowLeft: -view.per,
+    ArrowRight: view.per,
+    ArrowUp: -view.perRow,
+    ArrowDown: view.perRow,
+    PageUp: -view.perRow * view.rows,
+    PageDown: view.perRow * view.rows,
+    Home: -Infinity,
+    End: Infinity,
+  }[key];
+  return by === undefined ? null : Math.min(last, Math.max(0, page + by));
+}
+
+/** The first page of a view that shows a page, moved as little as needed. */
+export function scrolledTo(view, page) {
+  const row = Math.floor(page / view.perRow);
+  const top = Math.floor(view.first / view.perRow);
+  if (row < top) {
+    return row * view.perRow;
+  }
+  if (row >= top + view.rows) {
+    return (row - view.rows + 1) * view.perRow;
+  }
+  return view.first;
+}
+
+/** The first page of a view with a page in its middle. */
+export function centredOn(view, page) {
+  const row = Math.floor(page / view.perRow) - Math.floor(view.rows / 2);
+  return Math.max(0, row) * view.perRow;
+}
+
+/** The next flagged page after one, or the last before it; goes round. */
+export function nextFlagged(flagged, page, backward = false) {
+  if (flagged.length === 0) {
+    return null;
+  }
+  if (backward) {
+    return flagged.findLast((each) => each < page) ?? flagged.at(-1);
+  }
+  return flagged.find((each) => each > page) ?? flagged[0];
+}
+
+/** Packed runs of like tiles, one entry a tile. */
+export function unpacked(runs) {
+  const tiles = [];
+  for (const [count, kind, worst, tenths] of runs) {
+    const tile = { kind, worst, tenths };
+    for (let each = 0; each < count; each += 1) {
+      tiles.push(tile);
+    }
+  }
+  return tiles;
+}

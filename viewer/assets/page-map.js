@@ -1,0 +1,380 @@
+// <page-map>: every page of a file on a canvas. Without it, the drawing that
+// the server put inside remains.
+
+import {
+  centredOn, hit, moved, nextFlagged, pageOf, scrolledTo, stepThatFits, tileOf, unpacked, viewOf,
+} from "./map-layout.js";
+import { colours, paint } from "./map-paint.js";
+
+const TOOLS = [
+  ["out", "−", "Zoom out"],
+  ["in", "+", "Zoom in"],
+  ["fit", "Fit", "Show the whole file"],
+  ["up", "Page up", "One screen back"],
+  ["down", "Page down", "One screen on"],
+  ["home", "First", "First page"],
+  ["end", "Last", "Last page"],
+  ["go", "Go to…", "Go to a page"],
+  ["previous", "Previous problem", "Previous page with a problem"],
+  ["next", "Next problem", "Next page with a problem"],
+  ["open", "Open", "Open the page under the cursor"],
+];
+
+const number = new Intl.NumberFormat("en");
+
+class PageMap extends HTMLElement {
+  #view = null;
+  #tiles = [];
+  #generation = 0;
+  #wanted = 0;
+  #changed = [];
+  #details = null;
+
+  connectedCallback() {
+    if (this.#view || !(this.pages > 0)) {
+      return;
+    }
+    this.kinds = JSON.parse(this.getAttribute("kinds"));
+    this.flagged = this.getAttribute("flagged").split(" ").filter(Boolean).map(Number);
+    this.cursor = this.#numberOf("sel") ?? this.flagged[0] ?? 0;
+    this.cursor = Math.min(this.cursor, this.pages - 1);
+    this.#build();
+    const given = this.#numberOf("z");
+    this.z = given ?? stepThatFits(this.pages, this.width, this.height);
+    this.first = this.#numberOf("first") ?? 0;
+    if (this.#numberOf("sel") !== null && given === null) {
+      this.first = 0;
+    }
+    this.#lay();
+    new ResizeObserver(() => this.#lay()).observe(this.stage);
+    document.addEventListener("themechange", () => this.#draw());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
+    document.addEventListener("filechange", (event) => this.#refresh(event.detail));
+  }
+
+  get pages() {
+    return Number(this.getAttribute("pages"));
+  }
+
+  get width() {
+    return this.stage.clientWidth;
+  }
+
+  get height() {
+    return Math.round(Math.min(640, Math.max(256, innerHeight * 0.55)) / 64) * 64;
+  }
+
+  #numberOf(name) {
+    const text = this.getAttribute(name);
+    return text === null || text === "" || !/^\d+$/.test(text) ? null : Number(text);
+  }
+
+  #build() {
+    const fallback = [...this.childNodes];
+    for (const node of fallback) {
+      node.remove();
+    }
+    this.tools = document.createElement("div");
+    this.tools.className = "tools";
+    this.tools.setAttribute("role", "group");
+    this.tools.setAttribute("aria-label", "Map controls");
+    for (const [action, text, label] of TOOLS) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.action = action;
+      button.textContent = text;
+      button.title = label;
+      if (text.length < 3) {
+        button.setAttribute("aria-label", label);
+      }
+      this.tools.append(button);
+    }
+    this.scale = document.createElement("span");
+    this.scale.className = "scale";
+    this.tools.append(this.scale);
+    this.stage = document.createElement("div");
+    this.stage.className = "stage";
+    this.stage.tabIndex = 0;
+    this.stage.setAttribute("role", "application");
+    this.stage.setAttribute("aria-label", "Map of pages. Arrows move, plus and minus zoom, g goes to a page, n finds the next problem, Enter opens.");
+    this.canvas = document.createElement("canvas");
+    this.canvas.setAttribute("aria-hidden", "true");
+    this.stage.append(this.canvas);
+    this.readout = document.createElement("p");
+    this.readout.className = "readout";
+    this.readout.setAttribute("aria-live", "polite");
+    this.append(this.tools, this.stage, this.readout);
+    this.tools.addEventListener("click", (event) => {
+      const action = event.target.closest("button")?.dataset.action;
+      if (action) {
+        this.#act(action);
+      }
+    });
+    this.stage.addEventListener("keydown", (event) => this.#key(event));
+    this.canvas.addEventListener("mousemove", (event) => this.#point(event));
+    this.canvas.addEventListener("click", (event) => {
+      this.#point(event);
+      this.#act("open");
+    });
+  }
+
+  /** Fits the view to its size, step and place, and asks for its tiles. */
+  #lay() {
+    const { pages, width, height, z, first } = this;
+    if (width === 0) {
+      return;
+    }
+    const view = viewOf({ pages, width, height, z, first });
+    this.first = view.first;
+    const used = Math.ceil(view.tiles / view.columns) * view.edge;
+    this.drawnHeight = Math.max(64, Math.min(height, used));
+    const before = this.#view;
+    this.#view = view;
+    const same = before && ["per", "first", "tiles"].every((name) => before[name] === view[name]);
+    this.#buttons();
+    this.#readOut();
+    if (same) {
+      this.#draw();
+    } else {
+      this.#fetch();
+    }
+  }
+
+  async #fetch() {
+    const view = this.#view;
+    this.#wanted += 1;
+    const wanted = this.#wanted;
+    const tiles = [];
+    try {
+      while (tiles.length < view.tiles) {
+        const count = Math.min(65536, view.tiles - tiles.length);
+        const first = view.first + tiles.length * view.per;
+        const answer = await fetch(`${this.getAttribute("src")}?first=${first}&per=${view.per}&count=${count}`);
+        if (!answer.ok) {
+          throw new Error((await answer.json()).error);
+        }
+        const part = await answer.json();
+        const found = unpacked(part.tiles);
+        this.#generation = part.generation;
+        if (found.length === 0) {
+          break;
+        }
+        tiles.push(...found);
+      }
+    } catch (error) {
+      this.#problem = `The map could not be read: ${error.message}`;
+      this.#readOut();
+      return;
+    }
+    if (wanted !== this.#wanted) {
+      return;
+    }
+    this.#problem = null;
+    this.#tiles = tiles;
+    this.#draw();
+    this.#readOut();
+    this.dataset.ready = String(tiles.length);
+  }
+
+  #problem = null;
+
+  #draw() {
+    const view = this.#view;
+    if (!view) {
+      return;
+    }
+    const ratio = devicePixelRatio || 1;
+    this.canvas.width = Math.round(this.width * ratio);
+    this.canvas.height = Math.round(this.drawnHeight * ratio);
+    // By the object model: a style attribute would be against the policy.
+    this.canvas.style.height = `${this.drawnHeight}px`;
+    const context = this.canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const only = this.kinds.find(([, name]) => name === this.getAttribute("kind"));
+    paint(context, view, this.#tiles, {
+      colours: colours(this, this.kinds.map(([, , drawing]) => drawing)),
+      nameOf: (code) => this.kinds.find(([each]) => each === code)?.[2] ?? "unknown",
+      kind: only ? only[0] : null,
+      cursor: tileOf(view, this.cursor),
+      changed: this.#changedTiles(),
+      pageOf,
+    });
+  }
+
+  #changedTiles() {
+    const tiles = new Set();
+    for (const { first, count } of this.#changed) {
+      for (let page = first; page < first + count; page += this.#view.per) {
+        const tile = tileOf(this.#view, page);
+        if (tile !== null) {
+          tiles.add(tile);
+        }
+      }
+    }
+    return tiles;
+  }
+
+  #point(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const tile = hit(this.#view, event.clientX - box.left, event.clientY - box.top);
+    if (tile !== null && tile !== tileOf(this.#view, this.cursor)) {
+      this.#moveTo(pageOf(this.#view, tile));
+    }
+  }
+
+  #moveTo(page) {
+    this.cursor = page;
+    this.first = scrolledTo(this.#view, page);
+    this.#lay();
+    this.#remember();
+  }
+
+  #zoomTo(z) {
+    this.z = Math.min(stepThatFits(this.pages, this.width, this.height), Math.max(0, z));
+    const view = viewOf({ ...this.#view, width: this.width, height: this.height, z: this.z });
+    this.first = centredOn(view, this.cursor);
+    this.#lay();
+    this.#remember();
+  }
+
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
+    const to = moved(this.#view, this.cursor, event.key);
+    const action = {
+      "+": "in", "=": "in", "-": "out", g: "go", n: "next", N: "previous", Enter: "open", 0: "fit",
+    }[event.key];
+    if (to !== null) {
+      this.#moveTo(to);
+    } else if (action) {
+      this.#act(action);
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+
+  #act(action) {
+    const key = { up: "PageUp", down: "PageDown", home: "Home", end: "End" }[action];
+    if (key) {
+      this.#moveTo(moved(this.#view, this.cursor, key));
+    } else if (action === "in") {
+      this.#zoomTo(this.z - 1);
+    } else if (action === "out") {
+      this.#zoomTo(this.z + 1);
+    } else if (action === "fit") {
+      this.#zoomTo(Infinity);
+    } else if (action === "go") {
+      this.#goTo();
+    } else if (action === "next" || action === "previous") {
+      const page = nextFlagged(this.flagged, this.cursor, action === "previous");
+      if (page !== null) {
+        this.#moveTo(page);
+      }
+    } else if (action === "open") {
+      location.assign(`${this.getAttribute("page")}?n=${this.cursor}`);
+    }
+  }
+
+  #goTo() {
+    const text = prompt(`Go to page (0 to ${number.format(this.pages - 1)}, or 0x… in hex):`);
+    const page = text === null || text.trim() === "" ? NaN : Number(text.replaceAll(",", ""));
+    if (Number.isInteger(page) && page >= 0 && page < this.pages) {
+      this.#moveTo(page);
+    }
+    this.stage.focus();
+  }
+
+  #buttons() {
+    const fits = stepThatFits(this.pages, this.width, this.height);
+    const none = this.flagged.length === 0;
+    const off = {
+      in: this.z === 0, out: this.z >= fits, fit: this.z >= fits, next: none, previous: none,
+    };
+    for (const button of this.tools.querySelectorAll("button")) {
+      button.disabled = off[button.dataset.action] ?? false;
+    }
+    const { per } = this.#view;
+    this.scale.textContent = per === 1 ? "one tile is one page" : `one tile is ${number.format(per)} pages`;
+  }
+
+  /** Says what is under the cursor; details of a single page a moment later. */
+  #readOut() {
+    const view = this.#view;
+    const tile = this.#tiles[tileOf(view, this.cursor)];
+    const offset = this.cursor * Number(this.getAttribute("page-size"));
+    const kind = this.kinds.find(([code]) => code === tile?.kind)?.[1].replaceAll("-", " ");
+    const last = Math.min(this.pages, this.cursor + view.per) - 1;
+    const parts = [
+      last > this.cursor
+        ? `pages ${number.format(this.cursor)} to ${number.format(last)}`
+        : `page ${number.format(this.cursor)}`,
+      `byte ${number.format(offset)} (0x${offset.toString(16)})`,
+    ];
+    if (kind) {
+      parts.push(last > this.cursor ? `most are ${kind}` : kind);
+    }
+    this.readout.replaceChildren(...parts.map((text) => {
+      const span = document.createElement("span");
+      span.textContent = text;
+      return span;
+    }));
+    this.#say(this.#problem ?? ["", "", "a warning here", "an error here"][tile?.worst ?? 0]);
+    clearTimeout(this.#details);
+    if (view.per === 1) {
+      this.#details = setTimeout(() => this.#detail(this.cursor), 150);
+    }
+  }
+
+  #say(text) {
+    if (text) {
+      const said = document.createElement("span");
+      said.className = "said";
+      said.textContent = text;
+      this.readout.append(said);
+    }
+  }
+
+  async #detail(page) {
+    const answer = await fetch(`${this.getAttribute("page")}.json?n=${page}&len=16`).catch(() => null);
+    if (!answer?.ok || page !== this.cursor) {
+      return;
+    }
+    const info = await answer.json();
+    if (page !== this.cursor) {
+      return;
+    }
+    if (info.protected !== null) {
+      const owner = document.createElement("span");
+      owner.textContent = `of protected page ${number.format(info.protected)}`;
+      this.readout.append(owner);
+    }
+    if (info.findings.length > 0) {
+      this.readout.querySelector(".said")?.remove();
+      this.#say(info.findings.map((finding) => finding.message).join("; "));
+    }
+  }
+
+  /** The view is in the address, so that it can be sent and gone back to. */
+  #remember() {
+    const address = new URL(location);
+    address.searchParams.set("z", this.z);
+    address.searchParams.set("first", this.first);
+    address.searchParams.set("sel", this.cursor);
+    address.searchParams.delete("per");
+    history.replaceState(null, "", address);
+  }
+
+  /** The file has another state. */
+  #refresh(snapshot) {
+    this.setAttribute("pages", snapshot.state.pages);
+    this.#changed = snapshot.changed;
+    const fits = stepThatFits(this.pages, this.width, this.height);
+    this.z = Math.min(this.z, fits);
+    this.#view = null;
+    this.#lay();
+  }
+}
+
+customElements.define("page-map", PageMap);

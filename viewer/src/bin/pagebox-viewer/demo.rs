@@ -1,0 +1,321 @@
+//! Files to look at: one that changes all the time, and one for each way in
+//! which a page file is found damaged.
+//!
+//! The damage is done to bytes of good files, at places that the inspector
+//! tells of: nothing here knows the format.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use pagebox::{Engine, Error, PageSize, Pager, inspect::Side};
+use tempfile::TempDir;
+
+/// From one commit of the changing file to the next.
+const INTERVAL: Duration = Duration::from_millis(700);
+
+/// What a disk writes at once, in bytes: a write that is cut off ends at a
+/// multiple of it.
+const SECTOR: usize = 512;
+
+const PAGE_SIZE: PageSize = PageSize::KIB_4;
+
+/// The files, and the work on one of them. Both end when it is dropped.
+pub(crate) struct Demo {
+    folder: TempDir,
+    files: Vec<(PathBuf, &'static str)>,
+    stop: Option<Sender<()>>,
+    work: Option<JoinHandle<()>>,
+}
+
+impl Demo {
+    /// Makes the files and starts the work.
+    pub(crate) fn start(engine: &Engine) -> Result<Self, String> {
+        let folder = TempDir::with_prefix("pagebox-demo-").map_err(|error| error.to_string())?;
+        let mut demo = Self {
+            folder,
+            files: Vec::new(),
+            stop: None,
+            work: None,
+        };
+        demo.make(engine)
+            .map_err(|error| format!("the demo could not be made: {error}"))?;
+        Ok(demo)
+    }
+
+    /// The files, and what each is there to show.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Path, &'static str)> {
+        self.files.iter().map(|(path, about)| (&**path, *about))
+    }
+
+    fn make(&mut self, engine: &Engine) -> Result<(), Problem> {
+        let live = self.add(
+            "live.pages",
+            "Changes all the time: open its map and watch. Changed pages are outlined.",
+        );
+        let pager = grown(engine, &live)?;
+        let (stop, stopped) = channel();
+        self.stop = Some(stop);
+        self.work = Some(
+            thread::Builder::new()
+                .name("demo".to_owned())
+                .spawn(move || work(pager, &stopped))?,
+        );
+
+        let sound = self.add(
+            "sound.pages",
+            "A sound file at rest, to compare the others with.",
+        );
+        let mut pager = grown(engine, &sound)?;
+        pager.sync()?;
+        let before = fs::read(&sound)?;
+        let first = pager.protected_pages().next().transpose()?;
+        if let Some(page) = first {
+            let mut tx = pager.begin()?;
+            tx.write(page.id)?.fill(b'!');
+            tx.alloc_many(3)?;
+            tx.commit()?;
+        }
+        drop(pager);
+        let after = fs::read(&sound)?;
+        self.damage(engine, &sound, &before, &after)
+    }
+
+    /// The samples, from the bytes of a file before and after a commit.
+    fn damage(
+        &mut self,
+        engine: &Engine,
+        sound: &Path,
+        before: &[u8],
+        after: &[u8],
+    ) -> Result<(), Problem> {
+        let places = Places::of(engine, sound)?;
+        let size = PAGE_SIZE.bytes();
+
+        let mut bytes = after.to_vec();
+        flip(&mut bytes, places.protected * size + size / 2);
+        self.write(
+            "rotten page.pages",
+            "A byte of a protected page is not the one that was committed. Find the page.",
+            &bytes,
+        )?;
+
+        // Everything of the commit but its last step, which writes page 0.
+        let mut bytes = after.to_vec();
+        overwrite(&mut bytes, before, 0, size);
+        self.write(
+            "unfinished commit.pages",
+            "The power failed just before a commit's last step. It counts as not done.",
+            &bytes,
+        )?;
+
+        // The last step itself, cut off: the first sector new, the rest old.
+        overwrite(&mut bytes, after, 0, SECTOR);
+        self.write(
+            "torn page 0.pages",
+            "The power failed in the middle of a commit's last step: page 0 is half new, half old.",
+            &bytes,
+        )?;
+
+        // A disk that said it had written the metadata, and had not.
+        let mut bytes = after.to_vec();
+        overwrite(&mut bytes, before, places.metadata * size, size);
+        self.write(
+            "stale side.pages",
+            "A disk lost a write: page 0 names a copy of the metadata that is out of date.",
+            &bytes,
+        )?;
+
+        let cut = after.get(..after.len() / 4 * 3).unwrap_or(after);
+        self.write("truncated.pages", "The end of the file is missing.", cut)?;
+
+        self.write(
+            "not a page file.pages",
+            "Something else altogether, with a misleading name.",
+            b"<html><body><script>alert('not a page file')</script></body></html>\n",
+        )?;
+        Ok(())
+    }
+
+    fn add(&mut self, name: &str, about: &'static str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        self.files.push((path.clone(), about));
+        path
+    }
+
+    fn write(&mut self, name: &str, about: &'static str, bytes: &[u8]) -> io::Result<()> {
+        fs::write(self.add(name, about), bytes)
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(work) = self.work.take() {
+            // Whatever it came to, there is nothing left to do.
+            let _ = work.join();
+        }
+    }
+}
+
+/// Where the bytes to be damaged are, in pages.
+struct Places {
+    /// The copy of the metadata that counts.
+    metadata: usize,
+    /// The active copy of a protected page.
+    protected: usize,
+}
+
+impl Places {
+    fn of(engine: &Engine, path: &Path) -> Result<Self, Problem> {
+        let mut inspector = engine.inspect(path)?;
+        let metadata = inspector
+            .structures(0, 0)?
+            .into_iter()
+            .find(|structure| structure.active && structure.side.is_some())
+            .map(|structure| structure.page);
+        let protected = inspector
+            .directory(5, 1, false)?
+            .first()
+            .map(|slot| match slot.active {
+                Side::A => slot.page_a,
+                Side::B => slot.page_b,
+            });
+        let place = |page: Option<u64>| {
+            page.and_then(|page| usize::try_from(page).ok())
+                .ok_or_else(|| Problem("the file lacks what was to be damaged".to_owned()))
+        };
+        Ok(Self {
+            metadata: place(metadata)?,
+            protected: place(protected)?,
+        })
+    }
+}
+
+fn flip(bytes: &mut [u8], at: usize) {
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 0x40;
+    }
+}
+
+fn overwrite(bytes: &mut [u8], with: &[u8], at: usize, len: usize) {
+    if let (Some(old), Some(new)) = (bytes.get_mut(at..at + len), with.get(at..at + len)) {
+        old.copy_from_slice(new);
+    }
+}
+
+/// A file with some of everything in it.
+fn grown(engine: &Engine, path: &Path) -> Result<Pager, Error> {
+    let mut pager = engine.create(path, PAGE_SIZE)?;
+    let mut tx = pager.begin()?;
+    let regular = tx.alloc_many(60)?;
+    let protected = tx.alloc_protected_many(24)?;
+    for id in &protected {
+        write_text(
+            tx.write(*id)?,
+            &format!("protected page {id}, first edition"),
+        );
+    }
+    tx.commit()?;
+    for id in &regular {
+        write_text(pager.page_mut(*id)?, &format!("regular page {id}"));
+    }
+    // Holes, so that there are runs of free pages to look at.
+    let mut tx = pager.begin()?;
+    let freed: Vec<u64> = regular
+        .iter()
+        .copied()
+        .filter(|id| id % 7 < 2 || id % 16 == 5)
+        .collect();
+    tx.free_many(&freed)?;
+    for id in protected.iter().step_by(3) {
+        write_text(
+            tx.write(*id)?,
+            &format!("protected page {id}, second edition"),
+        );
+    }
+    tx.commit()?;
+    pager.sync()?;
+    Ok(pager)
+}
+
+fn write_text(page: &mut [u8], text: &str) {
+    if let Some(start) = page.get_mut(..text.len()) {
+        start.copy_from_slice(text.as_bytes());
+    }
+}
+
+/// Commits small changes until it is told to stop.
+fn work(mut pager: Pager, stopped: &Receiver<()>) {
+    let mut round = 0;
+    while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        round += 1;
+        if let Err(error) = change(&mut pager, round) {
+            eprintln!("the demo's changes stopped: {error}");
+            return;
+        }
+    }
+}
+
+/// One commit: what programs do to page files, in small.
+fn change(pager: &mut Pager, round: u64) -> Result<(), Error> {
+    let regular: Vec<u64> = pager.regular_pages().collect::<Result<_, _>>()?;
+    let protected: Vec<u64> = pager
+        .protected_pages()
+        .map(|page| page.map(|page| page.id))
+        .collect::<Result<_, _>>()?;
+    let nth = |ids: &[u64], n: u64| {
+        let len = ids.len() as u64;
+        (len > 0)
+            .then(|| n % len)
+            .and_then(|n| ids.get(usize::try_from(n).ok()?).copied())
+    };
+    let mut tx = pager.begin()?;
+    if let Some(id) = nth(&protected, round * 5) {
+        write_text(
+            tx.write(id)?,
+            &format!("protected page {id}, round {round}"),
+        );
+    }
+    match round % 4 {
+        0 if regular.len() > 30 => {
+            let freed: Vec<u64> = (0..3)
+                .filter_map(|n| nth(&regular, round * 11 + n))
+                .collect();
+            tx.free_many(&freed)?;
+        }
+        1 if regular.len() < 120 => {
+            tx.alloc_many(4)?;
+        }
+        2 if protected.len() < 40 => {
+            tx.alloc_protected()?;
+        }
+        3 if protected.len() > 16 => {
+            if let Some(id) = nth(&protected, round * 5 + 2) {
+                tx.free_protected(id)?;
+            }
+        }
+        _ => {}
+    }
+    tx.commit()?;
+    Ok(())
+}
+
+/// Why the files could not be made.
+struct Problem(String);
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E: std::error::Error> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}

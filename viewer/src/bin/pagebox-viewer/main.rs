@@ -1,0 +1,215 @@
+//! `pagebox-viewer`: opens page files to look at, in the browser.
+
+mod browser;
+mod demo;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use pagebox::{Engine, Error};
+use pagebox_viewer::{
+    Builder, Token, Viewer, router,
+    serve::{self, Limits},
+};
+use tokio::net::TcpListener;
+
+use crate::demo::Demo;
+
+/// The environment variable that holds a token of your own.
+const TOKEN_VARIABLE: &str = "PAGEBOX_VIEWER_TOKEN";
+
+/// See what is in a page file: starts a web server on this machine and opens
+/// the browser.
+///
+/// Files are only ever read: not locked, not changed.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "\
+Examples:
+  pagebox-viewer data.pages
+  pagebox-viewer --demo
+  pagebox-viewer --bind 192.0.2.7 --port 8080 --token --allow-host lab.example data.pages
+
+A token is made when the program starts. To bring your own, put it in the
+environment variable PAGEBOX_VIEWER_TOKEN (32 letters or digits at least); on
+the command line every user of the machine could read it."
+)]
+struct Options {
+    /// The page files to look at
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Make a page file that changes all the time, and damaged ones beside it
+    #[arg(long)]
+    demo: bool,
+    /// Only print the address
+    #[arg(long)]
+    no_open: bool,
+    /// Open a window without the browser's frame, where there is a browser of
+    /// the Chromium family
+    #[arg(long, conflicts_with = "no_open")]
+    app: bool,
+    /// The port to listen on; any free one unless given
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// The address to listen on; others than 127.0.0.1 need --token and
+    /// --allow-host
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// Answer only those who have the token
+    #[arg(long)]
+    token: bool,
+    /// Answer requests that go by this name too; may be given several times
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Err(problem) = options.checked() {
+        Options::command()
+            .error(ErrorKind::ArgumentConflict, problem)
+            .exit();
+    }
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Options {
+    fn checked(&self) -> Result<(), &'static str> {
+        if self.files.is_empty() && !self.demo {
+            return Err("no files: name the page files to look at, or use --demo");
+        }
+        let own = self.bind == IpAddr::V4(Ipv4Addr::LOCALHOST);
+        if !own && (!self.token || self.allow_host.is_empty()) {
+            return Err(
+                "an address that others can reach needs --token, so that not everybody can look, \
+                 and --allow-host with the name that they will use",
+            );
+        }
+        Ok(())
+    }
+
+    fn token(&self) -> Result<Option<Token>, String> {
+        if !self.token {
+            return Ok(None);
+        }
+        let token = match std::env::var(TOKEN_VARIABLE) {
+            Ok(secret) => {
+                Token::agreed(&secret).map_err(|problem| format!("{TOKEN_VARIABLE}: {problem}"))?
+            }
+            Err(_) => Token::random().map_err(|error| error.to_string())?,
+        };
+        Ok(Some(token))
+    }
+}
+
+#[tokio::main]
+async fn run(options: &Options) -> Result<(), String> {
+    let engine = Engine::new().map_err(|error| error.to_string())?;
+    let mut builder = Builder::new().engine(&engine);
+    for path in &options.files {
+        match engine.inspect(path) {
+            // A file that may not be read is shown with what to do about it.
+            Err(error @ (Error::NotFound { .. } | Error::NotAFile { .. })) => {
+                return Err(error.to_string());
+            }
+            _ => builder = builder.file(path, "").map_err(|error| error.to_string())?,
+        }
+    }
+    let demo = if options.demo {
+        let demo = Demo::start(&engine)?;
+        for (path, about) in demo.files() {
+            builder = builder
+                .file(path, about)
+                .map_err(|error| error.to_string())?;
+        }
+        builder = builder.demo();
+        Some(demo)
+    } else {
+        None
+    };
+    for host in &options.allow_host {
+        builder = builder.allow_host(host);
+    }
+    if let Some(token) = options.token()? {
+        builder = builder.token(token);
+    }
+    let viewer = builder.build();
+
+    let wanted = SocketAddr::new(options.bind, options.port);
+    let listener = TcpListener::bind(wanted)
+        .await
+        .map_err(|error| format!("cannot listen on {wanted}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let (start, _redirect) = announce(options, &viewer, address)?;
+    if options.app {
+        browser::open_window(&start);
+    } else if !options.no_open {
+        browser::open(&start);
+    }
+    let app = router(viewer.clone());
+    serve::serve(listener, app, &viewer, Limits::default(), interrupted()).await;
+    drop(demo);
+    Ok(())
+}
+
+/// Prints where the viewer is. Returns the address for the browser, and what
+/// must be kept for as long as the browser may want it.
+fn announce(
+    options: &Options,
+    viewer: &Viewer,
+    address: SocketAddr,
+) -> Result<(String, Option<tempfile::NamedTempFile>), String> {
+    let own = options.bind == IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let host = match options.allow_host.first() {
+        Some(name) if !own => format!("{name}:{}", address.port()),
+        _ => address.to_string(),
+    };
+    let Some(token) = viewer.token() else {
+        let start = format!("http://{host}/");
+        println!("Looking at {start}  (Ctrl-C ends it)");
+        return Ok((start, None));
+    };
+    let link = format!("http://{host}{}", token.entrance());
+    println!("Listening on http://{host}/  (Ctrl-C ends it)");
+    println!("Open this link, which works once: {link}");
+    if options.no_open {
+        return Ok((link, None));
+    }
+    // The browser's command line can be read by every user of the machine, a
+    // file of one's own cannot.
+    let (start, file) = browser::hidden(&link).map_err(|error| error.to_string())?;
+    Ok((start, Some(file)))
+}
+
+/// Ready at Ctrl-C, or when the system asks the program to end.
+async fn interrupted() {
+    let asked = async {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            match signal(SignalKind::terminate()) {
+                Ok(mut terminate) => {
+                    terminate.recv().await;
+                }
+                Err(_) => std::future::pending().await,
+            }
+        }
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = asked => {}
+    }
+}

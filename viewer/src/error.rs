@@ -1,0 +1,212 @@
+//! What can go wrong with a request, and the one page that says so.
+
+use std::io::ErrorKind;
+
+use askama::Template;
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{Html, IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{respond::Format, source::LookError, state::Viewer};
+
+/// Why a request was not answered with what it asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum Error {
+    #[error("the address is longer than 4096 bytes")]
+    UriTooLong,
+    #[error("the Host header does not name this viewer")]
+    Host,
+    #[error("only GET and HEAD are answered")]
+    Method,
+    #[error("requests with a body are not answered")]
+    Body,
+    #[error("a token is needed")]
+    Token,
+    #[error("this link was used already")]
+    SpentLink,
+    #[error("requests from other sites are not answered here")]
+    OtherSite,
+    #[error("there is nothing at this address")]
+    NotFound,
+    #[error("there is no page {page}: {place}")]
+    NoPage { page: u64, place: String },
+    #[error("{0}")]
+    Query(String),
+    #[error("all event streams are in use")]
+    EventStreams,
+    #[error("the answer is larger than 1 MiB")]
+    TooLarge,
+    #[error("the viewer failed in a way that it does not know")]
+    Panic,
+    #[error("the answer could not be written")]
+    Render,
+    #[error(transparent)]
+    Look(#[from] LookError),
+}
+
+impl Error {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::Host | Self::OtherSite => StatusCode::FORBIDDEN,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Token => StatusCode::UNAUTHORIZED,
+            Self::SpentLink => StatusCode::GONE,
+            Self::NotFound | Self::NoPage { .. } => StatusCode::NOT_FOUND,
+            Self::Query(_) => StatusCode::BAD_REQUEST,
+            Self::EventStreams => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLarge | Self::Panic | Self::Render => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Look(error) => match error {
+                LookError::File { kind, .. } => match kind {
+                    ErrorKind::NotFound => StatusCode::NOT_FOUND,
+                    ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+                    _ => StatusCode::BAD_GATEWAY,
+                },
+                LookError::Changing | LookError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+                LookError::Sandbox(_) | LookError::Gone => StatusCode::BAD_GATEWAY,
+            },
+        }
+    }
+
+    /// What it is called, in two or three words.
+    fn title(&self) -> &'static str {
+        match self {
+            Self::Host => "Not this viewer's name",
+            Self::Token => "Locked",
+            Self::SpentLink => "Used already",
+            Self::NotFound => "Nothing here",
+            Self::NoPage { .. } => "No such page",
+            Self::EventStreams => "Too many live views",
+            Self::Panic | Self::Render => "The viewer failed",
+            Self::Look(LookError::File { kind, .. }) => match kind {
+                ErrorKind::NotFound => "The file is gone",
+                ErrorKind::PermissionDenied => "No permission",
+                _ => "The file cannot be read",
+            },
+            Self::Look(LookError::Changing) => "Changed while reading",
+            Self::Look(LookError::Busy) => "Busy",
+            Self::Look(_) => "The sandbox stopped",
+            _ => "Not possible",
+        }
+    }
+
+    /// The way onward.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::UriTooLong => "Go back to the start and come here by its links.",
+            Self::Host => {
+                "Use the address that the program printed. To be reached by another name, \
+                 start it with --allow-host."
+            }
+            Self::Method | Self::Body => {
+                "A viewer only shows: it can change nothing, so there is nothing to send."
+            }
+            Self::Token => {
+                "Open the link that the program printed when it started, or send the token as \
+                 Authorization: Bearer."
+            }
+            Self::SpentLink => {
+                "The link works once. If it was not you who used it, stop the program and start \
+                 it again: that makes a new token."
+            }
+            Self::OtherSite => "Open the address yourself rather than from another site.",
+            Self::NotFound => "Files are named when the program starts; the start page lists them.",
+            Self::NoPage { .. } => "The map shows every page that there is.",
+            Self::Query(_) => "Correct the address, or start again from the file's overview.",
+            Self::EventStreams => {
+                "Eight event streams are open already. Close another live view, then reload."
+            }
+            Self::TooLarge => "Ask for less at a time.",
+            Self::Panic | Self::Render => {
+                "Nothing was changed, and the program goes on. The terminal that it runs in may \
+                 say more."
+            }
+            Self::Look(error) => match error {
+                LookError::File { kind, .. } => match kind {
+                    ErrorKind::NotFound => "If it was moved, start the viewer with its new place.",
+                    ErrorKind::PermissionDenied => {
+                        "Let the user that the viewer runs as read the file; reading is enough."
+                    }
+                    _ => "Reload to try again.",
+                },
+                LookError::Changing => {
+                    "A program is changing the file faster than it can be read as a whole. \
+                     Reload to try again; half of one state and half of another is never shown."
+                }
+                LookError::Busy => "Wait a moment, then reload.",
+                LookError::Sandbox(_) | LookError::Gone => {
+                    "Nothing was changed. A new sandbox is made when you reload; if it stops \
+                     again, the file holds something that the pager cannot cope with."
+                }
+            },
+        }
+    }
+
+    /// The answer, in the form that was asked for.
+    pub(crate) fn page(&self, viewer: &Viewer, parts: &Parts) -> Response {
+        let format = Format::of(parts.uri.path(), &parts.headers);
+        let said = Said {
+            status: self.status().as_u16(),
+            title: self.title(),
+            error: crate::text::visible(&self.to_string()),
+            advice: self.advice(),
+        };
+        let body = if format == Format::Html {
+            let page = ErrorPage {
+                home: viewer.href("/"),
+                assets: viewer.href("/assets"),
+                said: &said,
+            };
+            match page.render() {
+                Ok(html) => Html(html).into_response(),
+                Err(_) => said.title.into_response(),
+            }
+        } else {
+            Json(&said).into_response()
+        };
+        let mut response = (self.status(), body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Self::Method => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            Self::Token => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::EventStreams | Self::Look(LookError::Changing | LookError::Busy) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// An error as JSON, and what its page shows.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Said {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// What it is called, in two or three words.
+    #[schema(value_type = String)]
+    pub(crate) title: &'static str,
+    /// What went wrong.
+    pub(crate) error: String,
+    /// The way onward.
+    #[schema(value_type = String)]
+    pub(crate) advice: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    home: String,
+    assets: String,
+    said: &'a Said,
+}

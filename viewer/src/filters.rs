@@ -1,0 +1,37 @@
+//! What templates do to values before they write them.
+
+use std::fmt::{Display, LowerHex};
+
+use askama::Values;
+
+use crate::text;
+
+/// A number with its thousands apart.
+#[askama::filter_fn]
+pub(crate) fn n(value: impl Display, _: &dyn Values) -> askama::Result<String> {
+    Ok(text::grouped(&value.to_string()))
+}
+
+/// A number as `0x1f`.
+#[askama::filter_fn]
+pub(crate) fn hex(value: impl LowerHex, _: &dyn Values) -> askama::Result<String> {
+    Ok(format!("{value:#x}"))
+}
+
+/// Bytes as `4d 50 50 47`.
+#[askama::filter_fn]
+pub(crate) fn bytes(value: impl AsRef<[u8]>, _: &dyn Values) -> askama::Result<String> {
+    Ok(text::hex(value.as_ref()))
+}
+
+/// A name of the interface in words: `protected-active` as `protected active`.
+#[askama::filter_fn]
+pub(crate) fn said(value: impl Display, _: &dyn Values) -> askama::Result<String> {
+    Ok(text::visible(&value.to_string().replace('-', " ")))
+}
+
+/// Text that may hold what somebody else wrote, with nothing invisible in it.
+#[askama::filter_fn]
+pub(crate) fn seen(value: impl Display, _: &dyn Values) -> askama::Result<String> {
+    Ok(text::visible(&value.to_string()))
+}

@@ -1,0 +1,162 @@
+//! The viewer's interface for programs, as OpenAPI 3.1.
+
+use axum::{Json, response::IntoResponse, response::Response};
+use utoipa::{
+    OpenApi,
+    openapi::{
+        ContentBuilder, HttpMethod, PathItem, ResponseBuilder, Server,
+        path::{Operation, OperationBuilder},
+        tag::TagBuilder,
+    },
+};
+
+use crate::{pages, respond::Asked};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Pagebox viewer",
+        description = "What is in a page file. Everything is read-only: GET and HEAD. \
+            What the answers say is as in the page cache; it proves nothing of durability. \
+            Keys are only ever added."
+    ),
+    paths(
+        pages::files::show,
+        pages::overview::show,
+        pages::map::show,
+        pages::map::tiles,
+        pages::metadata::show,
+        pages::directory::show,
+        pages::directory::csv,
+        pages::page::show,
+        pages::page::raw,
+        pages::diff::show,
+        pages::health::show,
+        pages::live::show,
+        pages::live::events,
+        pages::about::show,
+        show,
+    )
+)]
+struct Described;
+
+/// The screens of people beside the twins of programs.
+const SCREENS: [(&str, &str); 10] = [
+    ("/", "/files.json"),
+    ("/f/{file}/overview", "/f/{file}/overview.json"),
+    ("/f/{file}/map", "/f/{file}/map.json"),
+    ("/f/{file}/metadata", "/f/{file}/metadata.json"),
+    ("/f/{file}/directory", "/f/{file}/directory.json"),
+    ("/f/{file}/page", "/f/{file}/page.json"),
+    ("/f/{file}/diff", "/f/{file}/diff.json"),
+    ("/f/{file}/health", "/f/{file}/health.json"),
+    ("/f/{file}/live", "/f/{file}/live.json"),
+    ("/about", "/about.json"),
+];
+
+/// Files that only the screens need.
+const REST: [(&str, &str, &str); 3] = [
+    ("/f/{file}", "On to the file's overview.", "text/html"),
+    (
+        "/enter/{code}",
+        "The one-time link: sets the token's cookie and goes on to the start.",
+        "text/html",
+    ),
+    (
+        "/assets/{name}",
+        "A file that the screens load.",
+        "text/plain",
+    ),
+];
+
+/// The description of every route.
+pub(crate) fn description() -> utoipa::openapi::OpenApi {
+    let mut described = Described::openapi();
+    for (screen, twin) in SCREENS {
+        let Some(item) = described.paths.paths.get(twin).cloned() else {
+            continue;
+        };
+        let Some(mut get) = item.get else { continue };
+        get.operation_id = None;
+        get.responses.responses.clear();
+        let html = ContentBuilder::new().build();
+        let answer = ResponseBuilder::new()
+            .description("The same for people; with `Accept: application/json` the twin.")
+            .content("text/html", html)
+            .build();
+        get.responses
+            .responses
+            .insert("200".to_owned(), answer.into());
+        insert(&mut described, screen, get);
+    }
+    for (path, summary, kind) in REST {
+        let answer = ResponseBuilder::new()
+            .description(summary)
+            .content(kind, ContentBuilder::new().build());
+        let get = OperationBuilder::new()
+            .summary(Some(summary))
+            .tag("viewer")
+            .response("200", answer)
+            .build();
+        insert(&mut described, path, get);
+    }
+    described.tags = Some(vec![
+        TagBuilder::new()
+            .name("files")
+            .description(Some("Which files there are."))
+            .build(),
+        TagBuilder::new()
+            .name("file")
+            .description(Some("What is in a file."))
+            .build(),
+        TagBuilder::new()
+            .name("viewer")
+            .description(Some("The viewer itself."))
+            .build(),
+    ]);
+    described
+}
+
+fn insert(described: &mut utoipa::openapi::OpenApi, path: &str, get: Operation) {
+    described
+        .paths
+        .paths
+        .insert(path.to_owned(), PathItem::new(HttpMethod::Get, get));
+}
+
+/// Every route that a program may want, and what it answers.
+pub(crate) fn summaries() -> Vec<(String, String)> {
+    Described::openapi()
+        .paths
+        .paths
+        .into_iter()
+        .filter_map(|(path, item)| Some((path, item.get?.summary.unwrap_or_default())))
+        .collect()
+}
+
+/// This description.
+#[utoipa::path(get, path = "/api/openapi.json", tag = "viewer",
+    responses((status = 200, body = Object, content_type = "application/json")))]
+pub(crate) async fn show(asked: Asked) -> Response {
+    let mut described = description();
+    let base = asked.viewer.href("");
+    if !base.is_empty() {
+        described.servers = Some(vec![Server::new(base)]);
+    }
+    Json(described).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_route_is_described_and_everything_described_is_a_route() {
+        let described: BTreeSet<String> = super::description().paths.paths.into_keys().collect();
+        let routed: BTreeSet<String> = crate::routes()
+            .into_iter()
+            .map(|(path, _)| path.to_owned())
+            .collect();
+        assert_eq!(described, routed);
+    }
+}

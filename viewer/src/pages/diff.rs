@@ -1,0 +1,326 @@
+//! Two pages compared: their fields as values, their bytes as bytes.
+
+use askama::Template;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    error::Error,
+    filters,
+    hex::{self, Difference, ROW, Row},
+    pages::{
+        FileName, Legend, class_of,
+        metadata::Described,
+        number_or_none,
+        page::{no_page, other_copy, spans},
+    },
+    respond::Asked,
+    shell::{Head, Shell},
+    state::File,
+};
+
+/// Bytes on one screen.
+const WINDOW: usize = 1024;
+
+/// The most differences in an answer.
+const DIFFERENCES_MAX: usize = 2000;
+
+/// Which pages.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DiffParams {
+    /// The page on the left; 0 if not given.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    n: Option<u64>,
+    /// The page on the right. If not given: of another file the same page; of
+    /// the same file the other copy, or the page that follows.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    m: Option<u64>,
+    /// The id of the file on the right, if it is another one.
+    other: Option<String>,
+    /// Show the bytes from here on; if not given, from the first difference.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    at: Option<u64>,
+}
+
+/// Two pages compared.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DiffView {
+    left: DiffSide,
+    right: DiffSide,
+    /// How many bytes differ.
+    differing_bytes: usize,
+    /// Where they differ, the first 2000 runs.
+    differences: Vec<Difference>,
+    /// Fields with the same name at the same place whose values differ, and
+    /// fields that only one side has.
+    fields: Vec<FieldDifference>,
+    #[serde(skip)]
+    rows: Vec<(Option<Row>, Option<Row>)>,
+    #[serde(skip)]
+    at: usize,
+    #[serde(skip)]
+    files: Vec<FileName>,
+    #[serde(skip)]
+    page_size: usize,
+}
+
+/// One of the two pages.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DiffSide {
+    file: FileName,
+    state: Head,
+    page: u64,
+    /// The name of its kind.
+    kind: String,
+    #[serde(skip)]
+    structures: Vec<Described>,
+    #[serde(skip)]
+    bytes: Vec<u8>,
+    #[serde(skip)]
+    other_copy: Option<u64>,
+}
+
+impl DiffSide {
+    fn class(&self) -> &'static str {
+        class_of(&self.kind)
+    }
+}
+
+/// A field that is not the same on both sides.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FieldDifference {
+    name: String,
+    /// Where it is in the page, in bytes.
+    offset: u32,
+    /// Its value on the left; none where it is not there.
+    left: Option<String>,
+    /// Its value on the right; none where it is not there.
+    right: Option<String>,
+}
+
+impl DiffView {
+    fn next(&self) -> Option<usize> {
+        self.differences
+            .iter()
+            .map(|difference| difference.offset)
+            .find(|offset| *offset >= self.at + WINDOW)
+    }
+
+    fn previous(&self) -> Option<usize> {
+        let before = self
+            .differences
+            .iter()
+            .map(|difference| difference.offset)
+            .rfind(|offset| *offset < self.at);
+        before.map(|offset| offset.saturating_sub(WINDOW - ROW) / ROW * ROW)
+    }
+
+    fn sides(&self) -> [&DiffSide; 2] {
+        [&self.left, &self.right]
+    }
+
+    #[expect(clippy::unused_self, reason = "templates reach it through the view")]
+    fn page_of(&self, side: &DiffSide, shell: &Shell) -> String {
+        format!("{}?n={}", shell.of(&side.file.id, "page"), side.page)
+    }
+
+    #[expect(clippy::unused_self, reason = "templates reach it through the view")]
+    fn offset_of(&self, pair: &(Option<Row>, Option<Row>)) -> usize {
+        let row = pair.0.as_ref().or(pair.1.as_ref());
+        row.map_or(0, |row| row.offset)
+    }
+
+    #[expect(clippy::unused_self, reason = "templates reach it through the view")]
+    fn both<'a>(&self, pair: &'a (Option<Row>, Option<Row>)) -> [Option<&'a Row>; 2] {
+        [pair.0.as_ref(), pair.1.as_ref()]
+    }
+
+    fn is_same_file(&self) -> bool {
+        self.left.file.id == self.right.file.id
+    }
+
+    /// The part of an address that says which pages.
+    fn which(&self) -> String {
+        let other = if self.is_same_file() {
+            String::new()
+        } else {
+            format!("&other={}", self.right.file.id)
+        };
+        format!("n={}&m={}{other}", self.left.page, self.right.page)
+    }
+
+    fn window_end(&self) -> usize {
+        (self.at + WINDOW).min(self.page_size)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "diff.html")]
+struct DiffPage<'a> {
+    shell: &'a Shell,
+    view: &'a DiffView,
+}
+
+/// Two pages compared.
+#[utoipa::path(get, path = "/f/{file}/diff.json", tag = "file",
+    params(("file" = String, Path, description = "The file's id"), DiffParams),
+    responses((status = 200, body = DiffView), (status = 400, body = crate::error::Said),
+        (status = 404, body = crate::error::Said)))]
+pub(crate) async fn show(asked: Asked) -> Response {
+    let view = view(&asked).await;
+    asked.answer(view, |shell, view| DiffPage { shell, view }.render())
+}
+
+async fn view(asked: &Asked) -> Result<(Head, DiffView), Error> {
+    let params: DiffParams = asked.query()?;
+    let file = asked.file()?;
+    let other = match params.other.as_deref().filter(|id| !id.is_empty()) {
+        Some(id) => asked.viewer.file(id).ok_or(Error::NotFound)?,
+        None => file,
+    };
+    let page = params.n.unwrap_or(0);
+    let left = side(file, page).await?;
+    let default = if other.id == file.id {
+        left.other_copy.unwrap_or_else(|| {
+            let follows = page + 1;
+            if follows < left.state.pages {
+                follows
+            } else {
+                0
+            }
+        })
+    } else {
+        page
+    };
+    let right = side(other, params.m.unwrap_or(default)).await?;
+    let mut differences = hex::differences(&left.bytes, &right.bytes);
+    let differing_bytes = differences.iter().map(|difference| difference.len).sum();
+    let page_size = left.bytes.len().max(right.bytes.len());
+    let first = differences
+        .first()
+        .map_or(0, |difference| difference.offset);
+    let at = params
+        .at
+        .and_then(|at| usize::try_from(at).ok())
+        .filter(|at| *at < page_size)
+        .unwrap_or(first)
+        / ROW
+        * ROW;
+    let rows = rows(&left, &right, at);
+    differences.truncate(DIFFERENCES_MAX);
+    let head = left.state.clone();
+    let view = DiffView {
+        fields: field_differences(&left.structures, &right.structures),
+        rows,
+        at,
+        files: asked.viewer.files().iter().map(FileName::from).collect(),
+        page_size,
+        left,
+        right,
+        differing_bytes,
+        differences,
+    };
+    Ok((head, view))
+}
+
+async fn side(file: &File, page: u64) -> Result<DiffSide, Error> {
+    let name = FileName::from(file);
+    let found = file
+        .source
+        .ask(move |view| {
+            let state = Head::of(view)?;
+            let Some(info) = view.look().page(page)? else {
+                return Ok(Err(state));
+            };
+            let other_copy = other_copy(view, &info)?;
+            let legend = Legend::new(view.look().page_kinds()?);
+            let bytes = view.look().bytes(page, 0, state.page_size)?;
+            let mut structures = Vec::new();
+            for structure in info.structures {
+                structures.push(Described::new(view, structure)?);
+            }
+            Ok(Ok(DiffSide {
+                file: name.clone(),
+                state,
+                page,
+                kind: legend.name(info.kind).to_owned(),
+                structures,
+                bytes,
+                other_copy,
+            }))
+        })
+        .await?;
+    found.map_err(|state| no_page(page, &state))
+}
+
+/// The rows of both pages from `at` on, beside each other.
+fn rows(left: &DiffSide, right: &DiffSide, at: usize) -> Vec<(Option<Row>, Option<Row>)> {
+    let lay = |side: &DiffSide, other: &DiffSide| -> Vec<Row> {
+        let end = (at + WINDOW).min(side.bytes.len());
+        let mut all = Vec::new();
+        for start in (at..end).step_by(ROW) {
+            let row = side
+                .bytes
+                .get(start..(start + ROW).min(end))
+                .unwrap_or_default();
+            // Row by row, so that none are folded and the two stay level.
+            all.extend(hex::rows(row, start, &spans(&side.structures), |offset| {
+                side.bytes.get(offset) != other.bytes.get(offset)
+            }));
+        }
+        all
+    };
+    let (mut ours, mut theirs) = (lay(left, right).into_iter(), lay(right, left).into_iter());
+    let mut rows = Vec::new();
+    loop {
+        match (ours.next(), theirs.next()) {
+            (None, None) => return rows,
+            pair => rows.push(pair),
+        }
+    }
+}
+
+fn field_differences(left: &[Described], right: &[Described]) -> Vec<FieldDifference> {
+    let flat = |side: &[Described]| -> Vec<(String, u32, String)> {
+        side.iter()
+            .flat_map(|described| &described.structure.fields)
+            .map(|field| (field.name.clone(), field.offset, field.value.clone()))
+            .collect()
+    };
+    let (left, right) = (flat(left), flat(right));
+    let value = |side: &[(String, u32, String)], name: &str, offset: u32| {
+        side.iter()
+            .find(|field| field.0 == name && field.1 == offset)
+            .map(|field| field.2.clone())
+    };
+    let mut found = Vec::new();
+    for (name, offset, ours) in &left {
+        let theirs = value(&right, name, *offset);
+        if theirs.as_ref() != Some(ours) {
+            found.push(FieldDifference {
+                name: name.clone(),
+                offset: *offset,
+                left: Some(ours.clone()),
+                right: theirs,
+            });
+        }
+    }
+    for (name, offset, theirs) in &right {
+        if value(&left, name, *offset).is_none() {
+            found.push(FieldDifference {
+                name: name.clone(),
+                offset: *offset,
+                left: None,
+                right: Some(theirs.clone()),
+            });
+        }
+    }
+    found.sort_by_key(|difference| difference.offset);
+    found
+}

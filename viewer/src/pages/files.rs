@@ -1,0 +1,68 @@
+//! The start page: the files that can be looked at, and how each is.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    filters,
+    pages::FileName,
+    respond::Asked,
+    shell::{Head, Shell, tone_of},
+    text,
+};
+
+/// The files that can be looked at.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FilesView {
+    /// In the order of the command line.
+    files: Vec<FileLine>,
+}
+
+/// A file and how it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FileLine {
+    file: FileName,
+    /// What it is there for; empty where nobody said.
+    about: String,
+    /// What its bytes say; none where they could not be read.
+    state: Option<Head>,
+    /// Why they could not be read.
+    error: Option<String>,
+}
+
+impl FileLine {
+    fn tone(&self) -> &'static str {
+        self.state
+            .as_ref()
+            .map_or("bad", |head| tone_of(&head.verdict))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "files.html")]
+struct FilesPage<'a> {
+    shell: &'a Shell,
+    view: &'a FilesView,
+}
+
+/// The files that can be looked at.
+#[utoipa::path(get, path = "/files.json", responses((status = 200, body = FilesView)), tag = "files")]
+pub(crate) async fn show(asked: Asked) -> Response {
+    let mut files = Vec::new();
+    for file in asked.viewer.files() {
+        let state = file.source.ask(Head::of).await;
+        files.push(FileLine {
+            file: file.into(),
+            about: file.about.clone(),
+            error: state
+                .as_ref()
+                .err()
+                .map(|error| text::visible(&error.to_string())),
+            state: state.ok(),
+        });
+    }
+    let view = FilesView { files };
+    asked.answer_without_file(&view, |shell, view| FilesPage { shell, view }.render())
+}

@@ -1,0 +1,136 @@
+//! The check of a file: what was found, what it means, what would mend it.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    error::Error,
+    filters,
+    inspect::{Found, Severity},
+    pages::{
+        FileName,
+        overview::{Checked, gauges},
+    },
+    plots::Gauge,
+    respond::Asked,
+    schema,
+    shell::{Head, Shell},
+};
+
+/// How long an answer may wait for the check. It goes on in the background.
+const CHECK_BUDGET: Duration = Duration::from_secs(2);
+
+/// The most findings in an answer.
+const FINDINGS_MAX: usize = 500;
+
+/// What the check of a file found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HealthView {
+    file: FileName,
+    state: Head,
+    /// Pages that were looked at.
+    pages: u64,
+    #[serde(flatten)]
+    check: Checked,
+    /// In the order in which they were found; the 500 worst, if there are
+    /// more.
+    #[schema(value_type = Vec<schema::Found>)]
+    findings: Vec<Found>,
+    /// Findings that were left out, being too many.
+    omitted: usize,
+    #[serde(skip)]
+    gauges: [Gauge; 2],
+}
+
+/// Findings of one severity.
+struct Group<'a> {
+    title: &'static str,
+    class: &'static str,
+    meaning: &'static str,
+    findings: Vec<&'a Found>,
+}
+
+impl HealthView {
+    fn groups(&self) -> Vec<Group<'_>> {
+        let of = |severity, title, class, meaning| Group {
+            title,
+            class,
+            meaning,
+            findings: self
+                .findings
+                .iter()
+                .filter(|finding| finding.severity == severity)
+                .collect(),
+        };
+        let groups = [
+            of(
+                Severity::Error,
+                "Errors",
+                "bad",
+                "damage: the file cannot be changed before it is repaired",
+            ),
+            of(
+                Severity::Warning,
+                "Warnings",
+                "note",
+                "unproven or wasteful; nothing is lost",
+            ),
+            of(Severity::Info, "Notes", "info", "worth knowing"),
+        ];
+        groups
+            .into_iter()
+            .filter(|group| !group.findings.is_empty())
+            .collect()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "health.html")]
+struct HealthPage<'a> {
+    shell: &'a Shell,
+    view: &'a HealthView,
+}
+
+/// What the check of a file found, as `pagebox check --json` gives it. Ask
+/// again until `complete` is true.
+#[utoipa::path(get, path = "/f/{file}/health.json", tag = "file",
+    params(("file" = String, Path, description = "The file's id")),
+    responses((status = 200, body = HealthView), (status = 404, body = crate::error::Said)))]
+pub(crate) async fn show(asked: Asked) -> Response {
+    let view = view(&asked).await;
+    asked.answer(view, |shell, view| HealthPage { shell, view }.render())
+}
+
+async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
+    let file = FileName::from(asked.file()?);
+    asked
+        .look(move |view, head| {
+            view.check_for(CHECK_BUDGET)?;
+            let check = Checked::of(&view.check);
+            let mut findings = view.check.findings.clone();
+            let omitted = findings.len().saturating_sub(FINDINGS_MAX);
+            if omitted > 0 {
+                findings.sort_by_key(|finding| match finding.severity {
+                    Severity::Error => 0,
+                    Severity::Warning => 1,
+                    Severity::Info => 2,
+                });
+                findings.truncate(FINDINGS_MAX);
+            }
+            let findings = findings.into_iter().map(Found::from).collect();
+            Ok(HealthView {
+                file: file.clone(),
+                state: head.clone(),
+                pages: head.pages,
+                check,
+                findings,
+                omitted,
+                gauges: gauges(&view.look().summary()?.into()),
+            })
+        })
+        .await
+}

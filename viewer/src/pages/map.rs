@@ -1,0 +1,413 @@
+//! The map: every page of a file by kind, pooled as far as it must be.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    error::Error,
+    filters,
+    inspect::{Severity, Tile},
+    pages::{FileName, Legend, LegendLine, number_or_none, overview::Checked},
+    plots::{MapRect, map_rects},
+    respond::Asked,
+    shell::{Head, Shell},
+    text,
+};
+
+/// How long a map may wait for the check, so that its marks are there.
+const CHECK_BUDGET: Duration = Duration::from_millis(250);
+
+/// Tiles in the drawing that needs no script, and in a row of it.
+const DRAWN_TILES: u64 = 2048;
+const DRAWN_COLUMNS: u64 = 64;
+/// The edge of a tile in that drawing, in its own units.
+const DRAWN_EDGE: u64 = 14;
+
+/// The most lines in the table of runs, and flagged pages in a list.
+const RUNS_MAX: usize = 200;
+const FLAGGED_MAX: usize = 1000;
+const FLAGGED_SHOWN: usize = 100;
+
+/// The most tiles in an answer.
+const TILES_MAX: u32 = 65_536;
+
+/// Where on the map.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct MapParams {
+    /// The first page to show.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    first: Option<u64>,
+    /// Pages in a tile.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    per: Option<u64>,
+    /// The kind to show alone.
+    kind: Option<String>,
+    /// The step of the zoom; for the script.
+    z: Option<String>,
+    /// The page under the cursor; for the script.
+    sel: Option<String>,
+}
+
+/// Every page of a file, pooled.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MapView {
+    file: FileName,
+    state: Head,
+    /// The kinds of pages. Their counts sum to all pages.
+    kinds: Vec<LegendLine>,
+    /// All pages.
+    pages: u64,
+    /// Where the runs begin.
+    first: u64,
+    /// Pages in a tile: each is drawn as the kind that most of them have.
+    pages_per_tile: u64,
+    /// Neighbouring tiles that look alike.
+    runs: Vec<Run>,
+    /// Where the next part begins.
+    next: Option<u64>,
+    /// Pages with warnings and errors, the first thousand.
+    flagged: Vec<u64>,
+    check: Checked,
+    #[serde(skip)]
+    kind: Option<String>,
+    #[serde(skip)]
+    z: String,
+    #[serde(skip)]
+    sel: String,
+}
+
+/// Neighbouring tiles that look alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Run {
+    /// The first page.
+    first: u64,
+    /// How many pages.
+    count: u64,
+    /// How many tiles.
+    tiles: u64,
+    /// The code of the kind that most of each tile's pages have.
+    kind: u8,
+    /// The worst finding in each tile: 0 none, 1 note, 2 warning, 3 error.
+    worst: u8,
+    /// Pages in it that are not free.
+    used: u64,
+}
+
+impl Run {
+    fn last(&self) -> u64 {
+        self.first + self.count.saturating_sub(1)
+    }
+}
+
+/// A severity as a number, for compact answers.
+pub(crate) fn level(severity: Option<Severity>) -> u8 {
+    match severity {
+        None => 0,
+        Some(Severity::Info) => 1,
+        Some(Severity::Warning) => 2,
+        Some(Severity::Error) => 3,
+    }
+}
+
+/// Joins neighbouring tiles that look alike. A tile with a finding that
+/// matters stands alone, so that it can be pointed at.
+pub(crate) fn runs_of(tiles: &[Tile]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for tile in tiles {
+        let worst = level(tile.worst);
+        match runs.last_mut() {
+            Some(run) if run.kind == tile.kind && run.worst == worst && worst < 2 => {
+                run.count += tile.count;
+                run.tiles += 1;
+                run.used += tile.used;
+            }
+            _ => runs.push(Run {
+                first: tile.first,
+                count: tile.count,
+                tiles: 1,
+                kind: tile.kind,
+                worst,
+                used: tile.used,
+            }),
+        }
+    }
+    runs
+}
+
+impl MapView {
+    fn legend(&self) -> Legend {
+        Legend {
+            kinds: self.kinds.clone(),
+            total: self.pages,
+        }
+    }
+
+    fn rects(&self) -> Vec<MapRect> {
+        map_rects(self.runs.iter().map(|run| run.tiles), DRAWN_COLUMNS)
+    }
+
+    fn class(&self, run: &Run) -> &'static str {
+        self.legend().class(run.kind)
+    }
+
+    fn name(&self, run: &Run) -> String {
+        self.legend().name(run.kind).to_owned()
+    }
+
+    fn dimmed(&self, run: &Run) -> bool {
+        self.kind
+            .as_ref()
+            .is_some_and(|kind| *kind != self.name(run))
+    }
+
+    fn height(&self) -> u64 {
+        let tiles: u64 = self.runs.iter().map(|run| run.tiles).sum();
+        tiles.div_ceil(DRAWN_COLUMNS).max(1) * DRAWN_EDGE
+    }
+
+    fn width(&self) -> u64 {
+        DRAWN_COLUMNS * DRAWN_EDGE
+    }
+
+    fn edge(&self) -> u64 {
+        DRAWN_EDGE
+    }
+
+    fn table(&self) -> &[Run] {
+        self.runs.get(..RUNS_MAX).unwrap_or(&self.runs)
+    }
+
+    fn run(&self, index: &usize) -> Run {
+        self.runs.get(*index).cloned().unwrap_or_default()
+    }
+
+    fn kind_name(&self) -> &str {
+        self.kind.as_deref().unwrap_or_default()
+    }
+
+    fn is_kind(&self, name: &str) -> bool {
+        self.kind.as_deref() == Some(name)
+    }
+
+    /// The flagged pages as the script reads them.
+    fn flagged_list(&self) -> String {
+        let pages: Vec<String> = self.flagged.iter().map(u64::to_string).collect();
+        pages.join(" ")
+    }
+
+    fn flagged_shown(&self) -> &[u64] {
+        self.flagged.get(..FLAGGED_SHOWN).unwrap_or(&self.flagged)
+    }
+
+    /// What the script needs to know of the kinds, as JSON.
+    fn kinds_json(&self) -> String {
+        let kinds: Vec<_> = self
+            .kinds
+            .iter()
+            .map(|line| (line.kind.code, &line.kind.name, line.class()))
+            .collect();
+        serde_json::to_string(&kinds).unwrap_or_default()
+    }
+
+    /// The kinds that some page has.
+    fn present(&self) -> impl Iterator<Item = &LegendLine> {
+        self.kinds.iter().filter(|line| line.kind.count > 0)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "map.html")]
+struct MapPage<'a> {
+    shell: &'a Shell,
+    view: &'a MapView,
+}
+
+/// The map of a file: pooled so that it fits, or as far as was asked for.
+#[utoipa::path(get, path = "/f/{file}/map.json", tag = "file",
+    params(("file" = String, Path, description = "The file's id"), MapParams),
+    responses((status = 200, body = MapView), (status = 404, body = crate::error::Said)))]
+pub(crate) async fn show(asked: Asked) -> Response {
+    let view = view(&asked).await;
+    asked.answer(view, |shell, view| MapPage { shell, view }.render())
+}
+
+async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
+    let file = FileName::from(asked.file()?);
+    let params: MapParams = asked.query()?;
+    asked
+        .look(move |view, head| {
+            view.check_for(CHECK_BUDGET)?;
+            let mut flagged: Vec<u64> = view
+                .check
+                .findings
+                .iter()
+                .filter(|finding| finding.severity != Severity::Info)
+                .filter_map(|finding| finding.page)
+                .collect();
+            flagged.sort_unstable();
+            flagged.dedup();
+            flagged.truncate(FLAGGED_MAX);
+            let check = Checked::of(&view.check);
+            let legend = Legend::new(view.look().page_kinds()?);
+            let pages = legend.total;
+            let first = params.first.unwrap_or(0);
+            let pages_per_tile = params
+                .per
+                .filter(|per| *per > 0)
+                .unwrap_or_else(|| pages.div_ceil(DRAWN_TILES).next_power_of_two());
+            let tiles = view.look().tiles(
+                first,
+                pages_per_tile,
+                u32::try_from(DRAWN_TILES).unwrap_or(u32::MAX),
+            )?;
+            let runs = runs_of(&tiles);
+            let next = runs
+                .last()
+                .map(|run| run.last() + 1)
+                .filter(|next| *next < pages);
+            Ok(MapView {
+                file: file.clone(),
+                state: head.clone(),
+                kinds: legend.kinds,
+                pages,
+                first,
+                pages_per_tile,
+                runs,
+                next,
+                flagged,
+                check,
+                kind: params.kind.clone().filter(|kind| !kind.is_empty()),
+                z: params.z.clone().unwrap_or_default(),
+                sel: params.sel.clone().unwrap_or_default(),
+            })
+        })
+        .await
+}
+
+/// Which tiles.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TileParams {
+    /// The first page.
+    #[serde(default)]
+    first: u64,
+    /// Pages in a tile, at least 1.
+    per: u64,
+    /// How many tiles, at most 65,536.
+    count: u32,
+}
+
+/// Tiles, packed for drawing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TilesView {
+    /// The commit counter of the state that this shows.
+    generation: u64,
+    /// All pages.
+    pages: u64,
+    /// The first page.
+    first: u64,
+    /// Pages in a tile.
+    per: u64,
+    /// Runs of like tiles, in order: how many tiles, the code of the kind
+    /// that most of their pages have, the worst finding (0 none, 1 note,
+    /// 2 warning, 3 error), and how many tenths of them are not free.
+    tiles: Vec<(u64, u8, u8, u8)>,
+}
+
+/// Tiles of the map, packed for drawing.
+#[utoipa::path(get, path = "/f/{file}/tiles.json", tag = "file",
+    params(("file" = String, Path, description = "The file's id"), TileParams),
+    responses((status = 200, body = TilesView), (status = 400, body = crate::error::Said),
+        (status = 404, body = crate::error::Said)))]
+pub(crate) async fn tiles(asked: Asked) -> Response {
+    let view = tiles_view(&asked).await;
+    asked.answer(view, |_, _| Ok(String::new()))
+}
+
+async fn tiles_view(asked: &Asked) -> Result<(Head, TilesView), Error> {
+    let params: TileParams = asked.query()?;
+    if params.per == 0 || params.count > TILES_MAX {
+        return Err(Error::Query(format!(
+            "a tile has at least 1 page, and an answer at most {} tiles",
+            text::number(u64::from(TILES_MAX))
+        )));
+    }
+    asked
+        .look(move |view, head| {
+            let tiles = view.look().tiles(params.first, params.per, params.count)?;
+            Ok(TilesView {
+                generation: head.generation,
+                pages: head.pages,
+                first: params.first,
+                per: params.per,
+                tiles: packed(&tiles),
+            })
+        })
+        .await
+}
+
+fn packed(tiles: &[Tile]) -> Vec<(u64, u8, u8, u8)> {
+    let mut packed: Vec<(u64, u8, u8, u8)> = Vec::new();
+    for tile in tiles {
+        let tenths = (u128::from(tile.used) * 10).div_ceil(u128::from(tile.count.max(1)));
+        let tenths = u8::try_from(tenths).unwrap_or(10);
+        let look = (tile.kind, level(tile.worst), tenths);
+        match packed.last_mut() {
+            Some(run) if (run.1, run.2, run.3) == look => run.0 += 1,
+            _ => packed.push((1, look.0, look.1, look.2)),
+        }
+    }
+    packed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tile(first: u64, kind: u8, worst: Option<Severity>) -> Tile {
+        Tile {
+            first,
+            count: 8,
+            kind,
+            worst,
+            used: 4,
+        }
+    }
+
+    #[test]
+    fn runs_join_like_tiles_and_keep_a_bad_one_apart() {
+        let bad = Some(Severity::Error);
+        let tiles = [
+            tile(0, 1, None),
+            tile(8, 1, None),
+            tile(16, 1, bad),
+            tile(24, 1, bad),
+            tile(32, 0, None),
+        ];
+        let lengths: Vec<(u64, u64, u8)> = runs_of(&tiles)
+            .iter()
+            .map(|run| (run.first, run.count, run.worst))
+            .collect();
+        assert_eq!(lengths, [(0, 16, 0), (16, 8, 3), (24, 8, 3), (32, 8, 0)]);
+    }
+
+    #[test]
+    fn packed_tiles_keep_the_one_that_is_bad() {
+        let mut tiles: Vec<Tile> = (0..1_000_000)
+            .map(|place| tile(place * 8, 0, None))
+            .collect();
+        tiles[765_432].worst = Some(Severity::Error);
+        assert_eq!(
+            packed(&tiles),
+            [(765_432, 0, 0, 5), (1, 0, 3, 5), (234_567, 0, 0, 5)]
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! The roots of a file: the superblock, both copies of the metadata side by
+//! side, and what recovery decides and why.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    error::Error,
+    filters,
+    inspect::{Extent, Field, Reason, Side, Structure},
+    pages::{FileName, side_name},
+    respond::Asked,
+    schema,
+    shell::{Head, Shell, tone_of},
+    source::{LookError, View},
+    text,
+};
+
+/// The most bytes of a field that are shown.
+const RAW_MAX: u32 = 16;
+
+/// The most fields of one structure that are shown.
+const FIELDS_MAX: usize = 400;
+
+/// The roots of a file.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MetadataView {
+    file: FileName,
+    state: Head,
+    /// What recovery decides, in a sentence.
+    explanation: String,
+    /// Why, step by step.
+    #[schema(value_type = Vec<schema::Reason>)]
+    steps: Vec<Reason>,
+    /// Structures without a second copy.
+    single: Vec<Described>,
+    /// Structures of which there are two copies.
+    pairs: Vec<Pair>,
+    /// Pages that the last commit allocated.
+    #[schema(value_type = Vec<schema::Extent>)]
+    last_allocated: Vec<Extent>,
+    /// Pages that the last commit freed.
+    #[schema(value_type = Vec<schema::Extent>)]
+    last_freed: Vec<Extent>,
+}
+
+/// A structure and the bytes of its fields.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Described {
+    /// What it is.
+    #[schema(value_type = schema::Structure)]
+    pub(crate) structure: Structure,
+    /// The first bytes of each field, in hex, in the fields' order.
+    pub(crate) raw: Vec<String>,
+    /// Fields that were left out, being too many.
+    pub(crate) omitted: usize,
+}
+
+/// Two copies of a structure, field by field.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Pair {
+    /// The structure's name.
+    name: String,
+    a: Described,
+    b: Described,
+    /// Each field's value on both sides.
+    lines: Vec<PairLine>,
+}
+
+/// A field on both sides.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PairLine {
+    /// The field's name.
+    name: String,
+    /// Where it is in its page, in bytes.
+    offset: u32,
+    /// Its length in bytes.
+    len: u32,
+    /// What it means; empty where the name says it.
+    meaning: String,
+    a: Cell,
+    b: Cell,
+    /// Whether the bytes differ.
+    differs: bool,
+    /// Which of the two counts.
+    #[serde(skip)]
+    counts: [bool; 2],
+}
+
+/// A field on one side, and whether that side counts.
+struct SideCell<'a> {
+    cell: &'a Cell,
+    counts: bool,
+}
+
+impl PairLine {
+    fn cells(&self) -> [SideCell<'_>; 2] {
+        let [a, b] = self.counts;
+        let cell = |cell, counts| SideCell { cell, counts };
+        [cell(&self.a, a), cell(&self.b, b)]
+    }
+}
+
+/// A field on one side.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Cell {
+    /// The value, decoded.
+    value: String,
+    /// Its first bytes, in hex.
+    raw: String,
+    /// What is wrong with it; empty where nothing is.
+    problem: String,
+}
+
+impl Described {
+    pub(crate) fn new(view: &mut View, mut structure: Structure) -> Result<Self, LookError> {
+        let omitted = structure.fields.len().saturating_sub(FIELDS_MAX);
+        structure.fields.truncate(FIELDS_MAX);
+        let mut raw = Vec::with_capacity(structure.fields.len());
+        for field in &structure.fields {
+            let bytes = view
+                .look()
+                .bytes(structure.page, field.offset, field.len.min(RAW_MAX))?;
+            let more = if field.len > RAW_MAX { " \u{2026}" } else { "" };
+            raw.push(format!("{}{more}", text::hex(&bytes)));
+        }
+        Ok(Self {
+            structure,
+            raw,
+            omitted,
+        })
+    }
+
+    /// The fields with their bytes.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&Field, &String)> {
+        self.structure.fields.iter().zip(&self.raw)
+    }
+
+    pub(crate) fn side(&self) -> &'static str {
+        self.structure.side.map_or("", side_name)
+    }
+
+    pub(crate) fn validity(&self) -> &'static str {
+        match self.structure.valid {
+            Some(true) => "valid",
+            Some(false) => "not valid",
+            None => "no checksum",
+        }
+    }
+
+    /// The value of the field of this name.
+    pub(crate) fn value_of(&self, name: &str) -> &str {
+        let field = self
+            .structure
+            .fields
+            .iter()
+            .find(|field| field.name == name);
+        field.map_or("", |field| &field.value)
+    }
+
+    /// Whether it should be valid and is not.
+    pub(crate) fn is_bad(&self) -> bool {
+        self.structure.active && self.structure.valid == Some(false)
+    }
+
+    fn cell(&self, place: usize) -> Cell {
+        let field = self.structure.fields.get(place);
+        Cell {
+            value: field.map_or_else(String::new, |field| field.value.clone()),
+            raw: self.raw.get(place).cloned().unwrap_or_default(),
+            problem: field.map_or_else(String::new, |field| field.problem.clone()),
+        }
+    }
+}
+
+impl Pair {
+    fn new(view: &mut View, a: Described, b: Described) -> Result<Self, LookError> {
+        let mut lines = Vec::new();
+        let both = a.structure.fields.len().max(b.structure.fields.len());
+        for place in 0..both {
+            let Some(field) = a
+                .structure
+                .fields
+                .get(place)
+                .or(b.structure.fields.get(place))
+            else {
+                break;
+            };
+            let (offset, len) = (field.offset, field.len);
+            let mut bytes = |page| view.look().bytes(page, offset, len);
+            let differs = bytes(a.structure.page)? != bytes(b.structure.page)?;
+            lines.push(PairLine {
+                name: field.name.clone(),
+                offset,
+                len,
+                meaning: field.meaning.clone(),
+                a: a.cell(place),
+                b: b.cell(place),
+                differs,
+                counts: [a.structure.active, b.structure.active],
+            });
+        }
+        Ok(Self {
+            name: a.structure.name.clone(),
+            a,
+            b,
+            lines,
+        })
+    }
+
+    fn sides(&self) -> [&Described; 2] {
+        [&self.a, &self.b]
+    }
+
+    fn differing(&self) -> usize {
+        self.lines.iter().filter(|line| line.differs).count()
+    }
+}
+
+impl MetadataView {
+    fn tone(&self) -> &'static str {
+        tone_of(&self.state.verdict)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "metadata.html")]
+struct MetadataPage<'a> {
+    shell: &'a Shell,
+    view: &'a MetadataView,
+}
+
+/// The roots of a file, and what recovery decides.
+#[utoipa::path(get, path = "/f/{file}/metadata.json", tag = "file",
+    params(("file" = String, Path, description = "The file's id")),
+    responses((status = 200, body = MetadataView), (status = 404, body = crate::error::Said)))]
+pub(crate) async fn show(asked: Asked) -> Response {
+    let view = view(&asked).await;
+    asked.answer(view, |shell, view| MetadataPage { shell, view }.render())
+}
+
+async fn view(asked: &Asked) -> Result<(Head, MetadataView), Error> {
+    let file = FileName::from(asked.file()?);
+    asked
+        .look(move |view, head| {
+            let summary = view.look().summary()?;
+            let (mut single, mut pairs) = (Vec::new(), Vec::new());
+            let mut waiting: Vec<Described> = Vec::new();
+            for structure in view.look().structures(0, 0)? {
+                let described = Described::new(view, structure)?;
+                let other = waiting.iter().position(|other| {
+                    other.structure.name == described.structure.name
+                        && other.structure.side != described.structure.side
+                });
+                match (described.structure.side, other) {
+                    (None, _) => single.push(described),
+                    (Some(_), None) => waiting.push(described),
+                    (Some(Side::B), Some(place)) => {
+                        pairs.push(Pair::new(view, waiting.remove(place), described)?);
+                    }
+                    (Some(Side::A), Some(place)) => {
+                        pairs.push(Pair::new(view, described, waiting.remove(place))?);
+                    }
+                }
+            }
+            single.append(&mut waiting);
+            Ok(MetadataView {
+                file: file.clone(),
+                state: head.clone(),
+                explanation: summary.recovery.explanation,
+                steps: summary
+                    .recovery
+                    .steps
+                    .into_iter()
+                    .map(Reason::from)
+                    .collect(),
+                single,
+                pairs,
+                last_allocated: summary.last_allocated,
+                last_freed: summary.last_freed,
+            })
+        })
+        .await
+}

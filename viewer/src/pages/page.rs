@@ -1,0 +1,349 @@
+//! One page: its bytes with its structure laid over them, who names it, what
+//! is wrong with it.
+
+use askama::Template;
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    error::Error,
+    filters,
+    hex::{self, ROW, Row, Span},
+    inspect::{Field, Found, PageInfo, Reference, Severity},
+    pages::{FileName, Legend, class_of, metadata::Described, number_or_none},
+    respond::Asked,
+    schema,
+    shell::{Head, Shell},
+    source::{LookError, View},
+    text,
+};
+
+/// Bytes on one screen, if not said otherwise, and at most.
+const WINDOW: u64 = 4096;
+const WINDOW_MAX: u64 = 16_384;
+
+/// Directory blocks that are searched for a page's other copy: in parts, and
+/// at most.
+const BLOCKS: u32 = 64;
+const BLOCKS_SEARCHED: u32 = 4096;
+
+/// Which page, and where in it.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageParams {
+    /// The page.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    n: Option<u64>,
+    /// The first byte to show; rounded down to a row.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    at: Option<u64>,
+    /// How many bytes, at most 16,384.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    len: Option<u64>,
+}
+
+/// All about one page.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PageView {
+    file: FileName,
+    state: Head,
+    page: u64,
+    /// Where the page begins in the file, in bytes.
+    file_offset: u64,
+    /// The name of its kind.
+    kind: String,
+    /// What that is, in a sentence.
+    kind_description: String,
+    /// The protected page that it belongs to.
+    protected: Option<u64>,
+    /// The other of two alternating copies.
+    other_copy: Option<u64>,
+    /// What lies in it.
+    structures: Vec<Described>,
+    /// Who names it.
+    #[schema(value_type = Vec<schema::Reference>)]
+    referenced_by: Vec<Reference>,
+    /// What is wrong with it.
+    #[schema(value_type = Vec<schema::Found>)]
+    findings: Vec<Found>,
+    /// Where the shown bytes begin in the page.
+    at: u64,
+    /// The shown bytes, in hex; fewer where the file ends.
+    hex: String,
+    #[serde(skip)]
+    rows: Vec<Row>,
+    #[serde(skip)]
+    window: u64,
+    #[serde(skip)]
+    cursor: Option<u64>,
+}
+
+impl PageView {
+    fn class(&self) -> &'static str {
+        class_of(&self.kind)
+    }
+
+    /// All fields in the order that rows number them in.
+    fn fields(&self) -> impl Iterator<Item = (&Field, &String)> {
+        self.structures.iter().flat_map(Described::lines)
+    }
+
+    fn previous(&self) -> Option<u64> {
+        self.page.checked_sub(1)
+    }
+
+    fn next(&self) -> Option<u64> {
+        Some(self.page + 1).filter(|next| *next < self.state.pages)
+    }
+
+    fn before(&self) -> Option<u64> {
+        (self.at > 0).then(|| self.at.saturating_sub(self.window))
+    }
+
+    fn after(&self) -> Option<u64> {
+        Some(self.at + self.window).filter(|at| *at < u64::from(self.state.page_size))
+    }
+
+    fn end(&self) -> u64 {
+        let shown: u64 = self.rows.iter().map(|row| row.len as u64).sum();
+        self.at + shown
+    }
+
+    fn cursor_text(&self) -> String {
+        self.cursor.map_or_else(String::new, |at| at.to_string())
+    }
+
+    /// What the page is, with a capital letter and a full stop.
+    fn sentence(&self) -> String {
+        let mut letters = self.kind_description.chars();
+        let first = letters.next().map(|first| first.to_uppercase().to_string());
+        format!("{}{}.", first.unwrap_or_default(), letters.as_str())
+    }
+
+    #[expect(clippy::unused_self, reason = "templates reach it through the view")]
+    fn finding_class(&self, finding: &Found) -> &'static str {
+        match finding.severity {
+            Severity::Error => "bad",
+            Severity::Warning => "note",
+            Severity::Info => "info",
+        }
+    }
+
+    /// The fields of a structure with their places among all.
+    fn numbered<'a>(
+        &'a self,
+        described: &'a Described,
+    ) -> impl Iterator<Item = (usize, &'a Field, &'a String)> {
+        let before: usize = self
+            .structures
+            .iter()
+            .take_while(|other| !std::ptr::eq(*other, described))
+            .map(|other| other.structure.fields.len())
+            .sum();
+        (before..)
+            .zip(described.lines())
+            .map(|(index, (field, raw))| (index, field, raw))
+    }
+
+    /// The offset of the row that a field begins in.
+    #[expect(clippy::unused_self, reason = "templates reach it through the view")]
+    fn row_of(&self, field: &Field) -> u32 {
+        field.offset / 16 * 16
+    }
+
+    /// Which field a segment belongs to, in words.
+    fn field_name(&self, index: &Option<usize>) -> String {
+        index
+            .and_then(|index| self.fields().nth(index))
+            .map_or_else(String::new, |(field, _)| field.name.clone())
+    }
+
+    fn has(&self, row: &Row) -> bool {
+        self.cursor
+            .and_then(|cursor| usize::try_from(cursor).ok())
+            .is_some_and(|cursor| (row.offset..row.offset + row.len).contains(&cursor))
+    }
+}
+
+/// The places of fields, as rows need them.
+pub(crate) fn spans(structures: &[Described]) -> Vec<Span> {
+    structures
+        .iter()
+        .flat_map(|described| &described.structure.fields)
+        .map(|field| Span {
+            offset: usize::try_from(field.offset).unwrap_or(usize::MAX),
+            len: usize::try_from(field.len).unwrap_or(0),
+        })
+        .collect()
+}
+
+/// A page that is asked for but not there.
+pub(crate) fn no_page(page: u64, head: &Head) -> Error {
+    let place = match head.pages {
+        0 => "the file has no whole page".to_owned(),
+        pages => format!("the last is page {}", text::number(pages - 1)),
+    };
+    Error::NoPage { page, place }
+}
+
+/// The other of two alternating copies, where the page is one of two.
+pub(crate) fn other_copy(view: &mut View, info: &PageInfo) -> Result<Option<u64>, LookError> {
+    if let Some(id) = info.protected {
+        let slot = view.look().directory(id, 1, false)?.into_iter().next();
+        return Ok(slot.filter(|slot| slot.id == id).map(|slot| {
+            if slot.page_a == info.page {
+                slot.page_b
+            } else {
+                slot.page_a
+            }
+        }));
+    }
+    let Some(name) = info
+        .structures
+        .iter()
+        .find(|structure| structure.side.is_some())
+        .map(|structure| &structure.name)
+    else {
+        return Ok(None);
+    };
+    let mut block = 0;
+    while block < BLOCKS_SEARCHED {
+        let mut copies = view.look().structures(block, BLOCKS)?;
+        copies.retain(|copy| copy.name == *name);
+        // The two copies of a structure are told of one after the other.
+        if let Some(place) = copies.iter().position(|copy| copy.page == info.page) {
+            let twin = copies.get(place ^ 1);
+            return Ok(twin.map(|twin| twin.page));
+        }
+        if copies.is_empty() {
+            break;
+        }
+        block += BLOCKS;
+    }
+    Ok(None)
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct PagePage<'a> {
+    shell: &'a Shell,
+    view: &'a PageView,
+}
+
+/// All about one page.
+#[utoipa::path(get, path = "/f/{file}/page.json", tag = "file",
+    params(("file" = String, Path, description = "The file's id"), PageParams),
+    responses((status = 200, body = PageView), (status = 400, body = crate::error::Said),
+        (status = 404, body = crate::error::Said)))]
+pub(crate) async fn show(asked: Asked) -> Response {
+    let view = view(&asked).await;
+    asked.answer(view, |shell, view| PagePage { shell, view }.render())
+}
+
+async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
+    let file = FileName::from(asked.file()?);
+    let params: PageParams = asked.query()?;
+    let page = params.n.unwrap_or(0);
+    let (head, found) = asked
+        .look(move |view, head| {
+            let Some(info) = view.look().page(page)? else {
+                return Ok(None);
+            };
+            let legend = Legend::new(view.look().page_kinds()?);
+            let kind = legend.name(info.kind).to_owned();
+            let kind_description = legend
+                .kinds
+                .iter()
+                .find(|line| line.kind.code == info.kind)
+                .map_or_else(String::new, |line| line.kind.description.clone());
+            let other_copy = other_copy(view, &info)?;
+            let mut structures = Vec::new();
+            for structure in info.structures {
+                structures.push(Described::new(view, structure)?);
+            }
+            let row = ROW as u64;
+            let window = (params.len.unwrap_or(WINDOW).clamp(row, WINDOW_MAX) / row) * row;
+            let at = params
+                .at
+                .filter(|at| *at < u64::from(head.page_size))
+                .map_or(0, |at| {
+                    if params.len.is_some() {
+                        at / row * row
+                    } else {
+                        at / window * window
+                    }
+                });
+            let (offset, len) = (clamped(at), clamped(window));
+            let len = len.min(head.page_size.saturating_sub(offset));
+            let bytes = view.look().bytes(page, offset, len)?;
+            let start = usize::try_from(at).unwrap_or(0);
+            let rows = hex::rows(&bytes, start, &spans(&structures), |_| false);
+            Ok(Some(PageView {
+                file: file.clone(),
+                state: head.clone(),
+                page,
+                file_offset: page.saturating_mul(u64::from(head.page_size)),
+                kind,
+                kind_description,
+                protected: info.protected,
+                other_copy,
+                structures,
+                referenced_by: info.referenced_by,
+                findings: info.findings.into_iter().map(Found::from).collect(),
+                at,
+                hex: text::hex(&bytes).replace(' ', ""),
+                rows,
+                window,
+                cursor: params.at,
+            }))
+        })
+        .await?;
+    match found {
+        Some(view) => Ok((head, view)),
+        None => Err(no_page(page, &head)),
+    }
+}
+
+fn clamped(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// A page's bytes, to be saved: never to be shown by the browser.
+#[utoipa::path(get, path = "/f/{file}/page.bin", tag = "file",
+    params(("file" = String, Path, description = "The file's id"), PageParams),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 404, body = crate::error::Said)))]
+pub(crate) async fn raw(asked: Asked) -> Response {
+    asked.or_error(raw_bytes(&asked).await)
+}
+
+async fn raw_bytes(asked: &Asked) -> Result<Response, Error> {
+    let params: PageParams = asked.query()?;
+    let page = params.n.unwrap_or(0);
+    let (head, bytes) = asked
+        .look(move |view, head| {
+            if page < head.pages {
+                view.look().bytes(page, 0, head.page_size).map(Some)
+            } else {
+                Ok(None)
+            }
+        })
+        .await?;
+    let bytes = bytes.ok_or_else(|| no_page(page, &head))?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"page-{page}.bin\""),
+        ),
+    ];
+    Ok((headers, bytes).into_response())
+}

@@ -1,0 +1,243 @@
+//! From a request to its file and parameters, and from a view to the answer:
+//! HTML or JSON, the same view behind both.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use axum::{
+    Json,
+    body::{Body, Bytes, to_bytes},
+    extract::{FromRequestParts, Query, RawPathParams, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{Html, IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    error::Error,
+    shell::{Head, Shell},
+    source::{LookError, View},
+    state::{File, Viewer},
+};
+
+/// The most bytes of an answer that is not a stream.
+pub const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Html,
+    Json,
+    Csv,
+}
+
+impl Format {
+    /// What the address says, or else what the request accepts.
+    pub(crate) fn of(path: &str, headers: &HeaderMap) -> Self {
+        let last = path.rsplit('/').next().unwrap_or(path);
+        match last.rsplit_once('.') {
+            Some((_, "csv")) => return Self::Csv,
+            Some(_) => return Self::Json,
+            None if last == "events" => return Self::Json,
+            None => {}
+        }
+        let accepted = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|line| line.split(','))
+            .map(|range| range.split(';').next().unwrap_or(range).trim());
+        for range in accepted {
+            match range {
+                "text/html" | "*/*" => return Self::Html,
+                "application/json" => return Self::Json,
+                _ => {}
+            }
+        }
+        Self::Html
+    }
+}
+
+/// A request, as handlers see it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) viewer: Viewer,
+    pub(crate) format: Format,
+    parts: Parts,
+    file_id: Option<String>,
+}
+
+impl FromRequestParts<Viewer> for Asked {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        viewer: &Viewer,
+    ) -> Result<Self, Self::Rejection> {
+        let file_id = match RawPathParams::from_request_parts(parts, viewer).await {
+            Ok(params) => params
+                .iter()
+                .find(|(name, _)| *name == "file")
+                .map(|(_, id)| id.to_owned()),
+            Err(_) => None,
+        };
+        Ok(Self {
+            viewer: viewer.clone(),
+            format: Format::of(parts.uri.path(), &parts.headers),
+            parts: parts.clone(),
+            file_id,
+        })
+    }
+}
+
+impl Asked {
+    /// The file that the address names.
+    pub(crate) fn file(&self) -> Result<&File, Error> {
+        let id = self.file_id.as_deref().ok_or(Error::NotFound)?;
+        self.viewer.file(id).ok_or(Error::NotFound)
+    }
+
+    /// The parameters of the address.
+    pub(crate) fn query<P: DeserializeOwned>(&self) -> Result<P, Error> {
+        let Query(params) = Query::try_from_uri(&self.parts.uri)
+            .map_err(|error| Error::Query(format!("the address cannot be read: {error}")))?;
+        Ok(params)
+    }
+
+    /// Asks the file for what a screen shows, with what its frame shows.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        mut ask: impl FnMut(&mut View, &Head) -> Result<T, LookError> + Send + 'static,
+    ) -> Result<(Head, T), Error> {
+        let source = self.file()?.source.clone();
+        let answer = source.ask(move |view| {
+            let head = Head::of(view)?;
+            let answer = ask(view, &head)?;
+            Ok((head, answer))
+        });
+        Ok(answer.await?)
+    }
+
+    /// A screen or its twin, or the page of an error.
+    pub(crate) fn answer<V: Serialize>(
+        &self,
+        view: Result<(Head, V), Error>,
+        html: impl FnOnce(&Shell, &V) -> askama::Result<String>,
+    ) -> Response {
+        let answer = view.and_then(|(head, view)| match self.format {
+            Format::Html => {
+                let shell = Shell::new(self, self.file().ok(), Some(head));
+                let html = html(&shell, &view).map_err(|_| Error::Render)?;
+                Ok(Html(html).into_response())
+            }
+            Format::Json | Format::Csv => Ok(Json(&view).into_response()),
+        });
+        self.or_error(answer)
+    }
+
+    /// The same for screens that are about no file.
+    pub(crate) fn answer_without_file<V: Serialize>(
+        &self,
+        view: &V,
+        html: impl FnOnce(&Shell, &V) -> askama::Result<String>,
+    ) -> Response {
+        let answer = match self.format {
+            Format::Html => html(&Shell::new(self, None, None), view)
+                .map(|html| Html(html).into_response())
+                .map_err(|_| Error::Render),
+            Format::Json | Format::Csv => Ok(Json(view).into_response()),
+        };
+        self.or_error(answer)
+    }
+
+    /// An answer, or the page of an error.
+    pub(crate) fn or_error(&self, answer: Result<Response, Error>) -> Response {
+        answer.unwrap_or_else(|error| error.page(&self.viewer, &self.parts))
+    }
+
+    /// The path and query of the request, within the viewer.
+    pub(crate) fn address(&self) -> String {
+        self.parts
+            .uri
+            .path_and_query()
+            .map_or_else(String::new, ToString::to_string)
+    }
+
+    /// The path of the request within the viewer.
+    pub(crate) fn path(&self) -> &str {
+        self.parts.uri.path()
+    }
+}
+
+/// Holds an answer to its size, and names its content so that a browser need
+/// not fetch it twice. Event streams pass.
+pub(crate) async fn finish(State(viewer): State<Viewer>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let response = next.run(Request::from_parts(parts.clone(), body)).await;
+    let is_stream = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    if is_stream {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, ANSWER_BYTES_MAX).await else {
+        return Error::TooLarge.page(&viewer, &parts);
+    };
+    head.headers
+        .append(header::VARY, HeaderValue::from_static("accept"));
+    if head.status != StatusCode::OK {
+        return Response::from_parts(head, Body::from(bytes));
+    }
+    head.headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("private, no-cache"));
+    let tag = entity_tag(&bytes);
+    let same = parts
+        .headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .any(|known| known.trim() == tag || known.trim() == "*");
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        head.headers.insert(header::ETAG, tag);
+    }
+    if same {
+        head.status = StatusCode::NOT_MODIFIED;
+        head.headers.remove(header::CONTENT_LENGTH);
+        head.headers.remove(header::CONTENT_TYPE);
+        return Response::from_parts(head, Body::empty());
+    }
+    Response::from_parts(head, Body::from(bytes))
+}
+
+/// Weak, since the same content may be sent compressed or not.
+fn entity_tag(bytes: &Bytes) -> String {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    format!("W/\"{:016x}\"", hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepting(accept: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))])
+    }
+
+    #[test]
+    fn format_is_what_the_address_says_or_else_what_is_accepted() {
+        let browser = accepting("text/html,application/xhtml+xml,*/*;q=0.8");
+        let program = accepting("application/json");
+        let curl = accepting("*/*");
+        assert_eq!(Format::of("/f/1/map", &browser), Format::Html);
+        assert_eq!(Format::of("/f/1/map", &program), Format::Json);
+        assert_eq!(Format::of("/f/1/map", &curl), Format::Html);
+        assert_eq!(Format::of("/f/1/map", &HeaderMap::new()), Format::Html);
+        assert_eq!(Format::of("/f/1/map.json", &browser), Format::Json);
+        assert_eq!(Format::of("/f/1/directory.csv", &browser), Format::Csv);
+    }
+}

@@ -1,0 +1,181 @@
+//! A page file at a path, looked at through the sandbox.
+
+use std::{
+    cmp::Ordering,
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use pagebox::{Engine, Error, Inspector};
+
+use crate::{
+    inspect::{FindingsPart, PageInfo, PageKind, Slot, Structure, Summary, Tile},
+    source::{Look, LookError, Target},
+};
+
+/// A page file, found anew by its path each time it is opened. It is read by
+/// positioned reads, never locked, never written.
+pub struct PageFile {
+    engine: Engine,
+    path: PathBuf,
+}
+
+impl PageFile {
+    /// The file at a path. It is opened when somebody looks at it.
+    pub fn new(engine: &Engine, path: &Path) -> Self {
+        Self {
+            engine: engine.clone(),
+            path: path.to_owned(),
+        }
+    }
+}
+
+impl Target for PageFile {
+    fn open(&self) -> Result<Box<dyn Look>, LookError> {
+        let inspector = self.engine.inspect(&self.path).map_err(failed)?;
+        Ok(Box::new(Sandboxed {
+            inspector,
+            path: self.path.clone(),
+        }))
+    }
+
+    fn identity(&self) -> Result<u64, LookError> {
+        let metadata = fs::metadata(&self.path).map_err(|source| {
+            let path = self.path.clone();
+            failed(match source.kind() {
+                io::ErrorKind::NotFound => Error::NotFound { path },
+                _ => Error::Io {
+                    operation: "look at",
+                    path,
+                    source,
+                },
+            })
+        })?;
+        let mut hasher = DefaultHasher::new();
+        metadata.len().hash(&mut hasher);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino()).hash(&mut hasher);
+        }
+        Ok(hasher.finish())
+    }
+}
+
+/// The sandbox's inspector, as a look. That it runs in one is not to be seen
+/// from outside this file.
+struct Sandboxed {
+    inspector: Inspector,
+    path: PathBuf,
+}
+
+impl Sandboxed {
+    /// Bytes past the last whole page, which no store has.
+    fn tail(&self, position: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true);
+        // A FIFO that took the file's place is not waited for.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        }
+        let mut file = options.open(&self.path)?;
+        file.seek(SeekFrom::Start(position))?;
+        file.read_exact(bytes)
+    }
+}
+
+impl Look for Sandboxed {
+    fn summary(&mut self) -> Result<Summary, LookError> {
+        self.inspector.summary().map_err(failed)
+    }
+
+    fn page_kinds(&mut self) -> Result<Vec<PageKind>, LookError> {
+        self.inspector.page_kinds().map_err(failed)
+    }
+
+    fn kinds(&mut self, first: u64, count: u32) -> Result<Vec<u8>, LookError> {
+        self.inspector.kinds(first, count).map_err(failed)
+    }
+
+    fn tiles(
+        &mut self,
+        first: u64,
+        pages_per_tile: u64,
+        count: u32,
+    ) -> Result<Vec<Tile>, LookError> {
+        self.inspector
+            .tiles(first, pages_per_tile, count)
+            .map_err(failed)
+    }
+
+    fn free_runs(&mut self) -> Result<Vec<u64>, LookError> {
+        self.inspector.free_runs().map_err(failed)
+    }
+
+    fn structures(&mut self, start_block: u32, limit: u32) -> Result<Vec<Structure>, LookError> {
+        self.inspector
+            .structures(start_block, limit)
+            .map_err(failed)
+    }
+
+    fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Slot>, LookError> {
+        self.inspector
+            .directory(start, limit, verify)
+            .map_err(failed)
+    }
+
+    fn page(&mut self, page: u64) -> Result<Option<PageInfo>, LookError> {
+        self.inspector.page(page).map_err(failed)
+    }
+
+    fn findings(&mut self, cursor: u64) -> Result<FindingsPart, LookError> {
+        self.inspector.findings(cursor).map_err(failed)
+    }
+
+    fn bytes(&mut self, page: u64, offset: u32, len: u32) -> Result<Vec<u8>, LookError> {
+        let geometry = self.inspector.geometry();
+        let page_size = u32::try_from(geometry.page_size.bytes()).unwrap_or(u32::MAX);
+        let end = match page.cmp(&geometry.page_count) {
+            Ordering::Less => page_size,
+            Ordering::Equal => geometry.tail,
+            Ordering::Greater => 0,
+        };
+        let len = len.min(end.saturating_sub(offset));
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+        if bytes.is_empty() {
+            return Ok(bytes);
+        }
+        if page < geometry.page_count {
+            self.inspector
+                .read(page, offset, &mut bytes)
+                .map_err(failed)?;
+        } else {
+            let position = page
+                .saturating_mul(u64::from(page_size))
+                .saturating_add(u64::from(offset));
+            self.tail(position, &mut bytes).map_err(|source| {
+                failed(Error::Io {
+                    operation: "read",
+                    path: self.path.clone(),
+                    source,
+                })
+            })?;
+        }
+        Ok(bytes)
+    }
+}
+
+fn failed(error: Error) -> LookError {
+    let message = error.to_string();
+    let kind = match error {
+        Error::Sandbox { .. } | Error::SandboxGone => return LookError::Sandbox(message),
+        Error::NotFound { .. } => io::ErrorKind::NotFound,
+        Error::Io { source, .. } => source.kind(),
+        _ => io::ErrorKind::Other,
+    };
+    LookError::File { kind, message }
+}

@@ -1,0 +1,192 @@
+//! The sandbox's records as OpenAPI describes them. They are serialised from
+//! the types that the WIT generates; a test compares the two.
+#![expect(
+    dead_code,
+    reason = "only described: the values are of the generated types"
+)]
+
+use utoipa::ToSchema;
+
+/// A run of pages.
+#[derive(ToSchema)]
+pub(crate) struct Extent {
+    /// The first page.
+    first: u64,
+    /// How many.
+    count: u64,
+}
+
+/// How bad a finding is.
+#[derive(ToSchema)]
+pub(crate) enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Unproven, or wasteful; nothing is lost.
+    Warning,
+    /// Damage: the file cannot be changed before it is repaired.
+    Error,
+}
+
+/// One of two alternating copies.
+#[derive(ToSchema)]
+pub(crate) enum Side {
+    A,
+    B,
+}
+
+/// A kind of page. Codes are small and stable; the list may grow.
+#[derive(ToSchema)]
+pub(crate) struct PageKind {
+    code: u8,
+    /// `protected-active`.
+    name: String,
+    /// One character for maps in text: `P`.
+    letter: String,
+    /// What it is, in a sentence.
+    description: String,
+    /// How many pages of it the file has.
+    count: u64,
+}
+
+/// A part of a structure.
+#[derive(ToSchema)]
+pub(crate) struct Field {
+    name: String,
+    /// Where it is in the page, in bytes.
+    offset: u32,
+    len: u32,
+    /// The value, decoded, for people.
+    value: String,
+    /// What it means; empty where the name says it.
+    meaning: String,
+    /// The page that the value names.
+    refers_to: Option<u64>,
+    /// What is wrong with it; empty where nothing is.
+    problem: String,
+}
+
+/// Something that lies in a page.
+#[derive(ToSchema)]
+pub(crate) struct Structure {
+    /// `superblock`, `metadata`, `directory-block`.
+    name: String,
+    /// A title for people: `Metadata A`.
+    title: String,
+    page: u64,
+    /// Which of two copies it is.
+    side: Option<Side>,
+    /// Whether it is the copy that counts.
+    active: bool,
+    /// Whether its checksum agrees; absent where it has none.
+    valid: Option<bool>,
+    fields: Vec<Field>,
+}
+
+/// A reference to a page.
+#[derive(ToSchema)]
+pub(crate) struct Reference {
+    /// The page that holds the reference.
+    page: u64,
+    offset: u32,
+    /// What refers to it, for people: `slot 5 of directory block 0, copy A`.
+    text: String,
+}
+
+/// A slot of the directory that is in use.
+#[derive(ToSchema)]
+pub(crate) struct Slot {
+    id: u64,
+    block: u32,
+    index: u32,
+    active: Side,
+    page_a: u64,
+    page_b: u64,
+    generation: u64,
+    checksum: u32,
+    /// The CRC-32 of the active page's bytes, where it was asked for and could
+    /// be read.
+    actual: Option<u32>,
+    /// What is wrong with the slot; empty where nothing is.
+    problem: String,
+}
+
+/// Figures of a file, as `pagebox info` tells them. In pages unless said
+/// otherwise.
+#[derive(ToSchema)]
+pub(crate) struct Info {
+    /// `0.2`; empty where it is not known.
+    format: String,
+    /// Bytes in a page.
+    page_size: u32,
+    /// Pages that the file accounts for.
+    page_count: u64,
+    /// Whole pages in the file.
+    file_pages: u64,
+    /// Bytes past the last whole page.
+    tail: u32,
+    /// Pages that can be allocated without growth.
+    free_pages: u64,
+    /// Allocated regular pages.
+    regular_pages: u64,
+    /// Protected pages; each takes two physical ones.
+    protected_pages: u64,
+    /// Pages that are neither free nor regular.
+    internal_pages: u64,
+    /// The commit counter.
+    generation: u64,
+    /// The side of the metadata that counts, where that is known.
+    active_side: Option<Side>,
+    /// The most pages that the format can account for.
+    page_limit: u64,
+    /// The most protected pages that the format can name.
+    protected_limit: u64,
+    /// Protected pages that there is room for without growth.
+    protected_capacity: u64,
+    /// `clean`, or what was found: `rolled-back`, `rolled-forward`, `damaged`,
+    /// `not-a-page-file`.
+    recovery: String,
+    /// The same in a sentence.
+    explanation: String,
+    /// The reasoning.
+    steps: Vec<Reason>,
+    /// Pages that the last commit allocated, at most 256 runs.
+    last_allocated: Vec<Extent>,
+    /// Pages that the last commit freed, at most 256 runs.
+    last_freed: Vec<Extent>,
+}
+
+/// A step of the reasoning at open.
+#[derive(ToSchema)]
+pub(crate) struct Reason {
+    /// The rule that was applied.
+    rule: String,
+    /// What was looked at and what follows.
+    text: String,
+    /// The page that was looked at.
+    page: Option<u64>,
+    /// Where in the page, in bytes.
+    offset: u32,
+    /// The bytes found there; in JSON in hexadecimal.
+    evidence: String,
+}
+
+/// One finding of a `Check`.
+#[derive(ToSchema)]
+pub(crate) struct Found {
+    /// A stable name of what was found.
+    id: String,
+    /// `error`, `warning` or `info`.
+    severity: String,
+    /// The page that shows it, where there is one.
+    page: Option<u64>,
+    /// Where in the page, in bytes.
+    offset: u32,
+    /// The bytes found there; in JSON in hexadecimal.
+    evidence: String,
+    /// What is wrong, with its numbers.
+    message: String,
+    /// What it means.
+    meaning: String,
+    /// What would mend it.
+    remedy: String,
+}

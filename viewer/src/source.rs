@@ -1,0 +1,351 @@
+//! A file to look at: one thread owns the sandbox that reads it, everybody
+//! else sends that thread questions and gets owned answers.
+//!
+//! 1. A look is of the file *as it was when it was opened*. Before a question
+//!    the pages that every commit changes are read raw; if they are not what
+//!    they were, the file is opened anew.
+//! 2. After the answer they are read again. If they changed, the answer may
+//!    mix two states: it is thrown away and the question asked again. A
+//!    commit writes nothing that the state before it reaches, so an answer
+//!    between two equal readings is of one state.
+//! 3. A sandbox that failed is dropped. The next question gets a new one.
+//! 4. While nobody asks, the thread goes on with the full check of the file,
+//!    a bounded step at a time.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use crate::inspect::{Finding, FindingsPart, PageInfo, PageKind, Slot, Structure, Summary, Tile};
+
+/// How many questions may wait for a file's thread.
+const QUESTIONS_MAX: usize = 64;
+
+/// How often a question is asked again when the file changes under it.
+const ATTEMPTS: u32 = 12;
+
+/// How long a file must have been quiet before its check goes on.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Why a file did not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookError {
+    /// The sandbox trapped, ran out of memory or out of time.
+    #[error("the sandbox stopped: {0}")]
+    Sandbox(String),
+    /// The system did not give the bytes.
+    #[error("{message}")]
+    File {
+        /// What kind of failure, for the way onward.
+        kind: std::io::ErrorKind,
+        /// What failed, with the file's name.
+        message: String,
+    },
+    /// The file changed during every attempt.
+    #[error("the file changed while it was read, {ATTEMPTS} times in a row")]
+    Changing,
+    /// Too many questions wait already.
+    #[error("too many requests wait for this file")]
+    Busy,
+    /// The thread is gone.
+    #[error("the reading thread stopped")]
+    Gone,
+}
+
+/// What one look at a file can tell. The sandbox's `inspector` is one.
+///
+/// Every method may fail as [`LookError::Sandbox`] or [`LookError::File`].
+#[expect(missing_docs, reason = "the contract of each is in `inspect.wit`")]
+pub trait Look {
+    fn summary(&mut self) -> Result<Summary, LookError>;
+    fn page_kinds(&mut self) -> Result<Vec<PageKind>, LookError>;
+    fn kinds(&mut self, first: u64, count: u32) -> Result<Vec<u8>, LookError>;
+    fn tiles(
+        &mut self,
+        first: u64,
+        pages_per_tile: u64,
+        count: u32,
+    ) -> Result<Vec<Tile>, LookError>;
+    fn free_runs(&mut self) -> Result<Vec<u64>, LookError>;
+    fn structures(&mut self, start_block: u32, limit: u32) -> Result<Vec<Structure>, LookError>;
+    fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Slot>, LookError>;
+    fn page(&mut self, page: u64) -> Result<Option<PageInfo>, LookError>;
+    fn findings(&mut self, cursor: u64) -> Result<FindingsPart, LookError>;
+
+    /// Up to `len` bytes of a page as they are in the file *now*; fewer where
+    /// the file ends.
+    fn bytes(&mut self, page: u64, offset: u32, len: u32) -> Result<Vec<u8>, LookError>;
+}
+
+/// Something that can be looked at again and again.
+pub trait Target: Send + 'static {
+    /// A new look, as things are now.
+    ///
+    /// # Errors
+    /// [`LookError::File`] where the bytes cannot be had at all. Bytes that
+    /// are no page file are no error.
+    fn open(&self) -> Result<Box<dyn Look>, LookError>;
+
+    /// Something that changes when the bytes are another file's, or more or
+    /// fewer: cheap, asked before and after every question.
+    ///
+    /// # Errors
+    /// As [`Target::open`].
+    fn identity(&self) -> Result<u64, LookError>;
+}
+
+/// How far the full check of a file has come.
+#[derive(Clone, Debug, Default)]
+pub struct Check {
+    /// What was found so far.
+    pub findings: Vec<Finding>,
+    /// Whether that is all.
+    pub complete: bool,
+    /// Steps of equal work done, and how many there are.
+    pub done: u64,
+    /// See `done`.
+    pub total: u64,
+    cursor: u64,
+}
+
+/// An open look, and what is kept beside it.
+pub struct View {
+    look: Box<dyn Look>,
+    stamp: Stamp,
+    /// The check of this look.
+    pub check: Check,
+}
+
+impl View {
+    /// The look itself.
+    pub fn look(&mut self) -> &mut dyn Look {
+        &mut *self.look
+    }
+
+    /// What the pages that every commit changes held, as a number: equal
+    /// stamps are equal states.
+    pub fn stamp(&self) -> u64 {
+        self.stamp.hash
+    }
+
+    /// Does one step of the check. Returns whether there are more.
+    fn step(&mut self) -> Result<bool, LookError> {
+        let part = self.look.findings(self.check.cursor)?;
+        self.check.findings.extend(part.findings);
+        self.check.done = part.done;
+        self.check.total = part.total;
+        match part.next {
+            Some(next) => self.check.cursor = next,
+            None => self.check.complete = true,
+        }
+        Ok(!self.check.complete)
+    }
+
+    /// Goes on with the check until it is complete or `budget` is used up.
+    ///
+    /// # Errors
+    /// As the look.
+    pub fn check_for(&mut self, budget: Duration) -> Result<(), LookError> {
+        let start = Instant::now();
+        while !self.check.complete && start.elapsed() < budget {
+            self.step()?;
+        }
+        Ok(())
+    }
+}
+
+/// The pages that every commit changes, and what they held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp {
+    pages: Vec<u64>,
+    page_size: u32,
+    hash: u64,
+}
+
+impl Stamp {
+    /// Asks which pages they are, and reads them.
+    fn of(target: &dyn Target, look: &mut dyn Look) -> Result<Self, LookError> {
+        let described = look.structures(0, 0)?.into_iter().map(|found| found.page);
+        let mut pages: Vec<u64> = described.chain([0]).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        let unread = Self {
+            pages,
+            page_size: look.summary()?.page_size,
+            hash: 0,
+        };
+        unread.renewed(target, look)
+    }
+
+    /// Reads the pages again.
+    fn renewed(&self, target: &dyn Target, look: &mut dyn Look) -> Result<Self, LookError> {
+        let mut hasher = DefaultHasher::new();
+        target.identity()?.hash(&mut hasher);
+        for page in &self.pages {
+            look.bytes(*page, 0, self.page_size)?.hash(&mut hasher);
+        }
+        Ok(Self {
+            hash: hasher.finish(),
+            ..self.clone()
+        })
+    }
+}
+
+type Question = Box<dyn FnOnce(&mut Worker) + Send>;
+
+/// A handle to a file's thread. Dropping the last one ends the thread.
+#[derive(Clone, Debug)]
+pub struct Source {
+    questions: SyncSender<Question>,
+}
+
+impl Source {
+    /// Starts the thread. The target is opened when it is first asked for.
+    ///
+    /// # Errors
+    /// Where the system has no thread to give.
+    pub fn start(target: impl Target) -> std::io::Result<Self> {
+        let (questions, waiting) = sync_channel(QUESTIONS_MAX);
+        thread::Builder::new()
+            .name("pagebox-look".to_owned())
+            .spawn(move || Worker::new(Box::new(target)).run(&waiting))?;
+        Ok(Self { questions })
+    }
+
+    /// Asks one question, of one state of the file: `ask` may be called
+    /// several times, and its last answer counts.
+    ///
+    /// # Errors
+    /// As [`Look`], [`LookError::Changing`] where the file never held still,
+    /// [`LookError::Busy`] and [`LookError::Gone`].
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        mut ask: impl FnMut(&mut View) -> Result<T, LookError> + Send + 'static,
+    ) -> Result<T, LookError> {
+        let (answer, answered) = oneshot::channel();
+        let question: Question = Box::new(move |worker| {
+            // Whoever asked may have gone away.
+            let _ = answer.send(worker.consistent(&mut ask));
+        });
+        match self.questions.try_send(question) {
+            Ok(()) => answered.await.map_err(|_| LookError::Gone)?,
+            Err(TrySendError::Full(_)) => Err(LookError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(LookError::Gone),
+        }
+    }
+}
+
+struct Worker {
+    target: Box<dyn Target>,
+    view: Option<View>,
+    changed: Instant,
+}
+
+impl Worker {
+    fn new(target: Box<dyn Target>) -> Self {
+        Self {
+            target,
+            view: None,
+            changed: Instant::now(),
+        }
+    }
+
+    fn run(mut self, waiting: &Receiver<Question>) {
+        loop {
+            let question = if self.has_check_to_do() {
+                match waiting.recv_timeout(self.time_to_quiet()) {
+                    Ok(question) => Some(question),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            } else {
+                match waiting.recv() {
+                    Ok(question) => Some(question),
+                    Err(_) => return,
+                }
+            };
+            // A panic ends the question and the sandbox, not the thread.
+            let done = catch_unwind(AssertUnwindSafe(|| match question {
+                Some(question) => question(&mut self),
+                None => self.check_on(),
+            }));
+            if done.is_err() {
+                self.view = None;
+            }
+        }
+    }
+
+    fn has_check_to_do(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| !view.check.complete)
+    }
+
+    fn time_to_quiet(&self) -> Duration {
+        QUIET.saturating_sub(self.changed.elapsed())
+    }
+
+    fn check_on(&mut self) {
+        if let Some(view) = &mut self.view
+            && view.step().is_err()
+        {
+            self.view = None;
+        }
+    }
+
+    /// Rules 1 to 3.
+    fn consistent<T>(
+        &mut self,
+        ask: &mut dyn FnMut(&mut View) -> Result<T, LookError>,
+    ) -> Result<T, LookError> {
+        for attempt in 0..ATTEMPTS {
+            let mut view = self.current()?;
+            // On every error the view is dropped with its sandbox.
+            let answer = ask(&mut view)?;
+            let stamp = view.stamp.renewed(&*self.target, &mut *view.look)?;
+            if stamp == view.stamp {
+                self.view = Some(view);
+                return Ok(answer);
+            }
+            self.changed = Instant::now();
+            // Writers that commit in bursts get the time to finish one.
+            thread::sleep(Duration::from_millis(u64::from(attempt)));
+        }
+        Err(LookError::Changing)
+    }
+
+    /// The view of the file as it is now: opened between two equal readings
+    /// of the pages that it rests on.
+    fn current(&mut self) -> Result<View, LookError> {
+        let mut stamp = match self.view.take() {
+            Some(mut view) => {
+                let stamp = view.stamp.renewed(&*self.target, &mut *view.look)?;
+                if stamp == view.stamp {
+                    return Ok(view);
+                }
+                self.changed = Instant::now();
+                stamp
+            }
+            None => Stamp::of(&*self.target, &mut *self.target.open()?)?,
+        };
+        for attempt in 0..ATTEMPTS {
+            let mut look = self.target.open()?;
+            let after = Stamp::of(&*self.target, &mut *look)?;
+            if after == stamp {
+                return Ok(View {
+                    look,
+                    stamp,
+                    check: Check::default(),
+                });
+            }
+            stamp = after;
+            thread::sleep(Duration::from_millis(u64::from(attempt)));
+        }
+        Err(LookError::Changing)
+    }
+}

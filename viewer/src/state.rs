@@ -1,0 +1,215 @@
+//! What a viewer is made of: its files, its secret, its limits. Shared by all
+//! requests.
+
+use std::{path::Path, sync::Arc};
+
+use pagebox::Engine;
+use tokio::sync::{Semaphore, watch};
+
+use crate::{
+    live::Live,
+    sandbox::PageFile,
+    source::{Source, Target},
+    text,
+    token::Token,
+};
+
+/// How many event streams may be open at a time.
+pub const EVENT_STREAMS_MAX: usize = 8;
+
+/// A viewer's files and settings, from which [`crate::router`] makes routes.
+pub struct Builder {
+    files: Vec<File>,
+    base: String,
+    allowed_hosts: Vec<String>,
+    token: Option<Token>,
+    demo: bool,
+    engine: Option<Engine>,
+}
+
+impl Builder {
+    /// A viewer of no files, for requests to this machine's own names.
+    pub fn new() -> Self {
+        Self {
+            files: Vec::new(),
+            base: String::new(),
+            allowed_hosts: Vec::new(),
+            token: None,
+            demo: false,
+            engine: None,
+        }
+    }
+
+    /// Where the router will be nested: `/pages`. Links are made with it.
+    #[must_use]
+    pub fn base(mut self, base: &str) -> Self {
+        base.trim_end_matches('/').clone_into(&mut self.base);
+        self
+    }
+
+    /// Answers requests that name this host too, on any port.
+    #[must_use]
+    pub fn allow_host(mut self, host: &str) -> Self {
+        self.allowed_hosts.push(host.to_owned());
+        self
+    }
+
+    /// Answers only those who have the token.
+    #[must_use]
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Says on the screens that the files were made to be looked at.
+    #[must_use]
+    pub fn demo(mut self) -> Self {
+        self.demo = true;
+        self
+    }
+
+    /// Adds a file, or whatever else can be looked at. The name is shown, and
+    /// is never part of an address.
+    ///
+    /// # Errors
+    /// Where the system has no thread to give.
+    pub fn look_at(
+        mut self,
+        name: &str,
+        about: &str,
+        target: impl Target,
+    ) -> std::io::Result<Self> {
+        let source = Source::start(target)?;
+        self.files.push(File {
+            id: (self.files.len() + 1).to_string(),
+            name: text::visible(name),
+            about: about.to_owned(),
+            live: Live::new(source.clone()),
+            source,
+        });
+        Ok(self)
+    }
+
+    /// Adds the page file at a path, opened when somebody looks at it. It is
+    /// only ever read.
+    ///
+    /// # Errors
+    /// As [`Builder::look_at`].
+    pub fn file(mut self, path: &Path, about: &str) -> std::io::Result<Self> {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let engine = match &self.engine {
+            Some(engine) => engine.clone(),
+            None => Engine::new().map_err(std::io::Error::other)?,
+        };
+        self.engine = Some(engine.clone());
+        let name = text::lossless(name);
+        self.look_at(&name, about, PageFile::new(&engine, path))
+    }
+
+    /// The engine whose sandboxes read the files; if none is given, one is
+    /// made for the first file.
+    #[must_use]
+    pub fn engine(mut self, engine: &Engine) -> Self {
+        self.engine = Some(engine.clone());
+        self
+    }
+
+    /// The finished viewer.
+    pub fn build(self) -> Viewer {
+        let (closing, _) = watch::channel(false);
+        Viewer(Arc::new(Inner {
+            files: self.files,
+            base: self.base,
+            allowed_hosts: self.allowed_hosts,
+            token: self.token,
+            demo: self.demo,
+            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+            closing,
+        }))
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("files", &self.files)
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A viewer, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Viewer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    files: Vec<File>,
+    base: String,
+    allowed_hosts: Vec<String>,
+    token: Option<Token>,
+    demo: bool,
+    event_streams: Arc<Semaphore>,
+    closing: watch::Sender<bool>,
+}
+
+/// A file that can be looked at.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// What addresses call it.
+    pub(crate) id: String,
+    /// What people call it, with nothing invisible in it.
+    pub(crate) name: String,
+    /// What it is there for; empty where nobody said.
+    pub(crate) about: String,
+    pub(crate) source: Source,
+    pub(crate) live: Live,
+}
+
+impl Viewer {
+    /// Ends all event streams, now and for good: an open one would keep a
+    /// server from shutting down.
+    pub fn close(&self) {
+        self.0.closing.send_replace(true);
+    }
+
+    /// The token that requests need.
+    pub fn token(&self) -> Option<&Token> {
+        self.0.token.as_ref()
+    }
+
+    pub(crate) fn files(&self) -> &[File] {
+        &self.0.files
+    }
+
+    pub(crate) fn file(&self, id: &str) -> Option<&File> {
+        self.0.files.iter().find(|file| file.id == id)
+    }
+
+    pub(crate) fn demo(&self) -> bool {
+        self.0.demo
+    }
+
+    pub(crate) fn allowed_hosts(&self) -> &[String] {
+        &self.0.allowed_hosts
+    }
+
+    pub(crate) fn event_streams(&self) -> &Arc<Semaphore> {
+        &self.0.event_streams
+    }
+
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.0.closing.subscribe()
+    }
+
+    /// The address of a path within this viewer.
+    pub(crate) fn href(&self, path: &str) -> String {
+        format!("{}{path}", self.0.base)
+    }
+}

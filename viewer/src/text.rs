@@ -1,0 +1,183 @@
+//! How things are written for people: numbers, sizes, bytes, and text that
+//! somebody else chose.
+
+use std::fmt::Write as _;
+
+/// Text with nothing invisible in it: control characters and those that turn
+/// the direction of writing are shown by their numbers, so that a name cannot
+/// look like another.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || is_deceptive(character) {
+            // Writing to a string does not fail.
+            let _ = write!(shown, "\u{ab}U+{:04X}\u{bb}", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// A file's name, with bytes that are no text as `«\xff»`.
+pub(crate) fn lossless(name: &std::ffi::OsStr) -> String {
+    let mut shown = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        shown.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a string does not fail.
+            let _ = write!(shown, "\u{ab}\\x{byte:02x}\u{bb}");
+        }
+    }
+    shown
+}
+
+/// Bidirectional controls, and characters of no width.
+fn is_deceptive(character: char) -> bool {
+    matches!(character,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+/// 1234567 as `1,234,567`.
+pub(crate) fn number(value: u64) -> String {
+    grouped(&value.to_string())
+}
+
+/// Digits with the thousands apart.
+pub(crate) fn grouped(digits: &str) -> String {
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A number of bytes in the largest unit that keeps it exact enough to read:
+/// `127 MiB`, `1.5 KiB`.
+pub(crate) fn size(bytes: u128) -> String {
+    const UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut unit = 0;
+    while unit + 1 < UNITS.len() && bytes >> (10 * (unit + 1)) > 0 {
+        unit += 1;
+    }
+    let tenths = (bytes * 10) >> (10 * unit);
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    if unit == 0 || tenth == 0 || whole >= 100 {
+        format!("{whole} {}", UNITS[unit])
+    } else {
+        format!("{whole}.{tenth} {}", UNITS[unit])
+    }
+}
+
+/// `part` of `whole` in percent: never 0 % of something, nor 100 % of less
+/// than all.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    if part == 0 || whole == 0 {
+        return "0 %".to_owned();
+    }
+    if part == whole {
+        return "100 %".to_owned();
+    }
+    let tenths = u128::from(part) * 1000 / u128::from(whole);
+    match tenths {
+        0 => "< 0.1 %".to_owned(),
+        999.. => "> 99.9 %".to_owned(),
+        _ => format!("{}.{} %", tenths / 10, tenths % 10),
+    }
+}
+
+/// Bytes as `4d 50 50 47`.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut shown = String::with_capacity(bytes.len() * 3);
+    for (place, byte) in bytes.iter().enumerate() {
+        if place > 0 {
+            shown.push(' ');
+        }
+        let _ = write!(shown, "{byte:02x}");
+    }
+    shown
+}
+
+/// Bytes as text, one character a byte, with a dot for what is not printable.
+pub(crate) fn ascii(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| {
+            if byte.is_ascii_graphic() || *byte == b' ' {
+                char::from(*byte)
+            } else {
+                '\u{b7}'
+            }
+        })
+        .collect()
+}
+
+/// `1 page`, `2 pages`.
+pub(crate) fn pages(count: u64) -> String {
+    counted(count, "page")
+}
+
+/// `1 thing`, `2 things`.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", number(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_that_turns_the_direction_of_writing_is_shown_with_it() {
+        assert_eq!(visible("a\u{202e}gpj.exe"), "a«U+202E»gpj.exe");
+        assert_eq!(visible("two\nlines"), "two«U+000A»lines");
+        assert_eq!(visible("größer"), "größer");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn name_that_is_no_text_is_shown_byte_by_byte() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(b"a\xffb");
+        assert_eq!(lossless(name), "a«\\xff»b");
+    }
+
+    #[test]
+    fn number_is_grouped_by_thousands() {
+        for (value, shown) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (8_388_384, "8,388,384"),
+        ] {
+            assert_eq!(number(value), shown);
+        }
+    }
+
+    #[test]
+    fn size_has_the_largest_unit_that_fits() {
+        for (bytes, shown) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1 KiB"),
+            (1536, "1.5 KiB"),
+            (127 << 20, "127 MiB"),
+            (8_388_384 << 20, "7.9 TiB"),
+        ] {
+            assert_eq!(size(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn percent_is_never_nothing_of_something_nor_all_of_less() {
+        assert_eq!(percent(1, 8_388_384), "< 0.1 %");
+        assert_eq!(percent(8_388_383, 8_388_384), "> 99.9 %");
+        assert_eq!(percent(1, 3), "33.3 %");
+        assert_eq!(percent(0, 0), "0 %");
+        assert_eq!(percent(7, 7), "100 %");
+    }
+}

@@ -1,0 +1,258 @@
+// Every screen in a real browser: accessible in both themes, usable by
+// keyboard, without script, small, in forced colours; live. The demo is
+// running at $PAGEBOX_VIEWER.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import test, { after, before } from "node:test";
+
+import { chromium } from "playwright-core";
+
+const viewer = process.env.PAGEBOX_VIEWER;
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+let browser;
+let files;
+
+before(async () => {
+  const executablePath = process.env.PAGEBOX_CHROMIUM ?? "/usr/bin/chromium";
+  browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  const answer = await (await fetch(`${viewer}/files.json`)).json();
+  files = Object.fromEntries(answer.files.map(({ file }) => [file.name, `${viewer}/f/${file.id}`]));
+});
+
+after(() => browser?.close());
+
+/** A screen, and every error that the browser reports of it. */
+async function open(address, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  // The axe script is put in by the debugger; the policy stays as it is.
+  const page = await context.newPage();
+  page.errors = [];
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) {
+      page.errors.push(message.text());
+    }
+  });
+  page.on("pageerror", (error) => page.errors.push(String(error)));
+  await page.goto(address);
+  return page;
+}
+
+function screens() {
+  const sound = files["sound.pages"];
+  const rotten = files["rotten page.pages"];
+  return {
+    start: `${viewer}/`,
+    about: `${viewer}/about`,
+    "nothing here": `${viewer}/nothing`,
+    overview: `${sound}/overview`,
+    map: `${sound}/map`,
+    metadata: `${sound}/metadata`,
+    directory: `${sound}/directory`,
+    "page 0": `${sound}/page?n=0`,
+    "a directory page": `${sound}/page?n=3`,
+    diff: `${sound}/diff?n=1`,
+    health: `${sound}/health`,
+    live: `${sound}/live`,
+    "health of the rotten file": `${rotten}/health`,
+    "map of the rotten file": `${rotten}/map`,
+    "directory of the rotten file": `${rotten}/directory?only=problems`,
+    "unfinished commit": `${files["unfinished commit.pages"]}/metadata`,
+    torn: `${files["torn page 0.pages"]}/metadata`,
+    "stale side": `${files["stale side.pages"]}/metadata`,
+    truncated: `${files["truncated.pages"]}/health`,
+    "not a page file": `${files["not a page file.pages"]}/overview`,
+  };
+}
+
+async function settled(page) {
+  await page.waitForLoadState("load");
+  const map = page.locator("page-map");
+  if (await map.count()) {
+    await page.waitForSelector("page-map[data-ready]");
+  }
+}
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`axe finds nothing on any screen, ${colorScheme}`, async () => {
+    for (const [name, address] of Object.entries(screens())) {
+      const page = await open(address, { colorScheme });
+      await settled(page);
+      await page.evaluate(axe);
+      const result = await page.evaluate(() => globalThis.axe.run(document, {
+        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+      }));
+      const said = result.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).slice(0, 3)}`);
+      assert.deepEqual(said, [], name);
+      const expected = name === "nothing here" ? /404/ : null;
+      const errors = page.errors.filter((error) => !expected?.test(error));
+      assert.deepEqual(errors, [], `${name}: no error, no violation of the policy`);
+      await page.context().close();
+    }
+  });
+}
+
+test("nothing is wider than the screen at 320 pixels", async () => {
+  for (const [name, address] of Object.entries(screens())) {
+    const page = await open(address, { viewport: { width: 320, height: 640 } });
+    await settled(page);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(width <= 320, `${name} is ${width} pixels wide`);
+    await page.context().close();
+  }
+});
+
+test("every screen says the same without script", async () => {
+  for (const [name, address] of Object.entries(screens())) {
+    const page = await open(address, { javaScriptEnabled: false });
+    assert.equal(await page.locator("h1").count(), 1, name);
+    await page.context().close();
+  }
+  const page = await open(`${files["rotten page.pages"]}/map`, { javaScriptEnabled: false });
+  assert.equal(await page.locator("svg.drawn .cross").count(), 1, "the bad page is marked");
+  await page.locator("details.runs summary").click();
+  assert.ok(await page.locator("details.runs tbody tr").count() > 3);
+  await page.locator("ul.chips a").first().click();
+  assert.match(await page.locator("h1").innerText(), /Page \d+/);
+  await page.context().close();
+});
+
+test("forced colours keep what colour says", async () => {
+  const page = await open(`${files["rotten page.pages"]}/health`, { forcedColors: "active" });
+  const mark = await page.locator(".finding.bad .mark").first()
+    .evaluate((element) => getComputedStyle(element, "::before").content);
+  assert.match(mark, /✕/);
+  await page.goto(`${files["sound.pages"]}/metadata`);
+  assert.match(await page.locator("th.counts strong").innerText(), /counts$/);
+  await page.context().close();
+});
+
+test("motion is off for who asks for that", async () => {
+  const page = await open(`${files["live.pages"]}/overview`, { reducedMotion: "reduce" });
+  const animations = await page.evaluate(() => document.getAnimations().length);
+  assert.equal(animations, 0);
+  await page.context().close();
+});
+
+test("the map is walked, zoomed and opened by keyboard alone", async () => {
+  const page = await open(`${files["rotten page.pages"]}/map?sel=0`);
+  await settled(page);
+  let steps = 0;
+  while (!(await page.evaluate(() => document.activeElement.classList.contains("stage")))) {
+    await page.keyboard.press("Tab");
+    steps += 1;
+    assert.ok(steps < 60, "the map can be reached");
+  }
+  const readout = page.locator(".readout");
+  const says = async (pattern) => {
+    await page.waitForFunction(
+      (source) => new RegExp(source).test(document.querySelector(".readout").textContent),
+      pattern.source,
+    );
+    assert.match(await readout.innerText(), pattern);
+  };
+  await page.keyboard.press("Home");
+  await says(/page 0/);
+  await says(/superblock/);
+  await page.keyboard.press("ArrowRight");
+  await says(/page 1[^0-9]/);
+  await page.keyboard.press("End");
+  const last = await readout.innerText();
+  await page.keyboard.press("PageUp");
+  await page.keyboard.press("n");
+  await says(/protected page \d+: the checksum/);
+  const address = new URL(page.url());
+  assert.ok(address.searchParams.get("sel"), "the view is in the address");
+  await page.keyboard.press("+");
+  await page.keyboard.press("-");
+  page.once("dialog", (dialog) => dialog.accept("0x2"));
+  await page.keyboard.press("g");
+  await says(/page 2[^0-9]/);
+  await page.keyboard.press("n");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/page\?n=\d+/);
+  assert.equal(await page.locator(".finding.bad").count(), 1);
+  assert.notEqual(last, "");
+  await page.context().close();
+});
+
+test("the address brings a view of the map back", async () => {
+  const page = await open(`${files["sound.pages"]}/map`);
+  await settled(page);
+  await page.locator(".stage").focus();
+  for (const key of ["+", "ArrowRight", "ArrowRight"]) {
+    await page.keyboard.press(key);
+  }
+  const address = page.url();
+  const said = await page.locator(".readout span").first().innerText();
+  const again = await open(address);
+  await settled(again);
+  assert.equal(await again.locator(".readout span").first().innerText(), said);
+  await again.context().close();
+  await page.context().close();
+});
+
+test("a field and its bytes light up each other", async () => {
+  const page = await open(`${files["sound.pages"]}/page?n=0`);
+  await page.locator('tr[data-f="1"]').hover();
+  const lit = await page.locator(".hex .lit").first().innerText();
+  assert.match(lit, /^[0-9a-f]{2}( [0-9a-f]{2}){3}$/);
+  await page.locator('.hex span[data-f="3"]').first().hover();
+  assert.ok(await page.locator('tr[data-f="3"].lit').count());
+  await page.context().close();
+});
+
+test("a commit is seen on the screen without loading it again", async () => {
+  const page = await open(`${files["live.pages"]}/overview`);
+  const status = page.locator("live-status");
+  await status.getByText(/live · generation \d+/).waitFor();
+  const generation = async () => Number((await status.innerText()).match(/generation (\d+)/)[1]);
+  const before = await generation();
+  await page.waitForFunction((before) => {
+    const text = document.querySelector("live-status").textContent;
+    return Number(text.match(/generation (\d+)/)?.[1]) > before;
+  }, before);
+  const drawn = () => page.locator("dl.facts dd").first().innerText();
+  const shown = await drawn();
+  await page.waitForFunction((shown) => document.querySelector("dl.facts dd").innerText !== shown, shown);
+
+  await status.getByRole("button", { name: "Pause" }).click();
+  await status.getByText(/paused/).waitFor();
+  const paused = await drawn();
+  await page.waitForTimeout(1800);
+  assert.equal(await drawn(), paused);
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+});
+
+test("the map outlines what changes", async () => {
+  const page = await open(`${files["live.pages"]}/map`);
+  await settled(page);
+  const picture = () => page.locator("canvas").evaluate((canvas) => canvas.toDataURL());
+  const first = await picture();
+  await page.waitForFunction(
+    (first) => document.querySelector("canvas").toDataURL() !== first, first, { timeout: 10_000 },
+  );
+  await page.context().close();
+});
+
+test("a connection that drops shows a stale badge", async () => {
+  const page = await open(`${files["live.pages"]}/overview`);
+  await page.locator("live-status").getByText(/live · generation/).waitFor();
+  await page.context().setOffline(true);
+  await page.evaluate(() => dispatchEvent(new Event("pagehide")));
+  await page.evaluate(() => dispatchEvent(new Event("pageshow")));
+  await page.locator("live-status.stale").getByText(/stale/).waitFor();
+  await page.context().close();
+});
+
+test("somebody who never saw a page file finds the rotten page", async () => {
+  const page = await open(`${viewer}/`);
+  await page.getByRole("link", { name: "rotten page.pages" }).click();
+  await page.getByRole("link", { name: /What is wrong/ }).click();
+  await page.getByRole("link", { name: /Look at page/ }).first().click();
+  assert.equal(await page.locator(".finding.bad").count(), 1);
+  await page.context().close();
+});

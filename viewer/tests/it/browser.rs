@@ -1,0 +1,51 @@
+//! The screens in a real browser: `tests/browser` under `node --test`, with
+//! the demo as its file.
+
+use std::{path::Path, process::Command};
+
+use crate::program::Program;
+
+/// Where a browser must be there, as in continuous integration.
+const REQUIRED: &str = "PAGEBOX_REQUIRE_BROWSER";
+
+#[test]
+fn screens_work_in_a_browser() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    let required = std::env::var_os(REQUIRED).is_some_and(|value| value == "1");
+    let missing = missing(&folder);
+    if let Some(missing) = missing {
+        assert!(
+            !required,
+            "the browser tests are required, but there is no {missing}"
+        );
+        eprintln!("skipped: the browser tests need {missing}");
+        return;
+    }
+    let program = Program::start(|command| drop(command.args(["--demo", "--no-open"])), 1);
+    let status = Command::new("node")
+        .args(["--test", "--test-reporter=spec"])
+        .args(["layout.test.mjs", "screens.test.mjs"])
+        .current_dir(&folder)
+        .env("PAGEBOX_VIEWER", format!("http://{}", program.address))
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}
+
+/// What is missing to run them.
+fn missing(folder: &Path) -> Option<&'static str> {
+    let runs = |program: &str| {
+        let output = Command::new(program).arg("--version").output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !runs("node") {
+        return Some("node");
+    }
+    if !runs("chromium") {
+        return Some("chromium");
+    }
+    if !folder.join("node_modules/playwright-core").is_dir() {
+        return Some("playwright-core: run `npm ci` in viewer/tests/browser");
+    }
+    None
+}

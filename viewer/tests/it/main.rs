@@ -1,0 +1,14 @@
+//! The viewer as its users and their enemies meet it: routes in process, raw
+//! sockets, the program itself, a browser.
+#![expect(clippy::unwrap_used, reason = "a test says enough by where it stops")]
+
+mod browser;
+mod fake;
+mod files;
+mod hostile;
+mod live;
+mod program;
+mod routes;
+mod scale;
+mod security;
+mod server;

@@ -1,0 +1,331 @@
+//! The program itself: how it starts, what it refuses, how it ends.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{files, server::Answer};
+
+/// The program, until it is dropped.
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) lines: Vec<String>,
+    _output: BufReader<ChildStdout>,
+}
+
+impl Program {
+    /// Starts it and waits until it has said where it listens.
+    pub(crate) fn start(change: impl FnOnce(&mut Command), lines: usize) -> Self {
+        let mut command = program();
+        change(&mut command);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut said = Vec::new();
+        for _ in 0..lines {
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            said.push(line.trim_end().to_owned());
+        }
+        let start = said[0].find("http://").unwrap() + "http://".len();
+        let address = said[0][start..].split('/').next().unwrap();
+        Self {
+            child,
+            address: address.parse().unwrap(),
+            lines: said,
+            _output: output,
+        }
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        let host = self.address;
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        Answer::read(&mut stream)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pagebox-viewer"));
+    command.stdin(Stdio::null()).env_remove("BROWSER");
+    command
+}
+
+/// Runs it to its end, which must be soon.
+fn refused(arguments: &[&str]) -> Output {
+    let began = Instant::now();
+    let output = program().args(arguments).arg("--no-open").output().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "{arguments:?}");
+    assert!(!output.status.success(), "{arguments:?}");
+    output
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Line 1 of the security list.
+#[test]
+fn address_that_others_reach_needs_a_token_and_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let path = path.to_str().unwrap();
+    for arguments in [
+        &["--bind", "0.0.0.0"][..],
+        &["--bind", "::"],
+        &["--bind", "::1"],
+        &["--bind", "127.0.0.2"],
+        &["--bind", "0.0.0.0", "--token"],
+        &["--bind", "0.0.0.0", "--allow-host", "lab.example"],
+    ] {
+        let output = refused(&[arguments, &[path]].concat());
+        assert!(said(&output).contains("--token"), "{}", said(&output));
+        assert!(output.stdout.is_empty(), "it never listened");
+    }
+    let bound = Program::start(
+        |command| {
+            let arguments = ["--bind", "127.0.0.2", "--token", "--no-open", path];
+            command.args(arguments).args(["--allow-host", "127.0.0.2"]);
+        },
+        2,
+    );
+    assert_eq!(bound.get("/").status, 401);
+}
+
+/// Line 1.
+#[test]
+fn program_listens_on_the_loopback_address_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let program = Program::start(|command| drop(command.arg("--no-open").arg(&path)), 1);
+    assert_eq!(program.address.ip().to_string(), "127.0.0.1");
+    let elsewhere = SocketAddr::from(([127, 0, 0, 2], program.address.port()));
+    assert!(TcpStream::connect(elsewhere).is_err());
+    assert_eq!(program.get("/").status, 200);
+}
+
+/// Line 7.
+#[cfg(unix)]
+#[test]
+fn path_that_is_no_file_is_a_clear_error_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let missing = folder.path().join("missing");
+    for (path, word) in [
+        (&*fifo, "FIFO"),
+        (Path::new("/dev/zero"), "device"),
+        (folder.path(), "folder"),
+        (&*missing, "there is no file"),
+    ] {
+        let text = said(&refused(&[path.to_str().unwrap()]));
+        assert!(
+            text.to_lowercase().contains(&word.to_lowercase()),
+            "{path:?}: {text}"
+        );
+        assert!(text.starts_with("error: "), "{text}");
+    }
+    assert!(said(&refused(&[])).contains("--demo"));
+}
+
+/// Line 3: the token is in no command line, and only its owner can read the
+/// file that hands the link to the browser.
+#[cfg(target_os = "linux")]
+#[test]
+fn token_is_not_in_the_process_list() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let browser = folder.path().join("browser");
+    let seen = folder.path().join("seen");
+    fs::write(
+        &browser,
+        format!("#!/bin/sh\necho \"$@\" > {}\n", seen.display()),
+    )
+    .unwrap();
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = Program::start(
+        |command| drop(command.arg("--token").arg(&path).env("BROWSER", &browser)),
+        2,
+    );
+    let link = program.lines[1].split("http://").nth(1).unwrap();
+    let code = link.rsplit('/').next().unwrap();
+    assert_eq!(code.len(), 32);
+    assert!(!program.lines[0].contains(code));
+    let began = Instant::now();
+    while fs::read_to_string(&seen).unwrap_or_default().is_empty() {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "no browser was opened"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let argument = fs::read_to_string(&seen).unwrap();
+    assert!(!argument.contains(code), "{argument}");
+    let redirect = argument.trim().strip_prefix("file://").unwrap();
+    assert!(fs::read_to_string(redirect).unwrap().contains(link));
+    let mode = fs::metadata(redirect).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+    let own = fs::read_to_string(format!("/proc/{}/cmdline", program.child.id())).unwrap();
+    assert!(!own.contains(code));
+}
+
+#[test]
+fn browser_of_the_environment_is_opened_at_the_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let seen = folder.path().join("seen");
+    let browser = format!("sh -c 'echo %s > {}'", seen.display());
+    let program = Program::start(
+        |command| drop(command.arg(&path).env("BROWSER", &browser)),
+        1,
+    );
+    let began = Instant::now();
+    while fs::read_to_string(&seen).unwrap_or_default().is_empty() {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "no browser was opened"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let address = fs::read_to_string(&seen).unwrap();
+    assert!(
+        address.contains(&format!("http://{}/", program.address)),
+        "{address}"
+    );
+}
+
+/// Line 11.
+#[cfg(unix)]
+#[test]
+fn interrupt_with_an_open_event_stream_ends_the_program_within_three_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let mut program = Program::start(|command| drop(command.arg("--no-open").arg(&path)), 1);
+    let mut stream = TcpStream::connect(program.address).unwrap();
+    let host = program.address;
+    let request = format!("GET /f/1/events HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut first = [0; 15];
+    stream.read_exact(&mut first).unwrap();
+    let began = Instant::now();
+    let id = program.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let status = program.child.wait().unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(status.success(), "{status}");
+}
+
+/// Line 11.
+#[cfg(target_os = "linux")]
+#[test]
+fn program_connects_to_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let program = Program::start(|command| drop(command.arg("--no-open").arg(&path)), 1);
+    for route in files::CRAWL {
+        assert_eq!(program.get(route).status, 200);
+        for (local, remote) in sockets(program.child.id()) {
+            let port = format!(":{:04X}", program.address.port());
+            assert!(local.ends_with(&port), "{route}: {local} to {remote}");
+        }
+    }
+}
+
+/// Both ends of every network socket that a process holds.
+#[cfg(target_os = "linux")]
+fn sockets(process: u32) -> Vec<(String, String)> {
+    let held: Vec<String> = fs::read_dir(format!("/proc/{process}/fd"))
+        .unwrap()
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .filter_map(|target| {
+            let target = target.to_str()?.strip_prefix("socket:[")?;
+            Some(target.trim_end_matches(']').to_owned())
+        })
+        .collect();
+    let mut found = Vec::new();
+    for table in ["tcp", "tcp6", "udp", "udp6"] {
+        let lines = fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default();
+        for line in lines.lines().skip(1) {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            if columns
+                .get(9)
+                .is_some_and(|inode| held.iter().any(|one| one == inode))
+            {
+                found.push((columns[1].to_owned(), columns[2].to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn demo_shows_a_changing_file_and_one_of_each_kind_of_damage() {
+    let program = Program::start(|command| drop(command.args(["--demo", "--no-open"])), 1);
+    let files = program.get("/files.json");
+    let files: serde_json::Value = serde_json::from_slice(&files.body).unwrap();
+    let verdict = |name: &str| {
+        files["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|file| file["file"]["name"] == name)
+            .unwrap_or_else(|| panic!("{name} is missing"))["state"]["verdict"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(verdict("sound.pages"), "clean");
+    assert_eq!(verdict("rotten page.pages"), "clean", "the roots are sound");
+    assert_eq!(verdict("unfinished commit.pages"), "rolled-back");
+    assert_eq!(verdict("torn page 0.pages"), "rolled-forward");
+    assert_eq!(verdict("stale side.pages"), "damaged");
+    assert_eq!(verdict("truncated.pages"), "damaged");
+    assert_eq!(verdict("not a page file.pages"), "not-a-page-file");
+    let generation = || {
+        let answer = program.get("/f/1/overview.json");
+        let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        value["info"]["generation"].as_u64().unwrap()
+    };
+    let before = generation();
+    let began = Instant::now();
+    while generation() == before {
+        assert!(began.elapsed() < Duration::from_secs(10), "nothing changes");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,511 @@
+//! Every screen and its twin, by what they say.
+
+use std::{fs, path::Path};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode},
+};
+use pagebox_viewer::{Builder, router};
+use scraper::{Html, Selector};
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use crate::files;
+
+struct Site {
+    app: Router,
+    _folder: TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pages");
+        drop(files::sample(&path));
+        let other = folder.path().join("other.pages");
+        fs::copy(&path, &other).unwrap();
+        rot(&other);
+        let viewer = Builder::new()
+            .file(&path, "the first")
+            .unwrap()
+            .file(&other, "the other")
+            .unwrap()
+            .build();
+        Self {
+            app: router(viewer),
+            _folder: folder,
+        }
+    }
+
+    fn answer(&self, route: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut request = Request::get(route).header("host", "localhost");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(Body::empty()).unwrap();
+            let answer = self.app.clone().oneshot(request).await.unwrap();
+            let (head, body) = answer.into_parts();
+            let body = to_bytes(body, 1 << 21).await.unwrap();
+            (head.status, head.headers, body.to_vec())
+        })
+    }
+
+    fn html(&self, route: &str) -> Html {
+        let (status, headers, body) = self.answer(route, &[]);
+        assert_eq!(status, StatusCode::OK, "{route}");
+        assert!(
+            headers["content-type"]
+                .to_str()
+                .unwrap()
+                .starts_with("text/html")
+        );
+        Html::parse_document(&String::from_utf8(body).unwrap())
+    }
+
+    fn json(&self, route: &str) -> Value {
+        let (status, headers, body) = self.answer(route, &[]);
+        assert_eq!(
+            status,
+            StatusCode::OK,
+            "{route}: {}",
+            String::from_utf8_lossy(&body)
+        );
+        assert_eq!(headers["content-type"], "application/json");
+        serde_json::from_slice(&body).unwrap()
+    }
+}
+
+/// Flips a bit of a protected page.
+fn rot(path: &Path) {
+    let mut inspector = pagebox::Engine::new().unwrap().inspect(path).unwrap();
+    let slot = inspector.directory(3, 1, false).unwrap().remove(0);
+    let page = match slot.active {
+        pagebox::inspect::Side::A => slot.page_a,
+        pagebox::inspect::Side::B => slot.page_b,
+    };
+    let mut bytes = fs::read(path).unwrap();
+    bytes[usize::try_from(page).unwrap() * 4096 + 100] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+fn texts(html: &Html, selector: &str) -> Vec<String> {
+    html.select(&Selector::parse(selector).unwrap())
+        .map(|element| element.text().collect::<String>())
+        .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+fn links(html: &Html) -> Vec<String> {
+    html.select(&Selector::parse("a[href], link[href], script[src]").unwrap())
+        .filter_map(|element| element.attr("href").or(element.attr("src")))
+        .map(str::to_owned)
+        .collect()
+}
+
+const SCREENS: [&str; 8] = [
+    "overview",
+    "map",
+    "metadata",
+    "directory",
+    "page",
+    "diff",
+    "health",
+    "live",
+];
+
+#[test]
+fn screens_have_a_frame_a_heading_and_a_twin() {
+    let site = Site::new();
+    for screen in SCREENS {
+        let route = format!("/f/1/{screen}");
+        let html = site.html(&route);
+        assert_eq!(texts(&html, "h1").len(), 1, "{screen}");
+        assert_eq!(
+            texts(&html, "nav.tabs a[aria-current=page]").len(),
+            1,
+            "{screen}"
+        );
+        assert_eq!(texts(&html, ".badge")[0], "clean", "{screen}");
+        let twin = html
+            .select(&Selector::parse("link[rel=alternate]").unwrap())
+            .find_map(|link| link.attr("href").map(str::to_owned))
+            .unwrap();
+        assert_eq!(twin, format!("{route}.json"));
+        assert!(site.json(&twin).is_object());
+    }
+}
+
+#[test]
+fn links_of_every_screen_lead_somewhere() {
+    let site = Site::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut waiting = vec!["/".to_owned()];
+    while let Some(route) = waiting.pop() {
+        let bare = route.split('#').next().unwrap().to_owned();
+        if !seen.insert(bare.clone()) || seen.len() > 400 {
+            continue;
+        }
+        let (status, headers, body) = site.answer(&bare, &[]);
+        assert!(
+            status == StatusCode::OK || status.is_redirection(),
+            "{bare}: {status}"
+        );
+        let is_html = headers
+            .get("content-type")
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        if is_html {
+            let html = Html::parse_document(&String::from_utf8(body).unwrap());
+            waiting.extend(links(&html));
+        }
+    }
+    assert!(seen.len() > 100, "{}", seen.len());
+}
+
+#[test]
+fn twin_is_what_a_program_gets_that_asks_for_json() {
+    let site = Site::new();
+    let json = [("accept", "application/json")];
+    let (_, headers, negotiated) = site.answer("/f/1/metadata", &json);
+    let (_, _, twin) = site.answer("/f/1/metadata.json", &[]);
+    assert_eq!(negotiated, twin);
+    assert!(headers["vary"].to_str().unwrap().contains("accept"));
+    let (status, _, error) = site.answer("/f/1/page?n=999999", &json);
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let error: Value = serde_json::from_slice(&error).unwrap();
+    assert_eq!(error["status"], 404);
+}
+
+#[test]
+fn overview_composition_sums_to_the_file() {
+    let site = Site::new();
+    let view = site.json("/f/1/overview.json");
+    let sum: u64 = view["kinds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|kind| kind["count"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sum, view["info"]["file_pages"].as_u64().unwrap());
+    assert_eq!(sum, view["state"]["pages"].as_u64().unwrap());
+    assert_eq!(view["check"]["complete"], true);
+    let html = site.html("/f/1/overview");
+    assert!(texts(&html, ".legend tfoot")[0].contains(&sum.to_string()));
+    assert!(texts(&html, "section")[1].contains("OK: "));
+}
+
+#[test]
+fn report_of_a_file_is_the_same_as_the_command_line_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    rot(&path);
+    let mut inspector = pagebox::Engine::new().unwrap().inspect(&path).unwrap();
+    let info = pagebox::report::Info::of(&mut inspector).unwrap();
+    let check = pagebox::report::Check::of(&mut inspector, |_, _| ()).unwrap();
+    let site = Site {
+        app: router(files::viewer(&path)),
+        _folder: folder,
+    };
+    let overview = site.json("/f/1/overview.json");
+    assert_eq!(overview["info"], serde_json::to_value(info).unwrap());
+    let health = site.json("/f/1/health.json");
+    let check = serde_json::to_value(check).unwrap();
+    for key in check.as_object().unwrap().keys() {
+        assert_eq!(health[key], check[key], "{key}");
+    }
+    assert_eq!(health["errors"], 1);
+}
+
+#[test]
+fn metadata_tells_a_and_b_apart_in_words() {
+    let site = Site::new();
+    let html = site.html("/f/1/metadata");
+    let sides = texts(&html, "th.side strong");
+    assert_eq!(sides.len(), 2);
+    let counts: Vec<&String> = sides
+        .iter()
+        .filter(|side| side.ends_with("counts"))
+        .collect();
+    assert_eq!(counts.len(), 1, "{sides:?}");
+    let differing = texts(&html, ".sides tr.differs td:last-child");
+    assert!(!differing.is_empty());
+    assert!(differing.iter().all(|word| word == "differ"));
+    assert!(
+        !texts(&html, ".steps li").is_empty(),
+        "recovery gives reasons"
+    );
+    let view = site.json("/f/1/metadata.json");
+    assert_eq!(view["pairs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn directory_is_sorted_filtered_and_paged_by_the_server() {
+    let site = Site::new();
+    let ids = |query: &str| -> Vec<u64> {
+        site.json(&format!("/f/1/directory.json?{query}"))["slots"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|slot| slot["id"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(ids(""), (0..10).collect::<Vec<_>>());
+    assert_eq!(ids("sort=-id&limit=3"), [9, 8, 7]);
+    assert_eq!(ids("skip=8"), [8, 9]);
+    assert_eq!(ids("only=problems"), [0_u64; 0]);
+    assert_eq!(ids("q=4").first(), Some(&4));
+    let slot = &site.json("/f/1/directory.json?limit=1")["slots"][0];
+    assert_eq!(slot["checksum_state"], "verified");
+    let (_, headers, csv) = site.answer("/f/1/directory.csv?limit=2", &[]);
+    assert!(
+        headers["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/csv")
+    );
+    assert_eq!(String::from_utf8(csv).unwrap().lines().count(), 3);
+    let (status, _, _) = site.answer("/f/1/directory?sort=nothing", &[]);
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[test]
+fn rotten_page_is_found_on_every_screen_that_could_show_it() {
+    let site = Site::new();
+    let health = site.json("/f/2/health.json");
+    let finding = &health["findings"][0];
+    let page = finding["page"].as_u64().unwrap();
+    assert_eq!(finding["severity"], "error");
+    let tiles = site.json("/f/2/tiles.json?per=1&count=4096");
+    let mut first = 0;
+    let mut bad = Vec::new();
+    for run in tiles["tiles"].as_array().unwrap() {
+        if run[2] == 3 {
+            bad.push(first);
+        }
+        first += run[0].as_u64().unwrap();
+    }
+    assert_eq!(bad, [page]);
+    assert_eq!(
+        site.json("/f/2/map.json")["flagged"],
+        serde_json::json!([page])
+    );
+    let html = site.html(&format!("/f/2/page?n={page}"));
+    assert_eq!(texts(&html, ".finding.bad").len(), 1);
+    assert_eq!(site.json("/f/2/directory.json?only=problems")["matches"], 1);
+    let html = site.html("/f/2/overview");
+    assert!(
+        texts(&html, ".card.bad")
+            .iter()
+            .any(|card| card.contains("1 error"))
+    );
+    let diff = site.json(&format!("/f/1/diff.json?n={page}&other=2"));
+    assert_eq!(diff["differing_bytes"], 1);
+    assert_eq!(diff["differences"][0]["offset"], 100);
+}
+
+#[test]
+fn page_shows_its_structure_and_who_names_it() {
+    let site = Site::new();
+    let html = site.html("/f/1/page?n=0");
+    assert!(texts(&html, ".hex td")[0].starts_with("4d 50 50 47"));
+    assert!(texts(&html, ".fields tbody th").contains(&"magic".to_owned()));
+    let view = site.json("/f/1/page.json?n=0&len=16");
+    assert_eq!(view["hex"].as_str().unwrap().len(), 32);
+    let slot = site.json("/f/1/directory.json?limit=1")["slots"][0].clone();
+    let view = site.json(&format!("/f/1/page.json?n={}", slot["page_a"]));
+    assert_eq!(view["protected"], slot["id"]);
+    assert_eq!(view["other_copy"], slot["page_b"]);
+    assert!(!view["referenced_by"].as_array().unwrap().is_empty());
+    let (status, _, body) = site.answer("/f/1/page?n=123456", &[]);
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(String::from_utf8(body).unwrap().contains("No such page"));
+}
+
+#[test]
+fn diff_compares_the_other_copy_unless_told_otherwise() {
+    let site = Site::new();
+    let diff = site.json("/f/1/diff.json?n=1");
+    assert_eq!(diff["right"]["page"], 2);
+    let names: Vec<&str> = diff["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|field| field["name"].as_str().unwrap())
+        .collect();
+    assert!(names.contains(&"generation"), "{names:?}");
+    assert_eq!(site.json("/f/1/diff.json?n=5&m=5")["differing_bytes"], 0);
+}
+
+#[test]
+fn answer_that_is_known_is_not_sent_again() {
+    let site = Site::new();
+    for route in ["/f/1/map", "/assets/style.css", "/api/openapi.json"] {
+        let (_, headers, _) = site.answer(route, &[]);
+        let tag = headers["etag"].to_str().unwrap().to_owned();
+        let (status, headers, body) = site.answer(route, &[("if-none-match", &tag)]);
+        assert_eq!(
+            (status, body.len()),
+            (StatusCode::NOT_MODIFIED, 0),
+            "{route}"
+        );
+        assert!(headers.contains_key("content-security-policy"));
+        let (status, _, _) = site.answer(route, &[("if-none-match", "W/\"0\"")]);
+        assert_eq!(status, StatusCode::OK);
+    }
+}
+
+#[test]
+fn answer_is_compressed_for_who_can_read_it() {
+    let site = Site::new();
+    let (_, headers, small) = site.answer("/assets/style.css", &[("accept-encoding", "gzip")]);
+    assert_eq!(headers["content-encoding"], "gzip");
+    let (_, _, large) = site.answer("/assets/style.css", &[]);
+    assert!(small.len() * 2 < large.len());
+}
+
+#[test]
+fn openapi_is_what_programs_are_told_of() {
+    let site = Site::new();
+    let openapi = site.json("/api/openapi.json");
+    assert!(openapi["openapi"].as_str().unwrap().starts_with("3.1"));
+    for (path, item) in openapi["paths"].as_object().unwrap() {
+        assert!(item["get"]["responses"].get("200").is_some(), "{path}");
+        assert!(item.get("post").is_none());
+    }
+}
+
+/// The schemas describe values of other types: nothing else keeps the two
+/// together.
+#[test]
+fn answers_have_the_keys_that_openapi_promises() {
+    let site = Site::new();
+    let openapi = site.json("/api/openapi.json");
+    let page = site.json("/f/2/health.json")["findings"][0]["page"].clone();
+    for (path, item) in openapi["paths"].as_object().unwrap() {
+        let content = &item["get"]["responses"]["200"]["content"]["application/json"];
+        let Some(schema) = content.get("schema").filter(|_| path.ends_with(".json")) else {
+            continue;
+        };
+        if path == "/api/openapi.json" {
+            continue;
+        }
+        let query = match path.as_str() {
+            "/f/{file}/tiles.json" => "?per=1&count=9".to_owned(),
+            "/f/{file}/page.json" => format!("?n={page}"),
+            _ => String::new(),
+        };
+        let value = site.json(&(path.replace("{file}", "2") + &query));
+        agree(&openapi, schema, &value, path);
+    }
+}
+
+/// Checks types, and that the keys are the same on both sides.
+fn agree(openapi: &Value, schema: &Value, value: &Value, place: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.trim_start_matches("#/components/schemas/");
+        let schema = &openapi["components"]["schemas"][name];
+        assert!(schema.is_object(), "{place}: {name} is not described");
+        return agree(openapi, schema, value, place);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        if value.is_null() {
+            return;
+        }
+        let other = choices
+            .iter()
+            .find(|choice| choice["type"] != "null")
+            .unwrap();
+        return agree(openapi, other, value, place);
+    }
+    if let Some(parts) = schema["allOf"].as_array() {
+        let mut keys = serde_json::Map::new();
+        for part in parts {
+            let part = match part["$ref"].as_str() {
+                Some(name) => {
+                    let name = name.trim_start_matches("#/components/schemas/");
+                    &openapi["components"]["schemas"][name]
+                }
+                None => part,
+            };
+            keys.extend(part["properties"].as_object().unwrap().clone());
+        }
+        return same_keys(openapi, &keys, value, place);
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => return,
+    };
+    let actual = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    assert!(
+        types.contains(&actual),
+        "{place}: {actual} is not one of {types:?}"
+    );
+    if let Some(keys) = schema["properties"].as_object() {
+        same_keys(openapi, keys, value, place);
+    }
+    if let (Some(items), Some(first)) = (schema.get("items"), value.get(0)) {
+        if items.is_object() {
+            agree(openapi, items, first, &format!("{place}[0]"));
+        }
+    }
+    if let Some(choices) = schema["enum"].as_array() {
+        assert!(choices.contains(value), "{place}: {value}");
+    }
+}
+
+fn same_keys(openapi: &Value, keys: &serde_json::Map<String, Value>, value: &Value, place: &str) {
+    let object = value.as_object().unwrap();
+    for key in object.keys() {
+        assert!(keys.contains_key(key), "{place}: {key} is not described");
+    }
+    for (key, schema) in keys {
+        let place = format!("{place}.{key}");
+        let value = object
+            .get(key)
+            .unwrap_or_else(|| panic!("{place} is missing"));
+        agree(openapi, schema, value, &place);
+    }
+}
+
+#[test]
+fn router_that_is_nested_links_to_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let viewer = Builder::new()
+        .base("/pages")
+        .file(&path, "")
+        .unwrap()
+        .build();
+    let site = Site {
+        app: Router::new().nest("/pages", router(viewer)),
+        _folder: folder,
+    };
+    for screen in SCREENS {
+        let html = site.html(&format!("/pages/f/1/{screen}"));
+        for link in links(&html) {
+            let is_local = link.starts_with("/pages/") || link.starts_with('#');
+            assert!(is_local, "{screen}: {link}");
+        }
+    }
+    let (status, headers, _) = site.answer("/pages/nothing", &[]);
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(headers.contains_key("content-security-policy"));
+    assert_eq!(site.json("/pages/f/1/map.json")["first"], 0);
+}

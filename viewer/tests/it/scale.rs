@@ -1,0 +1,212 @@
+//! The largest file that the format can have: 8,388,384 pages of 1 MiB, almost
+//! all of them holes.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use pagebox::{
+    Change, Engine, Geometry, PageBuffer, PageSize, PageStore, Store, StoreError, Then,
+    inspect::Side,
+};
+use pagebox_store::{bounds, check_changes, seal};
+use serde_json::Value;
+
+use crate::program::Program;
+
+const PAGES: u64 = 8_388_384;
+
+/// A file that grows without reserving space: for files that are larger than
+/// any disk.
+struct SparseStore {
+    file: File,
+    page_count: u64,
+}
+
+const SIZE: PageSize = PageSize::MIB_1;
+
+fn failed(error: io::Error) -> StoreError {
+    StoreError::Io(Some(error.to_string()))
+}
+
+impl PageStore for SparseStore {
+    type Buffer = PageBuffer;
+
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            page_size: SIZE,
+            page_count: self.page_count,
+            tail: 0,
+        }
+    }
+
+    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
+        let position = bounds(self.geometry(), page, offset, bytes.len())?;
+        self.file.read_exact_at(bytes, position).map_err(failed)
+    }
+
+    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
+        let mut bytes = vec![0; len as usize];
+        self.read(page, offset, &mut bytes)?;
+        Ok(u32::from_le_bytes(seal(&bytes, 0)))
+    }
+
+    fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
+        let mut buffer = PageBuffer::zeroed(SIZE);
+        if let Some(page) = source {
+            self.read(page, 0, &mut buffer)?;
+        }
+        Ok(buffer)
+    }
+
+    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
+        Ok(buffer.crc32())
+    }
+
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>], _: Then) -> Result<(), StoreError> {
+        check_changes(self.geometry(), changes)?;
+        for change in changes {
+            let position = change.pages().0 * SIZE.bytes() as u64;
+            let bytes = match *change {
+                Change::Sealed { bytes, start, .. } => [bytes, &seal(bytes, start)].concat(),
+                Change::Staged { buffer, .. } => buffer.to_vec(),
+                Change::Zero { .. } => vec![0; SIZE.bytes()],
+                // Holes read as zeros.
+                Change::Reset { .. } => Vec::new(),
+            };
+            self.file.write_all_at(&bytes, position).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        self.page_count = self.page_count.max(page_count);
+        let len = self.page_count * SIZE.bytes() as u64;
+        self.file.set_len(len).map_err(failed)?;
+        Ok(self.geometry())
+    }
+}
+
+impl Store for SparseStore {}
+
+/// Makes the file, with one page in the middle of it that has rotted. Returns
+/// that page.
+fn make(path: &Path) -> u64 {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .unwrap();
+    let store = SparseStore {
+        file,
+        page_count: 0,
+    };
+    let engine = Engine::new().unwrap();
+    let mut pager = engine.create_store(store, PAGES).unwrap();
+    // Half of the file is allocated, so that the page is in its middle.
+    let filler = pager.alloc_many(u32::try_from(PAGES / 2).unwrap()).unwrap();
+    let mut tx = pager.begin().unwrap();
+    let protected = tx.alloc_protected().unwrap();
+    tx.write(protected).unwrap()[..5].copy_from_slice(b"sound");
+    tx.commit().unwrap();
+    drop((pager, filler));
+    let slot = engine
+        .inspect(path)
+        .unwrap()
+        .directory(protected, 1, false)
+        .unwrap()
+        .remove(0);
+    let page = match slot.active {
+        Side::A => slot.page_a,
+        Side::B => slot.page_b,
+    };
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(b"rot", page * SIZE.bytes() as u64)
+        .unwrap();
+    page
+}
+
+/// What an optimised build has to keep; one that is not gets more time.
+fn within(limit: Duration) -> Duration {
+    if cfg!(debug_assertions) {
+        limit * 4
+    } else {
+        limit
+    }
+}
+
+fn json(program: &Program, route: &str) -> (Value, Duration) {
+    let began = Instant::now();
+    let answer = program.get(route);
+    let took = began.elapsed();
+    assert_eq!(answer.status, 200, "{route}: {}", answer.text());
+    (serde_json::from_slice(&answer.body).unwrap(), took)
+}
+
+#[test]
+fn one_bad_page_in_eight_million_is_seen_in_time_and_in_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("largest.pages");
+    let bad = make(&path);
+    let program = Program::start(|command| drop(command.arg("--no-open").arg(&path)), 1);
+
+    let began = Instant::now();
+    let map = program.get("/f/1/map");
+    let took = began.elapsed();
+    assert_eq!(map.status, 200, "{}", map.text());
+    assert!(
+        took < within(Duration::from_secs(2)),
+        "the map took {took:?}"
+    );
+    assert!(
+        map.text().contains("class=\"cross\""),
+        "the bad page is marked"
+    );
+
+    let (view, _) = json(&program, "/f/1/map.json");
+    assert_eq!(view["pages"], PAGES);
+    assert_eq!(view["flagged"], serde_json::json!([bad]));
+
+    // Zoomed all the way out: the whole file in one answer.
+    let mut slowest = Duration::ZERO;
+    for per in [256, 1024, 1, 64] {
+        let first = if per < 256 { bad - 100 } else { 0 };
+        let route = format!("/f/1/tiles.json?first={first}&per={per}&count=32768");
+        let (tiles, took) = json(&program, &route);
+        slowest = slowest.max(took);
+        let mut page = first;
+        let mut found = Vec::new();
+        for run in tiles["tiles"].as_array().unwrap() {
+            if run[2] == 3 {
+                found.push(page);
+            }
+            page += run[0].as_u64().unwrap() * per;
+        }
+        assert_eq!(
+            found,
+            [first + (bad - first) / per * per],
+            "{per} pages a tile"
+        );
+    }
+    assert!(
+        slowest < within(Duration::from_millis(50)),
+        "a tile request took {slowest:?}"
+    );
+
+    #[cfg(target_os = "linux")]
+    {
+        let process = program.child.id();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        let kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(kib < 300 * 1024, "{kib} KiB at the most");
+    }
+}
