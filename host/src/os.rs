@@ -247,6 +247,57 @@ pub(crate) fn publish(temporary: &Path, path: &Path) -> io::Result<()> {
     std::fs::remove_file(temporary)
 }
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// Two processes that create the same file: the second one's file must not
+    /// take the place of the first one's.
+    #[test]
+    fn publish_over_a_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        std::fs::write(&first, b"first").unwrap();
+        std::fs::write(&second, b"second").unwrap();
+        let error = publish(&second, &first).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&first).unwrap(), b"first");
+        assert_eq!(std::fs::read(&second).unwrap(), b"second");
+        publish(&second, &folder.path().join("third")).unwrap();
+        assert!(!second.exists());
+    }
+
+    /// A file was opened, another one took its name, and only then the lock was
+    /// taken: it would keep out nobody.
+    #[cfg(unix)]
+    #[test]
+    fn file_that_lost_its_name_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"old").unwrap();
+        let file = open(&path, true).unwrap();
+        assert!(is_named(&file, &path).unwrap());
+        let new = folder.path().join("new");
+        std::fs::write(&new, b"new").unwrap();
+        std::fs::rename(&new, &path).unwrap();
+        assert!(!is_named(&file, &path).unwrap());
+    }
+
+    #[test]
+    fn reserving_by_writing_keeps_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"old").unwrap();
+        let file = open(&path, true).unwrap();
+        reserve_by_writing(&file, 1, 2_000_000).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 2_000_001);
+        assert_eq!(&bytes[..3], b"old");
+        assert!(bytes[3..].iter().all(|byte| *byte == 0));
+    }
+}
+
 #[cfg(not(unix))]
 mod portable {
     //! Positioned input and output by way of the file's own position.

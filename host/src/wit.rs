@@ -10,7 +10,7 @@
 
 use pagebox_store::{Geometry, StoreError};
 
-use pagebox::pager::page_store;
+use self::pagebox::pager::page_store;
 
 wasmtime::component::bindgen!({
     world: "pager-component",

@@ -5,6 +5,9 @@
 use std::any::Any;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use pagebox::inspect::Severity;
 use pagebox::{
@@ -506,19 +509,21 @@ fn store_is_had_back_as_it_was() {
 #[derive(Debug)]
 struct Foreign {
     inner: MemoryStore,
-    writes_left: std::sync::Arc<std::sync::atomic::AtomicI64>,
+    writes_left: Arc<AtomicI64>,
     page_limit: u64,
+    delay: Duration,
 }
 
 impl Foreign {
-    fn new() -> (Self, std::sync::Arc<std::sync::atomic::AtomicI64>) {
-        let writes_left = std::sync::Arc::new(i64::MAX.into());
+    fn new() -> (Self, Arc<AtomicI64>) {
+        let writes_left = Arc::new(i64::MAX.into());
         let inner = MemoryStore::new(PageSize::KIB_1);
         (
             Self {
                 inner,
-                writes_left: std::sync::Arc::clone(&writes_left),
+                writes_left: Arc::clone(&writes_left),
                 page_limit: 64,
+                delay: Duration::ZERO,
             },
             writes_left,
         )
@@ -549,13 +554,10 @@ impl PageStore for Foreign {
     }
 
     fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
-        if self
-            .writes_left
-            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed)
-            <= 0
-        {
+        if self.writes_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
             return Err(StoreError::Io(Some("the cable is out".into())));
         }
+        std::thread::sleep(self.delay);
         self.inner.write(changes, then)
     }
 
@@ -620,7 +622,7 @@ fn failed_write_poisons_until_reopened() {
     let (store, writes_left) = Foreign::new();
     let mut pager = engine().create_store(store, 0).unwrap();
     let id = pager.alloc().unwrap();
-    writes_left.store(1, std::sync::atomic::Ordering::Relaxed);
+    writes_left.store(1, Ordering::Relaxed);
     let error = pager.alloc().unwrap_err();
     assert!(
         matches!(
@@ -639,9 +641,22 @@ fn failed_write_poisons_until_reopened() {
     // Still out: what the pager was is what it stays.
     assert!(pager.reopen().is_err());
     assert!(matches!(pager.begin(), Err(Error::Poisoned)));
-    writes_left.store(i64::MAX, std::sync::atomic::Ordering::Relaxed);
+    writes_left.store(i64::MAX, Ordering::Relaxed);
     pager.reopen().unwrap();
     pager.read(id, 0, &mut byte).unwrap();
+    pager.alloc().unwrap();
+}
+
+/// A sync of much data to a slow disk takes longer than the sandbox may: that
+/// time is not the sandbox's.
+#[test]
+fn slow_store_does_not_use_up_the_sandbox_s_time() {
+    let mut limits = Limits::default();
+    limits.time = Duration::from_secs(1);
+    let engine = Engine::with_limits(limits).unwrap();
+    let (mut store, _) = Foreign::new();
+    store.delay = Duration::from_millis(1500);
+    let mut pager = engine.create_store(store, 0).unwrap();
     pager.alloc().unwrap();
 }
 
