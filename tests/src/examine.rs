@@ -134,7 +134,8 @@ pub fn examine(bytes: &[u8], page_size: PageSize) -> Examined {
         let mut pager = Pager::open(copy.clone(), Access::Write)
             .unwrap_or_else(|error| panic!("{error} {}", context()));
         let shown = look(&mut pager);
-        assert!(shown.lost.is_empty(), "{shown:?} {}", context());
+        let unproven = |it: &Error| matches!(it, Error::ChecksumMismatch { unproven: true, .. });
+        assert!(shown.lost.values().all(unproven), "{shown:?} {}", context());
         goes_on(copy.clone(), &shown);
         let bytes = copy.bytes().to_vec();
         Repaired {

@@ -11,6 +11,7 @@ pub mod failing;
 pub mod figures;
 pub mod legal;
 pub mod model;
+pub mod mutate;
 pub mod peer;
 pub mod peer_sim;
 pub mod rng;

@@ -113,6 +113,26 @@ fn generation_whose_tag_would_be_0_is_skipped() {
     assert_eq!(said(&pager).blocks[0].tag[0], Some(1));
 }
 
+/// R3. The peer's generations do not skip those whose tag would be 0. Found by
+/// mutated files: an unfinished commit of the peer's looked like a mixture.
+#[test]
+fn peers_unfinished_commit_of_a_generation_without_a_tag_is_rolled_back() {
+    for (generation, newer) in [(u64::from(u32::MAX), 1 << 32), (7, 1 << 63)] {
+        let file = File {
+            generation,
+            other_generation: newer,
+            tags: [Some(0), Some(0)],
+            active_copy: 1,
+            is_tagged: false,
+        };
+        let mut pager = open(file.bytes()).unwrap();
+        assert_eq!(pager.verdict(), Verdict::RolledBack);
+        assert_eq!(free_page_3(&mut pager), newer + 1);
+        let pager = open(pager.close().bytes().to_vec()).unwrap();
+        assert_eq!(pager.verdict(), Verdict::Clean);
+    }
+}
+
 /// C2. Page 0's tag has 15 bits: a commit that bore the last one's would pass
 /// for it.
 #[test]
@@ -307,8 +327,12 @@ fn a_torn_page_0_with_another_flipped_bit_is_damage() {
             match open(flipped) {
                 // Patch and build are anybody's.
                 Ok(pager) => assert!((48..64).contains(&bit), "bit {bit}: {:?}", pager.verdict()),
-                Err(Error::Damaged { .. } | Error::Identity(_)) => {}
-                Err(Error::PageSizeMismatch { .. } | Error::Corrupt { .. }) => {}
+                Err(
+                    Error::Damaged { .. }
+                    | Error::Corrupt { .. }
+                    | Error::Identity(_)
+                    | Error::PageSizeMismatch { .. },
+                ) => {}
                 Err(error) => panic!("bit {bit}: {error}"),
             }
         }

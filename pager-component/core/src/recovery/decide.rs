@@ -267,10 +267,14 @@ fn is_hidden_mixture<S: PageStore>(
     let (Some(named), Ok(count)) = (named, superblock::block_count(page0, page_size)) else {
         return Ok(false);
     };
-    let written_by = head.tag.map(|_| low32(named.generation));
+    // A tag of 0 is the peer's, and of no generation.
+    let written_by = head
+        .tag
+        .map(|_| low32(named.generation))
+        .filter(|&tag| tag != 0);
     let newer = other
         .map(|other| other.generation)
-        .filter(|&other| other > named.generation);
+        .filter(|&other| other > named.generation && low32(other) != 0);
     if written_by.is_none() && newer.is_none() {
         return Ok(false);
     }

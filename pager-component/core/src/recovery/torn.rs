@@ -52,6 +52,10 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
             return None;
         }
         let tag = low32(newer.generation);
+        if tag == 0 {
+            // Commits skip such generations: it is the peer's.
+            return None;
+        }
         let fresh: Vec<u64> = newer.used.difference(&older.used).iter().collect();
         let count = block_count(self.page0, self.page_size).ok()?;
         let limit = usize::try_from(Limits::of(self.page_size).blocks).unwrap_or(usize::MAX);

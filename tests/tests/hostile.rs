@@ -1,0 +1,79 @@
+//! Hostile files: mutated by what knows the format, and examined in every way.
+//! `PAGEBOX_HOSTILE_FILES` says how many.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use pagebox_core::Pager;
+use pagebox_store::PageSize;
+use pagebox_tests::crash::{CrashStore, Record};
+use pagebox_tests::examine::examine;
+use pagebox_tests::figures;
+use pagebox_tests::model::{Change, Model, Step, Workload};
+use pagebox_tests::mutate::mutate;
+use pagebox_tests::peer::{Op, Peer};
+use pagebox_tests::peer_sim::PeerSim;
+use pagebox_tests::rng::Rng;
+
+const FILES: u64 = 20_000;
+
+const SIZE: PageSize = PageSize::KIB_1;
+const P: usize = SIZE.bytes();
+
+/// Sound files, and what crashes leave of them: ours, and the peer's.
+fn files() -> Vec<Vec<u8>> {
+    let mut files = Vec::new();
+    let mut rng = Rng::new(0);
+    for protected in [0, 2, 35] {
+        let store = CrashStore::new(SIZE);
+        let mut pager = Pager::create(store.clone(), 0).unwrap();
+        let mut model = Model::new(P);
+        let changes = vec![Change::Alloc(4), Change::AllocProtected(protected)];
+        model.run(&mut pager, &Step::Commit(changes)).unwrap();
+        let mut workload = Workload::new(u64::from(protected));
+        store.record(Record::Syncs);
+        for _ in 0..4 {
+            model.run(&mut pager, &workload.step()).unwrap();
+            files.push(store.bytes());
+        }
+        drop(pager);
+        let mut peer = PeerSim::open(&store).unwrap();
+        for op in [Op::Alloc(1), Op::AllocProtected(1), Op::AllocProtected(33)] {
+            peer.run(&op).unwrap();
+            files.push(store.bytes());
+        }
+        for moment in store.take_moments().iter().step_by(5) {
+            moment.images(1, &mut rng, |image, _| files.push(image.bytes()));
+        }
+    }
+    files
+}
+
+#[test]
+fn no_mutated_file_panics_or_is_changed_or_gives_a_page_away_twice() {
+    let start = Instant::now();
+    let count = match std::env::var("PAGEBOX_HOSTILE_FILES") {
+        Ok(count) => count.parse().expect("PAGEBOX_HOSTILE_FILES is a number"),
+        Err(_) => FILES,
+    };
+    let files = files();
+    let (mut writable, mut readable, mut mended) = (0, 0, 0);
+    for seed in 0..count {
+        let mut rng = Rng::new(seed);
+        let mut file = rng.pick(&files).clone();
+        mutate(&mut file, P, &mut rng);
+        let examined = catch_unwind(AssertUnwindSafe(|| examine(&file, SIZE)))
+            .unwrap_or_else(|_| panic!("seed {seed}"));
+        writable += u64::from(examined.is_writable());
+        readable += u64::from(examined.read.is_ok());
+        mended += u64::from(examined.repaired.is_ok());
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    figures::print(&format!(
+        "{count} hostile files in {seconds:.1} s, {writable} of them sound in the end, \
+         {readable} readable, {mended} mended: no panic, no page given away twice"
+    ));
+    // The mutations reach every depth.
+    assert!(count < 1000 || (writable > count / 20 && writable < count / 2));
+    assert!(count < 1000 || (readable > count / 3 && mended > count / 3));
+}
