@@ -15,7 +15,7 @@ use pagebox_tests::peer::{Op, Peer};
 use pagebox_tests::peer_sim::PeerSim;
 use pagebox_tests::rng::Rng;
 
-const FILES: u64 = 20_000;
+const FILES: u64 = 10_000;
 
 const SIZE: PageSize = PageSize::KIB_1;
 const P: usize = SIZE.bytes();

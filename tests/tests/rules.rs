@@ -75,6 +75,37 @@ fn free_page_3(pager: &mut Pager<MemoryStore>) -> u64 {
     pager.commit(transaction).unwrap().generation
 }
 
+/// C1. The place of a new block is known only from page 0; where that is torn,
+/// it is the last of the pages that the bitmaps show to be new.
+#[test]
+fn new_blocks_lie_above_every_other_page_that_is_new() {
+    let store = CrashStore::new(SIZE);
+    let mut pager = Pager::create(store.clone(), 0).unwrap();
+    let mut model = Model::new(P);
+    // So many blocks that the next one is in the second sector of page 0.
+    let changes = vec![Change::AllocProtected(33 * 29)];
+    model.run(&mut pager, &Step::Commit(changes)).unwrap();
+    let before = Legal::of(&store);
+    store.record(Record::Syncs);
+    let mut transaction = pager.begin().unwrap();
+    let pages = pager.alloc(&mut transaction, 8).unwrap();
+    // Room below, for the pages of the protected one and more.
+    pager.free(&mut transaction, &pages[..6]).unwrap();
+    pager.alloc_protected(&mut transaction, 1).unwrap();
+    pager.commit(transaction).unwrap();
+    let after = Legal::of(&store);
+    assert!(
+        after.state.blocks[29].page[0] > pages[7],
+        "{:?}",
+        after.state.blocks[29]
+    );
+    for moment in store.take_moments() {
+        moment.images(1 << 12, &mut Rng::new(0), |image, survivors| {
+            find(&image, &[&before, &after]).unwrap_or_else(|error| panic!("{error}; {survivors}"));
+        });
+    }
+}
+
 /// C2. A copy that was written 2^32 commits ago, and does not count, would pass
 /// for a part of the commit that bears its tag again.
 #[test]
@@ -93,6 +124,21 @@ fn generation_whose_tag_an_old_copy_bears_is_skipped() {
         let pager = open(pager.close().bytes().to_vec()).unwrap();
         assert_eq!(pager.verdict(), Verdict::Clean);
     }
+}
+
+/// C2. As above, where the tag is far ahead.
+#[test]
+fn generation_whose_tag_is_found_far_ahead_is_skipped() {
+    let file = File {
+        generation: 5,
+        other_generation: 4,
+        tags: [Some(5 + 0x8001), Some(5 + 0x7FFF)],
+        active_copy: 1,
+        is_tagged: true,
+    };
+    let mut pager = open(file.bytes()).unwrap();
+    // 0x8000 on has the 15 bits of this one, and 0x8001 on is taken.
+    assert_eq!(free_page_3(&mut pager), 5 + 0x8002);
 }
 
 /// C2. A tag of 0 is the peer's.

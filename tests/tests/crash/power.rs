@@ -67,8 +67,9 @@ fn power_loss_in_any_pair_and_triple_of_operations_leaves_the_state_before_or_af
     // directory block for its next protected page but one.
     let files = [(0, 0), (3, 2), (1, 32)];
     let words = words(&alphabet);
-    let mut tally = Tally::new("power lost in pairs and triples of operations", 30);
-    let limit = (tally.goal / (files.len() * 2 * words.len() * 3) as u64).clamp(2, 4096);
+    let mut tally = Tally::new("power lost in pairs and triples of operations", 20);
+    let moments = (files.len() * 2 * words.len() * 3) as u64;
+    let limit = (2 * tally.goal / moments).clamp(2, 4096);
     let mut rng = Rng::new(0);
     for (regular, protected) in files {
         let mut scene = Scene::new(PageSize::KIB_1, 0);
