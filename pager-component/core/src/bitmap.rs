@@ -265,28 +265,46 @@ impl Overlay {
         self.words.get(&word).is_some_and(|bits| bits & mask != 0)
     }
 
+    /// Word `word`: bits `64 * word` and up.
+    pub fn word(&self, word: u64) -> u64 {
+        self.words.get(&word).copied().unwrap_or(0)
+    }
+
     /// Adds `bit`; false if it was there.
     pub fn insert(&mut self, bit: u64) -> bool {
         let (word, mask) = place(bit);
-        let bits = self.words.entry(word).or_default();
-        let fresh = *bits & mask == 0;
-        *bits |= mask;
-        self.len += u64::from(fresh);
+        self.insert_word(word, mask) != 0
+    }
+
+    /// Adds bits of a word; those of them that were not there.
+    pub fn insert_word(&mut self, word: u64, bits: u64) -> u64 {
+        if bits == 0 {
+            return 0;
+        }
+        let slot = self.words.entry(word).or_default();
+        let fresh = bits & !*slot;
+        *slot |= bits;
+        self.len += u64::from(fresh.count_ones());
         fresh
     }
 
     /// Removes `bit`; false if it was not there.
     pub fn remove(&mut self, bit: u64) -> bool {
         let (word, mask) = place(bit);
-        let Some(bits) = self.words.get_mut(&word) else {
-            return false;
+        self.remove_word(word, mask) != 0
+    }
+
+    /// Removes bits of a word; those of them that were there.
+    pub fn remove_word(&mut self, word: u64, bits: u64) -> u64 {
+        let Some(slot) = self.words.get_mut(&word) else {
+            return 0;
         };
-        let found = *bits & mask != 0;
-        *bits &= !mask;
-        if *bits == 0 {
+        let found = *slot & bits;
+        *slot &= !bits;
+        if *slot == 0 {
             self.words.remove(&word);
         }
-        self.len -= u64::from(found);
+        self.len -= u64::from(found.count_ones());
         found
     }
 

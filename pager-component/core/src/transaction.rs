@@ -73,29 +73,66 @@ impl<B> Transaction<B> {
 
     pub(crate) fn alloc(&mut self, state: &State, count: u32) -> Result<Vec<u64>, Error> {
         self.expect_room(state, u64::from(count), self.blocks_needed(state, 0)?)?;
-        (0..count)
-            .map(|_| {
-                let page = self.find_free(state)?;
-                self.taken.insert(page);
-                Ok(page)
-            })
-            .collect()
+        let mut pages = Vec::with_capacity(count as usize);
+        while pages.len() < count as usize {
+            self.take_of_word(state, count as usize, &mut pages)?;
+        }
+        Ok(pages)
+    }
+
+    /// Takes free pages, the lowest first, until there are `count` or a word of
+    /// the bitmap is used up: many cost little more than one.
+    fn take_of_word(
+        &mut self,
+        state: &State,
+        count: usize,
+        pages: &mut Vec<u64>,
+    ) -> Result<(), Error> {
+        let first = self.find_free(state)?;
+        let word = first / 64;
+        let mut bits = 1 << (first % 64);
+        pages.push(first);
+        let end = (word + 1) * 64;
+        let used = state.allocation()?.used().word(word) | self.taken.word(word);
+        for page in first + 1..end.min(state.limits().page_count) {
+            if pages.len() == count {
+                break;
+            }
+            let bit = 1 << (page % 64);
+            if used & bit == 0 {
+                bits |= bit;
+                pages.push(page);
+            }
+            self.page_cursor = page + 1;
+        }
+        self.taken.insert_word(word, bits);
+        Ok(())
     }
 
     pub(crate) fn free(&mut self, state: &State, pages: &[u64]) -> Result<(), Error> {
         let mut seen = Overlay::default();
+        // The bits of the word at hand are put in together.
+        let mut open = (0, 0);
         for &page in pages {
             self.expect_regular(state, page)?;
-            if !seen.insert(page) {
+            let (word, bit) = (page / 64, 1 << (page % 64));
+            if word != open.0 {
+                seen.insert_word(open.0, open.1);
+                open = (word, seen.word(word));
+            }
+            if open.1 & bit != 0 {
                 return Err(Error::Duplicate { id: page });
             }
+            open.1 |= bit;
         }
-        for &page in pages {
-            if self.taken.remove(page) {
-                self.page_cursor = self.page_cursor.min(page);
-            } else {
-                self.freed.insert(page);
+        seen.insert_word(open.0, open.1);
+        for (word, bits) in seen.words() {
+            let untaken = self.taken.remove_word(word, bits);
+            if untaken != 0 {
+                let lowest = word * 64 + u64::from(untaken.trailing_zeros());
+                self.page_cursor = self.page_cursor.min(lowest);
             }
+            self.freed.insert_word(word, bits & !untaken);
         }
         Ok(())
     }
