@@ -47,6 +47,7 @@ mod pager;
 mod repair;
 pub mod report;
 mod sandbox;
+mod shared;
 mod single;
 mod slab;
 mod store;
@@ -65,6 +66,9 @@ pub use pagebox_store::{
 };
 pub use pager::{Access, Pager};
 pub use repair::RepairAction;
+#[cfg(feature = "async")]
+pub use shared::Pending;
+pub use shared::{ReadGuard, SharedPager};
 pub use store::{MmapStore, ReadOnlyStore, Store};
 pub use transaction::Transaction;
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use wasmtime::component::{Resource, ResourceAny};
 
 use crate::Error;
-use crate::page_stores::ViewHandle;
 use crate::figures::CommitInfo;
+use crate::page_stores::ViewHandle;
 use crate::pager::{Answer, Pager};
 use crate::sandbox::{Data, nonsense};
 use crate::wit::exports::pagebox::pager::pager as wit;
@@ -38,6 +38,8 @@ pub struct Transaction<'p> {
     changed: Vec<u64>,
     /// The protected ids that it must have room for.
     protected_end: u64,
+    /// Operations so far that may have changed something.
+    operations: u64,
 }
 
 impl<'p> Transaction<'p> {
@@ -52,6 +54,7 @@ impl<'p> Transaction<'p> {
             freed: Vec::new(),
             changed: Vec::new(),
             protected_end: 0,
+            operations: 0,
         })
     }
 
@@ -62,9 +65,16 @@ impl<'p> Transaction<'p> {
         f: impl FnOnce(wit::GuestTransaction<'_>, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
     ) -> Result<R, Error> {
         let handle = self.handle.ok_or(Error::StaleTransaction)?;
-        self.pager.lend(operation, |exports, store, _| {
+        let result = self.pager.lend(operation, |exports, store, _| {
             f(exports.transaction(), store, handle)
-        })
+        })?;
+        self.operations += 1;
+        Ok(result)
+    }
+
+    /// How many operations so far may have changed something.
+    pub(crate) fn operations(&self) -> u64 {
+        self.operations
     }
 
     /// Allocates a regular page. It reads as zeros once this is committed.
@@ -168,6 +178,7 @@ impl<'p> Transaction<'p> {
             self.staged.insert(id, view);
             self.changed.push(id);
         }
+        self.operations += 1;
         self.staged
             .get(&id)
             .and_then(|view| self.pager.stores().buffer_mut(view))
