@@ -26,12 +26,7 @@ const PROFILE: &str = "component";
 /// What would change the component, or break its build: flags, wrappers, and
 /// what the outer cargo says to its own children.
 const SCRUBBED: &[&str] = &[
-    "CARGO_BUILD_RUSTC_WRAPPER",
-    "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
-    "CARGO_BUILD_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "CARGO_BUILD_TARGET_DIR",
-    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_INCREMENTAL",
     "CARGO_MAKEFLAGS",
     "CARGO_TARGET_DIR",
     "CLIPPY_ARGS",
@@ -39,10 +34,9 @@ const SCRUBBED: &[&str] = &[
     "MFLAGS",
     "RUSTC_WORKSPACE_WRAPPER",
     "RUSTC_WRAPPER",
-    "RUSTDOCFLAGS",
-    "RUSTFLAGS",
 ];
 const SCRUBBED_PREFIXES: &[&str] = &[
+    "CARGO_BUILD_",
     "CARGO_CFG_",
     "CARGO_FEATURE_",
     "CARGO_PROFILE_",
@@ -186,6 +180,8 @@ fn scrubbed(program: &std::ffi::OsStr) -> Command {
             command.env_remove(&name);
         }
     }
+    // None, and none from anybody's cargo settings either.
+    command.env("CARGO_ENCODED_RUSTFLAGS", "");
     command
 }
 

@@ -8,5 +8,9 @@ pub(crate) fn config() -> wasmtime::Config {
     config.epoch_interruption(true);
     // Every call is synchronous: no tasks to keep account of.
     config.concurrency_support(false);
+    // Tables for debuggers and for traces of traps: a trap's name is all that
+    // is shown, and what is not there need not be loaded.
+    config.generate_address_map(false);
+    config.native_unwind_info(false);
     config
 }

@@ -15,6 +15,7 @@ use pagebox::{
     PageBuffer, PageSize, PageStore, PageStoreView, PageStores, ReadOnlyStore, Store, StoreError,
     Then,
 };
+use pagebox_tests::rng::Rng;
 use tempfile::TempDir;
 
 const P: usize = 4096;
@@ -622,6 +623,8 @@ fn failed_write_poisons_until_reopened() {
     let (store, writes_left) = Foreign::new();
     let mut pager = engine().create_store(store, 0).unwrap();
     let id = pager.alloc().unwrap();
+    let mut byte = [0];
+    pager.read(id, 0, &mut byte).unwrap();
     writes_left.store(1, Ordering::Relaxed);
     let error = pager.alloc().unwrap_err();
     assert!(
@@ -635,7 +638,6 @@ fn failed_write_poisons_until_reopened() {
         "{error}"
     );
     assert!(error.to_string().contains("the cable is out"), "{error}");
-    let mut byte = [0];
     assert!(matches!(pager.begin(), Err(Error::Poisoned)));
     assert!(matches!(pager.read(id, 0, &mut byte), Err(Error::Poisoned)));
     // Still out: what the pager was is what it stays.
@@ -874,6 +876,81 @@ fn stores_can_be_used_without_a_pager() {
         [vec![2; 1020], vec![0; 4]].concat()
     );
     assert_eq!(store.crc32(1, 0, 1024).unwrap(), buffer.crc32());
+}
+
+/// The store in memory is the naive twin: it does at once what the mapped one
+/// puts off.
+#[test]
+fn mapped_store_equals_its_twin_in_memory() {
+    for seed in 0..20 {
+        let (_folder, path) = folder();
+        let mut rng = Rng::new(seed);
+        let old = vec![0xC3; 5000];
+        fs::write(&path, &old).unwrap();
+        let mut mapped = MmapStore::open(&path, PageSize::KIB_1).unwrap();
+        let mut twin = MemoryStore::from_bytes(PageSize::KIB_1, old);
+        for step in 0..200_u8 {
+            let pages = twin.geometry().page_count;
+            let page = rng.below(pages);
+            match rng.below(9) {
+                0 if pages < 60 => {
+                    let to = pages + rng.below(8);
+                    assert_eq!(mapped.grow(to), twin.grow(to));
+                }
+                1 => mapped.write(&[], Then::Sync).unwrap(),
+                2 | 3 => {
+                    let at = usize::try_from(rng.below(1024)).unwrap();
+                    for store in [&mut mapped as &mut dyn Store, &mut twin] {
+                        store.page_mut(page).unwrap().unwrap()[at] = step;
+                    }
+                }
+                4 | 5 => {
+                    let count = rng.below(pages - page + 1);
+                    let reset = [Change::Reset { first: page, count }];
+                    mapped.write(&reset, Then::Continue).unwrap();
+                    twin.write(&reset, Then::Continue).unwrap();
+                }
+                6 => {
+                    let mut buffer = mapped.stage(Some(page)).unwrap();
+                    assert_eq!(buffer, twin.stage(Some(page)).unwrap());
+                    buffer[9] = step;
+                    let page = rng.below(pages);
+                    let staged = [Change::Staged {
+                        page,
+                        buffer: &buffer,
+                    }];
+                    mapped.write(&staged, Then::Continue).unwrap();
+                    twin.write(&staged, Then::Continue).unwrap();
+                }
+                7 => {
+                    let bytes = vec![step; 1020];
+                    let changes = [
+                        Change::Zero {
+                            page: rng.below(pages),
+                        },
+                        Change::Sealed {
+                            page,
+                            bytes: &bytes,
+                            start: 20,
+                        },
+                    ];
+                    mapped.write(&changes, Then::Sync).unwrap();
+                    twin.write(&changes, Then::Sync).unwrap();
+                }
+                _ => {}
+            }
+            let page = rng.below(twin.geometry().page_count);
+            let shown = Store::page(&mapped, page).unwrap().unwrap();
+            assert!(
+                shown == twin.page(page).unwrap(),
+                "seed {seed}, step {step}, page {page}"
+            );
+            assert_eq!(mapped.crc32(page, 3, 1000), twin.crc32(page, 3, 1000));
+            assert_eq!(mapped.geometry(), twin.geometry());
+        }
+        drop(mapped);
+        assert!(fs::read(&path).unwrap() == twin.bytes(), "seed {seed}");
+    }
 }
 
 /// A program with its own linker and store data, several stores and several
