@@ -120,6 +120,8 @@ struct Salvage {
     blocks: Vec<Block>,
     /// Blocks whose copy that counts has changed.
     changed: Vec<bool>,
+    /// Blocks whose copy is surely the newest: pages that it names are its own.
+    newest: Vec<bool>,
     actions: Vec<Action>,
 }
 
@@ -164,6 +166,7 @@ impl Salvage {
             places,
             blocks: Vec::new(),
             changed: Vec::new(),
+            newest: Vec::new(),
             actions,
         })
     }
@@ -188,7 +191,7 @@ impl Salvage {
             };
             if active.is_some_and(|active| active != side) {
                 let text = format!(
-                    "directory block {index} went back to copy {side}, since the copy that counted cannot be believed: what changed in it with the last commit is lost"
+                    "directory block {index} went back to copy {side}, since the copy that counted cannot be believed: what changed in it with the last commit is lost, and pages that became regular since may be taken for its own"
                 );
                 self.note(true, Some(side.of(pages)), None, &text);
             }
@@ -206,6 +209,7 @@ impl Salvage {
                 copy,
             });
             self.changed.push(false);
+            self.newest.push(active == Some(side));
         }
         Ok(())
     }
@@ -230,6 +234,7 @@ impl Salvage {
             copy,
         });
         self.changed.push(true);
+        self.newest.push(true);
         Ok(())
     }
 
@@ -244,11 +249,12 @@ impl Salvage {
             else {
                 continue;
             };
+            let is_newest = self.newest.get(index) == Some(&true);
             for slot in 0..copy.capacity() {
                 let id = ProtectedId(index as u64 * slots_per_block + slot as u64);
                 let kept = match copy.slot(slot) {
                     Ok(None) => continue,
-                    Ok(Some(found)) => self.keep(store, id, found)?,
+                    Ok(Some(found)) => self.keep(store, id, found, is_newest)?,
                     Err(fault) => {
                         self.note(
                             true,
@@ -279,10 +285,14 @@ impl Salvage {
         store: &mut S,
         id: ProtectedId,
         mut slot: Slot,
+        is_newest: bool,
     ) -> Result<Option<Slot>, Error> {
         let (active, shadow) = (slot.active_page(), slot.shadow_page());
-        for page in slot.pages {
-            self.was_internal.set(page, true);
+        if is_newest {
+            // Else they may have been freed since, and be regular now.
+            for page in slot.pages {
+                self.was_internal.set(page, true);
+            }
         }
         if !self.is_unclaimed(active) {
             let text = format!(
@@ -314,7 +324,8 @@ impl Salvage {
         Ok(Some(slot))
     }
 
-    /// Pages of directory blocks and slots that were not kept become free.
+    /// Pages of directory blocks and slots that were not kept become free,
+    /// unless they may be somebody else's: then they stay, as regular ones.
     fn give_up_unclaimed(&mut self) {
         let unclaimed: Vec<u64> = self
             .was_internal
