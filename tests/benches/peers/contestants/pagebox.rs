@@ -1,0 +1,162 @@
+//! pagebox as its users have it: through the sandbox.
+
+use std::path::{Path, PathBuf};
+
+use pagebox::{Engine, PageSize, Pager, Store};
+
+use super::{Pages, Records, adding, content, copying};
+
+pub(crate) struct Pagebox {
+    pager: Pager,
+    engine: Engine,
+    /// Where its file is; none: it is in a store of another kind.
+    path: Option<PathBuf>,
+}
+
+impl Pagebox {
+    /// A file of at least `page_count` pages, with `records` protected and
+    /// `pages` regular ones.
+    pub(crate) fn create(
+        engine: &Engine,
+        folder: &Path,
+        page_count: u64,
+        records: u64,
+        pages: u64,
+    ) -> Self {
+        let path = folder.join("pagebox");
+        let pager = engine.create_with_pages(&path, PageSize::KIB_4, page_count);
+        fill(&mut pager.expect("a new file"), records, pages);
+        Self::open(engine, path)
+    }
+
+    /// An empty file of at least `page_count` pages, in a store of any kind.
+    pub(crate) fn create_in(engine: &Engine, store: impl Store, page_count: u64) -> Self {
+        let pager = engine.create_store(store, page_count);
+        Self {
+            pager: pager.expect("a new file"),
+            engine: engine.clone(),
+            path: None,
+        }
+    }
+
+    pub(crate) fn open(engine: &Engine, path: PathBuf) -> Self {
+        Self {
+            pager: engine.open(&path).expect("the file opens"),
+            engine: engine.clone(),
+            path: Some(path),
+        }
+    }
+
+    /// Where its file is.
+    pub(crate) fn path(&self) -> &Path {
+        self.path.as_deref().expect("it is in a file")
+    }
+
+    fn reopened(mut self) -> Self {
+        let Some(path) = self.path else {
+            self.pager.reopen().expect("the store opens again");
+            return self;
+        };
+        drop(self.pager);
+        Self::open(&self.engine, path)
+    }
+
+    fn visit(&self, records: &[u64], mut f: impl FnMut(&[u8])) {
+        for record in records {
+            f(self.pager.protected_page(*record).expect("the page"));
+        }
+    }
+
+    fn visit_pages(&self, pages: &[u64], mut f: impl FnMut(&[u8])) {
+        for page in pages {
+            f(self.pager.page(*page).expect("the page"));
+        }
+    }
+}
+
+/// Allocates the pages that a contest begins with.
+fn fill(pager: &mut Pager, records: u64, pages: u64) {
+    let mut tx = pager.begin().expect("a transaction");
+    let ids = tx.alloc_protected_many(records as u32);
+    for id in ids.expect("protected pages") {
+        let buffer = tx.write(id).expect("a buffer");
+        buffer.copy_from_slice(&content(id, 0));
+    }
+    let ids = tx.alloc_many(pages as u32).expect("pages");
+    tx.commit().expect("a commit");
+    for id in ids {
+        let bytes = pager.page_mut(id).expect("the page");
+        bytes.copy_from_slice(&content(id, 0));
+    }
+    pager.sync().expect("a sync");
+}
+
+impl Records for Pagebox {
+    fn overwrite(&mut self, changes: &[(u64, &[u8])]) {
+        let mut tx = self.pager.begin().expect("a transaction");
+        for &(record, bytes) in changes {
+            tx.write(record).expect("a buffer").copy_from_slice(bytes);
+        }
+        tx.commit().expect("a commit");
+    }
+
+    fn sum(&self, records: &[u64]) -> u64 {
+        let mut total = 0;
+        self.visit(records, adding(&mut total));
+        total
+    }
+
+    fn copy(&self, records: &[u64], buffer: &mut [u8]) {
+        self.visit(records, copying(buffer));
+    }
+
+    fn reopen(self: Box<Self>) -> Box<dyn Records> {
+        Box::new(self.reopened())
+    }
+}
+
+impl Pages for Pagebox {
+    fn alloc(&mut self, count: u32) -> Vec<u64> {
+        self.pager.alloc_many(count).expect("pages")
+    }
+
+    fn free(&mut self, pages: &[u64]) {
+        self.pager.free_many(pages).expect("pages to free");
+    }
+
+    fn alloc_one(&mut self) -> u64 {
+        self.pager.alloc().expect("a page")
+    }
+
+    fn sum_pages(&self, pages: &[u64]) -> u64 {
+        let mut total = 0;
+        self.visit_pages(pages, adding(&mut total));
+        total
+    }
+
+    fn copy_pages(&self, pages: &[u64], buffer: &mut [u8]) {
+        self.visit_pages(pages, copying(buffer));
+    }
+
+    fn iterate(&self) -> (u64, u64) {
+        let regular = self.pager.regular_pages().map(|page| page.expect("a page"));
+        let protected = self.pager.protected_pages();
+        let protected = protected.map(|page| page.expect("a page"));
+        (regular.count() as u64, protected.count() as u64)
+    }
+
+    fn regular(&self) -> Vec<u64> {
+        let pages = self.pager.regular_pages();
+        pages.map(|page| page.expect("a page")).collect()
+    }
+
+    fn write_and_sync(&mut self, page: u64, bytes: &[u8]) {
+        let target = self.pager.page_mut(page).expect("the page");
+        target.copy_from_slice(bytes);
+        self.pager.sync().expect("a sync");
+    }
+
+    fn reopen_pages(self: Box<Self>) -> Box<dyn Pages> {
+        Box::new(self.reopened())
+    }
+}
