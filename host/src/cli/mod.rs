@@ -6,6 +6,7 @@
 //! is corrupt or no page file; 4 the system failed.
 
 mod check;
+mod component;
 mod create;
 mod data;
 mod demo;
@@ -18,6 +19,7 @@ mod map;
 mod output;
 mod pages;
 mod repair;
+mod run;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -71,6 +73,8 @@ enum Command {
     Repair(repair::Repair),
     Map(map::Map),
     Demo(demo::Demo),
+    Run(run::Run),
+    Component(component::Component),
     Completions(generate::Completions),
     Man(generate::Man),
 }
@@ -110,6 +114,8 @@ fn run(command: &Command, output: &mut Output) -> Outcome {
         Command::Repair(command) => command.run(output),
         Command::Map(command) => command.run(output),
         Command::Demo(command) => command.run(output),
+        Command::Run(command) => command.run(output),
+        Command::Component(command) => command.run(output),
         Command::Completions(command) => command.run(output),
         Command::Man(command) => command.run(output),
     }
@@ -121,7 +127,11 @@ fn inspect(path: &Path) -> Result<(Inspector, Summary), Failure> {
         let mut inspector = Engine::new()?.inspect(path)?;
         let summary = inspector.summary()?;
         match summary.recovery.verdict.as_str() {
-            "not-a-page-file" => Err(Error::NotAPageFile(summary.recovery.explanation)),
+            "not-a-page-file" => {
+                let text = summary.recovery.explanation;
+                let text = text.strip_prefix("not a page file: ").unwrap_or(&text);
+                Err(Error::NotAPageFile(text.to_owned()))
+            }
             _ => Ok((inspector, summary)),
         }
     };

@@ -53,7 +53,9 @@ impl Queue {
             let room = self.0.stats().page_size - TEXT;
             if text.len() > room as usize {
                 let len = text.len();
-                return Err(format!("a message of {len} bytes: there is room for {room}"));
+                return Err(format!(
+                    "a message of {len} bytes: there is room for {room}"
+                ));
             }
             let view = tx.stage(page).map_err(in_words)?;
             write(&view, 8, &(text.len() as u32).to_le_bytes())?;
@@ -102,13 +104,21 @@ impl Queue {
 
     fn root(&self) -> Result<Root, String> {
         if self.0.stats().protected_pages == 0 {
-            return Ok(Root { first: 0, last: 0, count: 0 });
+            return Ok(Root {
+                first: 0,
+                last: 0,
+                count: 0,
+            });
         }
         let bytes = read(&self.0.view_protected(ROOT).map_err(in_words)?, 0, 32)?;
         if &bytes[..8] != MAGIC {
             return Err("the page file holds something else than a queue".into());
         }
-        Ok(Root { first: u64_at(&bytes, 8), last: u64_at(&bytes, 16), count: u64_at(&bytes, 24) })
+        Ok(Root {
+            first: u64_at(&bytes, 8),
+            last: u64_at(&bytes, 16),
+            count: u64_at(&bytes, 24),
+        })
     }
 
     /// A message, and the page of the next.
@@ -117,7 +127,10 @@ impl Queue {
         let head = read(&view, 0, TEXT)?;
         let len = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
         let text = read(&view, TEXT, len)?;
-        Ok((u64_at(&head, 0), String::from_utf8_lossy(&text).into_owned()))
+        Ok((
+            u64_at(&head, 0),
+            String::from_utf8_lossy(&text).into_owned(),
+        ))
     }
 }
 
@@ -129,7 +142,10 @@ impl Root {
 }
 
 fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    bytes[offset..offset + 8].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+    bytes[offset..offset + 8]
+        .iter()
+        .rev()
+        .fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
 fn read(view: &PageView, offset: u32, len: u32) -> Result<Vec<u8>, String> {
@@ -141,7 +157,10 @@ fn write(view: &PageView, offset: u32, bytes: &[u8]) -> Result<(), String> {
 }
 
 fn page_failed(cause: StoreError) -> String {
-    in_words(Error::Store(StoreFailure { operation: "using a page".into(), cause }))
+    in_words(Error::Store(StoreFailure {
+        operation: "using a page".into(),
+        cause,
+    }))
 }
 
 fn in_words(error: Error) -> String {

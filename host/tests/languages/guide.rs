@@ -1,0 +1,63 @@
+//! The guide, `host/examples/README.md`: all of its commands, as they are.
+
+use std::fmt::Write;
+use std::fs;
+use std::sync::LazyLock;
+
+use crate::tools::{Tools, repository, succeeded, tools};
+
+/// What the commands printed, a line each. They build the programs and the
+/// hosts that the other tests use.
+static FOLLOWED: LazyLock<Option<String>> = LazyLock::new(|| tools().map(follow));
+
+/// The tools, with everything built.
+pub(crate) fn built() -> Option<&'static Tools> {
+    FOLLOWED.as_ref().and_then(|_| tools())
+}
+
+fn follow(tools: &Tools) -> String {
+    let guide = fs::read_to_string(repository().join("host/examples/README.md"))
+        .expect("the guide can be read");
+    for entry in fs::read_dir(tools.examples()).expect("the copy can be read") {
+        let path = entry.expect("the copy can be read").path();
+        if path.extension() == Some("pages".as_ref()) {
+            fs::remove_file(path).expect("files of the last time can be removed");
+        }
+    }
+    let mut script = String::from("set -eu\n");
+    for block in guide.split("```sh\n").skip(1) {
+        let (commands, _) = block.split_once("```").expect("a block ends");
+        // What the commands build is not the point of the output.
+        for command in commands.lines() {
+            let quiet = !command.starts_with("pagebox run") && !command.contains("/demo.");
+            let to = if quiet { " >&2" } else { "" };
+            let redirected = if command.contains(" > ") { "" } else { to };
+            writeln!(script, "{command}{redirected}").expect("strings grow");
+        }
+    }
+    succeeded(tools.command("bash").arg("-c").arg(script))
+}
+
+#[test]
+fn the_guide_followed_to_the_letter_works() {
+    let Some(printed) = FOLLOWED.as_ref() else {
+        return;
+    };
+    let expected = "\
+from Rust
+again
+from C
+from Python
+from JavaScript
+hello from Python
+PagerError: page 1000000 does not exist
+hello from Node
+PagerError: page 1000000 does not exist
+hello from Python
+PagerError: page 1000000 does not exist
+hello from Node
+PagerError: page 1000000 does not exist
+from JavaScript
+";
+    assert_eq!(*printed, expected);
+}

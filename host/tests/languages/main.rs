@@ -1,0 +1,13 @@
+//! Other languages, with their real tools: programs that use page files, hosts
+//! that embed the component, and the guide that leads to both.
+//!
+//! The tools are large. `.ci/install-languages` installs them; where they are
+//! missing, these tests say so in one line and pass, unless
+//! `PAGEBOX_REQUIRE_LANGUAGES=1`.
+
+mod contract;
+mod guide;
+mod hosts;
+mod misbehaving;
+mod programs;
+mod tools;

@@ -1,0 +1,188 @@
+//! Programs that do what they should not: the host stays, and so do the files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::tools::{Tools, copy_folder, ran, repository, succeeded, told, tools};
+
+static PROGRAM: LazyLock<Option<PathBuf>> = LazyLock::new(|| tools().map(build));
+
+fn build(tools: &Tools) -> PathBuf {
+    let folder = tools.examples().join("../tests/languages/misbehaving");
+    copy_folder(
+        &repository().join("host/tests/languages/misbehaving"),
+        &folder,
+    );
+    copy_folder(&repository().join("wit"), &folder.join("wit"));
+    let mut cargo = tools.command("cargo");
+    cargo.args(["build", "--release", "--target", "wasm32-wasip2"]);
+    succeeded(cargo.current_dir(&folder));
+    folder.join("target/wasm32-wasip2/release/misbehaving.wasm")
+}
+
+/// A page file, and a program that is run on it.
+struct Case {
+    tools: &'static Tools,
+    program: &'static Path,
+    _folder: TempDir,
+    file: PathBuf,
+}
+
+impl Case {
+    fn new() -> Option<Self> {
+        let (tools, program) = (tools()?, PROGRAM.as_ref()?);
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let file = folder.path().join("data.pages");
+        succeeded(tools.command("pagebox").arg("create").arg(&file));
+        Some(Self {
+            tools,
+            program,
+            _folder: folder,
+            file,
+        })
+    }
+
+    fn command(&self, grant: &str) -> Command {
+        let mut command = self.tools.command("pagebox");
+        let named = format!("data={}", self.file.display());
+        command.arg("run").arg(self.program).args([grant, &named]);
+        command
+    }
+
+    fn run(&self, what: &str) -> Output {
+        ran(self.command("--store").args(["--", what]))
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        fs::read(&self.file).expect("the file is there")
+    }
+}
+
+#[track_caller]
+fn assert_failed(output: &Output, code: i32, expected: &str) {
+    assert_eq!(output.status.code(), Some(code), "{}", told(output));
+    assert!(told(output).contains(expected), "{}", told(output));
+    assert_eq!(
+        told(output).lines().count(),
+        2,
+        "one line: {}",
+        told(output)
+    );
+}
+
+#[test]
+fn a_trap_in_a_transaction_leaves_the_file_as_before() {
+    let Some(case) = Case::new() else { return };
+    let before = case.bytes();
+    let output = case.run("trap-in-transaction");
+    assert_failed(&output, 4, "the sandbox failed while running");
+    assert_eq!(case.bytes(), before);
+}
+
+#[test]
+fn a_trap_after_a_commit_leaves_what_was_committed() {
+    let Some(case) = Case::new() else { return };
+    assert_failed(&case.run("trap-after-commit"), 4, "unreachable");
+    let mut read = case.tools.command("pagebox");
+    read.args(["read", "--protected", "--len", "9"])
+        .arg(&case.file)
+        .arg("0");
+    assert_eq!(succeeded(&mut read), "committed");
+}
+
+#[test]
+fn a_program_out_of_time_is_ended() {
+    let Some(case) = Case::new() else { return };
+    let start = Instant::now();
+    let output = ran(case
+        .command("--store")
+        .args(["--timeout", "0.5", "--", "spin"]));
+    assert_failed(&output, 4, "it took longer than 0.5 s");
+    assert!(start.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_program_out_of_memory_is_ended() {
+    let Some(case) = Case::new() else { return };
+    let output = ran(case
+        .command("--store")
+        .args(["--max-memory", "32MiB", "--", "hog"]));
+    assert_failed(&output, 4, "it needs more than 32");
+}
+
+#[test]
+fn handles_that_are_left_open_are_reported() {
+    let Some(case) = Case::new() else { return };
+    let output = case.run("leak");
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(
+        told(&output).contains("it left 1 store and 1 page view open"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn a_store_is_taken_by_one_at_a_time() {
+    let Some(case) = Case::new() else { return };
+    assert_failed(
+        &case.run("take-twice"),
+        1,
+        "the store \"data\" is taken already",
+    );
+    let output = case.run("take-again");
+    assert_eq!(told(&output), "exit status: 0\ndata\n");
+}
+
+#[test]
+fn a_read_only_store_cannot_be_changed() {
+    let Some(case) = Case::new() else { return };
+    let before = case.bytes();
+    let run = |what| ran(case.command("--read-only-store").args(["--", what]));
+    assert_failed(
+        &run("write-read-only"),
+        1,
+        "the pager was opened to read only",
+    );
+    let output = run("open-read-only-to-write");
+    assert_ne!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(case.bytes(), before);
+}
+
+#[test]
+fn a_program_reaches_nothing_that_it_was_not_granted() {
+    let Some(case) = Case::new() else { return };
+    let output = case.run("look-around");
+    let nothing = "exit status: 0\nfolders false\nvariables 0\nnetwork false\nlistening false\n";
+    assert_eq!(told(&output), nothing);
+}
+
+#[test]
+fn an_exit_code_is_passed_on() {
+    let Some(case) = Case::new() else { return };
+    assert!(case.run("exit").status.success());
+    // Preview 2 knows success and failure only.
+    assert_eq!(case.run("exit-with-code").status.code(), Some(1));
+}
+
+#[test]
+fn a_file_that_is_no_page_file_is_refused_before_anything_runs() {
+    let Some(case) = Case::new() else { return };
+    fs::write(&case.file, "no page file").expect("it can be written");
+    assert_failed(&case.run("spin"), 3, "not a page file");
+    fs::remove_file(&case.file).expect("it can be removed");
+    assert_failed(&case.run("spin"), 1, "no such file");
+}
+
+#[test]
+fn something_that_is_no_program_is_refused() {
+    let Some(case) = Case::new() else { return };
+    let run = |program: &Path| ran(case.tools.command("pagebox").arg("run").arg(program));
+    assert_failed(&run(&case.file), 1, "it is no WebAssembly component");
+    assert_failed(&run(Path::new("nowhere.wasm")), 1, "no such file");
+}
