@@ -143,10 +143,9 @@ class LiveStatus extends HTMLElement {
   }
 
   #swap(selector, fresh) {
-    const now = fresh?.querySelector(selector);
-    if (now) {
-      document.querySelector(selector)?.replaceWith(now);
-    }
+    const now = fresh?.querySelectorAll(selector) ?? [];
+    const old = document.querySelectorAll(selector);
+    now.forEach((part, place) => old[place]?.replaceWith(part));
   }
 }
 

@@ -24,6 +24,10 @@ mod hex;
 mod inspect;
 mod live;
 mod openapi;
+#[expect(
+    unused_qualifications,
+    reason = "the macros of utoipa write paths in full"
+)]
 mod pages;
 mod plots;
 mod respond;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The most bytes of an answer that is not a stream.
-pub const ANSWER_BYTES_MAX: usize = 1 << 20;
+pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl Asked {
         let answer = source.ask(move |view| {
             let head = Head::of(view)?;
             let answer = ask(view, &head)?;
-            Ok((head, answer))
+            Ok((head.checked(view), answer))
         });
         Ok(answer.await?)
     }

@@ -17,14 +17,14 @@ use crate::{
 
 /// A page file, found anew by its path each time it is opened. It is read by
 /// positioned reads, never locked, never written.
-pub struct PageFile {
+pub(crate) struct PageFile {
     engine: Engine,
     path: PathBuf,
 }
 
 impl PageFile {
     /// The file at a path. It is opened when somebody looks at it.
-    pub fn new(engine: &Engine, path: &Path) -> Self {
+    pub(crate) fn new(engine: &Engine, path: &Path) -> Self {
         Self {
             engine: engine.clone(),
             path: path.to_owned(),

@@ -18,10 +18,10 @@ use axum::{
 use crate::{error::Error, state::Viewer, token::Token};
 
 /// The longest request target, in bytes.
-pub const URI_BYTES_MAX: usize = 4096;
+pub(crate) const URI_BYTES_MAX: usize = 4096;
 
 /// What pages may do: run and load files of ours, nothing else.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
+pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'";
 

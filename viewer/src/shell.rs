@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    inspect::Extent,
+    inspect::{Extent, Severity},
     respond::Asked,
     source::{LookError, View},
     state::File,
@@ -27,15 +27,14 @@ pub(crate) struct Head {
     pub(crate) page_size: u32,
     /// The pages that the file accounts for or holds, whichever is more.
     pub(crate) pages: u64,
-    /// Equal numbers are equal states of the roots.
-    #[serde(skip)]
-    pub(crate) stamp: u64,
+    /// How many errors the check has found so far.
+    pub(crate) errors: usize,
 }
 
 impl Head {
     /// What the look says.
     pub(crate) fn of(view: &mut View) -> Result<Self, LookError> {
-        let stamp = view.stamp();
+        let errors = errors_of(view);
         let summary = view.look().summary()?;
         Ok(Self {
             state: state_of(&summary.recovery.verdict).to_owned(),
@@ -43,14 +42,48 @@ impl Head {
             generation: summary.generation,
             page_size: summary.page_size,
             pages: summary.page_count.max(summary.file_pages),
-            stamp,
+            errors,
         })
+    }
+
+    /// The same after more was checked.
+    pub(crate) fn checked(self, view: &View) -> Self {
+        Self {
+            errors: errors_of(view),
+            ..self
+        }
+    }
+
+    /// How good it is, for its colour and its mark.
+    pub(crate) fn tone(&self) -> &'static str {
+        match self.verdict.as_str() {
+            "clean" if self.errors == 0 => "good",
+            "clean" => "bad",
+            verdict => tone_of(verdict),
+        }
+    }
+
+    /// The same for what recovery says alone.
+    pub(crate) fn recovery_tone(&self) -> &'static str {
+        tone_of(&self.verdict)
+    }
+
+    /// What was found beside what recovery says, as a label.
+    pub(crate) fn errors_label(&self) -> String {
+        text::counted(self.errors as u64, "error")
     }
 
     /// Whether the bytes are no page file at all.
     pub(crate) fn foreign(&self) -> bool {
         self.verdict == "not-a-page-file"
     }
+}
+
+fn errors_of(view: &View) -> usize {
+    let findings = view.check.findings.iter();
+    findings
+        .filter(|finding| finding.severity == Severity::Error)
+        .count()
 }
 
 /// A verdict in a label. New verdicts show as they are.

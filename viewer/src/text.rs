@@ -1,7 +1,9 @@
 //! How things are written for people: numbers, sizes, bytes, and text that
 //! somebody else chose.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write};
+
+use askama::filters::{Escaper, Html};
 
 /// Text with nothing invisible in it: control characters and those that turn
 /// the direction of writing are shown by their numbers, so that a name cannot
@@ -9,7 +11,7 @@ use std::fmt::Write as _;
 pub(crate) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() || is_deceptive(character) {
+        if is_invisible(character) {
             // Writing to a string does not fail.
             let _ = write!(shown, "\u{ab}U+{:04X}\u{bb}", u32::from(character));
         } else {
@@ -30,6 +32,25 @@ pub(crate) fn lossless(name: &std::ffi::OsStr) -> String {
         }
     }
     shown
+}
+
+/// How templates write values: escaped for HTML, with nothing invisible.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shown;
+
+impl Escaper for Shown {
+    fn write_escaped_str<W: Write>(&self, mut dest: W, string: &str) -> fmt::Result {
+        if string.chars().any(is_invisible) {
+            Html.write_escaped_str(dest, &visible(string))
+        } else {
+            Html.write_escaped_str(&mut dest, string)
+        }
+    }
+}
+
+/// Characters that are not seen themselves.
+fn is_invisible(character: char) -> bool {
+    character.is_control() || is_deceptive(character)
 }
 
 /// Bidirectional controls, and characters of no width.

@@ -1,5 +1,7 @@
 //! The start page: the files that can be looked at, and how each is.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::response::Response;
 use serde::Serialize;
@@ -9,9 +11,12 @@ use crate::{
     filters,
     pages::FileName,
     respond::Asked,
-    shell::{Head, Shell, tone_of},
+    shell::{Head, Shell},
     text,
 };
+
+/// How long each file may take to be checked a little.
+const CHECK_BUDGET: Duration = Duration::from_millis(100);
 
 /// The files that can be looked at.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,9 +39,7 @@ pub(crate) struct FileLine {
 
 impl FileLine {
     fn tone(&self) -> &'static str {
-        self.state
-            .as_ref()
-            .map_or("bad", |head| tone_of(&head.verdict))
+        self.state.as_ref().map_or("bad", Head::tone)
     }
 }
 
@@ -52,7 +55,11 @@ struct FilesPage<'a> {
 pub(crate) async fn show(asked: Asked) -> Response {
     let mut files = Vec::new();
     for file in asked.viewer.files() {
-        let state = file.source.ask(Head::of).await;
+        let asked = file.source.ask(|view| {
+            view.check_for(CHECK_BUDGET)?;
+            Head::of(view)
+        });
+        let state = asked.await;
         files.push(FileLine {
             file: file.into(),
             about: file.about.clone(),

@@ -78,8 +78,6 @@ pub(crate) struct PairLine {
     offset: u32,
     /// Its length in bytes.
     len: u32,
-    /// What it means; empty where the name says it.
-    meaning: String,
     a: Cell,
     b: Cell,
     /// Whether the bytes differ.
@@ -110,6 +108,8 @@ pub(crate) struct Cell {
     value: String,
     /// Its first bytes, in hex.
     raw: String,
+    /// What it means; empty where the name says it.
+    meaning: String,
     /// What is wrong with it; empty where nothing is.
     problem: String,
 }
@@ -170,6 +170,7 @@ impl Described {
         Cell {
             value: field.map_or_else(String::new, |field| field.value.clone()),
             raw: self.raw.get(place).cloned().unwrap_or_default(),
+            meaning: field.map_or_else(String::new, |field| field.meaning.clone()),
             problem: field.map_or_else(String::new, |field| field.problem.clone()),
         }
     }
@@ -195,7 +196,6 @@ impl Pair {
                 name: field.name.clone(),
                 offset,
                 len,
-                meaning: field.meaning.clone(),
                 a: a.cell(place),
                 b: b.cell(place),
                 differs,

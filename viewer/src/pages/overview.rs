@@ -84,20 +84,21 @@ impl Checked {
 
     /// In a line.
     pub(crate) fn line(&self, pages: impl Borrow<u64>) -> String {
-        let found: Vec<String> = [
-            (self.errors, "error"),
-            (self.warnings, "warning"),
-            (self.infos, "note"),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, thing)| text::counted(count as u64, thing))
-        .collect();
+        let found: Vec<String> = [(self.errors, "error"), (self.warnings, "warning")]
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, thing)| text::counted(count as u64, thing))
+            .collect();
         let verdict = match (found.is_empty(), self.complete) {
             (true, true) => "OK".to_owned(),
-            (true, false) => "nothing found yet".to_owned(),
+            (true, false) => "nothing wrong so far".to_owned(),
             (false, true) => found.join(", "),
             (false, false) => format!("{} so far", found.join(", ")),
+        };
+        let notes = if self.infos == 0 {
+            String::new()
+        } else {
+            format!(", {}", text::counted(self.infos as u64, "note"))
         };
         let progress = if self.complete {
             String::new()
@@ -105,7 +106,7 @@ impl Checked {
             format!(" ({} done)", text::percent(self.done, self.total))
         };
         format!(
-            "{verdict}: {} on {}{progress}",
+            "{verdict}: {} on {}{notes}{progress}",
             text::counted(self.total, "check"),
             text::pages(*pages.borrow())
         )

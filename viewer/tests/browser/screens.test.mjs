@@ -67,6 +67,15 @@ function screens() {
   };
 }
 
+/** Waits until something is so. Asked from here: the page forbids eval. */
+async function until(what, condition) {
+  const end = Date.now() + 10_000;
+  while (!(await condition())) {
+    assert.ok(Date.now() < end, `${what} within 10 seconds`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 async function settled(page) {
   await page.waitForLoadState("load");
   const map = page.locator("page-map");
@@ -77,6 +86,7 @@ async function settled(page) {
 
 for (const colorScheme of ["light", "dark"]) {
   test(`axe finds nothing on any screen, ${colorScheme}`, async () => {
+    const found = [];
     for (const [name, address] of Object.entries(screens())) {
       const page = await open(address, { colorScheme });
       await settled(page);
@@ -84,13 +94,15 @@ for (const colorScheme of ["light", "dark"]) {
       const result = await page.evaluate(() => globalThis.axe.run(document, {
         runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
       }));
-      const said = result.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).slice(0, 3)}`);
-      assert.deepEqual(said, [], name);
+      found.push(...result.violations.map(
+        ({ id, nodes }) => `${name}: ${id}: ${nodes.map((node) => node.html).slice(0, 3)}`,
+      ));
       const expected = name === "nothing here" ? /404/ : null;
       const errors = page.errors.filter((error) => !expected?.test(error));
       assert.deepEqual(errors, [], `${name}: no error, no violation of the policy`);
       await page.context().close();
     }
+    assert.deepEqual(found, []);
   });
 }
 
@@ -147,17 +159,13 @@ test("the map is walked, zoomed and opened by keyboard alone", async () => {
   }
   const readout = page.locator(".readout");
   const says = async (pattern) => {
-    await page.waitForFunction(
-      (source) => new RegExp(source).test(document.querySelector(".readout").textContent),
-      pattern.source,
-    );
-    assert.match(await readout.innerText(), pattern);
+    await until(`the readout says ${pattern}`, async () => pattern.test(await readout.innerText()));
   };
   await page.keyboard.press("Home");
-  await says(/page 0/);
+  await says(/page 0\b/);
   await says(/superblock/);
   await page.keyboard.press("ArrowRight");
-  await says(/page 1[^0-9]/);
+  await says(/page 1\b/);
   await page.keyboard.press("End");
   const last = await readout.innerText();
   await page.keyboard.press("PageUp");
@@ -169,7 +177,7 @@ test("the map is walked, zoomed and opened by keyboard alone", async () => {
   await page.keyboard.press("-");
   page.once("dialog", (dialog) => dialog.accept("0x2"));
   await page.keyboard.press("g");
-  await says(/page 2[^0-9]/);
+  await says(/page 2\b/);
   await page.keyboard.press("n");
   await page.keyboard.press("Enter");
   await page.waitForURL(/page\?n=\d+/);
@@ -210,13 +218,10 @@ test("a commit is seen on the screen without loading it again", async () => {
   await status.getByText(/live · generation \d+/).waitFor();
   const generation = async () => Number((await status.innerText()).match(/generation (\d+)/)[1]);
   const before = await generation();
-  await page.waitForFunction((before) => {
-    const text = document.querySelector("live-status").textContent;
-    return Number(text.match(/generation (\d+)/)?.[1]) > before;
-  }, before);
+  await until("a newer generation", async () => (await generation()) > before);
   const drawn = () => page.locator("dl.facts dd").first().innerText();
   const shown = await drawn();
-  await page.waitForFunction((shown) => document.querySelector("dl.facts dd").innerText !== shown, shown);
+  await until("the screen is drawn anew", async () => (await drawn()) !== shown);
 
   await status.getByRole("button", { name: "Pause" }).click();
   await status.getByText(/paused/).waitFor();
@@ -232,9 +237,7 @@ test("the map outlines what changes", async () => {
   await settled(page);
   const picture = () => page.locator("canvas").evaluate((canvas) => canvas.toDataURL());
   const first = await picture();
-  await page.waitForFunction(
-    (first) => document.querySelector("canvas").toDataURL() !== first, first, { timeout: 10_000 },
-  );
+  await until("the map is drawn anew", async () => (await picture()) !== first);
   await page.context().close();
 });
 

@@ -21,7 +21,7 @@ fn screens_work_in_a_browser() {
         eprintln!("skipped: the browser tests need {missing}");
         return;
     }
-    let program = Program::start(|command| drop(command.args(["--demo", "--no-open"])), 1);
+    let program = Program::start(|command| command.args(["--demo", "--no-open"]), 1);
     let status = Command::new("node")
         .args(["--test", "--test-reporter=spec"])
         .args(["layout.test.mjs", "screens.test.mjs"])

@@ -21,7 +21,7 @@ pub(crate) struct Program {
 
 impl Program {
     /// Starts it and waits until it has said where it listens.
-    pub(crate) fn start(change: impl FnOnce(&mut Command), lines: usize) -> Self {
+    pub(crate) fn start(change: impl FnOnce(&mut Command) -> &mut Command, lines: usize) -> Self {
         let mut command = program();
         change(&mut command);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -99,7 +99,7 @@ fn address_that_others_reach_needs_a_token_and_a_name() {
     let bound = Program::start(
         |command| {
             let arguments = ["--bind", "127.0.0.2", "--token", "--no-open", path];
-            command.args(arguments).args(["--allow-host", "127.0.0.2"]);
+            command.args(arguments).args(["--allow-host", "127.0.0.2"])
         },
         2,
     );
@@ -112,7 +112,7 @@ fn program_listens_on_the_loopback_address_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pages");
     drop(files::sample(&path));
-    let program = Program::start(|command| drop(command.arg("--no-open").arg(&path)), 1);
+    let program = Program::start(|command| command.arg("--no-open").arg(&path), 1);
     assert_eq!(program.address.ip().to_string(), "127.0.0.1");
     let elsewhere = SocketAddr::from(([127, 0, 0, 2], program.address.port()));
     assert!(TcpStream::connect(elsewhere).is_err());
@@ -167,7 +167,7 @@ fn token_is_not_in_the_process_list() {
     .unwrap();
     fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).unwrap();
     let program = Program::start(
-        |command| drop(command.arg("--token").arg(&path).env("BROWSER", &browser)),
+        |command| command.arg("--token").arg(&path).env("BROWSER", &browser),
         2,
     );
     let link = program.lines[1].split("http://").nth(1).unwrap();
@@ -199,10 +199,7 @@ fn browser_of_the_environment_is_opened_at_the_address() {
     drop(files::sample(&path));
     let seen = folder.path().join("seen");
     let browser = format!("sh -c 'echo %s > {}'", seen.display());
-    let program = Program::start(
-        |command| drop(command.arg(&path).env("BROWSER", &browser)),
-        1,
-    );
+    let program = Program::start(|command| command.arg(&path).env("BROWSER", &browser), 1);
     let began = Instant::now();
     while fs::read_to_string(&seen).unwrap_or_default().is_empty() {
         assert!(
@@ -225,7 +222,7 @@ fn interrupt_with_an_open_event_stream_ends_the_program_within_three_seconds() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pages");
     drop(files::sample(&path));
-    let mut program = Program::start(|command| drop(command.arg("--no-open").arg(&path)), 1);
+    let mut program = Program::start(|command| command.arg("--no-open").arg(&path), 1);
     let mut stream = TcpStream::connect(program.address).unwrap();
     let host = program.address;
     let request = format!("GET /f/1/events HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -257,7 +254,7 @@ fn program_connects_to_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pages");
     drop(files::sample(&path));
-    let program = Program::start(|command| drop(command.arg("--no-open").arg(&path)), 1);
+    let program = Program::start(|command| command.arg("--no-open").arg(&path), 1);
     for route in files::CRAWL {
         assert_eq!(program.get(route).status, 200);
         for (local, remote) in sockets(program.child.id()) {
@@ -296,7 +293,7 @@ fn sockets(process: u32) -> Vec<(String, String)> {
 
 #[test]
 fn demo_shows_a_changing_file_and_one_of_each_kind_of_damage() {
-    let program = Program::start(|command| drop(command.args(["--demo", "--no-open"])), 1);
+    let program = Program::start(|command| command.args(["--demo", "--no-open"]), 1);
     let files = program.get("/files.json");
     let files: serde_json::Value = serde_json::from_slice(&files.body).unwrap();
     let verdict = |name: &str| {

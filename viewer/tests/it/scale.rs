@@ -153,7 +153,7 @@ fn one_bad_page_in_eight_million_is_seen_in_time_and_in_little_memory() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("largest.pages");
     let bad = make(&path);
-    let program = Program::start(|command| drop(command.arg("--no-open").arg(&path)), 1);
+    let program = Program::start(|command| command.arg("--no-open").arg(&path), 1);
 
     let began = Instant::now();
     let map = program.get("/f/1/map");
