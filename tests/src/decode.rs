@@ -131,6 +131,11 @@ pub struct State {
 }
 
 impl State {
+    /// What a file says, which is known to be sound.
+    pub fn of(bytes: &[u8], page_size: usize) -> Self {
+        decode(&Image { bytes, page_size }).expect("the file is sound")
+    }
+
     /// What a page is for.
     pub fn kind(&self, page: u64) -> Kind {
         self.kinds

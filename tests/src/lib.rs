@@ -16,3 +16,4 @@ pub mod peer;
 pub mod peer_sim;
 pub mod rng;
 pub mod scratch;
+pub mod workload;

@@ -6,12 +6,13 @@ use std::path::Path;
 use pagebox_core::{Access, Pager, ProtectedId};
 use pagebox_store::{MemoryStore, PageSize};
 use pagebox_tests::crash::{CrashStore, Moment, Record};
-use pagebox_tests::decode::{Image, decode};
-use pagebox_tests::model::{Change, Model, Step, Workload, regular_pages};
+use pagebox_tests::decode::{Image, State, decode};
+use pagebox_tests::model::{Model, regular_pages};
 use pagebox_tests::peer::{How, Op, Peer, PeerProcess, Seen, in_process};
 use pagebox_tests::peer_sim::PeerSim;
 use pagebox_tests::rng::Rng;
 use pagebox_tests::scratch;
+use pagebox_tests::workload::{Change, Step, Workload};
 
 /// Everything that the crash tests say of the peer's crashes rests on this.
 #[test]
@@ -144,11 +145,7 @@ fn files_go_back_and_forth_between_the_peer_and_us() {
                 "page size {page_size}, round {round}"
             );
             let mut pager = open_ours(&path, size, Access::Write);
-            let state = decode(&Image {
-                bytes: pager.store().bytes(),
-                page_size,
-            })
-            .unwrap();
+            let state = State::of(pager.store().bytes(), page_size);
             assert!(
                 page_size == 0x1_0000 || state.blocks.len() > 1,
                 "too few blocks"

@@ -5,8 +5,8 @@
 use pagebox_tests::crash::{CrashStore, FailedSync, Record};
 use pagebox_tests::decode::decode;
 use pagebox_tests::legal::{Legal, find, is_io, is_poisoned};
-use pagebox_tests::model::Step;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::workload::Step;
 
 use super::{IMAGES_PER_SECOND_MOMENT, Scene, Tally};
 

@@ -18,8 +18,9 @@ use pagebox_store::PageSize;
 use pagebox_tests::crash::{CrashStore, Moment, Record, Survivors};
 use pagebox_tests::figures;
 use pagebox_tests::legal::{Legal, find};
-use pagebox_tests::model::{Model, Step, Workload};
+use pagebox_tests::model::Model;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::workload::{Step, Workload};
 
 /// Images that all tests together try, unless `PAGEBOX_CRASH_IMAGES` says how
 /// many.

@@ -3,8 +3,8 @@
 use pagebox_store::PageSize;
 use pagebox_tests::crash::{CrashStore, Record};
 use pagebox_tests::legal::Legal;
-use pagebox_tests::model::{Change, Part, Step};
 use pagebox_tests::rng::Rng;
+use pagebox_tests::workload::{Change, Part, Step};
 
 use super::{IMAGES_PER_MOMENT, Scene, Tally, goes_on};
 

@@ -9,8 +9,9 @@ use pagebox_tests::crash::CrashStore;
 use pagebox_tests::failing::{FailingStore, Fault, Switch, Verb};
 use pagebox_tests::figures;
 use pagebox_tests::legal::{Legal, find, is_poisoned};
-use pagebox_tests::model::{Change, Model, Step, Workload};
+use pagebox_tests::model::Model;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::workload::{Change, Step, Workload};
 
 type FailingPager = Pager<FailingStore<CrashStore>>;
 

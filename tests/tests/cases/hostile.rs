@@ -5,20 +5,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use pagebox_core::Pager;
-use pagebox_store::PageSize;
 use pagebox_tests::crash::{CrashStore, Record};
 use pagebox_tests::examine::examine;
 use pagebox_tests::figures;
-use pagebox_tests::model::{Change, Model, Step, Workload};
+use pagebox_tests::model::Model;
 use pagebox_tests::mutate::mutate;
 use pagebox_tests::peer::{Op, Peer};
 use pagebox_tests::peer_sim::PeerSim;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::workload::{Change, Step, Workload};
+
+use crate::{P, SIZE};
 
 const FILES: u64 = 10_000;
-
-const SIZE: PageSize = PageSize::KIB_1;
-const P: usize = SIZE.bytes();
 
 /// Sound files, and what crashes leave of them: ours, and the peer's.
 fn files() -> Vec<Vec<u8>> {

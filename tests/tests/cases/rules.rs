@@ -6,24 +6,20 @@ use pagebox_core::{Access, Error, Pager, ProtectedId};
 use pagebox_store::{MemoryStore, PageSize};
 use pagebox_tests::craft::{self, Slot};
 use pagebox_tests::crash::{CrashStore, Record};
-use pagebox_tests::decode::{Image, State, decode};
+use pagebox_tests::decode::{State, decode};
 use pagebox_tests::legal::{Legal, find};
-use pagebox_tests::model::{Change, Model, Step};
+use pagebox_tests::model::Model;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::workload::{Change, Step};
 
-const SIZE: PageSize = PageSize::KIB_1;
-const P: usize = SIZE.bytes();
+use crate::{P, SIZE};
 
 fn open(bytes: Vec<u8>) -> Result<Pager<MemoryStore>, Error> {
     Pager::open(MemoryStore::from_bytes(SIZE, bytes), Access::Write)
 }
 
 fn said(pager: &Pager<MemoryStore>) -> State {
-    decode(&Image {
-        bytes: pager.store().bytes(),
-        page_size: P,
-    })
-    .unwrap()
+    State::of(pager.store().bytes(), P)
 }
 
 /// A file with a protected page, as the peer or we leave it at a generation.

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pagebox_core::Pager;
 use pagebox_core::repair::Action;
-use pagebox_store::{MemoryStore, PageSize, SECTOR};
-use pagebox_tests::decode::{Image, Kind, State, decode};
+use pagebox_store::{MemoryStore, SECTOR};
+use pagebox_tests::decode::{Kind, State};
 use pagebox_tests::examine::{Repaired, examine};
 use pagebox_tests::figures;
-use pagebox_tests::model::{Model, Step, Workload};
+use pagebox_tests::model::Model;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::workload::Workload;
 
-const SIZE: PageSize = PageSize::KIB_1;
-const P: usize = SIZE.bytes();
+use crate::{P, SIZE};
 
 /// A file that was in use for a while.
 struct File {
@@ -29,13 +29,7 @@ impl File {
         let mut model = Model::new(P);
         let mut workload = Workload::new(seed);
         let mut history: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
-        let said = |pager: &Pager<MemoryStore>| {
-            decode(&Image {
-                bytes: pager.store().bytes(),
-                page_size: P,
-            })
-            .unwrap()
-        };
+        let said = |pager: &Pager<MemoryStore>| State::of(pager.store().bytes(), P);
         for _ in 0..steps {
             model.run(&mut pager, &workload.step()).unwrap();
             for (id, slot) in said(&pager).protected {
@@ -54,11 +48,7 @@ impl File {
     /// that there is nothing to mend.
     fn mended(&self, damaged: &[u8], context: &str) -> Option<Repaired> {
         let repaired = examine(damaged, SIZE).repaired.ok()?;
-        let state = decode(&Image {
-            bytes: &repaired.bytes,
-            page_size: P,
-        })
-        .unwrap();
+        let state = State::of(&repaired.bytes, P);
         let lost: Vec<&Action> = repaired
             .actions
             .iter()
@@ -227,11 +217,7 @@ fn going_back_to_an_older_directory_copy_takes_no_regular_page() {
             }
         }
         let bytes = pager.close().bytes().to_vec();
-        let state = decode(&Image {
-            bytes: &bytes,
-            page_size: P,
-        })
-        .unwrap();
+        let state = State::of(&bytes, P);
         let block = &state.blocks[0];
         let mut damaged = bytes.clone();
         damaged[block.page[block.active] as usize * P + 100] ^= 1;

@@ -1,0 +1,18 @@
+//! Bad files, bad callers, bad disks: the tables of format 0 case by case, the
+//! rules that no random workload comes across, mutated files, repair.
+
+mod damaged;
+mod disks;
+mod failing;
+mod file;
+mod hostile;
+mod misuse;
+mod repair;
+mod rot;
+mod rules;
+
+use pagebox_store::PageSize;
+
+/// Small pages: every bit of them can be tried.
+const SIZE: PageSize = PageSize::KIB_1;
+const P: usize = SIZE.bytes();

@@ -1,0 +1,4 @@
+//! The format's bytes, and the pure maps.
+
+mod bytes;
+mod maps;
