@@ -3,7 +3,9 @@
 //!
 //! Keys are only ever added.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 
 use crate::Error;
 use crate::inspect::{Finding, Inspector, Severity, Side, Step, Summary};
@@ -70,8 +72,9 @@ pub struct Reason {
     pub page: Option<u64>,
     /// Where in the page, in bytes.
     pub offset: u32,
-    /// The bytes found there, in hexadecimal.
-    pub evidence: String,
+    /// The bytes found there; in JSON in hexadecimal.
+    #[serde(serialize_with = "as_hex")]
+    pub evidence: Vec<u8>,
 }
 
 /// The pages of a file, as `pagebox list` tells them.
@@ -130,8 +133,9 @@ pub struct Found {
     pub page: Option<u64>,
     /// Where in the page, in bytes.
     pub offset: u32,
-    /// The bytes found there, in hexadecimal.
-    pub evidence: String,
+    /// The bytes found there; in JSON in hexadecimal.
+    #[serde(serialize_with = "as_hex")]
+    pub evidence: Vec<u8>,
     /// What is wrong, with its numbers.
     pub message: String,
     /// What it means.
@@ -188,7 +192,7 @@ impl From<Step> for Reason {
             text: step.text,
             page: step.page,
             offset: step.offset,
-            evidence: hex(&step.evidence),
+            evidence: step.evidence,
         }
     }
 }
@@ -294,7 +298,7 @@ impl From<Finding> for Found {
             severity: finding.severity,
             page: finding.page,
             offset: finding.offset,
-            evidence: hex(&finding.evidence),
+            evidence: finding.evidence,
             message: finding.message,
             meaning: finding.meaning,
             remedy: finding.remedy,
@@ -302,11 +306,20 @@ impl From<Finding> for Found {
     }
 }
 
-fn as_text<S: serde::Serializer>(severity: &Severity, to: S) -> Result<S::Ok, S::Error> {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn as_text<S: Serializer>(severity: &Severity, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(severity)
 }
 
+fn as_hex<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&Hex(bytes))
+}
+
 /// Bytes in hexadecimal: `001f`.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }

@@ -10,7 +10,7 @@ use pagebox::Engine;
 use pagebox::inspect::Severity;
 use pagebox::report::{self, Found};
 
-use super::output::{ERROR, GOOD, NOTE, QUIET, WARNING, plural, shown};
+use super::output::{ERROR, GOOD, NOTE, QUIET, WARNING, hex, plural, shown};
 use super::{Failure, File, Outcome, Output};
 
 /// Check all of a file; say what is wrong
@@ -85,7 +85,7 @@ pub(crate) fn print(output: &mut Output, path: &Path, check: &report::Check) -> 
         write!(output, "{style}OK{style:#}: {name}: {pages} checked")?;
     } else {
         let style = output.style(ERROR);
-        write!(output, "{style}DAMAGED{style:#}: {name}: {pages} checked")?;
+        write!(output, "{style}NOT OK{style:#}: {name}: {pages} checked")?;
     }
     let counts = [
         (check.errors, "error"),
@@ -121,20 +121,10 @@ fn print_alike(output: &mut Output, alike: &[&Found]) -> io::Result<()> {
             writeln!(
                 output,
                 "    {quiet}bytes{quiet:#}   {}",
-                spaced(&found.evidence)
+                hex(&found.evidence)
             )?;
         }
     }
     writeln!(output, "    {quiet}meaning{quiet:#} {}", first.meaning)?;
     writeln!(output, "    {quiet}remedy{quiet:#}  {}\n", first.remedy)
-}
-
-/// Hexadecimal with a space between bytes.
-fn spaced(hex: &str) -> String {
-    let digits: Vec<char> = hex.chars().collect();
-    digits
-        .chunks(2)
-        .map(String::from_iter)
-        .collect::<Vec<_>>()
-        .join(" ")
 }

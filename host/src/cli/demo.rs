@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use pagebox::{COMPONENT, Engine, Error, PageSize, Pager};
+use pagebox::{COMPONENT, Engine, Error, PageSize};
 
 use super::output::{QUIET, size};
 use super::{Failure, Outcome, Output, check, info, inspect, map};
@@ -29,14 +29,17 @@ impl Demo {
             return demo(path, output);
         }
         let temporary = std::env::temp_dir();
-        let folder = tempfile::tempdir().map_err(|source| {
-            let operation = "make a folder in";
-            Failure::of(&temporary)(Error::Io {
-                operation,
-                path: temporary.clone(),
-                source,
-            })
-        })?;
+        let folder = tempfile::Builder::new()
+            .prefix("pagebox-")
+            .tempdir()
+            .map_err(|source| {
+                let operation = "make a folder in";
+                Failure::of(&temporary)(Error::Io {
+                    operation,
+                    path: temporary.clone(),
+                    source,
+                })
+            })?;
         demo(&folder.path().join("demo.pages"), output)?;
         writeln!(
             output,
@@ -60,11 +63,11 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
 
     let mut steps = Steps { output, path };
     let engine = steps.step("start the sandbox's engine", Engine::new)?;
-    let mut pager = steps.step("create a file of 4 KiB pages", || {
-        engine.create_with_pages(path, PageSize::KIB_4, 64)
+    let mut pager = steps.step("create a file with room for 128 pages of 4 KiB", || {
+        engine.create_with_pages(path, PageSize::KIB_4, 128)
     })?;
-    let regular = steps.step("allocate 40 regular pages: one commit", || {
-        pager.alloc_many(40)
+    let regular = steps.step("allocate 60 regular pages: one commit", || {
+        pager.alloc_many(60)
     })?;
     steps.step("fill them in place, sync", || {
         for id in &regular {
@@ -72,39 +75,44 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
         }
         pager.sync()
     })?;
-    let protected = steps.step("allocate 6 protected pages, write them: one commit", || {
-        let mut tx = pager.begin()?;
-        let ids = tx.alloc_protected_many(6)?;
-        for id in &ids {
-            tx.write(*id)?.copy_from_slice(&content(*id, 2));
-        }
-        tx.commit()?;
-        Ok(ids)
-    })?;
-    let (freed, kept) = regular.split_at(12);
-    steps.step(
-        "free 12 pages, allocate 1, rewrite 2 protected: one commit",
+    let protected = steps.step(
+        "allocate 12 protected pages, write them: one commit",
         || {
             let mut tx = pager.begin()?;
-            tx.free_many(freed)?;
-            tx.alloc()?;
-            for id in &protected[..2] {
+            let ids = tx.alloc_protected_many(12)?;
+            for id in &ids {
+                tx.write(*id)?.copy_from_slice(&content(*id, 2));
+            }
+            tx.commit()?;
+            Ok(ids)
+        },
+    )?;
+    let (kept, freed): (Vec<u64>, Vec<u64>) = regular.iter().partition(|id| id.pow(3) % 41 < 26);
+    let (rewritten, unchanged) = protected.split_at(4);
+    steps.step(
+        "free some pages, rewrite 4 protected ones: one commit",
+        || {
+            let mut tx = pager.begin()?;
+            tx.free_many(&freed)?;
+            for id in rewritten {
                 tx.write(*id)?.copy_from_slice(&content(*id, 3));
             }
             tx.commit()
         },
     )?;
-    steps.step("begin a transaction, write, think better of it", || {
+    steps.step("begin a transaction, free all, think better of it", || {
         let mut tx = pager.begin()?;
-        tx.write(protected[0])?.fill(0xFF);
-        tx.free_many(kept)
+        tx.free_many(&kept)?;
+        tx.free_protected_many(&protected)
     })?;
     drop(pager);
     let pager = steps.step("close the file, open it again, recover", || {
         engine.open(path)
     })?;
     steps.step("compare all bytes with what was written", || {
-        compare(&pager, kept, &protected)
+        compare(&kept, 1, |id| pager.page(id))?;
+        compare(rewritten, 3, |id| pager.protected_page(id))?;
+        compare(unchanged, 2, |id| pager.protected_page(id))
     })?;
     drop(pager);
 
@@ -131,25 +139,18 @@ fn content(id: u64, version: u8) -> Vec<u8> {
         .collect()
 }
 
-fn compare(pager: &Pager, regular: &[u64], protected: &[u64]) -> Result<(), Error> {
-    let same = |bytes: &[u8], id, version| {
-        if bytes == content(id, version) {
-            Ok(())
-        } else {
-            Err(Error::Other(format!(
+/// That pages hold what was written to them.
+fn compare<'p>(
+    ids: &[u64],
+    version: u8,
+    read: impl Fn(u64) -> Result<&'p [u8], Error>,
+) -> Result<(), Error> {
+    for id in ids {
+        if read(*id)? != content(*id, version) {
+            return Err(Error::Other(format!(
                 "page {id} does not hold what was written"
-            )))
+            )));
         }
-    };
-    for id in regular {
-        same(pager.page(*id)?, *id, 1)?;
-    }
-    for (index, id) in protected.iter().enumerate() {
-        same(
-            pager.protected_page(*id)?,
-            *id,
-            if index < 2 { 3 } else { 2 },
-        )?;
     }
     Ok(())
 }

@@ -93,6 +93,10 @@ fn what(error: &Error) -> String {
         Error::Io {
             operation, source, ..
         } => format!("cannot {operation} it: {source}"),
+        Error::NotRegular { page, kind } if kind.starts_with("protected") => {
+            format!("page {page} belongs to a protected page, which goes by its id")
+        }
+        Error::NotRegular { page, kind } => format!("page {page} is the pager's own: {kind}"),
         _ => error.to_string(),
     }
 }
@@ -107,7 +111,9 @@ fn way_out(error: &Error) -> &'static str {
         Error::OutOfRange(_) | Error::NotAllocated(_) | Error::NotProtected(_) => {
             ": `pagebox list` shows what there is"
         }
-        Error::NotRegular { .. } => ": protected pages go by their ids, with --protected",
+        Error::NotRegular { kind, .. } if kind.starts_with("protected") => {
+            ": `pagebox list` shows it, --protected takes it"
+        }
         Error::Full(_) | Error::DirectoryFull(_) => ": free some, or make a file of larger pages",
         Error::Locked { .. } => ": wait until it is done",
         Error::Exists { .. } => ": choose another name",

@@ -140,7 +140,8 @@ pub(crate) fn size(bytes: u128) -> String {
 
 /// A part of a whole in percent: `62.5 %`.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
-    let tenths = u128::from(part) * 1000 / u128::from(whole.max(1));
+    let whole = u128::from(whole.max(1));
+    let tenths = (u128::from(part) * 1000 + whole / 2) / whole;
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 

@@ -18,7 +18,10 @@ fn create_makes_a_file_that_info_describes() {
     assert_eq!(info["protected_pages"], 0);
     assert_eq!(info["internal_pages"], 3);
     assert!(info["generation"].is_u64(), "{info}");
-    assert!(info["active_side"] == "A" || info["active_side"] == "B", "{info}");
+    assert!(
+        info["active_side"] == "A" || info["active_side"] == "B",
+        "{info}"
+    );
     assert_eq!(info["recovery"], "clean");
     assert_eq!(folder.names(), ["new.pages"]);
 }
@@ -26,7 +29,12 @@ fn create_makes_a_file_that_info_describes() {
 #[test]
 fn create_takes_page_size_and_room() {
     let folder = Folder::new();
-    for (size, bytes) in [("1024", 1024), ("16KiB", 16384), ("64k", 65536), ("1 MiB", 1 << 20)] {
+    for (size, bytes) in [
+        ("1024", 1024),
+        ("16KiB", 16384),
+        ("64k", 65536),
+        ("1 MiB", 1 << 20),
+    ] {
         let path = folder.file(&format!("{bytes}.pages"));
         let path = path.to_str().unwrap();
         run(["create", path, "--page-size", size, "--pages", "10"]).done();
@@ -55,7 +63,9 @@ fn alloc_prints_ids_that_list_shows_and_free_takes_back() {
     let regular = run(["alloc", &file, "--count", "100"]).done().ids();
     assert_eq!(generation(&file), before + 1, "one commit");
     assert_eq!(regular.len(), 100);
-    let protected = run(["alloc", &file, "--count", "3", "--protected"]).done().ids();
+    let protected = run(["alloc", &file, "--count", "3", "--protected"])
+        .done()
+        .ids();
     assert_eq!(protected, [0, 1, 2]);
 
     let list = run(["list", &file, "--json"]).done().json();
@@ -74,10 +84,18 @@ fn alloc_prints_ids_that_list_shows_and_free_takes_back() {
     let mut free = vec!["free".to_owned(), file.clone()];
     free.extend(ids);
     assert_eq!(run(&free).done().text(), "freed 50 pages\n");
-    assert_eq!(run(["free", &file, "--protected", "1"]).done().text(), "freed 1 protected page\n");
+    assert_eq!(
+        run(["free", &file, "--protected", "1"]).done().text(),
+        "freed 1 protected page\n"
+    );
     let list = run(["list", &file, "--json"]).done().json();
     assert_eq!(list["regular"], serde_json::json!(regular[50..]));
-    let ids: Vec<_> = list["protected"].as_array().unwrap().iter().map(|slot| &slot["id"]).collect();
+    let ids: Vec<_> = list["protected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|slot| &slot["id"])
+        .collect();
     assert_eq!(ids, [0, 2]);
 }
 
@@ -92,7 +110,10 @@ fn free_with_one_bad_id_frees_none() {
         assert!(error.contains(names), "{error}");
     }
     run(["free", &file, "--protected", "0"]).failed(1);
-    assert_eq!(run(["list", &file, "--json"]).done().json()["regular"], serde_json::json!([3, 4, 5, 6]));
+    assert_eq!(
+        run(["list", &file, "--json"]).done().json()["regular"],
+        serde_json::json!([3, 4, 5, 6])
+    );
     // Opening to write may write page 0 again, with the same bytes.
     assert!(fs::read(&file).unwrap() == before, "the file changed");
 }
@@ -118,7 +139,12 @@ fn write_then_read_gives_the_bytes_back() {
         let mut changed = whole.clone();
         changed[4000..4005].copy_from_slice(b"hello");
         assert!(run(args("read", &[])).done().output == changed);
-        assert_eq!(run(args("read", &["--offset", "4000", "--len", "5"])).done().output, b"hello");
+        assert_eq!(
+            run(args("read", &["--offset", "4000", "--len", "5"]))
+                .done()
+                .output,
+            b"hello"
+        );
         assert_eq!(run(args("read", &["--offset", "4096"])).done().output, b"");
         // No bytes are no change.
         run_with(args("write", &[]), b"").done();
@@ -143,9 +169,15 @@ fn write_of_more_than_fits_changes_nothing() {
     for (args, input) in [
         (vec!["write", &file, "3"], &too_long[..]),
         (vec!["write", &file, "3"], &endless),
-        (vec!["write", &file, "3", "--offset", "4096"], &too_long[..1]),
+        (
+            vec!["write", &file, "3", "--offset", "4096"],
+            &too_long[..1],
+        ),
         (vec!["write", &file, "0", "--protected"], &too_long),
-        (vec!["write", &file, "0", "--protected", "--offset", "4090"], &too_long[..7]),
+        (
+            vec!["write", &file, "0", "--protected", "--offset", "4090"],
+            &too_long[..7],
+        ),
     ] {
         let error = run_with(args, input).failed(1);
         assert!(error.contains("longer than"), "{error}");
@@ -158,17 +190,28 @@ fn a_recycled_page_reads_as_zeros() {
     let folder = Folder::new();
     let file = folder.pages("a.pages");
     for kind in [&[][..], &["--protected"]] {
-        let with = |args: &[&str]| args.iter().chain(kind).map(ToString::to_string).collect::<Vec<_>>();
+        let with = |args: &[&str]| {
+            args.iter()
+                .chain(kind)
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
         let id = run(with(&["alloc", &file])).done().ids()[0].to_string();
         run_with(with(&["write", &file, &id]), &[0xEE; 4096]).done();
         run(with(&["free", &file, &id])).done();
         assert_eq!(run(with(&["alloc", &file])).done().ids()[0].to_string(), id);
-        assert!(run(with(&["read", &file, &id])).done().output == [0; 4096], "{kind:?}");
+        assert!(
+            run(with(&["read", &file, &id])).done().output == [0; 4096],
+            "{kind:?}"
+        );
         // Nor after a part of it was written.
         run_with(with(&["write", &file, &id, "--offset", "100"]), b"x").done();
         let mut expected = [0; 4096];
         expected[100] = b'x';
-        assert!(run(with(&["read", &file, &id])).done().output == expected, "{kind:?}");
+        assert!(
+            run(with(&["read", &file, &id])).done().output == expected,
+            "{kind:?}"
+        );
     }
 }
 
@@ -178,7 +221,10 @@ fn reading_changes_nothing_and_takes_no_lock() {
     let file = folder.pages("a.pages");
     run(["alloc", &file]).done();
     run(["alloc", &file, "--protected"]).done();
-    let before = (fs::read(&file).unwrap(), fs::metadata(&file).unwrap().modified().unwrap());
+    let before = (
+        fs::read(&file).unwrap(),
+        fs::metadata(&file).unwrap().modified().unwrap(),
+    );
     let held = fs::File::open(&file).unwrap();
     held.lock().unwrap();
     for args in [
@@ -191,7 +237,10 @@ fn reading_changes_nothing_and_takes_no_lock() {
     ] {
         run(args).done();
     }
-    let after = (fs::read(&file).unwrap(), fs::metadata(&file).unwrap().modified().unwrap());
+    let after = (
+        fs::read(&file).unwrap(),
+        fs::metadata(&file).unwrap().modified().unwrap(),
+    );
     assert!(before == after, "the file changed");
 }
 
@@ -216,12 +265,19 @@ fn demo_shows_a_sound_file_and_keeps_only_one_that_is_named() {
     let child = command.env("TMPDIR", &temporary).spawn().unwrap();
     let text = crate::run::answer(child).done().text();
     assert!(text.contains("OK: "), "{text}");
-    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "a temporary file stayed");
+    assert_eq!(
+        fs::read_dir(&temporary).unwrap().count(),
+        0,
+        "a temporary file stayed"
+    );
 
     let file = folder.file("demo.pages");
     let file = file.to_str().unwrap();
     run(["demo", file]).done();
-    assert_eq!(run(["info", file, "--json"]).done().json()["recovery"], "clean");
+    assert_eq!(
+        run(["info", file, "--json"]).done().json()["recovery"],
+        "clean"
+    );
     run(["check", file]).done();
     let error = run(["demo", file]);
     assert_eq!(error.code, 1);
@@ -230,5 +286,8 @@ fn demo_shows_a_sound_file_and_keeps_only_one_that_is_named() {
 #[test]
 fn no_command_is_the_demo() {
     let text = run(Vec::<String>::new()).done().text();
-    assert!(text.contains("OK: ") && text.contains("pagebox --help"), "{text}");
+    assert!(
+        text.contains("OK: ") && text.contains("pagebox --help"),
+        "{text}"
+    );
 }

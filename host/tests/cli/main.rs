@@ -1,8 +1,5 @@
 //! The program `pagebox`, started as a user would start it.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod commands;
 mod damage;

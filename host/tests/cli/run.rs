@@ -34,13 +34,21 @@ impl Answer {
 
     /// Standard output, as a number a line.
     pub(crate) fn ids(&self) -> Vec<u64> {
-        self.text().lines().map(|line| line.parse().expect("a line is a number")).collect()
+        self.text()
+            .lines()
+            .map(|line| line.parse().expect("a line is a number"))
+            .collect()
     }
 
     /// That it did what it was asked and had nothing to complain about.
     #[track_caller]
     pub(crate) fn done(self) -> Self {
-        assert_eq!((self.code, self.errors.as_str()), (0, ""), "{}", self.output.escape_ascii());
+        assert_eq!(
+            (self.code, self.errors.as_str()),
+            (0, ""),
+            "{}",
+            self.output.escape_ascii()
+        );
         self
     }
 
@@ -62,7 +70,10 @@ pub(crate) fn program(args: &[&OsStr]) -> Command {
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
         command.env_remove(name);
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -75,7 +86,9 @@ pub(crate) fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Answer 
 pub(crate) fn run_with<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, input: &[u8]) -> Answer {
     let args: Vec<S> = args.into_iter().collect();
     let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
-    let mut child = program(&args).spawn().expect("the program was built with this test");
+    let mut child = program(&args)
+        .spawn()
+        .expect("the program was built with this test");
     let mut stdin = child.stdin.take().expect("its input is a pipe");
     let input = input.to_owned();
     // It may stop reading at any time.
@@ -100,7 +113,10 @@ pub(crate) fn answer(child: Child) -> Answer {
     drop(done);
     watchdog.join().expect("the watchdog does not panic");
     Answer {
-        code: output.status.code().unwrap_or_else(|| panic!("it died: {}", output.status)),
+        code: output
+            .status
+            .code()
+            .unwrap_or_else(|| panic!("it died: {}", output.status)),
         output: output.stdout,
         errors: String::from_utf8(output.stderr).expect("errors are text"),
     }
@@ -149,5 +165,7 @@ impl Folder {
 }
 
 pub(crate) fn text(path: &Path) -> String {
-    path.to_str().expect("tests choose paths that are text").to_owned()
+    path.to_str()
+        .expect("tests choose paths that are text")
+        .to_owned()
 }
