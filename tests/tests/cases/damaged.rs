@@ -361,5 +361,3 @@ fn what_is_no_page_file_is_refused() {
         assert!(matches!(examined.repaired, Err(Error::Identity(_))));
     }
 }
-
-/// The peer ignores the section's checksum where there are no blocks.

@@ -147,6 +147,7 @@ fn a_metadata_checksum_but_the_constant_is_refused() {
     }
 }
 
+/// The peer ignores the section's checksum where there are no blocks.
 #[test]
 fn an_empty_directory_section_counts_whatever_its_checksum_says() {
     let mut pager = Pager::create(MemoryStore::new(SIZE), 0).unwrap();
