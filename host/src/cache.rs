@@ -48,6 +48,7 @@ impl Cache {
         self.regular.get(usize::try_from(id / 64).ok()?)
     }
 
+    #[inline]
     pub(crate) fn is_regular(&self, id: u64) -> bool {
         self.word(id)
             .is_some_and(|word| word.load(Ordering::Relaxed) & bit(id) != 0)
@@ -69,6 +70,7 @@ impl Cache {
         self.protected.get(usize::try_from(id).ok()?)
     }
 
+    #[inline]
     pub(crate) fn protected(&self, id: u64) -> Option<u64> {
         self.entry(id)?.load(Ordering::Relaxed).checked_sub(1)
     }

@@ -66,6 +66,7 @@ impl<'p> RegularPages<'p> {
 impl Iterator for RegularPages<'_> {
     type Item = Result<u64, Error>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(page) = self.run.next() {

@@ -1,9 +1,11 @@
 //! The `page-store` import: what a guest may do with the stores it was handed.
 
+mod write;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pagebox_store::{Change, PageBuffer, StoreError, Then};
+use pagebox_store::{PageBuffer, StoreError};
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime::{Result, format_err};
 
@@ -31,7 +33,8 @@ pub trait PageStoreView: 'static {
 /// # Errors
 /// If the linker has it already.
 pub fn add_to_linker<T: PageStoreView>(linker: &mut Linker<T>) -> Result<()> {
-    wit::add_to_linker::<T, HasSelf<PageStores>>(linker, T::page_stores)
+    wit::add_to_linker::<T, HasSelf<PageStores>>(linker, T::page_stores)?;
+    write::add_to_linker(linker)
 }
 
 /// The stores that the guests of one [`wasmtime::Store`] were handed, and the
@@ -50,6 +53,15 @@ pub struct PageStores {
 
 /// What stands for the host's own store.
 const OWN: u32 = u32::MAX;
+
+/// A store and all views, out of [`PageStores`] for the time of a call.
+struct Taken {
+    handle: u32,
+    store: Box<dyn Store>,
+    views: Slab<View>,
+    /// When that was, in ticks.
+    since: u64,
+}
 
 #[derive(Debug)]
 struct View {
@@ -99,7 +111,7 @@ impl PageStores {
     /// of stores take.
     pub(crate) fn new(budget: usize, clock: Arc<AtomicU64>) -> Self {
         Self {
-            own: Box::new(Absent::default()),
+            own: Box::new(Absent),
             stores: Slab::default(),
             views: Slab::default(),
             budget,
@@ -126,6 +138,18 @@ impl PageStores {
             }
         }
         Some(store)
+    }
+
+    /// Whether a guest, or the host, still has the store of this
+    /// representation, which may stand for another one after it is gone.
+    pub fn holds(&self, rep: u32) -> bool {
+        self.stores.get(rep).is_some()
+    }
+
+    /// How many stores and views there are. After a guest is done that is what
+    /// it forgot to drop.
+    pub fn left_open(&self) -> (usize, usize) {
+        (self.stores.len(), self.views.len())
     }
 
     /// A handle on the host's own store.
@@ -172,6 +196,31 @@ impl PageStores {
         let result = f(&mut **store, &mut self.views);
         self.ticks += self.clock.load(Ordering::Relaxed) - before;
         Ok(result)
+    }
+
+    /// Takes a store out for the time of a call, and all views with it.
+    fn take(&mut self, handle: u32) -> Result<Taken> {
+        let store = match handle {
+            OWN => &mut self.own,
+            handle => self.stores.get_mut(handle).ok_or_else(gone)?,
+        };
+        Ok(Taken {
+            handle,
+            store: std::mem::replace(store, Box::new(Absent)),
+            views: std::mem::take(&mut self.views),
+            since: self.clock.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Puts back what was taken. What time it took is not the guest's.
+    fn put_back(&mut self, taken: Taken) {
+        self.ticks += self.clock.load(Ordering::Relaxed) - taken.since;
+        self.views = taken.views;
+        if taken.handle == OWN {
+            self.own = taken.store;
+        } else if let Some(place) = self.stores.get_mut(taken.handle) {
+            *place = taken.store;
+        }
     }
 
     fn view(&self, view: &Resource<ViewHandle>) -> Result<&View> {
@@ -319,26 +368,12 @@ impl wit::HostStore for PageStores {
 
     fn write(
         &mut self,
-        this: Resource<StoreHandle>,
-        changes: Vec<wit::Change>,
-        then_sync: bool,
+        _: Resource<StoreHandle>,
+        _: Vec<wit::Change>,
+        _: bool,
     ) -> Result<Result<(), wit::StoreError>> {
-        let then = if then_sync {
-            Then::Sync
-        } else {
-            Then::Continue
-        };
-        self.with_store(this.rep(), |store, views| {
-            let page_size = store.geometry().page_size.bytes();
-            let changes: Result<Vec<_>> = changes
-                .iter()
-                .map(|change| native(change, views, page_size))
-                .collect();
-            match changes?.into_iter().collect::<Result<Vec<_>, _>>() {
-                Ok(changes) => Ok(store.write(&changes, then).map_err(Into::into)),
-                Err(error) => Ok(Err(error)),
-            }
-        })?
+        // See `write`, which takes the place of this one in every linker.
+        Err(format_err!("add the import with pagebox::add_to_linker"))
     }
 
     fn grow(
@@ -355,40 +390,6 @@ impl wit::HostStore for PageStores {
         self.remove(&this);
         Ok(())
     }
-}
-
-/// A change as stores take it.
-fn native<'a>(
-    change: &'a wit::Change,
-    views: &'a Slab<View>,
-    page_size: usize,
-) -> Result<Result<Change<'a, PageBuffer>, wit::StoreError>> {
-    Ok(Ok(match change {
-        wit::Change::Sealed(sealed) => Change::Sealed {
-            page: sealed.page,
-            bytes: &sealed.bytes,
-            start: sealed.start,
-        },
-        wit::Change::Staged(staged) => {
-            match &views.get(staged.view.rep()).ok_or_else(gone)?.bytes {
-                Bytes::Private(buffer) if buffer.len() == page_size => Change::Staged {
-                    page: staged.page,
-                    buffer,
-                },
-                // Of a store with other pages.
-                Bytes::Private(_) => return Ok(Err(wit::StoreError::OutOfBounds)),
-                Bytes::Page { .. } | Bytes::Gone => {
-                    let text = "only a view that stage made can be written".to_owned();
-                    return Ok(Err(wit::StoreError::Other(Some(text))));
-                }
-            }
-        }
-        wit::Change::Zero(page) => Change::Zero { page: *page },
-        wit::Change::Reset(extent) => Change::Reset {
-            first: extent.first,
-            count: extent.count,
-        },
-    }))
 }
 
 fn read(store: &dyn Store, page: u64, offset: u32, len: u32) -> Result<Vec<u8>, wit::StoreError> {

@@ -134,7 +134,7 @@ impl Pager {
                 f(world.pagebox_pager_pager(), store, PageStores::own())
             })
             .and_then(|result| result.map_err(Error::from));
-        let store = std::mem::replace(&mut sandbox.stores().own, Box::new(Absent::default()));
+        let store = std::mem::replace(&mut sandbox.stores().own, Box::new(Absent));
         let handle = match result {
             Ok(handle) => handle,
             Err(error) => return Err((error, store)),
@@ -248,10 +248,22 @@ impl Pager {
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`];
     /// [`Error::NotLendable`] where the store can only be copied from;
     /// [`Error::Store`].
+    #[inline]
     pub fn page(&self, id: u64) -> Result<&[u8], Error> {
+        // All that a read of a page that was found before takes.
+        if self.cache.is_regular(id)
+            && let Ok(Some(bytes)) = self.store.page(id)
+        {
+            return Ok(bytes);
+        }
         let page = self.locate(id)?;
-        self.store
-            .page(page)
+        self.lendable(page)
+    }
+
+    /// The bytes of a physical page.
+    fn lendable(&self, page: u64) -> Result<&[u8], Error> {
+        let bytes = self.store.page(page);
+        bytes
             .map_err(|cause| reading(page, cause))?
             .ok_or(Error::NotLendable)
     }
@@ -300,20 +312,20 @@ impl Pager {
     /// [`Error::NotProtected`], [`Error::ChecksumMismatch`],
     /// [`Error::Corrupt`]; [`Error::NotLendable`] where the store can only be
     /// copied from; [`Error::Store`].
+    #[inline]
     pub fn protected_page(&self, id: u64) -> Result<&[u8], Error> {
-        if let Some(page) = self.cache.protected(id) {
-            return self
-                .store
-                .page(page)
-                .map_err(|cause| reading(page, cause))?
-                .ok_or(Error::NotLendable);
+        if let Some(page) = self.cache.protected(id)
+            && let Ok(Some(bytes)) = self.store.page(page)
+        {
+            return Ok(bytes);
         }
+        self.verified_page(id)
+    }
+
+    /// The bytes of a protected page that is not in the cache.
+    fn verified_page(&self, id: u64) -> Result<&[u8], Error> {
         let location = self.locate_protected(id)?;
-        let bytes = self
-            .store
-            .page(location.page)
-            .map_err(|cause| reading(location.page, cause))?
-            .ok_or(Error::NotLendable)?;
+        let bytes = self.lendable(location.page)?;
         verify(id, &location, bytes)?;
         self.cache.add_protected(id, location.page);
         Ok(bytes)
@@ -387,7 +399,7 @@ impl Pager {
     /// As [`Engine::open_store`]; the pager stays as unusable as it was.
     pub fn reopen(&mut self) -> Result<(), Error> {
         let sandbox = self.engine.sandbox()?;
-        let absent = Box::new(Absent::default());
+        let absent = Box::new(Absent);
         let store = std::mem::replace(&mut self.store, absent);
         match Self::opened(&self.engine, sandbox, store, self.access) {
             Ok(pager) => *self = pager,

@@ -31,6 +31,10 @@ impl<T> Slab<T> {
         Ok(key)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.vacant.len()
+    }
+
     pub(crate) fn get(&self, key: u32) -> Option<&T> {
         self.entries.get(key as usize)?.as_ref()
     }

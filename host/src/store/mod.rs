@@ -85,17 +85,7 @@ pub(crate) fn write_at(
 
 /// The store of a pager while its own is away: every use is an error.
 #[derive(Debug)]
-pub(crate) struct Absent(pub(crate) Geometry);
-
-impl Default for Absent {
-    fn default() -> Self {
-        Self(Geometry {
-            page_size: PageSize::KIB_4,
-            page_count: 0,
-            tail: 0,
-        })
-    }
-}
+pub(crate) struct Absent;
 
 fn absent<T>() -> Result<T, StoreError> {
     Err(StoreError::Other(Some(
@@ -107,7 +97,11 @@ impl PageStore for Absent {
     type Buffer = PageBuffer;
 
     fn geometry(&self) -> Geometry {
-        self.0
+        Geometry {
+            page_size: PageSize::KIB_4,
+            page_count: 0,
+            tail: 0,
+        }
     }
 
     fn read(&self, _: u64, _: u32, _: &mut [u8]) -> Result<(), StoreError> {
