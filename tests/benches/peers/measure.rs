@@ -39,8 +39,8 @@ pub(crate) struct Row {
     pub(crate) p99_ns: f64,
     /// Syncs an operation.
     pub(crate) syncs: f64,
-    /// Bytes that an operation dirties, as the kernel accounts for them; only
-    /// known of disks.
+    /// Bytes that an operation dirties, as the kernel accounts for them: in
+    /// whole folios, even where it writes less. Only known of disks.
     pub(crate) bytes_written: Option<f64>,
     pub(crate) ratio_to_peer: Option<f64>,
     pub(crate) ratio_to_floor: Option<f64>,

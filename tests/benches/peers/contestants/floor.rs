@@ -17,8 +17,13 @@ impl Floor {
     /// A file of `records` records.
     pub(crate) fn create(folder: &Path, records: u64) -> Self {
         let path = folder.join("floor");
-        let bytes: Vec<u8> = (0..records).flat_map(|record| content(record, 0)).collect();
-        std::fs::write(&path, bytes).expect("the file can be written");
+        let file = File::create(&path).expect("a new file");
+        // One by one: after one large write the kernel caches the file in large
+        // folios, and then one record costs more than itself.
+        for record in 0..records {
+            let written = file.write_all_at(&content(record, 0), record * PAGE as u64);
+            written.expect("the record can be written");
+        }
         let floor = Self::open(path);
         floor.file.sync_all().expect("the file can be synced");
         floor
