@@ -107,7 +107,7 @@ fn commit(pager: &mut Pager, mut group: Group) {
     let mut alone = Group::new();
     if group.len() > 1 {
         match commit_together(pager, &mut group, &mut alone) {
-            Ok(()) => group.drain(..).for_each(|request| request.finish()),
+            Ok(()) => group.drain(..).for_each(InTransactionRequest::finish),
             // Nothing was written: perhaps one of them asks for too much.
             Err(error) if leaves_ready(&error) => {}
             Err(error) => group

@@ -9,7 +9,7 @@ use pagebox_store::{
 };
 
 use crate::shared::promise::Promise;
-use crate::{Engine, Error, SharedPager, Store, Transaction};
+use crate::{Engine, Error, Pager, SharedPager, Store, Transaction};
 
 /// A store in memory whose syncs are counted, and fail on demand.
 struct Counted {
@@ -211,7 +211,7 @@ fn failed_sync_fails_the_whole_group_until_reopened() {
     shared.fails.store(false, Ordering::Relaxed);
     let result = shared.pager.transact(alloc);
     assert!(matches!(result, Err(Error::Poisoned)), "{result:?}");
-    let reopened = shared.pager.with(|pager| pager.reopen());
+    let reopened = shared.pager.with(Pager::reopen);
     reopened.expect("the store is well again");
     assert_eq!(shared.pager.transact(alloc).expect("a page"), 3);
 }
