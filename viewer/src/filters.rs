@@ -1,7 +1,10 @@
 //! What templates do to values before they write them.
 #![expect(
     unreachable_pub,
-    reason = "the macro of askama makes more than it is told to"
+    clippy::inline_always,
+    clippy::unnecessary_wraps,
+    clippy::unused_self,
+    reason = "the macro of askama has ways of its own"
 )]
 
 use std::fmt::{Display, LowerHex};

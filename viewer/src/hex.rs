@@ -61,7 +61,7 @@ pub(crate) fn rows(
         });
         let folded = same / ROW;
         // The first of the rows is shown, so that its fields can be seen.
-        if folded >= FOLD_MIN + 1 {
+        if folded > FOLD_MIN {
             rows.push(row(bytes, &owners, start, place, fields, &differs));
             let len = (folded - 1) * ROW;
             rows.push(Row {

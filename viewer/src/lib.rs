@@ -26,7 +26,10 @@ mod live;
 mod openapi;
 #[expect(
     unused_qualifications,
-    reason = "the macros of utoipa write paths in full"
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unused_self,
+    reason = "utoipa writes paths in full; templates call methods, and pass by reference"
 )]
 mod pages;
 mod plots;
@@ -97,7 +100,7 @@ fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
         .with_state(viewer)
 }
 
-/// Every route. The OpenAPI description is tested against this list.
+/// Every route. The `OpenAPI` description is tested against this list.
 fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
     use pages::{about, diff, directory, files, health, live, map, metadata, overview, page};
     vec![

@@ -1,4 +1,4 @@
-//! The viewer's interface for programs, as OpenAPI 3.1.
+//! The viewer's interface for programs, as `OpenAPI` 3.1.
 
 use axum::{Json, response::IntoResponse, response::Response};
 use utoipa::{

@@ -1,4 +1,4 @@
-//! The sandbox's records as OpenAPI describes them. They are serialised from
+//! The sandbox's records as `OpenAPI` describes them. They are serialised from
 //! the types that the WIT generates; a test compares the two.
 #![expect(
     dead_code,

@@ -65,13 +65,12 @@ pub async fn serve(
     let mut stop = std::pin::pin!(stop);
     loop {
         let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                stream
+            } else {
                 // Out of file handles, or a client that is gone already.
-                Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
             },
             () = &mut stop => break,
         };

@@ -13,7 +13,7 @@ pub(crate) struct AboutView {
     /// The viewer's version.
     #[schema(value_type = String)]
     version: &'static str,
-    /// The address of the OpenAPI description.
+    /// The address of the `OpenAPI` description.
     openapi: String,
     #[serde(skip)]
     routes: Vec<(String, String)>,

@@ -125,18 +125,15 @@ impl DiffView {
         [&self.left, &self.right]
     }
 
-    #[expect(clippy::unused_self, reason = "templates reach it through the view")]
     fn page_of(&self, side: &DiffSide, shell: &Shell) -> String {
         format!("{}?n={}", shell.of(&side.file.id, "page"), side.page)
     }
 
-    #[expect(clippy::unused_self, reason = "templates reach it through the view")]
     fn offset_of(&self, pair: &(Option<Row>, Option<Row>)) -> usize {
         let row = pair.0.as_ref().or(pair.1.as_ref());
         row.map_or(0, |row| row.offset)
     }
 
-    #[expect(clippy::unused_self, reason = "templates reach it through the view")]
     fn both<'a>(&self, pair: &'a (Option<Row>, Option<Row>)) -> [Option<&'a Row>; 2] {
         [pair.0.as_ref(), pair.1.as_ref()]
     }

@@ -128,7 +128,6 @@ impl PageView {
         format!("{}{}.", first.unwrap_or_default(), letters.as_str())
     }
 
-    #[expect(clippy::unused_self, reason = "templates reach it through the view")]
     fn finding_class(&self, finding: &Found) -> &'static str {
         match finding.severity {
             Severity::Error => "bad",
@@ -154,7 +153,6 @@ impl PageView {
     }
 
     /// The offset of the row that a field begins in.
-    #[expect(clippy::unused_self, reason = "templates reach it through the view")]
     fn row_of(&self, field: &Field) -> u32 {
         field.offset / 16 * 16
     }

@@ -161,7 +161,7 @@ fn file_that_is_something_else_is_shown_by_its_first_bytes() {
     for (name, bytes) in [
         ("empty", &b""[..]),
         ("short", b"<img src=x onerror=alert(1)>"),
-        ("long", &[b'z'; 20_000]),
+        ("long", &b"z".repeat(20_000)),
     ] {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();

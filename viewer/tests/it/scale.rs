@@ -29,6 +29,7 @@ struct SparseStore {
 
 const SIZE: PageSize = PageSize::MIB_1;
 
+#[expect(clippy::needless_pass_by_value, reason = "as map_err passes it")]
 fn failed(error: io::Error) -> StoreError {
     StoreError::Io(Some(error.to_string()))
 }

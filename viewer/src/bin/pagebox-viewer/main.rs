@@ -27,6 +27,7 @@ const TOKEN_VARIABLE: &str = "PAGEBOX_VIEWER_TOKEN";
 ///
 /// Files are only ever read: not locked, not changed.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 #[command(
     version,
     after_help = "\
