@@ -28,6 +28,10 @@ struct Results<'a> {
 /// 4 MiB.
 const MEMORY: f64 = 4_194_304.0;
 
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of one lifetime is no function of every lifetime"
+)]
 pub(crate) const GOALS: [Goal; 29] = [
     goal(
         "overwrite-1",

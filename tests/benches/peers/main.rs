@@ -14,11 +14,6 @@
 //!
 //! Only ratios within one run mean anything: machines differ, and so do times
 //! of day.
-#![expect(
-    clippy::missing_panics_doc,
-    clippy::doc_markdown,
-    reason = "a program that nobody calls"
-)]
 
 mod cases;
 mod contestants;

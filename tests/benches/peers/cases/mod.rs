@@ -29,8 +29,11 @@ pub(crate) struct Bench {
     pub(crate) rows: Vec<Row>,
 }
 
+/// Cases that are run together, and their name.
+type Group = (&'static str, fn(&mut Bench));
+
 /// All cases by the name of their group, which is a part of theirs.
-pub(crate) const GROUPS: [(&str, fn(&mut Bench)); 10] = [
+pub(crate) const GROUPS: [Group; 10] = [
     ("overwrite", overwrite::run),
     ("alloc", alloc::run),
     ("alloc-cpu", alloc::run_cpu),

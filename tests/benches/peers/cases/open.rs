@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pagebox::Engine;
 
@@ -94,9 +94,8 @@ fn cold(bench: &mut Bench, medium: Medium, files: &[(Name, PathBuf)]) {
     let rounds = bench.rounds(100);
     let rows = race("cold", medium, rounds, &mut lanes, |lane, _, recorder| {
         let (name, path) = lane;
-        let start = Instant::now();
-        let line = first_line(&mut Command::new(program()), "cold", *name, path);
-        recorder.add(1, start.elapsed());
+        let (line, time) = first_line("cold", *name, path);
+        recorder.add(1, time);
         assert_eq!(line, "read", "{name}: the child read its page");
     });
     bench.add(rows);
@@ -106,9 +105,8 @@ fn memory(bench: &mut Bench, medium: Medium, files: &[(Name, PathBuf)]) {
     let mut rows = Vec::new();
     for (name, path) in files {
         let mut recorder = Recorder::default();
-        let line = recorder.time(1, || {
-            first_line(&mut Command::new(program()), "memory", *name, path)
-        });
+        let (line, time) = first_line("memory", *name, path);
+        recorder.add(1, time);
         let bytes: u64 = line.parse().expect("the child says a number");
         let mut row = recorder.row("memory", medium, *name);
         row.memory_bytes = Some(count(bytes));
@@ -117,13 +115,11 @@ fn memory(bench: &mut Bench, medium: Medium, files: &[(Name, PathBuf)]) {
     bench.add(rows);
 }
 
-fn program() -> PathBuf {
-    std::env::current_exe().expect("this program is a file")
-}
-
-/// Starts a child and gives its first line, as soon as that is there.
-fn first_line(program: &mut Command, task: &str, name: Name, path: &Path) -> String {
-    let mut child = program
+/// Starts a child; its first line, and how long that took to be there.
+fn first_line(task: &str, name: Name, path: &Path) -> (String, Duration) {
+    let program = std::env::current_exe().expect("this program is a file");
+    let start = Instant::now();
+    let mut child = Command::new(program)
         .args([CHILD, task, name.text()])
         .arg(path)
         .stdout(Stdio::piped())
@@ -132,8 +128,11 @@ fn first_line(program: &mut Command, task: &str, name: Name, path: &Path) -> Str
     let output = child.stdout.take().expect("its output is a pipe");
     let mut line = String::new();
     let read = BufReader::new(output).read_line(&mut line);
+    let time = start.elapsed();
     read.expect("the child says something");
-    line.trim_end().to_owned()
+    let status = child.wait().expect("the child ends");
+    assert!(status.success(), "{name}: the child did its task");
+    (line.trim_end().to_owned(), time)
 }
 
 /// What a child does: opens a file and reads, and says that it has or what

@@ -60,12 +60,12 @@ pub(crate) fn run(bench: &mut Bench) {
             let core = Core::create(folder, 4096, COUNT, COUNT);
             let peer = Peer::create(folder, COUNT, COUNT);
             vec![
-                (Name::Pagebox, of_kind(pagebox, protected)),
-                (Name::PageboxCore, of_kind(core, protected)),
-                (Name::Mappedpages, of_kind(peer, protected)),
-                (Name::Redb, records(Redb::create(folder, COUNT))),
-                (Name::Lmdb, records(Lmdb::create(folder, COUNT))),
-                (Name::Floor, records(Floor::create(folder, COUNT))),
+                (Name::Pagebox, Box::new(of_kind(pagebox, protected))),
+                (Name::PageboxCore, Box::new(of_kind(core, protected))),
+                (Name::Mappedpages, Box::new(of_kind(peer, protected))),
+                (Name::Redb, Box::new(records(Redb::create(folder, COUNT)))),
+                (Name::Lmdb, Box::new(records(Lmdb::create(folder, COUNT)))),
+                (Name::Floor, Box::new(records(Floor::create(folder, COUNT)))),
             ]
         });
         let rounds = bench.rounds(300);
@@ -102,16 +102,16 @@ pub(crate) fn run(bench: &mut Bench) {
     }
 }
 
-fn of_kind(contestant: impl Pages + Records + 'static, protected: bool) -> Box<Readers> {
-    Box::new(if protected {
+fn of_kind(contestant: impl Pages + Records + 'static, protected: bool) -> Readers {
+    if protected {
         Readers::Records(Box::new(contestant))
     } else {
         Readers::Pages(Box::new(contestant))
-    })
+    }
 }
 
-fn records(contestant: impl Records + 'static) -> Box<Readers> {
-    Box::new(Readers::Records(Box::new(contestant)))
+fn records(contestant: impl Records + 'static) -> Readers {
+    Readers::Records(Box::new(contestant))
 }
 
 fn pick(lane: &Readers, round: u64) -> Vec<u64> {
