@@ -202,7 +202,7 @@ fn commit_is_told_to_who_watches() {
     );
     std::fs::remove_file(&path).unwrap();
     let problem = next(&mut events, "problem");
-    assert!(problem.contains("there is no file"), "{problem}");
+    assert!(problem.contains("does not exist"), "{problem}");
     let live = server.get("/f/1/live.json", "");
     assert_eq!(live.status, 404);
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -137,7 +137,7 @@ fn path_that_is_no_file_is_a_clear_error_at_once() {
         (&*fifo, "FIFO"),
         (Path::new("/dev/zero"), "device"),
         (folder.path(), "folder"),
-        (&*missing, "there is no file"),
+        (&*missing, "does not exist"),
     ] {
         let text = said(&refused(&[path.to_str().unwrap()]));
         assert!(
@@ -158,31 +158,21 @@ fn token_is_not_in_the_process_list() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pages");
     drop(files::sample(&path));
-    let browser = folder.path().join("browser");
-    let seen = folder.path().join("seen");
-    fs::write(
-        &browser,
-        format!("#!/bin/sh\necho \"$@\" > {}\n", seen.display()),
-    )
-    .unwrap();
-    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).unwrap();
+    let browser = Browser::new(folder.path());
     let program = Program::start(
-        |command| command.arg("--token").arg(&path).env("BROWSER", &browser),
+        |command| {
+            command
+                .arg("--token")
+                .arg(&path)
+                .env("BROWSER", &browser.path)
+        },
         2,
     );
     let link = program.lines[1].split("http://").nth(1).unwrap();
     let code = link.rsplit('/').next().unwrap();
     assert_eq!(code.len(), 32);
     assert!(!program.lines[0].contains(code));
-    let began = Instant::now();
-    while fs::read_to_string(&seen).unwrap_or_default().is_empty() {
-        assert!(
-            began.elapsed() < Duration::from_secs(10),
-            "no browser was opened"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let argument = fs::read_to_string(&seen).unwrap();
+    let argument = browser.argument();
     assert!(!argument.contains(code), "{argument}");
     let redirect = argument.trim().strip_prefix("file://").unwrap();
     assert!(fs::read_to_string(redirect).unwrap().contains(link));
@@ -192,27 +182,53 @@ fn token_is_not_in_the_process_list() {
     assert!(!own.contains(code));
 }
 
+#[cfg(unix)]
 #[test]
 fn browser_of_the_environment_is_opened_at_the_address() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pages");
     drop(files::sample(&path));
-    let seen = folder.path().join("seen");
-    let browser = format!("sh -c 'echo %s > {}'", seen.display());
-    let program = Program::start(|command| command.arg(&path).env("BROWSER", &browser), 1);
-    let began = Instant::now();
-    while fs::read_to_string(&seen).unwrap_or_default().is_empty() {
-        assert!(
-            began.elapsed() < Duration::from_secs(10),
-            "no browser was opened"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let address = fs::read_to_string(&seen).unwrap();
+    let browser = Browser::new(folder.path());
+    let program = Program::start(|command| command.arg(&path).env("BROWSER", &browser.path), 1);
+    let address = browser.argument();
     assert!(
         address.contains(&format!("http://{}/", program.address)),
         "{address}"
     );
+}
+
+/// A browser that writes down what it is to open.
+#[cfg(unix)]
+struct Browser {
+    path: PathBuf,
+    seen: PathBuf,
+}
+
+#[cfg(unix)]
+impl Browser {
+    fn new(folder: &Path) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let (path, seen) = (folder.join("browser"), folder.join("seen"));
+        let script = format!("#!/bin/sh\necho \"$@\" > {}\n", seen.display());
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { path, seen }
+    }
+
+    /// What it was told to open, as soon as it is.
+    fn argument(&self) -> String {
+        let began = Instant::now();
+        loop {
+            match fs::read_to_string(&self.seen) {
+                Ok(argument) if !argument.is_empty() => return argument,
+                _ => assert!(
+                    began.elapsed() < Duration::from_secs(10),
+                    "no browser was opened"
+                ),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 /// Line 11.

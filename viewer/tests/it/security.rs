@@ -413,10 +413,8 @@ fn sandbox_without_memory_becomes_an_error_page_and_the_server_lives() {
         .unwrap()
         .create(&path, pagebox::PageSize::KIB_4)
         .unwrap();
-    let limits = pagebox::Limits {
-        memory: 1 << 16,
-        ..pagebox::Limits::default()
-    };
+    let mut limits = pagebox::Limits::default();
+    limits.memory = 1 << 16;
     let starved = pagebox::Engine::with_limits(limits).unwrap();
     let viewer = Builder::new()
         .engine(&starved)
