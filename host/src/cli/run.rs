@@ -29,7 +29,6 @@ Examples:
   pagebox run queue.wasm --store queue=messages.pages -- pop
 
 A program that crashes leaves its page files as of their last commit.")]
-#[cfg_attr(not(feature = "run"), expect(dead_code, reason = "nothing runs"))]
 pub(crate) struct Run {
     /// The program
     #[arg(value_name = "APP.wasm")]

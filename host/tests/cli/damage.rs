@@ -9,11 +9,20 @@ use crate::run::{Folder, run, run_with, text};
 
 const P: usize = 4096;
 
+/// What the pages of an id are filled with.
+fn regular(id: u64) -> [u8; P] {
+    [0x10 + u8::try_from(id).unwrap(); P]
+}
+
+fn protected(id: u64) -> [u8; P] {
+    [0x20 + u8::try_from(id).unwrap(); P]
+}
+
 /// A file with 4 regular and 2 protected pages, each filled with its own byte.
 fn sound(folder: &Folder) -> String {
     let file = folder.pages("data.pages");
     for id in run(["alloc", &file, "--count", "4"]).done().ids() {
-        run_with(["write", &file, &id.to_string()], &[0x10 + id as u8; P]).done();
+        run_with(["write", &file, &id.to_string()], &regular(id)).done();
     }
     for id in run(["alloc", &file, "--count", "2", "--protected"])
         .done()
@@ -21,7 +30,7 @@ fn sound(folder: &Folder) -> String {
     {
         run_with(
             ["write", &file, "--protected", &id.to_string()],
-            &[0x20 + id as u8; P],
+            &protected(id),
         )
         .done();
     }
@@ -108,11 +117,11 @@ fn a_rotten_metadata_page_is_shown_refused_and_mended() {
     let (copy, told) = mended(&folder, &file);
     assert!(told.contains("mended"), "{told}");
     for id in 3..7_u64 {
-        assert!(run(["read", &copy, &id.to_string()]).done().output == [0x10 + id as u8; P]);
+        assert!(run(["read", &copy, &id.to_string()]).done().output == regular(id));
     }
     for id in 0..2_u64 {
         let args = ["read", &copy, "--protected", &id.to_string()];
-        assert!(run(args).done().output == [0x20 + id as u8; P]);
+        assert!(run(args).done().output == protected(id));
     }
 }
 
@@ -122,7 +131,9 @@ fn a_rotten_protected_page_is_never_served() {
     let file = sound(&folder);
     let list = run(["list", &file, "--json"]).done().json();
     let page = list["protected"][1]["active_page"].as_u64().unwrap();
-    damage(&file, |bytes| bytes[page as usize * P + 99] ^= 1);
+    damage(&file, |bytes| {
+        bytes[usize::try_from(page).unwrap() * P + 99] ^= 1;
+    });
 
     let error = run(["read", &file, "1", "--protected"]).failed(3);
     assert!(

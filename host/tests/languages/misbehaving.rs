@@ -103,7 +103,7 @@ fn a_program_out_of_time_is_ended() {
         .command("--store")
         .args(["--timeout", "0.5", "--", "spin"]));
     assert_failed(&output, 4, "it took longer than 0.5 s");
-    assert!(start.elapsed() < Duration::from_secs(60));
+    assert!(start.elapsed() < Duration::from_mins(1));
 }
 
 #[test]

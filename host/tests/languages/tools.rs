@@ -145,7 +145,8 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
         let to = to.join(&name);
         if built {
             continue;
-        } else if from.is_dir() {
+        }
+        if from.is_dir() {
             copy_folder(&from, &to);
         } else if fs::read(&from).ok() != fs::read(&to).ok() {
             fs::copy(&from, &to).expect("the target folder can be written");

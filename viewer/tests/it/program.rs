@@ -189,7 +189,10 @@ fn browser_of_the_environment_is_opened_at_the_address() {
     let path = folder.path().join("a.pages");
     drop(files::sample(&path));
     let browser = Browser::new(folder.path());
-    let program = Program::start(|command| command.arg(&path).env("BROWSER", &browser.path), 1);
+    let program = Program::start(
+        |command| command.arg(&path).env("BROWSER", &browser.path),
+        1,
+    );
     let address = browser.argument();
     assert!(
         address.contains(&format!("http://{}/", program.address)),

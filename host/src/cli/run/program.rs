@@ -20,8 +20,6 @@ use super::limits::{Memory, out_of_time, watch};
 const SYSTEM: u8 = 4;
 
 mod wit {
-    #![expect(clippy::pedantic, reason = "generated")]
-
     wasmtime::component::bindgen!({
         inline: "
             package pagebox:run;
