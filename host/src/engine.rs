@@ -305,7 +305,8 @@ fn failed(cause: wasmtime::Error) -> Error {
     failure("starting", &cause)
 }
 
-/// The embedded component.
+/// The embedded component. Machine code that does not fit the engine or the
+/// processor is made anew, where there is a compiler.
 fn embedded(engine: &wasmtime::Engine) -> Result<Component, Error> {
     #[expect(unsafe_code, reason = "machine code is trusted, whoever made it")]
     // SAFETY: the build script made these bytes with wasmtime's own compiler,
@@ -313,7 +314,12 @@ fn embedded(engine: &wasmtime::Engine) -> Result<Component, Error> {
     // of another version or other settings.
     let loaded = unsafe { Component::deserialize(engine, COMPILED) };
     #[cfg(feature = "compile")]
-    let loaded = loaded.or_else(|_| Component::from_binary(engine, COMPONENT));
+    let loaded = loaded.or_else(|cause| {
+        log::warn!(
+            "compiling the component, since what was compiled ahead of time does not fit: {cause:#}"
+        );
+        Component::from_binary(engine, COMPONENT)
+    });
     loaded.map_err(failed)
 }
 
@@ -336,4 +342,58 @@ fn tick(engine: &wasmtime::Engine, clock: &Clock, time: Duration) -> Result<Send
         })
         .map_err(|source| nonsense("starting its clock", source.to_string()))?;
     Ok(sender)
+}
+
+#[cfg(all(test, feature = "compile"))]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::{COMPONENT, embedded};
+    use crate::config;
+
+    /// Keeps what is logged.
+    struct Kept(Mutex<Vec<String>>);
+
+    static LOG: Kept = Kept(Mutex::new(Vec::new()));
+
+    impl log::Log for Kept {
+        fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+            metadata.level() <= log::Level::Warn
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            if self.enabled(record.metadata()) {
+                self.0.lock().unwrap().push(record.args().to_string());
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    /// An engine with other settings, as of a processor that lacks what the
+    /// machine code uses: it is refused, and compiled for this engine.
+    #[test]
+    fn machine_code_that_does_not_fit_is_compiled_anew_and_the_log_says_so() {
+        log::set_logger(&LOG).unwrap();
+        log::set_max_level(log::LevelFilter::Warn);
+
+        embedded(&wasmtime::Engine::new(&config::config()).unwrap()).unwrap();
+        assert!(
+            LOG.0.lock().unwrap().is_empty(),
+            "what fits is taken as it is"
+        );
+
+        let mut other = config::config();
+        other.consume_fuel(true);
+        let engine = wasmtime::Engine::new(&other).unwrap();
+        let component = embedded(&engine).unwrap();
+        let said = LOG.0.lock().unwrap().join("\n");
+        assert!(said.contains("does not fit"), "{said}");
+        let directly = wasmtime::component::Component::from_binary(&engine, COMPONENT).unwrap();
+        assert_eq!(
+            component.serialize().unwrap().len(),
+            directly.serialize().unwrap().len()
+        );
+    }
 }

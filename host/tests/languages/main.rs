@@ -10,4 +10,5 @@ mod guide;
 mod hosts;
 mod misbehaving;
 mod programs;
+mod table;
 mod tools;

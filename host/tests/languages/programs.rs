@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::guide::built;
 use crate::tools::{Tools, ran, succeeded, told};
 
-const LANGUAGES: [(&str, &str); 4] = [
+pub(crate) const LANGUAGES: [(&str, &str); 4] = [
     ("Rust", "rust/target/wasm32-wasip2/release/queue.wasm"),
     ("C", "c/queue.wasm"),
     ("Python", "python/queue.wasm"),
