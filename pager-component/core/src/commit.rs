@@ -99,7 +99,9 @@ pub(crate) fn commit<S: PageStore>(
 ) -> Result<(), Error> {
     let plan = Plan::new(store, state, transaction)?;
     let page_count = plan.page_count;
-    if page_count > store.geometry().page_count {
+    // A store may be longer than the file accounts for, never shorter; where
+    // nothing is added it need not be asked.
+    if page_count > state.page_count() && page_count > store.geometry().page_count {
         store
             .grow(page_count)
             .map_err(Error::store(Operation::Grow { page_count }))?;
