@@ -1,0 +1,42 @@
+//! The host library through its public interface: the sandbox, the stores, the
+//! lock, and what happens when any of them fails.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod files;
+mod inspecting;
+mod reading;
+mod sandbox;
+mod stores;
+mod transactions;
+
+use std::path::{Path, PathBuf};
+
+use pagebox::{Engine, PageSize};
+use tempfile::TempDir;
+
+const P: usize = 4096;
+
+fn engine() -> Engine {
+    static ENGINE: std::sync::OnceLock<Engine> = std::sync::OnceLock::new();
+    ENGINE.get_or_init(|| Engine::new().unwrap()).clone()
+}
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.pages");
+    (folder, path)
+}
+
+/// A file with one regular page (`0xAB` in all its bytes) and one protected
+/// page (`hello`), and their ids.
+fn sample(path: &Path) -> (u64, u64) {
+    let mut pager = engine().create(path, PageSize::KIB_4).unwrap();
+    let mut tx = pager.begin().unwrap();
+    let regular = tx.alloc().unwrap();
+    let protected = tx.alloc_protected().unwrap();
+    tx.write(protected).unwrap()[..5].copy_from_slice(b"hello");
+    tx.commit().unwrap();
+    pager.page_mut(regular).unwrap().fill(0xAB);
+    pager.sync().unwrap();
+    (regular, protected)
+}

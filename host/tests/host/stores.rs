@@ -1,0 +1,324 @@
+//! Stores: those that come with the crate, and those of others.
+
+use std::any::Any;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use pagebox::{
+    Access, Change, Engine, Error, Geometry, Limits, MemoryStore, MmapStore, PageBuffer, PageSize,
+    PageStore, ReadOnlyStore, Store, StoreError, Then,
+};
+use pagebox_tests::rng::Rng;
+
+use crate::{engine, folder};
+
+#[test]
+fn store_is_had_back_as_it_was() {
+    let mut pager = engine()
+        .create_store(MemoryStore::new(PageSize::KIB_1), 50)
+        .unwrap();
+    let id = pager.alloc().unwrap();
+    pager.page_mut(id).unwrap().fill(3);
+    let store: Box<dyn Any> = pager.close();
+    let store = store.downcast::<MemoryStore>().unwrap();
+    assert_eq!(store.geometry().page_count, 50);
+    assert_eq!(store.page(id).unwrap()[9], 3);
+    let pager = engine().open_store(*store, Access::Read).unwrap();
+    assert_eq!(pager.page(id).unwrap()[9], 3);
+    let error = engine().create_store(MemoryStore::from_bytes(PageSize::KIB_1, vec![0; 2048]), 0);
+    assert!(matches!(error, Err(Error::Other(_))));
+}
+
+/// A store of somebody else's: it lends no pages, and fails when told to.
+#[derive(Debug)]
+struct Foreign {
+    inner: MemoryStore,
+    writes_left: Arc<AtomicI64>,
+    page_limit: u64,
+    delay: Duration,
+}
+
+impl Foreign {
+    fn new() -> (Self, Arc<AtomicI64>) {
+        let writes_left = Arc::new(i64::MAX.into());
+        let inner = MemoryStore::new(PageSize::KIB_1);
+        (
+            Self {
+                inner,
+                writes_left: Arc::clone(&writes_left),
+                page_limit: 64,
+                delay: Duration::ZERO,
+            },
+            writes_left,
+        )
+    }
+}
+
+impl PageStore for Foreign {
+    type Buffer = PageBuffer;
+
+    fn geometry(&self) -> Geometry {
+        self.inner.geometry()
+    }
+
+    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
+        self.inner.read(page, offset, bytes)
+    }
+
+    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
+        self.inner.crc32(page, offset, len)
+    }
+
+    fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
+        self.inner.stage(source)
+    }
+
+    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
+        self.inner.staged_crc32(buffer)
+    }
+
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
+        if self.writes_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            return Err(StoreError::Io(Some("the cable is out".into())));
+        }
+        std::thread::sleep(self.delay);
+        self.inner.write(changes, then)
+    }
+
+    fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        if page_count > self.page_limit {
+            return Err(StoreError::InsufficientSpace);
+        }
+        self.inner.grow(page_count)
+    }
+}
+
+impl Store for Foreign {}
+
+#[test]
+fn store_that_lends_no_pages_is_copied_from_and_to() {
+    let mut pager = engine().create_store(Foreign::new().0, 0).unwrap();
+    let id = pager.alloc().unwrap();
+    pager.write(id, 1000, b"tail").unwrap();
+    let mut bytes = [1; 24];
+    pager.read(id, 1000, &mut bytes).unwrap();
+    assert_eq!(&bytes[..5], b"tail\0");
+    assert!(matches!(pager.page_mut(id), Err(Error::NotLendable)));
+    let protected = pager.alloc_protected().unwrap();
+    let mut tx = pager.begin().unwrap();
+    tx.write(protected).unwrap()[1023] = 5;
+    tx.commit().unwrap();
+    pager.read_protected(protected, 1000, &mut bytes).unwrap();
+    assert_eq!(bytes[23], 5);
+    assert!(matches!(
+        pager.write(id, 1024, b"x"),
+        Err(Error::PastPageEnd { .. })
+    ));
+    pager.write(id, 1024, b"").unwrap();
+    assert!(matches!(
+        pager.write(id, usize::MAX, b"x"),
+        Err(Error::PastPageEnd { .. })
+    ));
+}
+
+#[test]
+fn growth_without_space_leaves_the_pager_ready() {
+    let mut pager = engine().create_store(Foreign::new().0, 0).unwrap();
+    let mut tx = pager.begin().unwrap();
+    tx.alloc_many(100).unwrap();
+    let error = tx.commit().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Store {
+                cause: StoreError::InsufficientSpace,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.is_system());
+    pager.alloc_many(20).unwrap();
+}
+
+#[test]
+fn failed_write_poisons_until_reopened() {
+    let (store, writes_left) = Foreign::new();
+    let mut pager = engine().create_store(store, 0).unwrap();
+    let id = pager.alloc().unwrap();
+    let mut byte = [0];
+    pager.read(id, 0, &mut byte).unwrap();
+    writes_left.store(1, Ordering::Relaxed);
+    let error = pager.alloc().unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            Error::Store {
+                cause: StoreError::Io(_),
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("the cable is out"), "{error}");
+    assert!(matches!(pager.begin(), Err(Error::Poisoned)));
+    assert!(matches!(pager.read(id, 0, &mut byte), Err(Error::Poisoned)));
+    // Still out: what the pager was is what it stays.
+    assert!(pager.reopen().is_err());
+    assert!(matches!(pager.begin(), Err(Error::Poisoned)));
+    writes_left.store(i64::MAX, Ordering::Relaxed);
+    pager.reopen().unwrap();
+    pager.read(id, 0, &mut byte).unwrap();
+    pager.alloc().unwrap();
+}
+
+/// A sync of much data to a slow disk takes longer than the sandbox may: that
+/// time is not the sandbox's.
+#[test]
+fn slow_store_does_not_use_up_the_sandbox_s_time() {
+    let mut limits = Limits::default();
+    limits.time = Duration::from_secs(1);
+    let engine = Engine::with_limits(limits).unwrap();
+    let (mut store, _) = Foreign::new();
+    store.delay = Duration::from_millis(1500);
+    let mut pager = engine.create_store(store, 0).unwrap();
+    pager.alloc().unwrap();
+}
+
+#[test]
+fn stores_can_be_used_without_a_pager() {
+    let (_folder, path) = folder();
+    fs::write(&path, vec![1; 2500]).unwrap();
+    let mut store = MmapStore::open(&path, PageSize::KIB_1).unwrap();
+    assert_eq!(store.geometry().tail, 452);
+    assert!(matches!(store.page(2), Err(StoreError::OutOfBounds)));
+    let mut byte = [0];
+    assert_eq!(store.read(0, 1024, &mut byte), Err(StoreError::OutOfBounds));
+    store.grow(4).unwrap();
+    // The tail became part of a page, and that reads as zeros.
+    assert!(
+        store
+            .page(2)
+            .unwrap()
+            .unwrap()
+            .iter()
+            .all(|byte| *byte == 0)
+    );
+    assert_eq!(store.page(1).unwrap().unwrap()[0], 1);
+    assert_eq!(
+        store.grow(1).unwrap().page_count,
+        4,
+        "a store is never shortened"
+    );
+    let mut buffer = store.stage(Some(0)).unwrap();
+    buffer[0] = 7;
+    store.page_mut(3).unwrap().unwrap()[5] = 6;
+    let sealed = vec![2; 1020];
+    let changes = [
+        Change::Staged {
+            page: 1,
+            buffer: &buffer,
+        },
+        Change::Sealed {
+            page: 2,
+            bytes: &sealed,
+            start: 1020,
+        },
+        Change::Zero { page: 0 },
+    ];
+    store.write(&changes, Then::Sync).unwrap();
+    let outside = [Change::Zero { page: 3 }, Change::Zero { page: 4 }];
+    assert_eq!(
+        store.write(&outside, Then::Sync),
+        Err(StoreError::OutOfBounds)
+    );
+    drop(store);
+    let store = ReadOnlyStore::open(&path, PageSize::KIB_1).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(
+        (bytes[1024], bytes[1025], bytes[3072 + 5], bytes[0]),
+        (7, 1, 6, 0)
+    );
+    assert_eq!(
+        bytes[2048..2048 + 1024],
+        [vec![2; 1020], vec![0; 4]].concat()
+    );
+    assert_eq!(store.crc32(1, 0, 1024).unwrap(), buffer.crc32());
+}
+
+/// The store in memory is the naive twin: it does at once what the mapped one
+/// puts off.
+#[test]
+fn mapped_store_equals_its_twin_in_memory() {
+    for seed in 0..20 {
+        let (_folder, path) = folder();
+        let mut rng = Rng::new(seed);
+        let old = vec![0xC3; 5000];
+        fs::write(&path, &old).unwrap();
+        let mut mapped = MmapStore::open(&path, PageSize::KIB_1).unwrap();
+        let mut twin = MemoryStore::from_bytes(PageSize::KIB_1, old);
+        for step in 0..200_u8 {
+            let pages = twin.geometry().page_count;
+            let page = rng.below(pages);
+            match rng.below(9) {
+                0 if pages < 60 => {
+                    let to = pages + rng.below(8);
+                    assert_eq!(mapped.grow(to), twin.grow(to));
+                }
+                1 => mapped.write(&[], Then::Sync).unwrap(),
+                2 | 3 => {
+                    let at = usize::try_from(rng.below(1024)).unwrap();
+                    for store in [&mut mapped as &mut dyn Store, &mut twin] {
+                        store.page_mut(page).unwrap().unwrap()[at] = step;
+                    }
+                }
+                4 | 5 => {
+                    let count = rng.below(pages - page + 1);
+                    let reset = [Change::Reset { first: page, count }];
+                    mapped.write(&reset, Then::Continue).unwrap();
+                    twin.write(&reset, Then::Continue).unwrap();
+                }
+                6 => {
+                    let mut buffer = mapped.stage(Some(page)).unwrap();
+                    assert_eq!(buffer, twin.stage(Some(page)).unwrap());
+                    buffer[9] = step;
+                    let page = rng.below(pages);
+                    let staged = [Change::Staged {
+                        page,
+                        buffer: &buffer,
+                    }];
+                    mapped.write(&staged, Then::Continue).unwrap();
+                    twin.write(&staged, Then::Continue).unwrap();
+                }
+                7 => {
+                    let bytes = vec![step; 1020];
+                    let changes = [
+                        Change::Zero {
+                            page: rng.below(pages),
+                        },
+                        Change::Sealed {
+                            page,
+                            bytes: &bytes,
+                            start: 20,
+                        },
+                    ];
+                    mapped.write(&changes, Then::Sync).unwrap();
+                    twin.write(&changes, Then::Sync).unwrap();
+                }
+                _ => {}
+            }
+            let page = rng.below(twin.geometry().page_count);
+            let shown = Store::page(&mapped, page).unwrap().unwrap();
+            assert!(
+                shown == twin.page(page).unwrap(),
+                "seed {seed}, step {step}, page {page}"
+            );
+            assert_eq!(mapped.crc32(page, 3, 1000), twin.crc32(page, 3, 1000));
+            assert_eq!(mapped.geometry(), twin.geometry());
+        }
+        drop(mapped);
+        assert!(fs::read(&path).unwrap() == twin.bytes(), "seed {seed}");
+    }
+}

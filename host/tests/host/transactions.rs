@@ -1,0 +1,202 @@
+//! Transactions, and what is read after them.
+
+use std::fs;
+
+use pagebox::{Error, MemoryStore, PageSize};
+
+use crate::{engine, folder, sample};
+
+#[test]
+fn file_reopened_holds_what_was_committed() {
+    let (_folder, path) = folder();
+    let (regular, protected) = sample(&path);
+    let mut pager = engine().open(&path).unwrap();
+    assert!(
+        pager
+            .page(regular)
+            .unwrap()
+            .iter()
+            .all(|byte| *byte == 0xAB)
+    );
+    assert_eq!(&pager.protected_page(protected).unwrap()[..5], b"hello");
+
+    let mut tx = pager.begin().unwrap();
+    tx.write(protected).unwrap()[0] = b'j';
+    let many = tx.alloc_many(3000).unwrap();
+    let more = tx.alloc_protected_many(300).unwrap();
+    tx.write(more[299]).unwrap().fill(7);
+    let info = tx.commit().unwrap();
+    assert!(info.page_count >= 3600);
+    assert_eq!(pager.stats().unwrap().generation, info.generation);
+
+    let mut pager = {
+        drop(pager);
+        engine().open(&path).unwrap()
+    };
+    assert_eq!(&pager.protected_page(protected).unwrap()[..5], b"jello");
+    assert!(
+        pager
+            .protected_page(more[299])
+            .unwrap()
+            .iter()
+            .all(|byte| *byte == 7)
+    );
+    let listed: Vec<_> = pager.regular_pages().map(Result::unwrap).collect();
+    let mut expected = many;
+    expected.push(regular);
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
+    let listed: Vec<_> = pager
+        .protected_pages()
+        .map(|page| page.unwrap().id)
+        .collect();
+    assert_eq!(listed, (0..301).collect::<Vec<_>>());
+
+    pager.free_many(&expected).unwrap();
+    pager.free_protected(protected).unwrap();
+    assert!(matches!(pager.page(regular), Err(Error::NotAllocated(id)) if id == regular));
+    assert!(matches!(
+        pager.protected_page(protected),
+        Err(Error::NotProtected(0))
+    ));
+    assert_eq!(pager.regular_pages().count(), 0);
+}
+
+/// What a transaction changes is dropped from the pager's cache, so that no
+/// read answers with what was.
+#[test]
+fn reads_after_a_commit_see_what_it_changed() {
+    let mut pager = engine()
+        .create_store(MemoryStore::new(PageSize::KIB_1), 0)
+        .unwrap();
+    let id = pager.alloc_protected().unwrap();
+    for round in 0..5_u8 {
+        let mut tx = pager.begin().unwrap();
+        tx.write(id).unwrap().fill(round);
+        tx.commit().unwrap();
+        assert!(
+            pager
+                .protected_page(id)
+                .unwrap()
+                .iter()
+                .all(|byte| *byte == round)
+        );
+    }
+    let regular = pager.alloc().unwrap();
+    pager.page(regular).unwrap();
+    pager.free(regular).unwrap();
+    assert!(matches!(pager.page(regular), Err(Error::NotAllocated(_))));
+    let mut tx = pager.begin().unwrap();
+    let backing = tx.alloc_protected().unwrap();
+    tx.commit().unwrap();
+    // The page that was freed now belongs to a protected one.
+    assert!(matches!(pager.page(regular), Err(Error::NotRegular { .. })));
+    assert!(
+        pager
+            .protected_page(backing)
+            .unwrap()
+            .iter()
+            .all(|byte| *byte == 0)
+    );
+}
+
+#[test]
+fn transaction_rolled_back_leaves_nothing() {
+    let (_folder, path) = folder();
+    let (_, protected) = sample(&path);
+    let before = fs::read(&path).unwrap();
+    let mut pager = engine().open(&path).unwrap();
+    let mut tx = pager.begin().unwrap();
+    tx.alloc_many(10).unwrap();
+    tx.write(protected).unwrap().fill(1);
+    // The same bytes again.
+    assert_eq!(tx.write(protected).unwrap()[17], 1);
+    tx.rollback();
+    let mut tx = pager.begin().unwrap();
+    tx.write(protected).unwrap().fill(2);
+    drop(tx);
+    let tx = pager.begin().unwrap();
+    tx.commit().unwrap();
+    assert_eq!(&pager.protected_page(protected).unwrap()[..5], b"hello");
+    drop(pager);
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn page_freed_after_it_was_staged_is_gone() {
+    let mut pager = engine()
+        .create_store(MemoryStore::new(PageSize::KIB_1), 0)
+        .unwrap();
+    let id = pager.alloc_protected().unwrap();
+    let mut tx = pager.begin().unwrap();
+    tx.write(id).unwrap().fill(9);
+    tx.free_protected(id).unwrap();
+    assert!(matches!(tx.write(id), Err(Error::NotProtected(0))));
+    tx.commit().unwrap();
+    assert!(matches!(
+        pager.protected_page(id),
+        Err(Error::NotProtected(0))
+    ));
+    let id = pager.alloc_protected().unwrap();
+    assert!(
+        pager
+            .protected_page(id)
+            .unwrap()
+            .iter()
+            .all(|byte| *byte == 0)
+    );
+}
+
+#[test]
+fn recycled_page_reads_as_zeros() {
+    let (_folder, path) = folder();
+    let mut pager = engine().create(&path, PageSize::KIB_4).unwrap();
+    let ids = pager.alloc_many(8).unwrap();
+    for id in &ids {
+        pager.page_mut(*id).unwrap().fill(0xEE);
+    }
+    pager.free_many(&ids).unwrap();
+    let again = pager.alloc_many(8).unwrap();
+    assert_eq!(again, ids);
+    assert!(
+        again
+            .iter()
+            .all(|id| pager.page(*id).unwrap().iter().all(|byte| *byte == 0))
+    );
+    // One changed in part, one by a copy, the others untouched.
+    pager.page_mut(ids[0]).unwrap()[0] = 1;
+    pager.write(ids[1], 4000, &[2]).unwrap();
+    let mut byte = [9];
+    pager.read(ids[2], 100, &mut byte).unwrap();
+    assert_eq!(byte, [0]);
+    drop(pager);
+    let pager = engine().open(&path).unwrap();
+    for id in ids {
+        let sum: u32 = pager
+            .page(id)
+            .unwrap()
+            .iter()
+            .map(|byte| u32::from(*byte))
+            .sum();
+        assert!(sum <= 2, "page {id} shows bytes of its former owner");
+    }
+}
+
+#[test]
+fn sync_makes_the_zeros_of_recycled_pages_durable() {
+    let (_folder, path) = folder();
+    let mut pager = engine().create(&path, PageSize::KIB_1).unwrap();
+    let id = pager.alloc().unwrap();
+    pager.page_mut(id).unwrap().fill(0xEE);
+    pager.free(id).unwrap();
+    assert_eq!(pager.alloc().unwrap(), id);
+    let at = usize::try_from(id).unwrap() * 1024;
+    assert_eq!(
+        fs::read(&path).unwrap()[at],
+        0xEE,
+        "nobody touched it: no write yet"
+    );
+    pager.sync().unwrap();
+    // What another process would see if this one died now.
+    assert_eq!(fs::read(&path).unwrap()[at], 0);
+}
