@@ -40,6 +40,15 @@ impl Locked {
     }
 }
 
+impl Drop for Locked {
+    /// Closing the file does not unlock it for as long as somebody has a copy
+    /// of the descriptor, as a process has that is just being started by
+    /// another thread of this one.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// Opens an existing regular file; anything else is refused, and never waited
 /// for.
 pub(crate) fn open(path: &Path, write: bool) -> Result<File, Error> {
@@ -282,6 +291,23 @@ mod tests {
         std::fs::write(&new, b"new").unwrap();
         std::fs::rename(&new, &path).unwrap();
         assert!(!is_named(&file, &path).unwrap());
+    }
+
+    /// A process that was being started by another thread had a copy of the
+    /// descriptor: the file was in use although its store was dropped.
+    #[test]
+    fn lock_dropped_is_gone_whoever_has_a_copy_of_the_descriptor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"").unwrap();
+        let locked = Locked::open(&path, true).unwrap();
+        let _copy = locked.file().try_clone().unwrap();
+        assert!(matches!(
+            Locked::open(&path, true),
+            Err(Error::Locked { .. })
+        ));
+        drop(locked);
+        Locked::open(&path, true).unwrap();
     }
 
     #[test]
