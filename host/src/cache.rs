@@ -38,9 +38,9 @@ impl Cache {
     }
 
     /// Forgets all, and keeps the room for it.
-    pub(crate) fn clear(&mut self) {
-        for entry in self.regular.iter_mut().chain(&mut self.protected) {
-            *entry.get_mut() = 0;
+    pub(crate) fn clear(&self) {
+        for entry in self.regular.iter().chain(&self.protected) {
+            entry.store(0, Ordering::Relaxed);
         }
     }
 

@@ -35,10 +35,13 @@ pub(crate) const TICKS: u64 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of memory. 256 MiB unless changed.
+    /// Bytes of memory, of all its parts together. 256 MiB unless changed.
     pub memory: usize,
     /// Bytes of pages that it may have staged at once. 1 GiB unless changed.
     pub staged: usize,
+    /// Bytes that a store may grow to. No limit unless changed: then the medium
+    /// has one.
+    pub store: u64,
     /// Time that one call may compute, store calls not counted. 10 seconds
     /// unless changed.
     pub time: Duration,
@@ -49,6 +52,7 @@ impl Default for Limits {
         Self {
             memory: 256 << 20,
             staged: 1 << 30,
+            store: u64::MAX,
             time: Duration::from_secs(10),
         }
     }
@@ -294,10 +298,11 @@ pub(crate) fn page_size(
     sandbox: &mut Sandbox<PagerComponent>,
     head: &[u8],
 ) -> Result<PageSize, Error> {
-    let bytes = sandbox.call("finding the page size", |world, store| {
+    const OPERATION: &str = "finding the page size";
+    let bytes = sandbox.call(OPERATION, |world, store| {
         world.pagebox_pager_pager().call_page_size(store, head)
     })??;
-    PageSize::from_bytes(bytes).map_err(|error| Error::UnsupportedVersion(error.to_string()))
+    PageSize::from_bytes(bytes).map_err(|error| nonsense(OPERATION, error.to_string()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]

@@ -227,19 +227,29 @@ impl Error {
     }
 }
 
+/// A text of the sandbox for people, who will not read more than this of it.
+fn clipped(mut text: String) -> String {
+    const MOST: usize = 1000;
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push_str("...");
+    }
+    text
+}
+
 impl From<wit::Error> for Error {
     fn from(error: wit::Error) -> Self {
         match error {
-            wit::Error::NotAPageFile(text) => Self::NotAPageFile(text),
-            wit::Error::UnsupportedVersion(text) => Self::UnsupportedVersion(text),
+            wit::Error::NotAPageFile(text) => Self::NotAPageFile(clipped(text)),
+            wit::Error::UnsupportedVersion(text) => Self::UnsupportedVersion(clipped(text)),
             wit::Error::PageSizeMismatch(sizes) => Self::PageSizeMismatch {
                 file: sizes.file,
                 store: sizes.store,
             },
-            wit::Error::Damaged(text) => Self::Damaged(text),
+            wit::Error::Damaged(text) => Self::Damaged(clipped(text)),
             wit::Error::Corrupt(corruption) => Self::Corrupt {
                 page: corruption.page,
-                detail: corruption.detail,
+                detail: clipped(corruption.detail),
             },
             wit::Error::ChecksumMismatch(mismatch) => Self::ChecksumMismatch {
                 id: mismatch.id,
@@ -252,7 +262,7 @@ impl From<wit::Error> for Error {
             wit::Error::NotAllocated(page) => Self::NotAllocated(page),
             wit::Error::NotRegular(page) => Self::NotRegular {
                 page: page.page,
-                kind: page.kind,
+                kind: clipped(page.kind),
             },
             wit::Error::NotProtected(id) => Self::NotProtected(id),
             wit::Error::Duplicate(id) => Self::Duplicate(id),
@@ -262,10 +272,16 @@ impl From<wit::Error> for Error {
             wit::Error::Poisoned => Self::Poisoned,
             wit::Error::ReadOnly => Self::ReadOnly,
             wit::Error::Store(failure) => Self::Store {
-                operation: failure.operation,
-                cause: failure.cause.into(),
+                operation: clipped(failure.operation),
+                cause: match failure.cause.into() {
+                    StoreError::Io(text) => StoreError::Io(text.map(clipped)),
+                    StoreError::Other(text) => StoreError::Other(text.map(clipped)),
+                    cause => cause,
+                },
             },
-            wit::Error::Other(text) => Self::Other(text.unwrap_or_else(|| "unknown error".into())),
+            wit::Error::Other(text) => {
+                Self::Other(text.map_or_else(|| "unknown error".into(), clipped))
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ use serde::ser::{SerializeStruct, Serializer};
 use wasmtime::component::ResourceAny;
 
 use crate::engine::Engine;
-use crate::page_stores::PageStores;
-use crate::sandbox::{Data, Sandbox};
+use crate::page_stores::{PageStores, Right};
+use crate::sandbox::{Data, Sandbox, nonsense};
 use crate::wit::inspecting::Inspecting;
 use crate::wit::inspecting::exports::pagebox::pager::inspect as wit;
 use crate::wit::pagebox::pager::page_store::Extent;
@@ -37,10 +37,12 @@ pub struct Inspector {
     handle: ResourceAny,
 }
 
+pub(crate) const CHECKING: &str = "checking the file";
+
 impl Inspector {
     pub(crate) fn new(engine: &Engine, store: Box<dyn Store>) -> Result<Self, Error> {
         let mut sandbox = engine.inspecting()?;
-        sandbox.stores().own = store;
+        sandbox.stores().lend(store, Right::Read);
         let handle = sandbox.call("looking at the file", |world, store| {
             world
                 .pagebox_pager_inspect()
@@ -65,6 +67,26 @@ impl Inspector {
                 self.handle,
             )
         })
+    }
+
+    /// That a list is no longer than it was asked to be.
+    fn expect_at_most<T>(
+        &mut self,
+        operation: &'static str,
+        limit: u32,
+        list: Vec<T>,
+    ) -> Result<Vec<T>, Error> {
+        if list.len() > limit as usize {
+            return Err(self.distrust(operation, "it lists more than it was asked for"));
+        }
+        Ok(list)
+    }
+
+    /// The error for an answer that cannot be: the end of the sandbox that gave
+    /// it.
+    pub(crate) fn distrust(&mut self, operation: &'static str, cause: impl Into<String>) -> Error {
+        self.sandbox.distrust();
+        nonsense(operation, cause)
     }
 
     /// Figures of the file, and what recovery decides about it.
@@ -92,9 +114,11 @@ impl Inspector {
     /// # Errors
     /// [`Error::Sandbox`].
     pub fn kinds(&mut self, first: u64, count: u32) -> Result<Vec<u8>, Error> {
-        self.call("telling pages apart", |exports, store, this| {
+        const OPERATION: &str = "telling pages apart";
+        let kinds = self.call(OPERATION, |exports, store, this| {
             exports.call_kinds(store, this, first, count)
-        })
+        })?;
+        self.expect_at_most(OPERATION, count, kinds)
     }
 
     /// `count` tiles of `pages_per_tile` pages from `first` on; fewer at the
@@ -108,9 +132,11 @@ impl Inspector {
         pages_per_tile: u64,
         count: u32,
     ) -> Result<Vec<Tile>, Error> {
-        self.call("drawing a map", |exports, store, this| {
+        const OPERATION: &str = "drawing a map";
+        let tiles = self.call(OPERATION, |exports, store, this| {
             exports.call_tiles(store, this, first, pages_per_tile, count)
-        })
+        })?;
+        self.expect_at_most(OPERATION, count, tiles)
     }
 
     /// Runs of free pages by length: how many have 2^n up to less than 2^(n+1)
@@ -141,9 +167,17 @@ impl Inspector {
     /// # Errors
     /// [`Error::Sandbox`].
     pub fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Slot>, Error> {
-        self.call("reading the directory", |exports, store, this| {
+        const OPERATION: &str = "reading the directory";
+        let slots = self.call(OPERATION, |exports, store, this| {
             exports.call_directory(store, this, start, limit, verify)
-        })
+        })?;
+        if slots.first().is_some_and(|slot| slot.id < start)
+            || !slots.is_sorted_by(|one, next| one.id < next.id)
+        {
+            let cause = "it does not list slots in ascending order";
+            return Err(self.distrust(OPERATION, cause));
+        }
+        self.expect_at_most(OPERATION, limit, slots)
     }
 
     /// All about one page; none where there is no such page.
@@ -162,14 +196,18 @@ impl Inspector {
     /// # Errors
     /// [`Error::Sandbox`].
     pub fn findings(&mut self, cursor: u64) -> Result<FindingsPart, Error> {
-        self.call("checking the file", |exports, store, this| {
+        let part = self.call(CHECKING, |exports, store, this| {
             exports.call_findings(store, this, cursor)
-        })
+        })?;
+        if part.next.is_some_and(|next| next <= cursor) {
+            return Err(self.distrust(CHECKING, "it does not come to an end"));
+        }
+        Ok(part)
     }
 
     /// The shape of the store.
     pub fn geometry(&mut self) -> Geometry {
-        self.sandbox.stores().own.geometry()
+        self.sandbox.stores().lent().geometry()
     }
 
     /// Copies the bare bytes of a page, from `offset` on.
@@ -179,7 +217,7 @@ impl Inspector {
     pub fn read(&mut self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), Error> {
         self.sandbox
             .stores()
-            .own
+            .lent()
             .read(page, offset, bytes)
             .map_err(|cause| Error::Store {
                 operation: format!("reading page {page}"),

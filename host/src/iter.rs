@@ -5,12 +5,14 @@ use std::vec;
 
 use crate::figures::ProtectedPage;
 use crate::pager::Pager;
-use crate::sandbox::nonsense;
 use crate::wit::pagebox::pager::page_store::Extent;
 use crate::{Error, wit};
 
 /// How many runs or pages are asked for at once.
 const BATCH: u32 = 512;
+
+const UNORDERED: &str = "it does not list them in ascending order";
+const TOO_MANY: &str = "it lists more than it was asked for";
 
 /// The regular pages of a file, in ascending order: see
 /// [`Pager::regular_pages`]. After an error it ends.
@@ -43,23 +45,24 @@ impl<'p> RegularPages<'p> {
             let runs = self.pager.ask(OPERATION, |exports, store, pager| {
                 exports.pager().call_allocated(store, pager, start, BATCH)
             })?;
+            if runs.len() > BATCH as usize {
+                return Err(self.pager.distrust(OPERATION, TOO_MANY));
+            }
             self.runs = runs.into_iter();
         }
         let Some(run) = self.runs.next() else {
             self.next = None;
             return Ok(false);
         };
-        match run.first.checked_add(run.count) {
-            Some(end) if run.first >= start && run.count > 0 => {
-                self.run = run.first..end;
-                self.next = Some(end);
-                Ok(true)
-            }
-            _ => Err(nonsense(
-                OPERATION,
-                "it does not list them in ascending order",
-            )),
-        }
+        let end = run.first.checked_add(run.count);
+        let (Some(end), true) = (end, run.first >= start && run.count > 0) else {
+            return Err(self.pager.distrust(OPERATION, UNORDERED));
+        };
+        self.pager.expect_page(OPERATION, run.first)?;
+        self.pager.expect_page(OPERATION, end - 1)?;
+        self.run = run.first..end.min(self.pager.geometry().page_count);
+        self.next = Some(end);
+        Ok(true)
     }
 }
 
@@ -92,6 +95,9 @@ pub struct ProtectedPages<'p> {
     pages: vec::IntoIter<wit::exports::pagebox::pager::pager::ProtectedPage>,
     /// The least id that may come next; none: there is none.
     next: Option<u64>,
+    /// How many there may be at most: a byte of the file for each at least,
+    /// and be the file too short.
+    left: u64,
 }
 
 impl<'p> ProtectedPages<'p> {
@@ -100,6 +106,7 @@ impl<'p> ProtectedPages<'p> {
             pager,
             pages: Vec::new().into_iter(),
             next: Some(0),
+            left: pager.geometry().byte_count(),
         }
     }
 
@@ -112,6 +119,9 @@ impl<'p> ProtectedPages<'p> {
             let pages = self.pager.ask(OPERATION, |exports, store, pager| {
                 exports.pager().call_protected(store, pager, start, BATCH)
             })?;
+            if pages.len() > BATCH as usize {
+                return Err(self.pager.distrust(OPERATION, TOO_MANY));
+            }
             self.pages = pages.into_iter();
         }
         let Some(page) = self.pages.next() else {
@@ -119,11 +129,15 @@ impl<'p> ProtectedPages<'p> {
             return Ok(None);
         };
         if page.id < start {
-            return Err(nonsense(
-                OPERATION,
-                "it does not list them in ascending order",
-            ));
+            return Err(self.pager.distrust(OPERATION, UNORDERED));
         }
+        self.pager.expect_page(OPERATION, page.active_page)?;
+        self.pager.expect_page(OPERATION, page.shadow_page)?;
+        if self.left == 0 {
+            let cause = "it lists more of them than there can be";
+            return Err(self.pager.distrust(OPERATION, cause));
+        }
+        self.left -= 1;
         self.next = page.id.checked_add(1);
         Ok(Some(page.into()))
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pagebox_store::{PageBuffer, StoreError};
 use wasmtime::component::{HasSelf, Linker, Resource};
-use wasmtime::{Result, format_err};
+use wasmtime::{Result, ensure, format_err};
 
 use crate::Store;
 use crate::slab::Slab;
@@ -40,8 +40,7 @@ pub fn add_to_linker<T: PageStoreView>(linker: &mut Linker<T>) -> Result<()> {
 /// The stores that the guests of one [`wasmtime::Store`] were handed, and the
 /// views that they made of them.
 pub struct PageStores {
-    /// The store that the host goes on to hold when a guest drops its handle.
-    pub(crate) own: Box<dyn Store>,
+    own: Own,
     stores: Slab<Box<dyn Store>>,
     views: Slab<View>,
     /// Bytes that views may still take.
@@ -53,6 +52,27 @@ pub struct PageStores {
 
 /// What stands for the host's own store.
 const OWN: u32 = u32::MAX;
+
+/// The store that the host goes on to hold when a guest drops its handle, and
+/// what the guest may do with it.
+struct Own {
+    store: Box<dyn Store>,
+    right: Right,
+    /// Bytes that it may grow to.
+    len_max: u64,
+}
+
+/// What a guest may do with the host's own store during a call. A guest that
+/// does more has failed: what it may not change, it has not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Right {
+    /// Look at it.
+    Read,
+    /// Make durable what was written before, too.
+    Sync,
+    /// Change it, too.
+    Write,
+}
 
 /// A store and all views, out of [`PageStores`] for the time of a call.
 struct Taken {
@@ -79,14 +99,15 @@ enum Bytes {
     Gone,
 }
 
-/// What a view costs besides its bytes, so that their number has a limit.
-const VIEW_COST: usize = 64;
+/// What a handle of a view costs, so that their number has a limit.
+pub(crate) const HANDLE_COST: usize = 64;
 
-impl View {
+impl Bytes {
+    /// What they cost.
     fn cost(&self) -> usize {
-        match &self.bytes {
-            Bytes::Page { .. } | Bytes::Gone => VIEW_COST,
-            Bytes::Private(buffer) => VIEW_COST + buffer.len(),
+        match self {
+            Self::Page { .. } | Self::Gone => 0,
+            Self::Private(buffer) => buffer.len(),
         }
     }
 }
@@ -102,16 +123,20 @@ impl std::fmt::Debug for PageStores {
 impl Default for PageStores {
     /// No stores, and room for views of a gigabyte.
     fn default() -> Self {
-        Self::new(1 << 30, Arc::default())
+        Self::new(1 << 30, u64::MAX, Arc::default())
     }
 }
 
 impl PageStores {
-    /// No stores. Views may take `budget` bytes; `clock` tells how long calls
-    /// of stores take.
-    pub(crate) fn new(budget: usize, clock: Arc<AtomicU64>) -> Self {
+    /// No stores. Views may take `budget` bytes, the host's own store may grow
+    /// to `len_max`; `clock` tells how long calls of stores take.
+    pub(crate) fn new(budget: usize, len_max: u64, clock: Arc<AtomicU64>) -> Self {
         Self {
-            own: Box::new(Absent),
+            own: Own {
+                store: Box::new(Absent),
+                right: Right::Read,
+                len_max,
+            },
             stores: Slab::default(),
             views: Slab::default(),
             budget,
@@ -157,6 +182,37 @@ impl PageStores {
         Resource::new_own(OWN)
     }
 
+    /// Puts the host's own store where the guest finds it.
+    pub(crate) fn lend(&mut self, store: Box<dyn Store>, right: Right) {
+        self.own.store = store;
+        self.own.right = right;
+    }
+
+    /// Takes the host's own store back.
+    pub(crate) fn take_back(&mut self) -> Box<dyn Store> {
+        self.own.right = Right::Read;
+        std::mem::replace(&mut self.own.store, Box::new(Absent))
+    }
+
+    /// The host's own store.
+    pub(crate) fn lent(&self) -> &dyn Store {
+        &*self.own.store
+    }
+
+    /// That a guest may do this with a store.
+    fn require(&self, handle: u32, right: Right) -> Result<()> {
+        let what = if right == Right::Sync {
+            "sync"
+        } else {
+            "change"
+        };
+        ensure!(
+            handle != OWN || right <= self.own.right,
+            "it tried to {what} its store in a call that must not"
+        );
+        Ok(())
+    }
+
     /// The bytes of a private buffer.
     pub fn buffer_mut(&mut self, view: &Resource<ViewHandle>) -> Option<&mut [u8]> {
         match &mut self.views.get_mut(view.rep())?.bytes {
@@ -171,8 +227,9 @@ impl PageStores {
             return;
         };
         entry.handles -= 1;
+        self.budget += HANDLE_COST;
         if entry.handles == 0 {
-            self.budget += entry.cost();
+            self.budget += entry.bytes.cost();
             self.views.remove(view.rep());
         }
     }
@@ -190,7 +247,7 @@ impl PageStores {
     ) -> Result<R> {
         let before = self.clock.load(Ordering::Relaxed);
         let store = match handle {
-            OWN => &mut self.own,
+            OWN => &mut self.own.store,
             handle => self.stores.get_mut(handle).ok_or_else(gone)?,
         };
         let result = f(&mut **store, &mut self.views);
@@ -201,7 +258,7 @@ impl PageStores {
     /// Takes a store out for the time of a call, and all views with it.
     fn take(&mut self, handle: u32) -> Result<Taken> {
         let store = match handle {
-            OWN => &mut self.own,
+            OWN => &mut self.own.store,
             handle => self.stores.get_mut(handle).ok_or_else(gone)?,
         };
         Ok(Taken {
@@ -217,7 +274,7 @@ impl PageStores {
         self.ticks += self.clock.load(Ordering::Relaxed) - taken.since;
         self.views = taken.views;
         if taken.handle == OWN {
-            self.own = taken.store;
+            self.own.store = taken.store;
         } else if let Some(place) = self.stores.get_mut(taken.handle) {
             *place = taken.store;
         }
@@ -229,7 +286,8 @@ impl PageStores {
 
     fn push_view(&mut self, bytes: Bytes) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
         let view = View { handles: 1, bytes };
-        let Some(budget) = self.budget.checked_sub(view.cost()) else {
+        let cost = HANDLE_COST + view.bytes.cost();
+        let Some(budget) = self.budget.checked_sub(cost) else {
             let text = "too many pages are staged at once".to_owned();
             return Ok(Err(wit::StoreError::Other(Some(text))));
         };
@@ -277,6 +335,7 @@ impl wit::HostPageView for PageStores {
         match &mut self.views.get_mut(this.rep()).ok_or_else(gone)?.bytes {
             Bytes::Page { store, page } => {
                 let (store, page) = (*store, *page);
+                self.require(store, Right::Write)?;
                 self.with_store(store, |store, _| {
                     write_at(store, page, offset, &bytes).map_err(Into::into)
                 })
@@ -301,10 +360,13 @@ impl wit::HostPageView for PageStores {
 
     fn share(&mut self, this: Resource<ViewHandle>) -> Result<Resource<ViewHandle>> {
         let view = self.views.get_mut(this.rep()).ok_or_else(gone)?;
-        view.handles = view
-            .handles
-            .checked_add(1)
-            .ok_or_else(|| format_err!("too many handles"))?;
+        let handles = view.handles.checked_add(1);
+        let budget = self.budget.checked_sub(HANDLE_COST);
+        let (Some(handles), Some(budget)) = (handles, budget) else {
+            return Err(format_err!("it holds too many handles of views"));
+        };
+        view.handles = handles;
+        self.budget = budget;
         Ok(Resource::new_own(this.rep()))
     }
 
@@ -381,7 +443,19 @@ impl wit::HostStore for PageStores {
         this: Resource<StoreHandle>,
         page_count: u64,
     ) -> Result<Result<wit::Geometry, wit::StoreError>> {
+        self.require(this.rep(), Right::Write)?;
+        let len_max = match this.rep() {
+            OWN => self.own.len_max,
+            _ => u64::MAX,
+        };
         self.with_store(this.rep(), |store, _| {
+            let page_size = u64::from(store.geometry().page_size.bytes_u32());
+            if page_count
+                .checked_mul(page_size)
+                .is_none_or(|len| len > len_max)
+            {
+                return Err(wit::StoreError::InsufficientSpace);
+            }
             store.grow(page_count).map(Into::into).map_err(Into::into)
         })
     }

@@ -3,18 +3,32 @@
 //! The pager owns the store. For a call that changes something the store is
 //! lent to the sandbox and taken back after; a call that only asks where a page
 //! is finds no store there, so it needs no more than `&self`.
+//!
+//! What the sandbox says is not believed but checked, as far as that takes no
+//! knowledge of the format:
+//! - It changes the store in `create` and `commit` only, and syncs it besides
+//!   in `open` and `sync`: whatever else it does, the file is as of the last
+//!   commit.
+//! - A page that it names as a caller's is in the store, is not page 0, and
+//!   is nobody else's as far as is known here.
+//! - Its figures agree with the store and with each other, its lists are in
+//!   order and no longer than asked for.
+//!
+//! An answer that cannot be is the end of that sandbox, as a trap is. What it
+//! writes in a commit is up to it: a hostile one can ruin the file that it was
+//! handed, and nothing else.
 
 use std::sync::{Mutex, PoisonError};
 
-use pagebox_store::{PageSize, StoreError};
+use pagebox_store::{Geometry, PageSize, StoreError};
 use wasmtime::component::{Resource, ResourceAny};
 
 use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::figures::Stats;
 use crate::iter::{ProtectedPages, RegularPages};
-use crate::page_stores::{PageStores, StoreHandle};
-use crate::sandbox::{Data, Sandbox};
+use crate::page_stores::{PageStores, Right, StoreHandle};
+use crate::sandbox::{Data, Sandbox, nonsense};
 use crate::store::{Absent, write_at};
 use crate::transaction::Transaction;
 use crate::wit::PagerComponent;
@@ -79,7 +93,7 @@ impl Pager {
             sandbox,
             store,
             Access::Write,
-            "creating the file",
+            ("creating the file", Right::Write),
             |exports, store, handle| exports.call_create(store, handle, page_count),
         )
         .map_err(|(error, _)| error)
@@ -101,16 +115,16 @@ impl Pager {
         store: Box<dyn Store>,
         access: Access,
     ) -> Result<Self, (Error, Box<dyn Store>)> {
-        let wish = match access {
-            Access::Read => wit::Access::Read,
-            Access::Write => wit::Access::Write,
+        let (wish, right) = match access {
+            Access::Read => (wit::Access::Read, Right::Read),
+            Access::Write => (wit::Access::Write, Right::Sync),
         };
         Self::start(
             engine,
             sandbox,
             store,
             access,
-            "opening the file",
+            ("opening the file", right),
             |exports, store, handle| exports.call_open(store, handle, wish),
         )
     }
@@ -121,20 +135,20 @@ impl Pager {
         mut sandbox: Sandbox<PagerComponent>,
         store: Box<dyn Store>,
         access: Access,
-        operation: &'static str,
+        (operation, right): (&'static str, Right),
         f: impl FnOnce(
             &Exports,
             &mut wasmtime::Store<Data>,
             Resource<StoreHandle>,
         ) -> wasmtime::Result<Result<ResourceAny, wit::Error>>,
     ) -> Result<Self, (Error, Box<dyn Store>)> {
-        sandbox.stores().own = store;
+        sandbox.stores().lend(store, right);
         let result = sandbox
             .call(operation, |world, store| {
                 f(world.pagebox_pager_pager(), store, PageStores::own())
             })
             .and_then(|result| result.map_err(Error::from));
-        let store = std::mem::replace(&mut sandbox.stores().own, Box::new(Absent));
+        let store = sandbox.stores().take_back();
         let handle = match result {
             Ok(handle) => handle,
             Err(error) => return Err((error, store)),
@@ -164,6 +178,11 @@ impl Pager {
         self.cache.resize(regular.min(bound), protected.min(bound));
     }
 
+    /// The shape of its store.
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.store.geometry()
+    }
+
     /// Makes room in the cache for what a commit added.
     pub(crate) fn grow_cache(&mut self, regular: u64, protected: u64) {
         let protected = protected.max(self.cache.protected_end());
@@ -181,35 +200,67 @@ impl Pager {
         f: impl FnOnce(&Exports, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
     ) -> Result<R, Error> {
         let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
-        sandbox
+        let result = sandbox
             .call(operation, |world, store| {
                 f(world.pagebox_pager_pager(), store, self.handle)
-            })?
-            .map_err(Error::from)
+            })
+            .and_then(|result| result.map_err(Error::from));
+        self.forget_after(&result);
+        result
     }
 
     /// Lets the sandbox do something with the store.
     pub(crate) fn lend<R>(
         &mut self,
         operation: &'static str,
+        right: Right,
         f: impl FnOnce(&Exports, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
     ) -> Result<R, Error> {
         let sandbox = self
             .sandbox
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut sandbox.stores().own, &mut self.store);
+        let store = std::mem::replace(&mut self.store, Box::new(Absent));
+        sandbox.stores().lend(store, right);
         let result = sandbox
             .call(operation, |world, store| {
                 f(world.pagebox_pager_pager(), store, self.handle)
             })
             .and_then(|result| result.map_err(Error::from));
-        std::mem::swap(&mut sandbox.stores().own, &mut self.store);
+        self.store = sandbox.stores().take_back();
+        self.forget_after(&result);
+        result
+    }
+
+    /// Poisoned, or gone: whoever reads is to be told.
+    fn forget_after<R>(&self, result: &Result<R, Error>) {
         if result.as_ref().is_err_and(Error::is_system) {
-            // Poisoned, or gone: whoever reads is to be told.
             self.cache.clear();
         }
-        result
+    }
+
+    /// The error for an answer that cannot be: the end of the sandbox that gave
+    /// it.
+    pub(crate) fn distrust(&self, operation: &'static str, cause: impl Into<String>) -> Error {
+        let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
+        sandbox.distrust();
+        self.cache.clear();
+        nonsense(operation, cause)
+    }
+
+    /// That a page which the sandbox names can be a caller's.
+    pub(crate) fn expect_page(&self, operation: &'static str, page: u64) -> Result<(), Error> {
+        let page_count = self.store.geometry().page_count;
+        if page == 0 {
+            Err(self.distrust(operation, "it gave page 0 away, which is the pager's own"))
+        } else if self.access == Access::Write && page >= page_count {
+            // A damaged file, which can be read only, may name such pages: to
+            // read them is an error of the store.
+            let cause = format!("it named page {page} of a store of {page_count} pages");
+            Err(self.distrust(operation, cause))
+        } else {
+            Ok(())
+        }
     }
 
     /// The stores of the sandbox, for the views that it hands out.
@@ -226,10 +277,26 @@ impl Pager {
     /// # Errors
     /// [`Error::Sandbox`].
     pub fn stats(&self) -> Result<Stats, Error> {
-        self.ask("reading figures", |exports, store, pager| {
+        const OPERATION: &str = "reading figures";
+        let stats = self.ask(OPERATION, |exports, store, pager| {
             exports.pager().call_stats(store, pager).map(Ok)
-        })
-        .map(Stats::from)
+        })?;
+        if self.are_possible(&stats) {
+            Ok(stats.into())
+        } else {
+            Err(self.distrust(OPERATION, format!("its figures cannot be: {stats:?}")))
+        }
+    }
+
+    /// Whether figures agree with the store and with each other.
+    fn are_possible(&self, stats: &wit::Stats) -> bool {
+        let geometry = self.store.geometry();
+        let pages = [stats.free_pages, stats.regular_pages, stats.internal_pages];
+        let sum = pages.into_iter().try_fold(0, u64::checked_add);
+        stats.page_size == geometry.page_size.bytes_u32()
+            // A damaged file, which can be read only, does not say all.
+            && (self.access == Access::Read
+                || stats.page_count <= geometry.page_count && sum == Some(stats.page_count))
     }
 
     /// The size of its pages.
@@ -364,7 +431,8 @@ impl Pager {
         Transaction::begin(self)
     }
 
-    /// The regular pages, in ascending order.
+    /// The regular pages, in ascending order; of a file that is too short,
+    /// those that are there.
     pub fn regular_pages(&self) -> RegularPages<'_> {
         RegularPages::new(self)
     }
@@ -379,7 +447,7 @@ impl Pager {
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::Poisoned`], [`Error::Store`].
     pub fn sync(&mut self) -> Result<(), Error> {
-        self.lend("syncing", |exports, store, pager| {
+        self.lend("syncing", Right::Sync, |exports, store, pager| {
             exports.pager().call_sync(store, pager)
         })
     }
@@ -413,15 +481,19 @@ impl Pager {
 
     /// The physical page of a regular page.
     fn locate(&self, id: u64) -> Result<u64, Error> {
+        const OPERATION: &str = "locating a page";
         if self.cache.is_regular(id) {
             return Ok(id);
         }
-        let page = self.ask("locating a page", |exports, store, pager| {
+        let page = self.ask(OPERATION, |exports, store, pager| {
             exports.pager().call_locate(store, pager, id)
         })?;
-        if page == id {
-            self.cache.add_regular(id);
+        self.expect_page(OPERATION, page)?;
+        if page != id {
+            let cause = format!("it found regular page {id} in page {page}");
+            return Err(self.distrust(OPERATION, cause));
         }
+        self.cache.add_regular(id);
         Ok(page)
     }
 
@@ -433,9 +505,17 @@ impl Pager {
     }
 
     fn locate_protected(&self, id: u64) -> Result<wit::Location, Error> {
-        self.ask("locating a protected page", |exports, store, pager| {
+        const OPERATION: &str = "locating a protected page";
+        let location = self.ask(OPERATION, |exports, store, pager| {
             exports.pager().call_locate_protected(store, pager, id)
-        })
+        })?;
+        let page = location.page;
+        self.expect_page(OPERATION, page)?;
+        if self.cache.is_regular(page) {
+            let cause = format!("it found protected page {id} in page {page}, a regular page");
+            return Err(self.distrust(OPERATION, cause));
+        }
+        Ok(location)
     }
 
     /// An offset that leaves room for `len` bytes in a page.

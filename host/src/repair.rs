@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::Error;
 use crate::engine::{Engine, page_size};
 use crate::os::{self, Locked};
-use crate::page_stores::PageStores;
+use crate::page_stores::{PageStores, Right};
 use crate::store::{MmapStore, Unpublished};
 use crate::wit::exports::pagebox::pager::repair as wit;
 
@@ -39,7 +39,8 @@ pub(crate) fn repair(
     io::copy(&mut source.file(), &mut copy.file())
         .and_then(|_| os::sync(copy.file()))
         .map_err(|source| Error::io("copy to", output, source))?;
-    sandbox.stores().own = Box::new(MmapStore::new(copy, output, page_size)?);
+    let copy = Box::new(MmapStore::new(copy, output, page_size)?);
+    sandbox.stores().lend(copy, Right::Write);
     let actions = sandbox.call("repairing the file", |world, store| {
         world
             .pagebox_pager_repair()

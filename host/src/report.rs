@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::Error;
-use crate::inspect::{Finding, Inspector, Severity, Side, Step, Summary};
+use crate::inspect::{CHECKING, Finding, Inspector, Severity, Side, Step, Summary};
 use crate::wit::pagebox::pager::page_store::Extent;
 
 /// How many pages or slots are asked for at once.
@@ -218,27 +218,39 @@ fn regular(inspector: &mut Inspector) -> Result<Vec<u64>, Error> {
         .map(|kind| kind.code);
     let mut pages = Vec::new();
     let mut first = 0;
-    loop {
-        let kinds = inspector.kinds(first, BATCH)?;
+    // What is not in the file is no regular page.
+    let end = inspector.geometry().page_count;
+    while first < end {
+        let count = u32::try_from(end - first).unwrap_or(BATCH).min(BATCH);
+        let kinds = inspector.kinds(first, count)?;
         let here = (first..)
             .zip(&kinds)
             .filter(|(_, kind)| Some(**kind) == code);
         pages.extend(here.map(|(page, _)| page));
         if kinds.is_empty() {
-            return Ok(pages);
+            break;
         }
         first += kinds.len() as u64;
     }
+    Ok(pages)
 }
 
 fn protected(inspector: &mut Inspector) -> Result<Vec<Protected>, Error> {
     let mut pages = Vec::new();
     let mut start = 0;
+    // Each takes a byte at least.
+    let most = inspector.geometry().byte_count();
     loop {
         let slots = inspector.directory(start, BATCH, false)?;
         let Some(last) = slots.last() else {
             return Ok(pages);
         };
+        if pages.len() as u64 > most {
+            return Err(inspector.distrust(
+                "reading the directory",
+                "it has more slots than there can be",
+            ));
+        }
         start = last.id.saturating_add(1);
         pages.extend(slots.into_iter().map(|slot| {
             let (active_page, shadow_page) = match slot.active {
@@ -269,8 +281,13 @@ impl Check {
         let summary = inspector.summary()?;
         let mut findings = Vec::new();
         let mut cursor = Some(0);
+        // Far more parts than any check has, and yet not without end.
+        let mut left = inspector.geometry().byte_count().saturating_mul(64).max(64);
         while let Some(at) = cursor {
             let part = inspector.findings(at)?;
+            left = left
+                .checked_sub(1)
+                .ok_or_else(|| inspector.distrust(CHECKING, "it does not come to an end"))?;
             progress(part.done, part.total);
             findings.extend(part.findings.into_iter().map(Found::from));
             cursor = part.next;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use wasmtime::component::InstancePre;
-use wasmtime::{Result, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Result, Trap, UpdateDeadline, bail};
 
 use crate::Error;
 use crate::engine::{Engine, TICKS};
-use crate::page_stores::{PageStoreView, PageStores};
+use crate::page_stores::{HANDLE_COST, PageStoreView, PageStores};
 
 /// What a sandbox may spend on store calls, as a multiple of its own time: a
 /// sync of much data takes long without being its fault, but a guest that does
@@ -19,7 +19,7 @@ const STORE_TICKS: u64 = 60 * TICKS;
 /// What belongs to one instance.
 pub(crate) struct Data {
     stores: PageStores,
-    limits: StoreLimits,
+    memory: Memory,
     /// Ticks that the call at hand was granted for store calls.
     granted: u64,
 }
@@ -27,6 +27,39 @@ pub(crate) struct Data {
 impl PageStoreView for Data {
     fn page_stores(&mut self) -> &mut PageStores {
         &mut self.stores
+    }
+}
+
+/// Handles of its own resources that an instance may have besides those of
+/// views: a pager, some transactions.
+const HANDLES: usize = 1024;
+
+/// What an entry of a table takes.
+const TABLE_ENTRY: usize = 16;
+
+/// The memory of an instance: of all its parts, which may be many, together.
+struct Memory {
+    left: usize,
+}
+
+impl Memory {
+    fn take(&mut self, bytes: usize) -> Result<bool> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => bail!("it needs more memory than it may have"),
+        }
+        Ok(true)
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        self.take(desired.saturating_sub(current))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        let entries = desired.saturating_sub(current);
+        self.take(entries.saturating_mul(TABLE_ENTRY))
     }
 }
 
@@ -47,18 +80,17 @@ impl<W> Sandbox<W> {
     ) -> Result<Self, Error> {
         let limits = engine.limits();
         let data = Data {
-            stores: PageStores::new(limits.staged, engine.clock()),
-            limits: StoreLimitsBuilder::new()
-                .memory_size(limits.memory)
-                .trap_on_grow_failure(true)
-                .build(),
+            stores: PageStores::new(limits.staged, limits.store, engine.clock()),
+            memory: Memory {
+                left: limits.memory,
+            },
             granted: 0,
         };
         let mut store = wasmtime::Store::new(engine.wasmtime(), data);
-        store.limiter(|data| &mut data.limits);
+        store.limiter(|data| &mut data.memory);
         store.set_hostcall_fuel(limits.memory);
-        // As many as there can be private buffers.
-        store.set_max_component_handles(usize::MAX);
+        // As many as there can be views.
+        store.set_max_component_handles(HANDLES.saturating_add(limits.staged / HANDLE_COST));
         store.epoch_deadline_callback(|mut context| {
             let data = context.data_mut();
             let ticks = data.stores.take_ticks();
@@ -102,6 +134,11 @@ impl<W> Sandbox<W> {
         })
     }
 
+    /// What it answered cannot be: nothing that it says is believed any more.
+    pub(crate) fn distrust(&mut self) {
+        self.crashed = true;
+    }
+
     /// The stores of the instance.
     pub(crate) fn stores(&mut self) -> &mut PageStores {
         &mut self.store.data_mut().stores
@@ -126,5 +163,25 @@ pub(crate) fn nonsense(operation: &'static str, cause: impl Into<String>) -> Err
     Error::Sandbox {
         operation,
         cause: cause.into(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// An instance may have any number of memories and tables: a limit for each
+    /// of them would be none for all.
+    #[test]
+    fn memory_of_all_parts_together_has_a_limit() {
+        let mut memory = Memory { left: 1 << 20 };
+        assert!(memory.memory_growing(0, 1 << 19, None).unwrap());
+        assert!(memory.memory_growing(0, 1 << 18, None).unwrap());
+        memory.memory_growing(0, 1 << 19, None).unwrap_err();
+        assert!(memory.table_growing(0, 10, Some(usize::MAX)).unwrap());
+        memory.table_growing(10, 1 << 17, None).unwrap_err();
+        memory.table_growing(10, usize::MAX, None).unwrap_err();
+        assert!(memory.memory_growing(1 << 18, 1 << 18, None).unwrap());
     }
 }

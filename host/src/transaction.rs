@@ -7,7 +7,7 @@ use wasmtime::component::{Resource, ResourceAny};
 
 use crate::Error;
 use crate::figures::CommitInfo;
-use crate::page_stores::ViewHandle;
+use crate::page_stores::{Right, ViewHandle};
 use crate::pager::{Answer, Pager};
 use crate::sandbox::{Data, nonsense};
 use crate::wit::exports::pagebox::pager::pager as wit;
@@ -33,6 +33,8 @@ pub struct Transaction<'p> {
     handle: Option<ResourceAny>,
     /// The pages that are being written, by protected id.
     staged: BTreeMap<u64, Resource<ViewHandle>>,
+    /// What it allocated: the pager's cache learns of it at commit.
+    allocated: Vec<u64>,
     /// What the pager's cache must forget at commit.
     freed: Vec<u64>,
     changed: Vec<u64>,
@@ -44,13 +46,16 @@ pub struct Transaction<'p> {
 
 impl<'p> Transaction<'p> {
     pub(crate) fn begin(pager: &'p mut Pager) -> Result<Self, Error> {
-        let handle = pager.lend("beginning a transaction", |exports, store, pager| {
-            exports.pager().call_begin(store, pager)
-        })?;
+        let handle = pager.lend(
+            "beginning a transaction",
+            Right::Read,
+            |exports, store, pager| exports.pager().call_begin(store, pager),
+        )?;
         Ok(Self {
             pager,
             handle: Some(handle),
             staged: BTreeMap::new(),
+            allocated: Vec::new(),
             freed: Vec::new(),
             changed: Vec::new(),
             protected_end: 0,
@@ -65,9 +70,11 @@ impl<'p> Transaction<'p> {
         f: impl FnOnce(wit::GuestTransaction<'_>, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
     ) -> Result<R, Error> {
         let handle = self.handle.ok_or(Error::StaleTransaction)?;
-        let result = self.pager.lend(operation, |exports, store, _| {
-            f(exports.transaction(), store, handle)
-        })?;
+        let result = self
+            .pager
+            .lend(operation, Right::Read, |exports, store, _| {
+                f(exports.transaction(), store, handle)
+            })?;
         self.operations += 1;
         Ok(result)
     }
@@ -93,7 +100,30 @@ impl<'p> Transaction<'p> {
         let ids = self.call(ALLOCATING, |exports, store, tx| {
             exports.call_alloc(store, tx, count)
         })?;
-        expect(count, ids)
+        self.expect_ids(count, &ids)?;
+        // Those past the store's end are there once this is committed.
+        if ids.first() == Some(&0) {
+            self.pager.expect_page(ALLOCATING, 0)?;
+        }
+        let cache = self.pager.cache();
+        if let Some(id) = ids.iter().find(|id| cache.is_regular(**id)) {
+            let cause = format!("it gave page {id} away, which is in use");
+            return Err(self.pager.distrust(ALLOCATING, cause));
+        }
+        self.allocated.extend(&ids);
+        Ok(ids)
+    }
+
+    /// That there are as many ids as were asked for, in ascending order.
+    fn expect_ids(&self, count: u32, ids: &[u64]) -> Result<(), Error> {
+        let cause = if ids.len() != count as usize {
+            format!("it allocated {} pages instead of {count}", ids.len())
+        } else if !ids.is_sorted_by(|one, next| one < next) {
+            "it does not allocate in ascending order".into()
+        } else {
+            return Ok(());
+        };
+        Err(self.pager.distrust(ALLOCATING, cause))
     }
 
     /// Frees a regular page. It can be allocated again once this is committed.
@@ -113,6 +143,13 @@ impl<'p> Transaction<'p> {
             exports.call_free(store, tx, ids)
         })?;
         self.freed.extend(ids);
+        if !self.allocated.is_empty() {
+            // What was allocated in here can be freed in here, and then be
+            // allocated again.
+            let mut freed = ids.to_vec();
+            freed.sort_unstable();
+            self.allocated.retain(|id| freed.binary_search(id).is_err());
+        }
         Ok(())
     }
 
@@ -132,9 +169,9 @@ impl<'p> Transaction<'p> {
         let ids = self.call(ALLOCATING, |exports, store, tx| {
             exports.call_alloc_protected(store, tx, count)
         })?;
-        let ids = expect(count, ids)?;
+        self.expect_ids(count, &ids)?;
         self.changed.extend(&ids);
-        let end = ids.iter().max().map_or(0, |id| id.saturating_add(1));
+        let end = ids.last().map_or(0, |id| id.saturating_add(1));
         self.protected_end = self.protected_end.max(end);
         Ok(ids)
     }
@@ -175,6 +212,10 @@ impl<'p> Transaction<'p> {
             let view = self.call(STAGING, |exports, store, tx| {
                 exports.call_stage(store, tx, id)
             })?;
+            if self.pager.stores().buffer_mut(&view).is_none() {
+                let cause = "it handed out no private buffer";
+                return Err(self.pager.distrust(STAGING, cause));
+            }
             self.staged.insert(id, view);
             self.changed.push(id);
         }
@@ -182,7 +223,7 @@ impl<'p> Transaction<'p> {
         self.staged
             .get(&id)
             .and_then(|view| self.pager.stores().buffer_mut(view))
-            .ok_or_else(|| nonsense(STAGING, "it handed out no private buffer"))
+            .ok_or(Error::SandboxGone)
     }
 
     /// Makes the changes durable: all of them or, after a crash or an error,
@@ -198,13 +239,35 @@ impl<'p> Transaction<'p> {
         let Some(tx) = self.handle.take() else {
             return Err(Error::StaleTransaction);
         };
-        let info = self.pager.lend("committing", |exports, store, _| {
-            exports.call_commit(store, tx)
-        })?;
+        self.allocated.sort_unstable();
+        let mut pairs = self.allocated.windows(2);
+        if let Some(&[page, _]) = pairs.find(|pair| pair[0] == pair[1]) {
+            let cause = format!("it gave page {page} away twice");
+            return Err(self.pager.distrust(ALLOCATING, cause));
+        }
+        let info = self
+            .pager
+            .lend(COMMITTING, Right::Write, |exports, store, _| {
+                exports.call_commit(store, tx)
+            })?;
+        let page_count = self.pager.geometry().page_count;
+        let end = self
+            .allocated
+            .last()
+            .map_or(0, |last| last.saturating_add(1));
+        if info.page_count > page_count || end > info.page_count {
+            let cause = format!(
+                "it accounts for {} pages, gave away {end} of them, and its store has {page_count}",
+                info.page_count
+            );
+            return Err(self.pager.distrust(COMMITTING, cause));
+        }
         let cache = self.pager.cache();
         self.freed.iter().for_each(|id| cache.drop_regular(*id));
         self.changed.iter().for_each(|id| cache.drop_protected(*id));
         self.pager.grow_cache(info.page_count, self.protected_end);
+        let cache = self.pager.cache();
+        self.allocated.iter().for_each(|id| cache.add_regular(*id));
         Ok(info.into())
     }
 
@@ -219,7 +282,7 @@ impl Drop for Transaction<'_> {
         }
         if let Some(tx) = self.handle.take() {
             // A sandbox that fails here says so at the next call.
-            let _ = self.pager.lend("rolling back", |_, store, _| {
+            let _ = self.pager.lend("rolling back", Right::Read, |_, store, _| {
                 tx.resource_drop(store).map(Ok)
             });
         }
@@ -227,18 +290,8 @@ impl Drop for Transaction<'_> {
 }
 
 const ALLOCATING: &str = "allocating pages";
+const COMMITTING: &str = "committing";
 const STAGING: &str = "staging a page";
-
-/// That there are as many ids as were asked for.
-fn expect(count: u32, ids: Vec<u64>) -> Result<Vec<u64>, Error> {
-    if ids.len() == count as usize {
-        return Ok(ids);
-    }
-    Err(nonsense(
-        ALLOCATING,
-        format!("it allocated {} pages instead of {count}", ids.len()),
-    ))
-}
 
 fn first(ids: &[u64]) -> Result<u64, Error> {
     ids.first()

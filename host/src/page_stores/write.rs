@@ -5,7 +5,7 @@ use pagebox_store::{PageBuffer, Then};
 use wasmtime::component::{ComponentType, Lift, Linker, Resource, WasmList};
 use wasmtime::{AsContext, Result, StoreContext, StoreContextMut};
 
-use super::{Bytes, PageStoreView, StoreHandle, View, ViewHandle, gone, wit};
+use super::{Bytes, PageStoreView, Right, StoreHandle, View, ViewHandle, gone, wit};
 use crate::slab::Slab;
 
 /// `change` of the WIT, with the guest's bytes in place.
@@ -66,6 +66,17 @@ fn write<T: PageStoreView>(
     } else {
         Then::Continue
     };
+    if !changes.is_empty() || then_sync {
+        let right = if changes.is_empty() {
+            Right::Sync
+        } else {
+            Right::Write
+        };
+        context
+            .data_mut()
+            .page_stores()
+            .require(store.rep(), right)?;
+    }
     // The guest's memory and what is written to are both in the context: the
     // latter is taken out meanwhile.
     let mut taken = context.data_mut().page_stores().take(store.rep())?;

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod files;
+// It is compiled when the test runs.
+#[cfg(feature = "compile")]
+mod hostile_guests;
 mod inspecting;
 mod reading;
 mod sandbox;

@@ -39,6 +39,15 @@ pub struct Geometry {
     pub tail: u32,
 }
 
+impl Geometry {
+    /// Bytes in the store.
+    pub fn byte_count(&self) -> u64 {
+        let page_size = u64::from(self.page_size.bytes_u32());
+        let whole = self.page_count.saturating_mul(page_size);
+        whole.saturating_add(self.tail.into())
+    }
+}
+
 /// Why a store could not do what it was asked. Mirrors `store-error` of the WIT.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -148,7 +157,8 @@ pub trait PageStore {
     /// [`StoreError::Io`], where the buffer is not in this process.
     fn staged_crc32(&self, buffer: &Self::Buffer) -> Result<u32, StoreError>;
 
-    /// Makes the changes in order, then what `then` says.
+    /// Makes the changes in order, then what `then` says. Together they touch
+    /// at most as many pages as the store has.
     ///
     /// # Errors
     /// [`StoreError::OutOfBounds`] and [`StoreError::ReadOnly`], with nothing
@@ -227,13 +237,17 @@ pub fn bounds(geometry: Geometry, page: u64, offset: u32, len: usize) -> Result<
     Ok(page * page_size + u64::from(offset))
 }
 
-/// Checks that every change fits the store, before any is made.
+/// Checks that every change fits the store, before any is made, and that all of
+/// them together touch no more pages than it has: so a write ends in a time
+/// that the store's length bounds.
 ///
 /// # Errors
 /// [`StoreError::OutOfBounds`] for the first that does not.
 pub fn check_changes<B>(geometry: Geometry, changes: &[Change<'_, B>]) -> Result<(), StoreError> {
+    let mut left = geometry.page_count;
     for change in changes {
         let (first, count) = change.pages();
+        left = left.checked_sub(count).ok_or(StoreError::OutOfBounds)?;
         if first
             .checked_add(count)
             .is_none_or(|end| end > geometry.page_count)

@@ -1,0 +1,773 @@
+//! Hostile guests: a component that takes the pager's place and means harm
+//! (`hostile_guest`). Whatever it does, the host answers with an error of its
+//! own that names the operation, in bounded time and memory, and the file stays
+//! as of the last commit.
+//!
+//! What a guest writes in a commit is up to it, so it can ruin the one file
+//! that it was handed; a test says how far that goes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use pagebox::report::{Check, Listing};
+use pagebox::{Access, Engine, Error, Limits, MemoryStore, PageSize, Pager, Store, StoreError};
+use tempfile::TempDir;
+
+use crate::{engine, folder};
+
+/// Of the whole of a misdeed: far more than any takes, far less than for ever.
+const HANG: Duration = Duration::from_mins(1);
+
+const SIZE: PageSize = PageSize::KIB_1;
+
+/// An engine that runs the hostile guest.
+fn hostile() -> Engine {
+    static HOSTILE: OnceLock<Engine> = OnceLock::new();
+    HOSTILE.get_or_init(|| hostile_within(limits())).clone()
+}
+
+/// The same that does not wait as long, for guests that are to be waited for.
+fn impatient() -> Engine {
+    static IMPATIENT: OnceLock<Engine> = OnceLock::new();
+    let start = || {
+        let mut limits = limits();
+        limits.time = Duration::from_millis(200);
+        hostile_within(limits)
+    };
+    IMPATIENT.get_or_init(start).clone()
+}
+
+/// What the hostile guest may use.
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.memory = 64 << 20;
+    limits.staged = 4 << 20;
+    limits.store = 1 << 20;
+    limits.time = Duration::from_secs(2);
+    limits
+}
+
+fn hostile_within(limits: Limits) -> Engine {
+    static WASM: OnceLock<Vec<u8>> = OnceLock::new();
+    let wasm = WASM.get_or_init(|| fs::read(build()).unwrap());
+    Engine::with_component(wasm, limits).unwrap()
+}
+
+/// Builds the guest, whatever the outer build is.
+fn build() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host/hostile_guest");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile-guest");
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_") && text != "CARGO_HOME" || text.starts_with("RUSTC") {
+            cargo.env_remove(&name);
+        }
+    }
+    let output = cargo
+        .args([
+            "build",
+            "--locked",
+            "--release",
+            "--target",
+            "wasm32-wasip2",
+        ])
+        .arg("--manifest-path")
+        .arg(manifest.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .env("CARGO_ENCODED_RUSTFLAGS", "")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "the hostile guest does not build: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    target.join("wasm32-wasip2/release/hostile_guest.wasm")
+}
+
+/// A sound file, of which page 3 says what a hostile guest is to do.
+struct Case {
+    _folder: TempDir,
+    path: PathBuf,
+    before: Vec<u8>,
+    misdeed: String,
+    engine: Engine,
+    start: Instant,
+}
+
+impl Case {
+    fn new(misdeed: &str) -> Self {
+        let (folder, path) = folder();
+        let mut pager = engine().create_with_pages(&path, SIZE, 16).unwrap();
+        let mut transaction = pager.begin().unwrap();
+        assert_eq!(transaction.alloc().unwrap(), 3);
+        let id = transaction.alloc_protected().unwrap();
+        transaction.write(id).unwrap().fill(9);
+        transaction.commit().unwrap();
+        pager.write(3, 0, misdeed.as_bytes()).unwrap();
+        pager.sync().unwrap();
+        drop(pager);
+        Self {
+            before: fs::read(&path).unwrap(),
+            _folder: folder,
+            path,
+            misdeed: misdeed.into(),
+            engine: if misdeed.starts_with("spin") {
+                impatient()
+            } else {
+                hostile()
+            },
+            start: Instant::now(),
+        }
+    }
+
+    /// A pager in the hands of the hostile guest.
+    fn open(&self) -> Pager {
+        self.engine
+            .open(&self.path)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.misdeed))
+    }
+
+    /// That the host answered as it should, and that nothing else came of it.
+    #[track_caller]
+    fn answered(&self, error: &Error, operation: &str, cause: &str) {
+        let misdeed = &self.misdeed;
+        let Error::Sandbox {
+            operation: named,
+            cause: found,
+        } = error
+        else {
+            panic!("{misdeed}: {error:?}")
+        };
+        assert_eq!(*named, operation, "{misdeed}: {error}");
+        assert!(found.contains(cause), "{misdeed}: {error}");
+        assert!(!error.to_string().contains('\n'), "{misdeed}: {error}");
+        self.is_harmless();
+    }
+
+    /// That the file is as before, and that it took no time to speak of.
+    #[track_caller]
+    fn is_harmless(&self) {
+        assert!(self.start.elapsed() < HANG, "{}: it hung", self.misdeed);
+        let misdeed = &self.misdeed;
+        assert!(fs::read(&self.path).unwrap() == self.before, "{misdeed}");
+        let mut pager = engine().open(&self.path).unwrap();
+        assert!(pager.protected_page(0).unwrap().iter().all(|it| *it == 9));
+        assert_eq!(&pager.page(3).unwrap()[..misdeed.len()], misdeed.as_bytes());
+        let mut transaction = pager.begin().unwrap();
+        transaction.alloc().unwrap();
+        transaction.rollback();
+        let check = Check::of(&mut engine().inspect(&self.path).unwrap(), |_, _| {}).unwrap();
+        assert_eq!(check.errors, 0, "{misdeed}");
+    }
+
+    /// That a pager whose guest failed says so, until it is opened again.
+    #[track_caller]
+    fn is_gone(&self, mut pager: Pager) {
+        let mut byte = [0];
+        for error in [
+            pager.stats().map(drop).unwrap_err(),
+            pager.page(3).map(drop).unwrap_err(),
+            pager.read_protected(0, 0, &mut byte).unwrap_err(),
+            pager.begin().map(drop).unwrap_err(),
+            pager.sync().unwrap_err(),
+        ] {
+            assert!(matches!(error, Error::SandboxGone), "{error}");
+        }
+        // The lock was never let go; a new sandbox starts on the same file.
+        assert!(matches!(
+            engine().open(&self.path),
+            Err(Error::Locked { .. })
+        ));
+        pager.reopen().unwrap();
+        pager.stats().unwrap();
+    }
+}
+
+/// Lets a guest do something in each call of a list, and compares what the host
+/// says.
+fn each(calls: &[(&str, &str)], misdeed: &str, cause: &str, run: impl Fn(&Case, &str) -> Error) {
+    for (place, operation) in calls {
+        let case = Case::new(&format!("{misdeed} in {place}"));
+        let error = run(&case, place);
+        case.answered(&error, operation, cause);
+    }
+}
+
+/// Every call that a host makes of a guest that has the store, and what it
+/// calls it.
+const CALLS: [(&str, &str); 8] = [
+    ("open", "opening the file"),
+    ("begin", "beginning a transaction"),
+    ("alloc", "allocating pages"),
+    ("free", "freeing pages"),
+    ("stage", "staging a page"),
+    ("commit", "committing"),
+    ("syncing", "syncing"),
+    ("inspect", "looking at the file"),
+];
+
+/// Makes a call of the hostile guest, which fails.
+fn call(case: &Case, place: &str) -> Error {
+    if place == "open" {
+        return case.engine.open(&case.path).map(drop).unwrap_err();
+    }
+    if place == "inspect" {
+        return case.engine.inspect(&case.path).map(drop).unwrap_err();
+    }
+    let mut pager = case.open();
+    if place == "syncing" {
+        let error = pager.sync().unwrap_err();
+        case.is_gone(pager);
+        return error;
+    }
+    let result = pager.begin().and_then(|mut transaction| {
+        match place {
+            "alloc" => drop(transaction.alloc_many(2)?),
+            "free" => transaction.free(3)?,
+            "stage" => drop(transaction.write(0)?),
+            _ => {}
+        }
+        transaction.commit()
+    });
+    let error = result.unwrap_err();
+    case.is_gone(pager);
+    error
+}
+
+#[test]
+fn guest_that_traps_is_named_with_its_operation() {
+    each(
+        &CALLS,
+        "trap",
+        "wasm `unreachable` instruction executed",
+        call,
+    );
+    for (place, operation) in [("stats", "reading figures"), ("locate", "locating a page")] {
+        let case = Case::new(&format!("trap in {place}"));
+        let error = match place {
+            "stats" => case.engine.open(&case.path).map(drop).unwrap_err(),
+            _ => case.open().page(3).map(drop).unwrap_err(),
+        };
+        case.answered(&error, operation, "unreachable");
+    }
+}
+
+#[test]
+fn guest_that_loops_for_ever_is_ended() {
+    each(&CALLS, "spin", "it took too long", call);
+    let case = Case::new("spin in page size");
+    let error = case.engine.open(&case.path).map(drop).unwrap_err();
+    case.answered(&error, "finding the page size", "it took too long");
+    let case = Case::new("spin in summary");
+    let mut inspector = case.engine.inspect(&case.path).unwrap();
+    let error = inspector.summary().unwrap_err();
+    case.answered(&error, "summing up the file", "it took too long");
+    assert!(matches!(inspector.summary(), Err(Error::SandboxGone)));
+}
+
+/// Nobody waits for the answer of a rollback: the failure shows in the next
+/// call.
+#[test]
+fn guest_that_loops_in_a_rollback_is_ended() {
+    let case = Case::new("spin in rolling back");
+    let mut pager = case.open();
+    pager.begin().unwrap().rollback();
+    assert!(matches!(pager.begin(), Err(Error::SandboxGone)));
+    case.is_gone(pager);
+    case.is_harmless();
+}
+
+/// The time that a store takes is not the guest's, but it has an end too.
+#[test]
+fn guest_that_syncs_for_ever_is_ended() {
+    let mut limits = limits();
+    limits.time = Duration::from_millis(20);
+    let engine = hostile_within(limits);
+    let case = Case::new("sync without end in syncing");
+    let mut pager = engine.open(&case.path).unwrap();
+    let error = pager.sync().unwrap_err();
+    drop(pager);
+    case.answered(&error, "syncing", "it took too long");
+}
+
+#[test]
+fn guest_that_recurses_without_end_is_ended() {
+    each(&CALLS, "recurse", "call stack exhausted", call);
+    // Its own stack is in its memory, and ends where that begins.
+    each(
+        &CALLS,
+        "recurse with frames",
+        "out of bounds memory access",
+        call,
+    );
+}
+
+#[test]
+fn guest_that_eats_memory_is_ended() {
+    each(
+        &CALLS,
+        "eat memory",
+        "it needs more memory than it may have",
+        call,
+    );
+}
+
+#[test]
+fn guest_that_reaches_outside_of_its_memory_is_ended() {
+    each(&CALLS, "read outside", "out of bounds memory access", call);
+    each(&CALLS, "write outside", "out of bounds memory access", call);
+    let case = Case::new("give away a list outside");
+    let error = case.open().alloc_many(2).unwrap_err();
+    case.answered(&error, "allocating pages", "out of bounds");
+}
+
+/// Handles take memory of the host.
+#[test]
+fn guest_that_holds_on_to_handles_is_ended() {
+    for (misdeed, cause) in [
+        // They are refused at some point, and it gives up.
+        ("hold views", "unreachable"),
+        ("stage without end", "unreachable"),
+        // There is no way to refuse these.
+        ("share views", "too many handles"),
+        ("make handles", "handle"),
+    ] {
+        each(&CALLS[..7], misdeed, cause, call);
+    }
+}
+
+#[test]
+fn guest_that_hands_out_a_handle_it_does_not_have_is_ended() {
+    let case = Case::new("hand out a handle of nothing");
+    let error = case.engine.open(&case.path).map(drop).unwrap_err();
+    case.answered(&error, "opening the file", "unknown handle");
+
+    let case = Case::new("stage a handle of nothing");
+    let mut pager = case.open();
+    let error = pager.begin().unwrap().write(0).map(drop).unwrap_err();
+    case.is_gone(pager);
+    case.answered(&error, "staging a page", "unknown handle");
+
+    let case = Case::new("hand out a closed handle");
+    let mut pager = case.open();
+    pager.begin().unwrap().rollback();
+    let error = pager.begin().map(drop).unwrap_err();
+    case.is_gone(pager);
+    case.answered(&error, "beginning a transaction", "unknown handle");
+}
+
+/// Before a commit nothing is written, whatever the guest has in mind; and
+/// where a file is only looked at it is not even synced.
+#[test]
+fn guest_that_changes_the_file_outside_of_a_commit_is_ended() {
+    let calls: Vec<_> = CALLS
+        .into_iter()
+        .filter(|(place, _)| *place != "commit")
+        .collect();
+    for misdeed in ["change", "reset", "grow", "change a view"] {
+        let cause = "it tried to change its store in a call that must not";
+        each(&calls, misdeed, cause, call);
+    }
+    let calls: Vec<_> = calls
+        .into_iter()
+        .filter(|(place, _)| !["open", "syncing"].contains(place))
+        .collect();
+    let cause = "it tried to sync its store in a call that must not";
+    each(&calls, "sync", cause, call);
+}
+
+/// A store that could be changed is not, if it was opened to be read.
+#[test]
+fn guest_that_changes_a_file_opened_to_read_is_ended() {
+    for misdeed in [
+        "change in open",
+        "grow in open",
+        "sync in open",
+        "change a view in open",
+    ] {
+        let case = Case::new(misdeed);
+        let store = MemoryStore::from_bytes(SIZE, case.before.clone());
+        let error = case.engine.open_store(store, Access::Read).unwrap_err();
+        case.answered(&error, "opening the file", "in a call that must not");
+    }
+    let case = Case::new("change in begin");
+    let store = MemoryStore::from_bytes(SIZE, case.before.clone());
+    let mut pager = case.engine.open_store(store, Access::Read).unwrap();
+    assert!(pager.begin().is_err());
+    let store: Box<dyn Store> = pager.close();
+    let store: Box<dyn std::any::Any> = store;
+    let store = store.downcast::<MemoryStore>().unwrap();
+    assert!(store.bytes() == case.before, "it changed the store");
+}
+
+#[test]
+fn guest_that_lies_about_figures_is_found_out() {
+    for misdeed in [
+        "claim another page size",
+        "claim too many pages",
+        "claim what does not sum up",
+        "claim what overflows",
+    ] {
+        let case = Case::new(misdeed);
+        let error = case.engine.open(&case.path).map(drop).unwrap_err();
+        case.answered(&error, "reading figures", "its figures cannot be");
+    }
+    // Some cannot be judged, and must do no harm.
+    let case = Case::new("claim an absurd capacity");
+    drop(case.open());
+    case.is_harmless();
+
+    let case = Case::new("find an odd page size");
+    let error = case.engine.open(&case.path).map(drop).unwrap_err();
+    case.answered(&error, "finding the page size", "page size 1000");
+}
+
+#[test]
+fn guest_that_names_a_page_that_cannot_be_the_caller_s_is_found_out() {
+    for (misdeed, cause) in [
+        ("locate in page 0", "it gave page 0 away"),
+        (
+            "locate past the end",
+            "it named page 1099511627776 of a store of 16 pages",
+        ),
+        ("locate elsewhere", "it found regular page 3 in page 1"),
+    ] {
+        let case = Case::new(misdeed);
+        let mut pager = case.open();
+        let error = pager.page(3).map(drop).unwrap_err();
+        case.answered_while_open(&error, "locating a page", cause);
+        case.is_gone(pager);
+        pager = case.open();
+        let error = pager.page_mut(3).map(drop).unwrap_err();
+        drop(pager);
+        case.answered(&error, "locating a page", cause);
+    }
+    for (misdeed, cause) in [
+        ("find protected in page 0", "it gave page 0 away"),
+        ("find protected past the end", "of a store of 16 pages"),
+        (
+            "find protected in a regular page",
+            "it found protected page 0 in page 3, a regular page",
+        ),
+    ] {
+        let case = Case::new(misdeed);
+        let pager = case.open();
+        pager.page(3).unwrap();
+        let error = pager.protected_page(0).map(drop).unwrap_err();
+        case.answered_while_open(&error, "locating a protected page", cause);
+        case.is_gone(pager);
+        case.is_harmless();
+    }
+}
+
+impl Case {
+    /// The same as `answered`, while the hostile guest has the file open.
+    #[track_caller]
+    fn answered_while_open(&self, error: &Error, operation: &str, cause: &str) {
+        assert!(
+            matches!(error, Error::Sandbox { operation: named, cause: found }
+                if *named == operation && found.contains(cause)),
+            "{}: {error}",
+            self.misdeed
+        );
+    }
+}
+
+#[test]
+fn guest_that_lists_what_cannot_be_is_found_out() {
+    for (misdeed, cause) in [
+        ("list page 0", "it gave page 0 away"),
+        ("list past the end", "of a store of 16 pages"),
+        ("list what overflows", "ascending order"),
+        ("list backwards", "ascending order"),
+        ("list nothing again and again", "ascending order"),
+        ("list too much", "more than it was asked for"),
+        ("list megabytes", "more than it was asked for"),
+    ] {
+        let case = Case::new(misdeed);
+        let pager = case.open();
+        let listed: Result<Vec<_>, _> = pager.regular_pages().collect();
+        let error = listed.unwrap_err();
+        case.is_gone(pager);
+        case.answered(&error, "listing regular pages", cause);
+    }
+    for (misdeed, cause) in [
+        ("list protected in page 0", "it gave page 0 away"),
+        ("list protected past the end", "of a store of 16 pages"),
+        ("list protected backwards", "ascending order"),
+        (
+            "list protected without end",
+            "more of them than there can be",
+        ),
+        ("list too many protected", "more than it was asked for"),
+    ] {
+        let case = Case::new(misdeed);
+        let pager = case.open();
+        let listed: Result<Vec<_>, _> = pager.protected_pages().collect();
+        let error = listed.unwrap_err();
+        case.is_gone(pager);
+        case.answered(&error, "listing protected pages", cause);
+    }
+}
+
+#[test]
+fn guest_that_gives_pages_away_wrongly_is_found_out() {
+    for (misdeed, cause) in [
+        ("give page 0 away", "it gave page 0 away"),
+        ("give away too few", "it allocated 1 pages instead of 2"),
+        ("give away too many", "it allocated 3 pages instead of 2"),
+        ("give a page away twice at once", "ascending order"),
+        (
+            "give away what is in use",
+            "it gave page 3 away, which is in use",
+        ),
+        ("give away megabytes", "instead of 2"),
+    ] {
+        let case = Case::new(misdeed);
+        let mut pager = case.open();
+        pager.page(3).unwrap();
+        let error = pager.alloc_many(2).unwrap_err();
+        case.is_gone(pager);
+        case.answered(&error, "allocating pages", cause);
+    }
+    let case = Case::new("give protected away twice");
+    let mut pager = case.open();
+    let mut transaction = pager.begin().unwrap();
+    let error = transaction.alloc_protected_many(2).unwrap_err();
+    drop(transaction);
+    drop(pager);
+    case.answered(&error, "allocating pages", "ascending order");
+
+    // In one transaction.
+    let case = Case::new("give a page away twice");
+    let mut pager = case.open();
+    let mut transaction = pager.begin().unwrap();
+    assert_eq!(transaction.alloc_many(2).unwrap(), [6, 7]);
+    transaction.alloc_many(2).unwrap();
+    let error = transaction.commit().unwrap_err();
+    case.is_gone(pager);
+    case.answered(&error, "allocating pages", "it gave page 6 away twice");
+
+    // In one after the other.
+    let case = Case::new("give a page away twice");
+    let mut pager = case.open();
+    assert_eq!(pager.alloc_many(2).unwrap(), [6, 7]);
+    let error = pager.alloc_many(2).unwrap_err();
+    case.is_gone(pager);
+    case.answered(
+        &error,
+        "allocating pages",
+        "it gave page 6 away, which is in use",
+    );
+}
+
+#[test]
+fn guest_that_commits_what_cannot_be_is_found_out() {
+    let case = Case::new("give away what is not there");
+    let mut pager = case.open();
+    let error = pager.alloc().unwrap_err();
+    case.is_gone(pager);
+    case.answered(&error, "committing", "its store has 16");
+
+    let case = Case::new("lie about the page count");
+    let mut pager = case.open();
+    let error = pager.alloc().unwrap_err();
+    case.is_gone(pager);
+    case.answered(&error, "committing", "it accounts for 17 pages");
+
+    let case = Case::new("give away an absurd id");
+    let mut pager = case.open();
+    let mut transaction = pager.begin().unwrap();
+    assert_eq!(transaction.alloc_protected().unwrap(), u64::MAX);
+    transaction.commit().unwrap();
+    drop(pager);
+    case.is_harmless();
+}
+
+#[test]
+fn guest_that_stages_what_is_no_buffer_is_found_out() {
+    let case = Case::new("stage page 0 itself");
+    let mut pager = case.open();
+    let error = pager.begin().unwrap().write(0).map(drop).unwrap_err();
+    case.is_gone(pager);
+    case.answered(&error, "staging a page", "no private buffer");
+}
+
+#[test]
+fn guest_that_asks_for_absurd_growth_gets_no_space() {
+    for misdeed in ["grow absurdly", "grow past the limit"] {
+        let case = Case::new(misdeed);
+        let mut pager = case.open();
+        let error = pager.alloc().unwrap_err();
+        assert!(
+            matches!(&error, Error::Store { operation, cause: StoreError::InsufficientSpace }
+                if operation == "growing"),
+            "{misdeed}: {error}"
+        );
+        drop(pager);
+        case.is_harmless();
+    }
+    // Where the host has set no limit, the medium has one.
+    let case = Case::new("grow absurdly");
+    let mut limits = limits();
+    limits.store = u64::MAX;
+    let unlimited = hostile_within(limits);
+    let error = unlimited.open(&case.path).unwrap().alloc().unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            Error::Store {
+                cause: StoreError::InsufficientSpace,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    case.is_harmless();
+}
+
+/// One call could otherwise keep the host busy for hours, and calls of the host
+/// cannot be interrupted.
+#[test]
+fn guest_that_writes_more_than_the_store_has_is_refused() {
+    for misdeed in ["write too much at once", "write past the end"] {
+        let case = Case::new(misdeed);
+        let mut pager = case.open();
+        let error = pager.alloc().unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                Error::Store {
+                    cause: StoreError::OutOfBounds,
+                    ..
+                }
+            ),
+            "{misdeed}: {error}"
+        );
+        drop(pager);
+        case.is_harmless();
+    }
+}
+
+/// People are told what went wrong, in a line that they can read.
+#[test]
+fn guest_that_talks_too_much_is_cut_short() {
+    let case = Case::new("fail in megabytes");
+    let error = case.engine.open(&case.path).map(drop).unwrap_err();
+    assert!(matches!(error, Error::Other(_)));
+    assert!(error.to_string().len() < 2000);
+    case.is_harmless();
+}
+
+#[test]
+fn guest_that_fails_to_create_leaves_no_file() {
+    let (folder, path) = folder();
+    for (page_count, cause) in [(1000, "unreachable"), (1001, "it took too long")] {
+        let error = impatient()
+            .create_with_pages(&path, SIZE, page_count)
+            .map(drop)
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::Sandbox { operation: "creating the file", cause: found }
+                if found.contains(cause)),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+/// What is asked of an inspector.
+type Run<'a> = &'a dyn Fn(&mut pagebox::Inspector) -> Result<(), Error>;
+
+#[test]
+fn guest_that_inspects_without_end_is_found_out() {
+    let case = Case::new("");
+    let mut inspector = case.engine.inspect(&case.path).unwrap();
+    // It names more pages than the file has: those that are there are listed.
+    assert_eq!(Listing::of(&mut inspector).unwrap().regular.len(), 16);
+    let error = inspector.tiles(0, 1, 5).unwrap_err();
+    case.answered(&error, "drawing a map", "more than it was asked for");
+
+    let listing = |inspector: &mut _| Listing::of(inspector).map(drop);
+    let checking = |inspector: &mut _| Check::of(inspector, |_, _| {}).map(drop);
+    let cases: [(&str, Run, &str, &str); 5] = [
+        (
+            "tell more kinds",
+            &listing,
+            "telling pages apart",
+            "more than it was asked for",
+        ),
+        (
+            "list slots backwards",
+            &listing,
+            "reading the directory",
+            "ascending order",
+        ),
+        (
+            "list slots without end",
+            &listing,
+            "reading the directory",
+            "more slots than",
+        ),
+        (
+            "find the same for ever",
+            &checking,
+            "checking the file",
+            "come to an end",
+        ),
+        (
+            "find without end",
+            &checking,
+            "checking the file",
+            "come to an end",
+        ),
+    ];
+    for (misdeed, run, operation, cause) in cases {
+        let case = Case::new(misdeed);
+        let mut inspector = case.engine.inspect(&case.path).unwrap();
+        let error = run(&mut inspector).unwrap_err();
+        case.answered(&error, operation, cause);
+        assert!(matches!(inspector.summary(), Err(Error::SandboxGone)));
+    }
+}
+
+#[test]
+fn guest_that_fails_to_mend_leaves_no_copy() {
+    for (misdeed, cause) in [
+        ("trap in mend", "unreachable"),
+        ("spin in mend", "it took too long"),
+    ] {
+        let case = Case::new(misdeed);
+        let output = case.path.with_extension("mended");
+        let error = case.engine.repair(&case.path, &output).unwrap_err();
+        case.answered(&error, "repairing the file", cause);
+        let folder = case.path.parent().unwrap();
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+    }
+}
+
+/// What cannot be prevented, since only the guest knows what the bytes mean: it
+/// writes nonsense in a commit. One file is lost, and said to be; the file
+/// beside it, in a sandbox of the same engine, is not touched.
+#[test]
+fn guest_that_ruins_its_file_in_a_commit_ruins_no_other() {
+    let case = Case::new("ruin the file");
+    let other = Case::new("");
+    let mut pager = case.open();
+    let beside = other.open();
+    pager.alloc().unwrap();
+    drop(pager);
+    let error = engine().open(&case.path).map(drop).unwrap_err();
+    assert!(matches!(error, Error::NotAPageFile(_)), "{error}");
+    // What was not written to is there still.
+    assert!(fs::read(&case.path).unwrap()[3 * 1024..] == case.before[3 * 1024..]);
+    beside.page(3).unwrap();
+    drop(beside);
+    other.is_harmless();
+}
