@@ -1,7 +1,6 @@
 //! [`FailingStore`]: a store of which the nth call fails, once or from then on.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use pagebox_store::{Change, Geometry, PageStore, StoreError, Then};
 
@@ -61,7 +60,7 @@ pub struct FailingStore<S> {
 
 /// Tells a [`FailingStore`] what to do. Clones are handles of one switch.
 #[derive(Clone, Debug, Default)]
-pub struct Switch(Rc<Cell<Inner>>);
+pub struct Switch(Arc<Mutex<Inner>>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Inner {
@@ -73,26 +72,29 @@ struct Inner {
 impl Switch {
     /// Lets calls fail from now on; counts from here.
     pub fn set(&self, fault: Fault) {
-        self.0.set(Inner {
+        *self.inner() = Inner {
             fault: Some(fault),
             ..Inner::default()
-        });
+        };
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().expect("nobody panics with it")
     }
 
     /// Lets no call fail any more. Returns how many did.
     pub fn clear(&self) -> u64 {
-        self.0.take().failures
+        std::mem::take(&mut *self.inner()).failures
     }
 
     fn ask(&self, verb: Verb) -> Result<(), StoreError> {
-        let mut inner = self.0.get();
+        let mut inner = self.inner();
         let Some(fault) = inner.fault.filter(|fault| fault.verb == verb) else {
             return Ok(());
         };
         let fails = inner.calls == fault.after || (fault.for_good && inner.calls > fault.after);
         inner.calls += 1;
         inner.failures += u64::from(fails);
-        self.0.set(inner);
         match fails {
             true if verb == Verb::Grow && fault.no_space => Err(StoreError::InsufficientSpace),
             true => Err(StoreError::Io(Some(format!("{verb:?} was told to fail")))),
@@ -112,6 +114,11 @@ impl<S> FailingStore<S> {
             },
             switch,
         )
+    }
+
+    /// The store behind it.
+    pub fn inner(&self) -> &S {
+        &self.inner
     }
 
     /// The store behind it.

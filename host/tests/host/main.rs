@@ -2,11 +2,15 @@
 //! lock, and what happens when any of them fails.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod failing;
 mod files;
+mod hostile_files;
 // It is compiled when the test runs.
 #[cfg(feature = "compile")]
 mod hostile_guests;
 mod inspecting;
+mod mirror;
+mod native;
 mod reading;
 mod sandbox;
 mod stores;

@@ -4,49 +4,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use pagebox_core::Pager;
-use pagebox_tests::crash::{CrashStore, Record};
 use pagebox_tests::examine::examine;
 use pagebox_tests::figures;
-use pagebox_tests::model::Model;
-use pagebox_tests::mutate::mutate;
-use pagebox_tests::peer::{Op, Peer};
-use pagebox_tests::peer_sim::PeerSim;
+use pagebox_tests::mutate::{mutate, originals};
 use pagebox_tests::rng::Rng;
-use pagebox_tests::workload::{Change, Step, Workload};
 
 use crate::{P, SIZE};
 
 const FILES: u64 = 10_000;
-
-/// Sound files, and what crashes leave of them: ours, and the peer's.
-fn files() -> Vec<Vec<u8>> {
-    let mut files = Vec::new();
-    let mut rng = Rng::new(0);
-    for protected in [0, 2, 35] {
-        let store = CrashStore::new(SIZE);
-        let mut pager = Pager::create(store.clone(), 0).unwrap();
-        let mut model = Model::new(P);
-        let changes = vec![Change::Alloc(4), Change::AllocProtected(protected)];
-        model.run(&mut pager, &Step::Commit(changes)).unwrap();
-        let mut workload = Workload::new(u64::from(protected));
-        store.record(Record::Syncs);
-        for _ in 0..4 {
-            model.run(&mut pager, &workload.step()).unwrap();
-            files.push(store.bytes());
-        }
-        drop(pager);
-        let mut peer = PeerSim::open(&store).unwrap();
-        for op in [Op::Alloc(1), Op::AllocProtected(1), Op::AllocProtected(33)] {
-            peer.run(&op).unwrap();
-            files.push(store.bytes());
-        }
-        for moment in store.take_moments().iter().step_by(5) {
-            moment.images(1, &mut rng, |image, _| files.push(image.bytes()));
-        }
-    }
-    files
-}
 
 #[test]
 fn no_mutated_file_panics_or_is_changed_or_gives_a_page_away_twice() {
@@ -55,7 +20,7 @@ fn no_mutated_file_panics_or_is_changed_or_gives_a_page_away_twice() {
         Ok(count) => count.parse().expect("PAGEBOX_HOSTILE_FILES is a number"),
         Err(_) => FILES,
     };
-    let files = files();
+    let files = originals(SIZE);
     let (mut writable, mut readable, mut mended) = (0, 0, 0);
     for seed in 0..count {
         let mut rng = Rng::new(seed);

@@ -1,0 +1,172 @@
+//! Hostile files through the sandbox: whatever a file holds, the component does
+//! not trap and answers as the native core does. `PAGEBOX_SANDBOXED_FILES` says
+//! how many.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use pagebox::report::{Check, Info, Listing};
+use pagebox::{Access, Error, Inspector, MemoryStore, PageSize, Pager};
+use pagebox_tests::examine::{Examined, Shown, examine};
+use pagebox_tests::mutate::{mutate, originals};
+use pagebox_tests::rng::Rng;
+use pagebox_tests::{figures, scratch};
+
+use crate::engine;
+
+const SIZE: PageSize = PageSize::KIB_1;
+const FILES: u64 = 300;
+
+/// An answer that is no trap.
+#[track_caller]
+fn answered<T>(result: Result<T, Error>) -> Result<T, Error> {
+    if let Err(error @ (Error::Sandbox { .. } | Error::SandboxGone)) = &result {
+        panic!("{error}");
+    }
+    result
+}
+
+/// All that a pager shows: regular pages, and the protected pages that verify.
+fn look(pager: &Pager) -> (Option<BTreeSet<u64>>, BTreeMap<u64, u32>) {
+    let mut owned = BTreeSet::from([0, 1, 2]);
+    let mut own = |page| assert!(owned.insert(page), "page {page} is somebody's already");
+    let mut byte = [0];
+    let regular: Result<BTreeSet<_>, _> = pager.regular_pages().collect();
+    let regular = answered(regular).ok();
+    for page in regular.iter().flatten() {
+        own(*page);
+        pager.read(*page, 0, &mut byte).unwrap();
+    }
+    let mut verified = BTreeMap::new();
+    let protected: Result<Vec<_>, _> = pager.protected_pages().collect();
+    for it in answered(protected).unwrap_or_default() {
+        own(it.active_page);
+        own(it.shadow_page);
+        if answered(pager.read_protected(it.id, 0, &mut byte)).is_ok() {
+            verified.insert(it.id, it.checksum);
+        }
+    }
+    for page in [0, 1, 2, u64::MAX] {
+        answered(pager.read(page, 0, &mut byte)).unwrap_err();
+    }
+    answered(pager.read_protected(u64::MAX, 0, &mut byte)).unwrap_err();
+    (regular, verified)
+}
+
+/// What a pager shows of the pages that are in the file.
+fn expected(shown: &Shown, pages: u64) -> (Option<BTreeSet<u64>>, BTreeMap<u64, u32>) {
+    let regular = shown.regular.as_ref();
+    (
+        regular.map(|all| all.iter().copied().filter(|page| *page < pages).collect()),
+        shown.protected.clone(),
+    )
+}
+
+/// Asks an inspector for all that it can tell. Returns the number of findings
+/// that are damage, and the verdict.
+fn inspect(inspector: &mut Inspector) -> (usize, String) {
+    let info = answered(Info::of(inspector)).unwrap();
+    answered(Listing::of(inspector)).unwrap();
+    answered(inspector.page_kinds()).unwrap();
+    answered(inspector.tiles(0, 7, u32::MAX)).unwrap();
+    answered(inspector.free_runs()).unwrap();
+    answered(inspector.structures(0, 100)).unwrap();
+    answered(inspector.directory(0, u32::MAX, true)).unwrap();
+    let pages = info.page_count.max(info.file_pages);
+    for page in (0..pages.min(20)).chain([pages, u64::MAX]) {
+        let found = answered(inspector.page(page)).unwrap();
+        assert_eq!(found.is_some(), page < pages, "page {page} of {pages}");
+    }
+    let check = answered(Check::of(inspector, |_, _| {})).unwrap();
+    (check.errors, info.recovery)
+}
+
+/// Does everything that can be done with a file, in the sandbox; the native
+/// core has done it too.
+fn examine_sandboxed(file: &[u8], folder: &Path, native: &Examined) {
+    let store = || MemoryStore::from_bytes(SIZE, file.to_vec());
+    let pages = (file.len() / SIZE.bytes()) as u64;
+
+    let mut inspector = engine().inspect_store(store()).unwrap();
+    let (errors, verdict) = inspect(&mut inspector);
+    assert_eq!((errors, &*verdict), (native.damage().len(), native.verdict));
+
+    for (access, native) in [(Access::Read, &native.read), (Access::Write, &native.write)] {
+        let opened = answered(engine().open_store(store(), access));
+        let error = opened.as_ref().err();
+        assert_eq!(opened.is_ok(), native.is_ok(), "{access:?}: {error:?}");
+        let (Ok(mut pager), Ok(native)) = (opened, native) else {
+            continue;
+        };
+        let shown = look(&pager);
+        assert_eq!(shown, expected(native, pages), "{access:?}");
+        if access == Access::Write {
+            // What is handed out next is nobody's.
+            let mut transaction = pager.begin().unwrap();
+            let new = answered(transaction.alloc_many(3)).unwrap_or_default();
+            let committed = answered(transaction.commit());
+            let regular = shown.0.unwrap();
+            assert!(new.iter().all(|page| !regular.contains(page)), "{new:?}");
+            if committed.is_ok() {
+                look(&pager);
+            }
+        }
+    }
+
+    // Through files, the page size found in them.
+    let (path, output) = (folder.join("file"), folder.join("output"));
+    fs::write(&path, file).unwrap();
+    let _ = fs::remove_file(&output);
+    inspect(&mut engine().inspect(&path).unwrap());
+    let _ = answered(engine().open(&path).map(drop));
+    let _ = answered(engine().open_read_only(&path)).map(|pager| look(&pager));
+    let repaired = answered(engine().repair(&path, &output));
+    assert!(fs::read(&path).unwrap() == file, "the file was changed");
+    assert_eq!(output.exists(), repaired.is_ok());
+    if repaired.is_ok() {
+        let mut inspector = engine().inspect(&output).unwrap();
+        assert_eq!(inspect(&mut inspector).0, 0, "the mended copy is damaged");
+        look(&answered(engine().open(&output)).unwrap());
+        // Where both take the file for one of the same page size.
+        if let Ok(native) = &native.repaired
+            && inspector.geometry().page_size == SIZE
+        {
+            assert!(
+                fs::read(&output).unwrap() == native.bytes,
+                "mended otherwise"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_mutated_file_traps_the_sandbox_or_is_taken_otherwise_than_natively() {
+    let start = Instant::now();
+    let count = match std::env::var("PAGEBOX_SANDBOXED_FILES") {
+        Ok(count) => count.parse().expect("PAGEBOX_SANDBOXED_FILES is a number"),
+        Err(_) => FILES,
+    };
+    let files = originals(SIZE);
+    let folder = scratch::folder();
+    let (mut writable, mut readable, mut mended) = (0, 0, 0);
+    for seed in 0..count {
+        let mut rng = Rng::new(seed);
+        let mut file = rng.pick(&files).clone();
+        mutate(&mut file, SIZE.bytes(), &mut rng);
+        let native = examine(&file, SIZE);
+        let sandboxed = || examine_sandboxed(&file, folder.path(), &native);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(sandboxed))
+            .unwrap_or_else(|_| panic!("seed {seed}"));
+        writable += u64::from(native.is_writable());
+        readable += u64::from(native.read.is_ok());
+        mended += u64::from(native.repaired.is_ok());
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    figures::print(&format!(
+        "{count} hostile files through the sandbox in {seconds:.1} s, {writable} of them sound \
+         in the end, {readable} readable, {mended} mended: no trap, all as natively"
+    ));
+    assert!(count < 100 || (writable > 0 && readable > count / 3 && mended > count / 3));
+}
