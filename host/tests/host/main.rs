@@ -12,6 +12,8 @@ mod inspecting;
 mod mirror;
 mod native;
 mod reading;
+#[cfg(unix)]
+mod real_files;
 mod sandbox;
 mod stores;
 mod transactions;
