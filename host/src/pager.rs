@@ -319,7 +319,7 @@ impl Pager {
     pub fn page(&self, id: u64) -> Result<&[u8], Error> {
         // All that a read of a page that was found before takes.
         if self.cache.is_regular(id)
-            && let Ok(Some(bytes)) = self.store.page(id)
+            && let Some(bytes) = self.store.page(id)
         {
             return Ok(bytes);
         }
@@ -329,10 +329,13 @@ impl Pager {
 
     /// The bytes of a physical page.
     fn lendable(&self, page: u64) -> Result<&[u8], Error> {
-        let bytes = self.store.page(page);
-        bytes
-            .map_err(|cause| reading(page, cause))?
-            .ok_or(Error::NotLendable)
+        self.store.page(page).ok_or_else(|| {
+            if page < self.store.geometry().page_count {
+                Error::NotLendable
+            } else {
+                reading(page, StoreError::OutOfBounds)
+            }
+        })
     }
 
     /// The bytes of a regular page, to be changed in place. They are durable
@@ -382,7 +385,7 @@ impl Pager {
     #[inline]
     pub fn protected_page(&self, id: u64) -> Result<&[u8], Error> {
         if let Some(page) = self.cache.protected(id)
-            && let Ok(Some(bytes)) = self.store.page(page)
+            && let Some(bytes) = self.store.page(page)
         {
             return Ok(bytes);
         }

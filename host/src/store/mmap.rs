@@ -286,8 +286,14 @@ impl PageStore for MmapStore {
 }
 
 impl Store for MmapStore {
-    fn page(&self, page: u64) -> Result<Option<&[u8]>, StoreError> {
-        self.slice(page, 0, self.page_size.bytes()).map(Some)
+    fn page(&self, page: u64) -> Option<&[u8]> {
+        if self.stale.contains(page) {
+            return Some(&self.zeros);
+        }
+        // The map has exactly the store's pages.
+        let len = self.page_size.bytes();
+        let start = usize::try_from(page).ok()?.checked_mul(len)?;
+        self.map.bytes().get(start..start.checked_add(len)?)
     }
 
     fn page_mut(&mut self, page: u64) -> Result<Option<&mut [u8]>, StoreError> {

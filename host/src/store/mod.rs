@@ -25,13 +25,11 @@ use pagebox_store::{
 /// A boxed store can be had back as what it was: coerce it to `Box<dyn Any>`
 /// and downcast that.
 pub trait Store: PageStore<Buffer = PageBuffer> + Any + Send + Sync {
-    /// The bytes of a page, where the store has them in memory.
-    ///
-    /// # Errors
-    /// [`StoreError::OutOfBounds`], [`StoreError::Io`].
-    fn page(&self, page: u64) -> Result<Option<&[u8]>, StoreError> {
+    /// The bytes of a page; none: there is no such page, or the store does not
+    /// have it in memory. Every read of a page comes by here.
+    fn page(&self, page: u64) -> Option<&[u8]> {
         let _ = page;
-        Ok(None)
+        None
     }
 
     /// The bytes of a page to be changed in place, where the store has them in
@@ -47,8 +45,8 @@ pub trait Store: PageStore<Buffer = PageBuffer> + Any + Send + Sync {
 }
 
 impl Store for MemoryStore {
-    fn page(&self, page: u64) -> Result<Option<&[u8]>, StoreError> {
-        Self::page(self, page).map(Some)
+    fn page(&self, page: u64) -> Option<&[u8]> {
+        Self::page(self, page).ok()
     }
 
     fn page_mut(&mut self, page: u64) -> Result<Option<&mut [u8]>, StoreError> {

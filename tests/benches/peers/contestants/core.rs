@@ -35,8 +35,7 @@ impl<S: Store> CoreIn<S> {
     }
 
     fn page(&self, page: u64) -> &[u8] {
-        let bytes = self.0.store().page(page).expect("the page");
-        bytes.expect("the store has its pages in memory")
+        self.0.store().page(page).expect("the page")
     }
 
     fn overwrite(&mut self, changes: &[(u64, &[u8])]) {
