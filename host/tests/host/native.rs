@@ -101,7 +101,7 @@ fn workload_natively_and_sandboxed_leaves_the_same_bytes() {
         }
     }
     figures::print(&format!(
-        "workloads natively and sandboxed: {} MiB of files, all bytes the same",
+        "{} MiB of files written natively and sandboxed: all bytes the same",
         bytes_compared >> 20
     ));
 }
