@@ -73,7 +73,8 @@ pub(super) fn build<S: PageStore>(
         .count();
     log.step("R6", None, || match damage {
         0 => "everything that is named is in range, allocated, owned once and valid".to_string(),
-        _ => format!("{damage} findings are damage"),
+        1 => "one of the findings is damage".to_string(),
+        _ => format!("{damage} of the findings are damage"),
     });
     let state = State {
         page_size,

@@ -180,7 +180,10 @@ fn whole(page0: &[u8], page_size: PageSize, head: &Head, log: &mut Log) -> Optio
     log.step(
         "R3",
         Some((0, page0, superblock::offset::SECTION, 4)),
-        || format!("the directory section is whole and names {count} blocks"),
+        || match count {
+            1 => "the directory section is whole and names 1 block".to_string(),
+            _ => format!("the directory section is whole and names {count} blocks"),
+        },
     );
     Some(Candidate {
         side: head.side,
@@ -233,7 +236,7 @@ fn judge_other(head: &Head, named: &MetadataRead, other: &MetadataRead, log: &mu
         Some((page, &other.bytes, metadata::offset::GENERATION, 8)),
         || {
             format!(
-                "metadata {} is of generation {}, newer than what page 0 names: back",
+                "metadata {} is of generation {}, newer than what page 0 names: its commit was not finished and is undone",
                 other.side, newer.generation
             )
         },
