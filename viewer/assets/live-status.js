@@ -38,13 +38,17 @@ class LiveStatus extends HTMLElement {
     this.button.textContent = paused ? "Resume" : "Pause";
     if (paused) {
       this.#close();
-      this.#say(`paused at generation ${this.#generation()}`, "paused");
+      this.#say(`paused${this.#generation(" at ")}`, "paused");
     }
     this.#follow();
   }
 
-  #generation() {
-    return this.#seen?.state.generation ?? this.getAttribute("generation");
+  /** The generation in words; nothing where there is none. */
+  #generation(before) {
+    const { state } = this.#seen ?? {};
+    const known = state?.verdict === "clean" || state?.generation > 0;
+    const generation = state ? known && state.generation : this.getAttribute("generation");
+    return generation === null || generation === false ? "" : `${before}generation ${generation}`;
   }
 
   #close() {
@@ -68,7 +72,7 @@ class LiveStatus extends HTMLElement {
     events.addEventListener("recovered", () => this.#live());
     events.addEventListener("problem", (event) => this.#say(`stale: ${event.data}`, "stale"));
     events.addEventListener("error", () => {
-      this.#say(`stale: not connected, generation ${this.#generation()}`, "stale");
+      this.#say(`stale: not connected${this.#generation(", ")}`, "stale");
       // After a refusal the browser does not try again by itself.
       if (events.readyState === EventSource.CLOSED && this.#events === events) {
         this.#close();
@@ -91,7 +95,7 @@ class LiveStatus extends HTMLElement {
   }
 
   #live() {
-    this.#say(`live · generation ${this.#generation()}`, "");
+    this.#say(`live${this.#generation(" · ")}`, "");
   }
 
   #say(text, state) {
@@ -116,9 +120,12 @@ class LiveStatus extends HTMLElement {
   /** Takes what the server draws now, around what the reader is doing. */
   async #fetch() {
     const main = document.querySelector("main");
-    if (document.querySelector("page-map")) {
+    const map = document.querySelector("page-map");
+    if (map) {
       document.dispatchEvent(new CustomEvent("filechange", { detail: this.#seen }));
-      this.#swap("[data-live]", await this.#fresh());
+      const fresh = await this.#fresh();
+      map.setAttribute("flagged", fresh?.querySelector("page-map")?.getAttribute("flagged") ?? "");
+      this.#swap("[data-live]", fresh);
       return;
     }
     if (main.contains(document.activeElement) && document.activeElement !== main
@@ -145,7 +152,11 @@ class LiveStatus extends HTMLElement {
   #swap(selector, fresh) {
     const now = fresh?.querySelectorAll(selector) ?? [];
     const old = document.querySelectorAll(selector);
-    now.forEach((part, place) => old[place]?.replaceWith(part));
+    now.forEach((part, place) => {
+      if (old[place] && !old[place].contains(document.activeElement)) {
+        old[place].replaceWith(part);
+      }
+    });
   }
 }
 

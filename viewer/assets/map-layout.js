@@ -23,10 +23,22 @@ export function stepOf(z) {
   return { per: 16 * 4 ** (z - STEPS_SINGLE + 1), edge: EDGE_POOLED };
 }
 
-/** How many columns and rows of tiles fit in a view. */
+/** The room for the page numbers beside the rows; none where width is dear. */
+export function gutterOf(pages, width) {
+  const digits = Math.max(0, pages - 1).toLocaleString("en").length;
+  return width < 480 ? 0 : 16 + 7 * digits;
+}
+
+/**
+ * How many columns and rows of tiles fit in a view. Where there are many
+ * columns their number is a round one, so that the rows begin at pages that
+ * people can count with.
+ */
 export function gridOf(width, height, edge) {
+  const fit = Math.max(1, Math.floor(width / edge));
+  const round = fit >= 32 ? 8 : fit >= 16 ? 4 : 1;
   return {
-    columns: Math.max(1, Math.floor(width / edge)),
+    columns: fit - fit % round,
     rows: Math.max(1, Math.floor(height / edge)),
   };
 }
@@ -61,6 +73,17 @@ export function rectOf(view, tile) {
     y: Math.floor(tile / view.columns) * view.edge,
     edge: view.edge,
   };
+}
+
+/** The first page of each row that has room for its number, and where. */
+export function rulerOf(view, lineHeight = 16) {
+  const every = Math.ceil(lineHeight / view.edge);
+  const rows = Math.ceil(view.tiles / view.columns);
+  const marks = [];
+  for (let row = 0; row < rows; row += every) {
+    marks.push({ page: view.first + row * view.perRow, y: (row + 0.5) * view.edge });
+  }
+  return marks;
 }
 
 /** The tile that a page is in; none where it is not in the view. */

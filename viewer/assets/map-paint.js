@@ -1,7 +1,7 @@
 // Drawing the map on a canvas: colour and shape by kind, an X where something
 // is wrong.
 
-import { rectOf } from "./map-layout.js";
+import { rectOf, rulerOf } from "./map-layout.js";
 
 /** The least edge at which a shape can be told from a square, in pixels. */
 const SHAPE_MIN = 8;
@@ -27,6 +27,7 @@ export function colours(host, classes) {
   probe.remove();
   const stage = getComputedStyle(host.querySelector(".stage"));
   found.ground = stage.backgroundColor;
+  found.muted = getComputedStyle(host.querySelector(".scale")).color;
   return found;
 }
 
@@ -143,12 +144,22 @@ function outline(context, rect, colour, ground, out) {
   context.strokeRect(rect.x - out, rect.y - out, rect.edge + 2 * out, rect.edge + 2 * out);
 }
 
+/** The page numbers beside the rows. */
+export function paintRuler(context, view, gutter, colours) {
+  context.fillStyle = colours.muted;
+  context.font = "11px system-ui, sans-serif";
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  for (const { page, y } of rulerOf(view)) {
+    context.fillText(page.toLocaleString("en"), gutter - 8, Math.max(7, y + 0.5));
+  }
+}
+
 /**
  * Draws a view. `nameOf` names a kind's drawing by its code; `kind` is the
  * code of the kind to show alone, `cursor` and `changed` are tiles.
  */
 export function paint(context, view, tiles, { colours, nameOf, kind, cursor, changed, pageOf }) {
-  context.clearRect(0, 0, context.canvas.width, context.canvas.height);
   const shaped = view.edge >= SHAPE_MIN;
   tiles.forEach((tile, place) => {
     const rect = rectOf(view, place);

@@ -2,22 +2,31 @@
 // the server put inside remains.
 
 import {
-  centredOn, hit, moved, nextFlagged, pageOf, scrolledTo, stepThatFits, tileOf, unpacked, viewOf,
+  centredOn, gutterOf, hit, moved, nextFlagged, pageOf, scrolledTo, stepThatFits, tileOf, unpacked, viewOf,
 } from "./map-layout.js";
-import { colours, paint } from "./map-paint.js";
+import { colours, paint, paintRuler } from "./map-paint.js";
 
+/** What the buttons do, in groups: action, text, what it is called in full. */
 const TOOLS = [
-  ["out", "−", "Zoom out"],
-  ["in", "+", "Zoom in"],
-  ["fit", "Fit", "Show the whole file"],
-  ["up", "Page up", "One screen back"],
-  ["down", "Page down", "One screen on"],
-  ["home", "First", "First page"],
-  ["end", "Last", "Last page"],
-  ["go", "Go to…", "Go to a page"],
-  ["previous", "Previous problem", "Previous page with a problem"],
-  ["next", "Next problem", "Next page with a problem"],
-  ["open", "Open", "Open the page under the cursor"],
+  [
+    ["out", "−", "Zoom out"],
+    ["in", "+", "Zoom in"],
+    ["fit", "Fit", "Show the whole file"],
+  ],
+  [
+    ["home", "First", "First page"],
+    ["up", "↑ Screen", "One screen back"],
+    ["down", "Screen ↓", "One screen on"],
+    ["end", "Last", "Last page"],
+  ],
+  [
+    ["previous", "← Problem", "Previous page with a problem"],
+    ["next", "Problem →", "Next page with a problem"],
+  ],
+  [
+    ["go", "Go to…", "Go to a page by its number"],
+    ["open", "Open", "Open the page under the cursor"],
+  ],
 ];
 
 const number = new Intl.NumberFormat("en");
@@ -35,7 +44,6 @@ class PageMap extends HTMLElement {
       return;
     }
     this.kinds = JSON.parse(this.getAttribute("kinds"));
-    this.flagged = this.getAttribute("flagged").split(" ").filter(Boolean).map(Number);
     this.cursor = this.#numberOf("sel") ?? this.flagged[0] ?? 0;
     this.cursor = Math.min(this.cursor, this.pages - 1);
     this.#build();
@@ -50,14 +58,29 @@ class PageMap extends HTMLElement {
     document.addEventListener("themechange", () => this.#draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
     document.addEventListener("filechange", (event) => this.#refresh(event.detail));
+    // The form works without script; with it the choice counts at once.
+    document.querySelector(".filters [name=kind]")?.addEventListener("change", (event) => {
+      this.setAttribute("kind", event.target.value);
+      this.#draw();
+      this.#remember();
+    });
   }
 
   get pages() {
     return Number(this.getAttribute("pages"));
   }
 
+  /** The pages that something is wrong with, in order. */
+  get flagged() {
+    return this.getAttribute("flagged").split(" ").filter(Boolean).map(Number);
+  }
+
+  get gutter() {
+    return gutterOf(this.pages, this.stage.clientWidth);
+  }
+
   get width() {
-    return this.stage.clientWidth;
+    return this.stage.clientWidth - this.gutter;
   }
 
   get height() {
@@ -78,16 +101,21 @@ class PageMap extends HTMLElement {
     this.tools.className = "tools";
     this.tools.setAttribute("role", "group");
     this.tools.setAttribute("aria-label", "Map controls");
-    for (const [action, text, label] of TOOLS) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.dataset.action = action;
-      button.textContent = text;
-      button.title = label;
-      if (text.length < 3) {
-        button.setAttribute("aria-label", label);
+    for (const tools of TOOLS) {
+      const group = document.createElement("span");
+      group.className = "group";
+      for (const [action, text, label] of tools) {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.dataset.action = action;
+        button.textContent = text;
+        button.title = label;
+        if (/[^\w …]/.test(text)) {
+          button.setAttribute("aria-label", label);
+        }
+        group.append(button);
       }
-      this.tools.append(button);
+      this.tools.append(group);
     }
     this.scale = document.createElement("span");
     this.scale.className = "scale";
@@ -121,7 +149,7 @@ class PageMap extends HTMLElement {
   /** Fits the view to its size, step and place, and asks for its tiles. */
   #lay() {
     const { pages, width, height, z, first } = this;
-    if (width === 0) {
+    if (width <= 0) {
       return;
     }
     const view = viewOf({ pages, width, height, z, first });
@@ -184,15 +212,21 @@ class PageMap extends HTMLElement {
       return;
     }
     const ratio = devicePixelRatio || 1;
-    this.canvas.width = Math.round(this.width * ratio);
+    this.canvas.width = Math.round(this.stage.clientWidth * ratio);
     this.canvas.height = Math.round(this.drawnHeight * ratio);
     // By the object model: a style attribute would be against the policy.
     this.canvas.style.height = `${this.drawnHeight}px`;
     const context = this.canvas.getContext("2d");
+    const drawnIn = colours(this, this.kinds.map(([, , drawing]) => drawing));
+    const { gutter } = this;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    if (gutter > 0) {
+      paintRuler(context, view, gutter, drawnIn);
+    }
+    context.setTransform(ratio, 0, 0, ratio, gutter * ratio, 0);
     const only = this.kinds.find(([, name]) => name === this.getAttribute("kind"));
     paint(context, view, this.#tiles, {
-      colours: colours(this, this.kinds.map(([, , drawing]) => drawing)),
+      colours: drawnIn,
       nameOf: (code) => this.kinds.find(([each]) => each === code)?.[2] ?? "unknown",
       kind: only ? only[0] : null,
       cursor: tileOf(view, this.cursor),
@@ -216,7 +250,7 @@ class PageMap extends HTMLElement {
 
   #point(event) {
     const box = this.canvas.getBoundingClientRect();
-    const tile = hit(this.#view, event.clientX - box.left, event.clientY - box.top);
+    const tile = hit(this.#view, event.clientX - box.left - this.gutter, event.clientY - box.top);
     if (tile !== null && tile !== tileOf(this.#view, this.cursor)) {
       this.#moveTo(pageOf(this.#view, tile));
     }
@@ -363,6 +397,10 @@ class PageMap extends HTMLElement {
     address.searchParams.set("first", this.first);
     address.searchParams.set("sel", this.cursor);
     address.searchParams.delete("per");
+    address.searchParams.delete("kind");
+    if (this.getAttribute("kind")) {
+      address.searchParams.set("kind", this.getAttribute("kind"));
+    }
     history.replaceState(null, "", address);
   }
 

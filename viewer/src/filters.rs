@@ -36,3 +36,9 @@ pub(crate) fn bytes(value: impl AsRef<[u8]>, _: &dyn Values) -> askama::Result<S
 pub(crate) fn said(value: impl Display, _: &dyn Values) -> askama::Result<String> {
     Ok(value.to_string().replace('-', " "))
 }
+
+/// A sentence of the interface with a capital letter and a full stop.
+#[askama::filter_fn]
+pub(crate) fn sentence(value: impl Display, _: &dyn Values) -> askama::Result<String> {
+    Ok(text::sentence(&value.to_string()))
+}

@@ -1,18 +1,8 @@
 //! The viewer: see what is in a page file.
 //!
-//! A [`Viewer`] is made of files and settings; [`router`] turns it into an
-//! axum router, which a program serves as it is or nests in its own:
-//!
-//! ```no_run
-//! # fn main() -> std::io::Result<()> {
-//! let viewer = pagebox_viewer::Builder::new()
-//!     .base("/pages")
-//!     .file("data.pages".as_ref(), "")?
-//!     .build();
-//! let app: axum::Router = axum::Router::new().nest("/pages", pagebox_viewer::router(viewer));
-//! # Ok(())
-//! # }
-//! ```
+//! A [`Viewer`] is made of files and settings by a [`Builder`]; [`router`] turns
+//! it into an axum router, which a program serves as it is or nests in its own.
+//! [`serve::serve`] is an accept loop with the bounds that the viewer wants.
 //!
 //! What it knows of bytes comes from the sandbox's `inspect` interface. It
 //! parses nothing, writes nothing, and locks nothing.
@@ -65,8 +55,37 @@ pub mod records {
 
 use crate::{error::Error, respond::Asked};
 
-/// The viewer's routes, behind its checks. To nest it, tell the builder where:
-/// see [`Builder::base`].
+/// The viewer's routes, behind its checks: those of the `Host` header, the
+/// method and the token are made on every request that gets here.
+///
+/// To nest it, tell the builder where, since its links are absolute: see
+/// [`Builder::base`]. Requests by other names than this machine's own are
+/// refused unless [`Builder::allow_host`] has them.
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+/// use pagebox_viewer::{Builder, router, serve::{self, Limits}};
+///
+/// # #[tokio::main]
+/// # async fn main() -> std::io::Result<()> {
+/// let viewer = Builder::new()
+///     .base("/pages")
+///     .file("data.pages".as_ref(), "what the program works on")?
+///     .build();
+/// let app = Router::new()
+///     .route("/", get(|| async { "the program's own page" }))
+///     .nest("/pages", router(viewer.clone()));
+///
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let stop = async {
+///     let _ = tokio::signal::ctrl_c().await;
+/// };
+/// // Any other accept loop does too, if it calls `viewer.close()` before it
+/// // waits for open connections: event streams end only then.
+/// serve::serve(listener, app, &viewer, Limits::default(), stop).await;
+/// # Ok(())
+/// # }
+/// ```
 pub fn router(viewer: Viewer) -> Router {
     let mut router = Router::new();
     for (path, answer) in routes() {

@@ -67,13 +67,12 @@ impl LegendLine {
 
 impl Legend {
     pub(crate) fn new(kinds: Vec<PageKind>) -> Self {
-        let total = kinds.iter().map(|kind| kind.count).sum();
+        let counts: Vec<u64> = kinds.iter().map(|kind| kind.count).collect();
+        let total = counts.iter().sum();
         let kinds = kinds
             .into_iter()
-            .map(|kind| LegendLine {
-                percent: text::percent(kind.count, total),
-                kind,
-            })
+            .zip(text::percents(&counts))
+            .map(|(kind, percent)| LegendLine { kind, percent })
             .collect();
         Self { kinds, total }
     }

@@ -199,6 +199,8 @@ pub(crate) struct Timeline {
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) seconds: u64,
+    /// Commits a second, to a tenth; none before there are two states.
+    pub(crate) rate: Option<String>,
 }
 
 /// A sample on a line.
@@ -253,6 +255,7 @@ impl Timeline {
             first: low,
             last: high,
             seconds: last.at.saturating_sub(first.at) / 1000,
+            rate: (samples.len() > 1).then(|| format!("{:.1}", real(high - low) / span * 1000.0)),
         })
     }
 }
@@ -330,6 +333,7 @@ mod tests {
         let line = Timeline::new(&[sample(0, 5), sample(500, 5), sample(1000, 7)]).ok_or("none")?;
         assert_eq!(line.points, "0.0,160.0 500.0,160.0 1000.0,0.0");
         assert_eq!((line.first, line.last, line.seconds), (5, 7, 1));
+        assert_eq!(line.rate.as_deref(), Some("2.0"));
         assert!(Timeline::new(&[]).is_none());
         Ok(())
     }

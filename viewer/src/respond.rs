@@ -7,7 +7,7 @@ use axum::{
     Json,
     body::{Body, Bytes, to_bytes},
     extract::{FromRequestParts, Query, RawPathParams, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{Html, IntoResponse, Response},
 };
@@ -187,7 +187,8 @@ pub(crate) async fn finish(State(viewer): State<Viewer>, request: Request, next:
     };
     head.headers
         .append(header::VARY, HeaderValue::from_static("accept"));
-    if head.status != StatusCode::OK {
+    // There is no body to name for who asks for the head alone.
+    if head.status != StatusCode::OK || parts.method == Method::HEAD {
         return Response::from_parts(head, Body::from(bytes));
     }
     head.headers

@@ -34,7 +34,10 @@ impl PageFile {
 
 impl Target for PageFile {
     fn open(&self) -> Result<Box<dyn Look>, LookError> {
-        let inspector = self.engine.inspect(&self.path).map_err(failed)?;
+        let inspector = self
+            .engine
+            .inspect(&self.path)
+            .map_err(|error| failed(&self.path, error))?;
         Ok(Box::new(Sandboxed {
             inspector,
             path: self.path.clone(),
@@ -44,14 +47,15 @@ impl Target for PageFile {
     fn identity(&self) -> Result<u64, LookError> {
         let metadata = fs::metadata(&self.path).map_err(|source| {
             let path = self.path.clone();
-            failed(match source.kind() {
+            let error = match source.kind() {
                 io::ErrorKind::NotFound => Error::NotFound { path },
                 _ => Error::Io {
                     operation: "look at",
                     path,
                     source,
                 },
-            })
+            };
+            failed(&self.path, error)
         })?;
         let mut hasher = DefaultHasher::new();
         metadata.len().hash(&mut hasher);
@@ -90,15 +94,21 @@ impl Sandboxed {
 
 impl Look for Sandboxed {
     fn summary(&mut self) -> Result<Summary, LookError> {
-        self.inspector.summary().map_err(failed)
+        self.inspector
+            .summary()
+            .map_err(|error| failed(&self.path, error))
     }
 
     fn page_kinds(&mut self) -> Result<Vec<PageKind>, LookError> {
-        self.inspector.page_kinds().map_err(failed)
+        self.inspector
+            .page_kinds()
+            .map_err(|error| failed(&self.path, error))
     }
 
     fn kinds(&mut self, first: u64, count: u32) -> Result<Vec<u8>, LookError> {
-        self.inspector.kinds(first, count).map_err(failed)
+        self.inspector
+            .kinds(first, count)
+            .map_err(|error| failed(&self.path, error))
     }
 
     fn tiles(
@@ -109,31 +119,37 @@ impl Look for Sandboxed {
     ) -> Result<Vec<Tile>, LookError> {
         self.inspector
             .tiles(first, pages_per_tile, count)
-            .map_err(failed)
+            .map_err(|error| failed(&self.path, error))
     }
 
     fn free_runs(&mut self) -> Result<Vec<u64>, LookError> {
-        self.inspector.free_runs().map_err(failed)
+        self.inspector
+            .free_runs()
+            .map_err(|error| failed(&self.path, error))
     }
 
     fn structures(&mut self, start_block: u32, limit: u32) -> Result<Vec<Structure>, LookError> {
         self.inspector
             .structures(start_block, limit)
-            .map_err(failed)
+            .map_err(|error| failed(&self.path, error))
     }
 
     fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Slot>, LookError> {
         self.inspector
             .directory(start, limit, verify)
-            .map_err(failed)
+            .map_err(|error| failed(&self.path, error))
     }
 
     fn page(&mut self, page: u64) -> Result<Option<PageInfo>, LookError> {
-        self.inspector.page(page).map_err(failed)
+        self.inspector
+            .page(page)
+            .map_err(|error| failed(&self.path, error))
     }
 
     fn findings(&mut self, cursor: u64) -> Result<FindingsPart, LookError> {
-        self.inspector.findings(cursor).map_err(failed)
+        self.inspector
+            .findings(cursor)
+            .map_err(|error| failed(&self.path, error))
     }
 
     fn bytes(&mut self, page: u64, offset: u32, len: u32) -> Result<Vec<u8>, LookError> {
@@ -152,25 +168,32 @@ impl Look for Sandboxed {
         if page < geometry.page_count {
             self.inspector
                 .read(page, offset, &mut bytes)
-                .map_err(failed)?;
+                .map_err(|error| failed(&self.path, error))?;
         } else {
             let position = page
                 .saturating_mul(u64::from(page_size))
                 .saturating_add(u64::from(offset));
             self.tail(position, &mut bytes).map_err(|source| {
-                failed(Error::Io {
-                    operation: "read",
-                    path: self.path.clone(),
+                let path = self.path.clone();
+                let operation = "read";
+                let error = Error::Io {
+                    operation,
+                    path,
                     source,
-                })
+                };
+                failed(&self.path, error)
             })?;
         }
         Ok(bytes)
     }
 }
 
-fn failed(error: Error) -> LookError {
-    let message = error.to_string();
+/// What failed, of the file by its name: where it lies is not for everybody.
+fn failed(path: &Path, error: Error) -> LookError {
+    let name = Path::new(path.file_name().unwrap_or(path.as_os_str()));
+    let message = error
+        .to_string()
+        .replace(&*path.to_string_lossy(), &name.to_string_lossy());
     let kind = match error {
         Error::Sandbox { .. } | Error::SandboxGone => return LookError::Sandbox(message),
         Error::NotFound { .. } => io::ErrorKind::NotFound,

@@ -68,6 +68,22 @@ impl Head {
         tone_of(&self.verdict)
     }
 
+    /// Whether the state in one label is what recovery says. Where that is that
+    /// all is well, and the check found otherwise, the check has the word.
+    pub(crate) fn recovery_has_the_word(&self) -> bool {
+        self.verdict != "clean" || self.errors == 0
+    }
+
+    /// Whether errors are worth a label of their own.
+    pub(crate) fn errors_are_news(&self) -> bool {
+        self.errors > 0 && !self.foreign()
+    }
+
+    /// Whether there is a state that has a generation.
+    pub(crate) fn has_generation(&self) -> bool {
+        self.verdict == "clean" || self.generation > 0
+    }
+
     /// What was found beside what recovery says, as a label.
     pub(crate) fn errors_label(&self) -> String {
         text::counted(self.errors as u64, "error")

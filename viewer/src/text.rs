@@ -111,6 +111,29 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
+/// The shares of all of them in percent. What is shown sums to 100: the tenths
+/// that are left over by rounding down go to those that lost most by it.
+pub(crate) fn percents(parts: &[u64]) -> Vec<String> {
+    let whole = parts.iter().copied().map(u128::from).sum::<u128>().max(1);
+    let exact = |part: &u64| u128::from(*part) * 1000;
+    let mut tenths: Vec<u128> = parts.iter().map(|part| exact(part) / whole).collect();
+    let left_over = 1000_u128.saturating_sub(tenths.iter().sum());
+    let rests = parts.iter().map(|part| exact(part) % whole);
+    let mut rests: Vec<(u128, &mut u128)> = rests.zip(&mut tenths).collect();
+    rests.retain(|(rest, _)| *rest > 0);
+    rests.sort_by_key(|(rest, _)| std::cmp::Reverse(*rest));
+    let left_over = usize::try_from(left_over).unwrap_or(0);
+    for (_, share) in rests.into_iter().take(left_over) {
+        *share += 1;
+    }
+    let said = |(part, tenths): (&u64, u128)| match tenths {
+        0 => percent(*part, u64::MAX),
+        1000.. => percent(*part, u64::try_from(whole).unwrap_or(u64::MAX)),
+        _ => format!("{}.{} %", tenths / 10, tenths % 10),
+    };
+    parts.iter().zip(tenths).map(said).collect()
+}
+
 /// Bytes as `4d 50 50 47`.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len() * 3);
@@ -135,6 +158,18 @@ pub(crate) fn ascii(bytes: &[u8]) -> String {
             }
         })
         .collect()
+}
+
+/// Words with a capital letter and a full stop.
+pub(crate) fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    let end = if words.is_empty() || words.ends_with('.') {
+        ""
+    } else {
+        "."
+    };
+    format!("{}{}{end}", first.unwrap_or_default(), letters.as_str())
 }
 
 /// `1 page`, `2 pages`.
@@ -165,6 +200,13 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let name = std::ffi::OsStr::from_bytes(b"a\xffb");
         assert_eq!(lossless(name), "a«\\xff»b");
+    }
+
+    #[test]
+    fn sentence_begins_with_a_capital_and_ends_with_a_full_stop() {
+        assert_eq!(sentence("page 0 is whole"), "Page 0 is whole.");
+        assert_eq!(sentence("It is."), "It is.");
+        assert_eq!(sentence(""), "");
     }
 
     #[test]
@@ -200,5 +242,20 @@ mod tests {
         assert_eq!(percent(1, 3), "33.3 %");
         assert_eq!(percent(0, 0), "0 %");
         assert_eq!(percent(7, 7), "100 %");
+    }
+
+    #[test]
+    fn percents_sum_to_a_hundred() {
+        assert_eq!(
+            percents(&[31, 44, 24, 24, 2, 1, 2]),
+            [
+                "24.2 %", "34.4 %", "18.7 %", "18.7 %", "1.6 %", "0.8 %", "1.6 %"
+            ]
+        );
+        assert_eq!(percents(&[1, 1, 1]), ["33.4 %", "33.3 %", "33.3 %"]);
+        assert_eq!(percents(&[8_388_383, 1, 0]), ["> 99.9 %", "< 0.1 %", "0 %"]);
+        assert_eq!(percents(&[7, 0]), ["100 %", "0 %"]);
+        assert_eq!(percents(&[0, 0]), ["0 %", "0 %"]);
+        assert!(percents(&[]).is_empty());
     }
 }

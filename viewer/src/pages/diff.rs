@@ -20,8 +20,12 @@ use crate::{
     state::File,
 };
 
-/// Bytes on one screen.
-const WINDOW: usize = 1024;
+/// Bytes on one screen: most pages in full.
+const WINDOW: usize = 4096;
+
+/// Rows that are the same on both sides are shown as far as this from a
+/// difference; longer runs of them are folded.
+const CONTEXT: usize = 2;
 
 /// The most differences in an answer.
 const DIFFERENCES_MAX: usize = 2000;
@@ -42,7 +46,7 @@ pub(crate) struct DiffParams {
     m: Option<u64>,
     /// The id of the file on the right, if it is another one.
     other: Option<String>,
-    /// Show the bytes from here on; if not given, from the first difference.
+    /// The byte to go to; if not given, the first difference.
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     at: Option<u64>,
@@ -61,9 +65,12 @@ pub(crate) struct DiffView {
     /// fields that only one side has.
     fields: Vec<FieldDifference>,
     #[serde(skip)]
-    rows: Vec<(Option<Row>, Option<Row>)>,
+    rows: Vec<Line>,
     #[serde(skip)]
     at: usize,
+    /// The difference that is gone to, counted from 1; none between two.
+    #[serde(skip)]
+    place: Option<usize>,
     #[serde(skip)]
     files: Vec<FileName>,
     #[serde(skip)]
@@ -104,21 +111,34 @@ pub(crate) struct FieldDifference {
     right: Option<String>,
 }
 
+/// A line of the bytes: a row of both pages, or how many rows are the same.
+#[derive(Debug)]
+enum Line {
+    Rows(Option<Row>, Option<Row>),
+    Same(usize),
+}
+
 impl DiffView {
+    /// The first difference in a later row.
     fn next(&self) -> Option<usize> {
-        self.differences
-            .iter()
-            .map(|difference| difference.offset)
-            .find(|offset| *offset >= self.at + WINDOW)
+        let mut offsets = self.differences.iter().map(|found| found.offset);
+        offsets.find(|offset| *offset >= (self.at / ROW + 1) * ROW)
     }
 
+    /// The last difference in an earlier row.
     fn previous(&self) -> Option<usize> {
-        let before = self
-            .differences
-            .iter()
-            .map(|difference| difference.offset)
-            .rfind(|offset| *offset < self.at);
-        before.map(|offset| offset.saturating_sub(WINDOW - ROW) / ROW * ROW)
+        let mut offsets = self.differences.iter().map(|found| found.offset);
+        offsets.rfind(|offset| *offset < self.at / ROW * ROW)
+    }
+
+    /// The row that is gone to.
+    fn row(&self) -> usize {
+        self.at / ROW * ROW
+    }
+
+    /// Where the bytes on this screen begin.
+    fn window(&self) -> usize {
+        self.at / WINDOW * WINDOW
     }
 
     fn sides(&self) -> [&DiffSide; 2] {
@@ -129,13 +149,13 @@ impl DiffView {
         format!("{}?n={}", shell.of(&side.file.id, "page"), side.page)
     }
 
-    fn offset_of(&self, pair: &(Option<Row>, Option<Row>)) -> usize {
-        let row = pair.0.as_ref().or(pair.1.as_ref());
+    fn offset_of(&self, left: &Option<Row>, right: &Option<Row>) -> usize {
+        let row = left.as_ref().or(right.as_ref());
         row.map_or(0, |row| row.offset)
     }
 
-    fn both<'a>(&self, pair: &'a (Option<Row>, Option<Row>)) -> [Option<&'a Row>; 2] {
-        [pair.0.as_ref(), pair.1.as_ref()]
+    fn both<'a>(&self, left: &'a Option<Row>, right: &'a Option<Row>) -> [Option<&'a Row>; 2] {
+        [left.as_ref(), right.as_ref()]
     }
 
     fn is_same_file(&self) -> bool {
@@ -153,7 +173,7 @@ impl DiffView {
     }
 
     fn window_end(&self) -> usize {
-        (self.at + WINDOW).min(self.page_size)
+        (self.window() + WINDOW).min(self.page_size)
     }
 }
 
@@ -206,16 +226,19 @@ async fn view(asked: &Asked) -> Result<(Head, DiffView), Error> {
         .at
         .and_then(|at| usize::try_from(at).ok())
         .filter(|at| *at < page_size)
-        .unwrap_or(first)
-        / ROW
-        * ROW;
-    let rows = rows(&left, &right, at);
+        .unwrap_or(first);
+    let rows = folded(rows(&left, &right, at / WINDOW * WINDOW));
+    let place = differences
+        .iter()
+        .position(|found| (found.offset..found.offset + found.len).contains(&at))
+        .map(|place| place + 1);
     differences.truncate(DIFFERENCES_MAX);
     let head = left.state.clone();
     let view = DiffView {
         fields: field_differences(&left.structures, &right.structures),
         rows,
         at,
+        place,
         files: asked.viewer.files().iter().map(FileName::from).collect(),
         page_size,
         left,
@@ -283,6 +306,32 @@ fn rows(left: &DiffSide, right: &DiffSide, at: usize) -> Vec<(Option<Row>, Optio
     }
 }
 
+/// Folds what is the same on both sides and far from every difference.
+fn folded(rows: Vec<(Option<Row>, Option<Row>)>) -> Vec<Line> {
+    let differs = |row: &Option<Row>| match row {
+        Some(row) => row.segments.iter().any(|segment| segment.differs),
+        None => true,
+    };
+    let marked: Vec<bool> = rows
+        .iter()
+        .map(|(left, right)| differs(left) || differs(right))
+        .collect();
+    let near = |place: usize| {
+        let first = place.saturating_sub(CONTEXT);
+        let last = (place + CONTEXT).min(marked.len() - 1);
+        marked[first..=last].contains(&true)
+    };
+    let mut lines = Vec::new();
+    for (place, (left, right)) in rows.into_iter().enumerate() {
+        match lines.last_mut() {
+            _ if near(place) => lines.push(Line::Rows(left, right)),
+            Some(Line::Same(count)) => *count += 1,
+            _ => lines.push(Line::Same(1)),
+        }
+    }
+    lines
+}
+
 fn field_differences(left: &[Described], right: &[Described]) -> Vec<FieldDifference> {
     let flat = |side: &[Described]| -> Vec<(String, u32, String)> {
         side.iter()
@@ -320,4 +369,35 @@ fn field_differences(left: &[Described], right: &[Described]) -> Vec<FieldDiffer
     }
     found.sort_by_key(|difference| difference.offset);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_far_from_a_difference_are_folded() {
+        let rows = |bytes: &[u8]| {
+            let parts = bytes.chunks(ROW).zip((0..).step_by(ROW));
+            parts
+                .flat_map(|(part, start)| hex::rows(part, start, &[], |at| at == 160))
+                .map(Some)
+                .collect::<Vec<_>>()
+        };
+        let pairs = rows(&[0; 480]).into_iter().zip(rows(&[0; 480])).collect();
+        let shape: Vec<String> = folded(pairs)
+            .iter()
+            .map(|line| match line {
+                Line::Rows(left, _) => left
+                    .as_ref()
+                    .map_or_else(String::new, |row| row.offset.to_string()),
+                Line::Same(count) => format!("{count} same"),
+            })
+            .collect();
+        assert_eq!(
+            shape,
+            ["8 same", "128", "144", "160", "176", "192", "17 same"]
+        );
+        assert!(folded(Vec::new()).is_empty());
+    }
 }

@@ -124,13 +124,6 @@ impl SlotLine {
         side_name(self.slot.active)
     }
 
-    fn active_page(&self) -> u64 {
-        match self.slot.active {
-            Side::A => self.slot.page_a,
-            Side::B => self.slot.page_b,
-        }
-    }
-
     fn is_bad(&self) -> bool {
         self.checksum_state == "differs" || !self.slot.problem.is_empty()
     }

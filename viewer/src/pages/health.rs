@@ -71,7 +71,7 @@ impl HealthView {
                 Severity::Error,
                 "Errors",
                 "bad",
-                "damage: the file cannot be changed before it is repaired",
+                "damage, which no crash can leave",
             ),
             of(
                 Severity::Warning,

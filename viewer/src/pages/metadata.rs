@@ -31,6 +31,8 @@ pub(crate) struct MetadataView {
     state: Head,
     /// What recovery decides, in a sentence.
     explanation: String,
+    /// What that means for this file; empty for verdicts that are not known.
+    meaning: String,
     /// Why, step by step.
     #[schema(value_type = Vec<schema::Reason>)]
     steps: Vec<Reason>,
@@ -219,7 +221,92 @@ impl Pair {
     }
 }
 
+/// One of two copies, as the drawing of the roots shows it.
+struct Root {
+    side: &'static str,
+    counts: bool,
+    what: String,
+    says: &'static str,
+}
+
+impl Root {
+    fn class(&self) -> &'static str {
+        if self.counts { "counts" } else { "waits" }
+    }
+}
+
+/// What a verdict means, for those who have not read the rules. `counts` and
+/// `waits` are the sides, with what their fields say of the generation.
+fn meaning_of(verdict: &str, counts: &Described, waits: &Described) -> String {
+    let (side, other) = (counts.side(), waits.side());
+    let generation = counts.value_of("generation");
+    match verdict {
+        "clean" => format!(
+            "Page 0 names {side}, {side} is whole, and {other} is not newer: {side} counts. \
+             {other} holds a state before it, and is where the next commit will be written."
+        ),
+        "rolled-back" => {
+            let written = if waits.structure.valid == Some(false) {
+                "half written".to_owned()
+            } else {
+                format!("written, with generation {}", waits.value_of("generation"))
+            };
+            format!(
+                "A commit was on its way when everything stopped: {other} was {written}, but page \
+                 0 was not switched over to it. So nobody was told that the commit is done, and \
+                 it counts as not done: {side} with generation {generation} is the state, and the \
+                 next commit overwrites {other}. Nothing is lost."
+            )
+        }
+        "rolled-forward" => format!(
+            "Page 0 is written last, when all that it names is safe on the disk. It was cut off \
+             in the middle, so the rest of the commit is there in full, and counts as done: \
+             {side} with generation {generation} is the state. The next commit writes page 0 \
+             anew. Nothing is lost."
+        ),
+        "damaged" => format!(
+            "A crash can only lose what was not yet safe on the disk. Here something is wrong \
+             that was safe, so the bytes of {side}, which page 0 names, do not prove the state \
+             alone. Going back to {other} is no way out: it would hand out pages that are in use. \
+             The file can be read; before it can be changed, `pagebox repair` has to make a \
+             mended copy of it."
+        ),
+        _ => String::new(),
+    }
+}
+
 impl MetadataView {
+    /// Both copies of what page 0 names, for the drawing; none where there are
+    /// no such copies.
+    fn roots(&self) -> Vec<Root> {
+        let Some(pair) = self.pairs.first() else {
+            return Vec::new();
+        };
+        let generation = |side: &Described| side.value_of("generation").parse::<u64>().ok();
+        let named = pair.sides().into_iter().find(|side| side.structure.active);
+        let draw = |side: &Described| {
+            let newer = named.is_some_and(|named| generation(side) > generation(named));
+            Root {
+                side: side.side(),
+                counts: side.structure.active,
+                what: format!("generation {}", side.value_of("generation")),
+                says: match (side.structure.active, side.structure.valid) {
+                    (_, Some(false)) => "not valid",
+                    (true, _) => "named by page 0: counts",
+                    (false, _) if newer => "newer, but not named",
+                    (false, _) => "not newer, written next",
+                },
+            }
+        };
+        pair.sides().map(draw).into()
+    }
+
+    /// Whether page 0 names this side.
+    fn names(&self, side: &str) -> bool {
+        let roots = self.roots();
+        roots.iter().any(|root| root.counts && root.side == side)
+    }
+
     fn tone(&self) -> &'static str {
         tone_of(&self.state.verdict)
     }
@@ -266,10 +353,16 @@ async fn view(asked: &Asked) -> Result<(Head, MetadataView), Error> {
                 }
             }
             single.append(&mut waiting);
+            let meaning = match pairs.first().map(Pair::sides) {
+                Some([a, b]) if a.structure.active => meaning_of(&head.verdict, a, b),
+                Some([a, b]) if b.structure.active => meaning_of(&head.verdict, b, a),
+                _ => String::new(),
+            };
             Ok(MetadataView {
                 file: file.clone(),
                 state: head.clone(),
                 explanation: summary.recovery.explanation,
+                meaning,
                 steps: summary
                     .recovery
                     .steps

@@ -105,8 +105,13 @@ impl Checked {
         } else {
             format!(" ({} done)", text::percent(self.done, self.total))
         };
+        let how = if found.is_empty() || !self.complete {
+            ":"
+        } else {
+            " found by"
+        };
         format!(
-            "{verdict}: {} on {}{notes}{progress}",
+            "{verdict}{how} {} on {}{notes}{progress}",
             text::counted(self.total, "check"),
             text::pages(*pages.borrow())
         )
@@ -145,6 +150,12 @@ impl OverviewView {
 
     fn gauges(&self) -> [Gauge; 2] {
         gauges(&self.info)
+    }
+
+    /// Why it is no page file, without saying first that it is none.
+    fn why_foreign(&self) -> &str {
+        let why = &self.info.explanation;
+        why.strip_prefix("not a page file: ").unwrap_or(why)
     }
 
     fn first_rows(&self) -> Vec<(u32, String, String)> {

@@ -121,13 +121,6 @@ impl PageView {
         self.cursor.map_or_else(String::new, |at| at.to_string())
     }
 
-    /// What the page is, with a capital letter and a full stop.
-    fn sentence(&self) -> String {
-        let mut letters = self.kind_description.chars();
-        let first = letters.next().map(|first| first.to_uppercase().to_string());
-        format!("{}{}.", first.unwrap_or_default(), letters.as_str())
-    }
-
     fn finding_class(&self, finding: &Found) -> &'static str {
         match finding.severity {
             Severity::Error => "bad",

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  centredOn, hit, moved, nextFlagged, pageOf, rectOf, scrolledTo, stepOf, stepThatFits, tileOf,
+  centredOn, gutterOf, hit, moved, nextFlagged, pageOf, rectOf, rulerOf, scrolledTo, stepOf, stepThatFits, tileOf,
   unpacked, viewOf,
 } from "../../assets/map-layout.js";
 
@@ -111,4 +111,14 @@ test("one bad page in eight million survives packing and is where it was", () =>
   const tiles = unpacked(runs);
   assert.equal(tiles.length, 32_768);
   assert.deepEqual(tiles.flatMap((tile, place) => (tile.worst === 3 ? [place] : [])), [20_000]);
+});
+
+test("rows say their first page, as far as there is room", () => {
+  assert.deepEqual(rulerOf(view(100, 1, 0, 320, 512)).slice(0, 3), [
+    { page: 0, y: 16 }, { page: 10, y: 48 }, { page: 20, y: 80 },
+  ]);
+  const small = rulerOf(view(LARGEST, 7));
+  assert.ok(small.every(({ y }, place) => place === 0 || y - small[place - 1].y >= 16));
+  assert.ok(gutterOf(LARGEST, 1000) > gutterOf(128, 1000));
+  assert.equal(gutterOf(LARGEST, 320), 0, "a small screen is for the tiles");
 });

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import test, { after, before } from "node:test";
 
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const viewer = process.env.PAGEBOX_VIEWER;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -16,8 +16,7 @@ let browser;
 let files;
 
 before(async () => {
-  const executablePath = process.env.PAGEBOX_CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  browser = await launch();
   const answer = await (await fetch(`${viewer}/files.json`)).json();
   files = Object.fromEntries(answer.files.map(({ file }) => [file.name, `${viewer}/f/${file.id}`]));
 });
@@ -148,6 +147,46 @@ test("motion is off for who asks for that", async () => {
   await page.context().close();
 });
 
+test("paper gets the content and none of the controls", async () => {
+  const page = await open(`${files["unfinished commit.pages"]}/metadata`, { colorScheme: "dark" });
+  await page.emulateMedia({ media: "print" });
+  assert.equal(await page.locator(".tabs, live-status, .skip").filter({ visible: true }).count(), 0);
+  assert.ok(await page.locator(".steps li").first().isVisible());
+  const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  assert.equal(ground, "rgb(250, 250, 248)", "paper is light");
+  await page.context().close();
+});
+
+test("whatever the keyboard reaches shows that it is there", async () => {
+  for (const name of ["start", "overview", "map of the rotten file", "directory", "page 0"]) {
+    const page = await open(screens()[name]);
+    await settled(page);
+    let seen = 0;
+    for (let steps = 0; steps < 40; steps += 1) {
+      await page.keyboard.press("Tab");
+      const focus = await page.evaluate(() => {
+        const { activeElement: element } = document;
+        const style = getComputedStyle(element);
+        const box = element.getBoundingClientRect();
+        return {
+          element: element.outerHTML.slice(0, 80),
+          isBody: element === document.body,
+          outline: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth),
+          area: box.width * box.height,
+        };
+      });
+      if (focus.isBody) {
+        break;
+      }
+      seen += 1;
+      assert.ok(focus.outline >= 2, `${name}: ${focus.element}`);
+      assert.ok(focus.area > 1, `${name}: ${focus.element}`);
+    }
+    assert.ok(seen > 5, name);
+    await page.context().close();
+  }
+});
+
 test("the map is walked, zoomed and opened by keyboard alone", async () => {
   const page = await open(`${files["rotten page.pages"]}/map?sel=0`);
   await settled(page);
@@ -251,9 +290,54 @@ test("a connection that drops shows a stale badge", async () => {
   await page.context().close();
 });
 
+test("the map is filtered at once, and the address keeps it", async () => {
+  const page = await open(`${files["sound.pages"]}/map`);
+  await settled(page);
+  const picture = () => page.locator("canvas").evaluate((canvas) => canvas.toDataURL());
+  const all = await picture();
+  await page.getByLabel("Show only").selectOption("directory");
+  assert.notEqual(await picture(), all);
+  assert.equal(new URL(page.url()).searchParams.get("kind"), "directory");
+  await page.reload();
+  await settled(page);
+  assert.notEqual(await picture(), all);
+  assert.equal(await page.getByLabel("Pages a tile").isVisible(), false, "for who has no script");
+  await page.context().close();
+});
+
+test("differences are gone through one by one", async () => {
+  const page = await open(`${files["sound.pages"]}/diff?n=1`);
+  const places = [];
+  for (;;) {
+    places.push(await page.locator("tr.cursor mark").first().innerText());
+    const next = page.getByRole("link", { name: "Next difference" });
+    if (!(await next.count())) {
+      break;
+    }
+    await next.click();
+    await page.waitForLoadState();
+    assert.ok(places.length < 20);
+  }
+  assert.ok(places.length >= 3, String(places));
+  await page.getByRole("link", { name: "Difference before" }).click();
+  assert.ok(await page.locator("tr.cursor").isVisible());
+  await page.context().close();
+});
+
+test("somebody who never saw a page file reads which copy counts and why", async () => {
+  const page = await open(`${viewer}/`);
+  await page.getByRole("link", { name: "A and B of unfinished commit.pages" }).click();
+  const decision = page.locator("#recovery");
+  assert.match(await decision.locator("li.counts").innerText(), /generation 2\s+named by page 0: counts/);
+  assert.match(await decision.locator("li.waits").innerText(), /generation 3\s+newer, but not named/);
+  assert.match(await decision.innerText(), /it counts as not done: A with generation 2 is the state/);
+  assert.ok(await decision.locator(".steps .evidence code").count() > 2);
+  await page.context().close();
+});
+
 test("somebody who never saw a page file finds the rotten page", async () => {
   const page = await open(`${viewer}/`);
-  await page.getByRole("link", { name: "rotten page.pages" }).click();
+  await page.getByRole("link", { name: "rotten page.pages", exact: true }).click();
   await page.getByRole("link", { name: /What is wrong/ }).click();
   await page.getByRole("link", { name: /Look at page/ }).first().click();
   assert.equal(await page.locator(".finding.bad").count(), 1);

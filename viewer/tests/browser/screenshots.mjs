@@ -1,10 +1,13 @@
-// Pictures of the demo's screens: `node screenshots.mjs FOLDER [NAME...]`,
-// with the demo running at $PAGEBOX_VIEWER.
+// Pictures of the demo's screens, with the demo running at $PAGEBOX_VIEWER:
+//
+//     node screenshots.mjs FOLDER [NAME...]    every screen, theme and size
+//     node screenshots.mjs --readme            the two in the README
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const viewer = process.env.PAGEBOX_VIEWER;
 const [folder = "screenshots", ...names] = process.argv.slice(2);
@@ -30,29 +33,53 @@ const SCREENS = {
   nothing: `${viewer}/nothing`,
 };
 
-mkdirSync(folder, { recursive: true });
-const executablePath = process.env.PAGEBOX_CHROMIUM ?? "/usr/bin/chromium";
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
-const sizes = { "": { width: 1200, height: 860 }, "-small": { width: 320, height: 640 } };
-for (const colorScheme of ["light", "dark"]) {
-  for (const [size, viewport] of Object.entries(sizes)) {
-    const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
-    const page = await context.newPage();
-    for (const [name, address] of Object.entries(SCREENS)) {
-      if (names.length > 0 && !names.includes(name)) {
-        continue;
+/** What the README shows: of which screen, from which part of it to which. */
+const README = { map: [".top", ".legend"], metadata: ["#recovery", ".sides"] };
+
+async function show(page, name) {
+  await page.goto(SCREENS[name]);
+  if (name === "map") {
+    await page.waitForSelector("page-map[data-ready]");
+    await page.getByText(/checksum/).first().waitFor();
+  }
+  if (name === "live") {
+    await page.waitForTimeout(4000);
+  }
+  await page.waitForTimeout(200);
+}
+
+async function everything(browser) {
+  mkdirSync(folder, { recursive: true });
+  const sizes = { "": { width: 1200, height: 860 }, "-small": { width: 320, height: 640 } };
+  for (const colorScheme of ["light", "dark"]) {
+    for (const [size, viewport] of Object.entries(sizes)) {
+      const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
+      const page = await context.newPage();
+      for (const name of names.length > 0 ? names : Object.keys(SCREENS)) {
+        await show(page, name);
+        await page.screenshot({ path: join(folder, `${name}-${colorScheme}${size}.png`), fullPage: true });
       }
-      await page.goto(address);
-      if (name === "map") {
-        await page.waitForSelector("page-map[data-ready]");
-      }
-      if (name === "live") {
-        await page.waitForTimeout(4000);
-      }
-      await page.waitForTimeout(150);
-      await page.screenshot({ path: join(folder, `${name}-${colorScheme}${size}.png`), fullPage: true });
+      await context.close();
     }
-    await context.close();
   }
 }
+
+async function readme(browser) {
+  const pictures = fileURLToPath(new URL("../../screenshots", import.meta.url));
+  mkdirSync(pictures, { recursive: true });
+  const page = await browser.newPage({
+    viewport: { width: 1100, height: 860 }, colorScheme: "light", reducedMotion: "reduce",
+  });
+  for (const [name, [first, last]] of Object.entries(README)) {
+    await show(page, name);
+    const start = await page.locator(first).first().boundingBox();
+    const end = await page.locator(last).first().boundingBox();
+    const y = Math.max(0, start.y - 16);
+    const clip = { x: 0, y, width: 1100, height: end.y + end.height + 20 - y };
+    await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true, clip });
+  }
+}
+
+const browser = await launch();
+await (folder === "--readme" ? readme(browser) : everything(browser));
 await browser.close();

@@ -1,6 +1,8 @@
 //! A look that says what a test wants: hostile strings, failures, panics.
 //! Everything else is tested with real files.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use pagebox_viewer::{
     Look, LookError, Target,
     records::{
@@ -16,29 +18,44 @@ pub(crate) struct Fake {
     pub(crate) text: String,
     /// The bytes of every page.
     pub(crate) bytes: Vec<u8>,
-    /// What happens when a page is asked for.
+    /// What goes wrong.
     pub(crate) failure: Failure,
 }
 
-/// What happens when a page is asked for.
+/// What goes wrong: with the file, or when a page of it is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Failure {
     #[default]
     None,
     Sandbox,
     Panic,
+    /// The system does not give the bytes.
+    Permission,
+    /// The file changes all the time.
+    Changing,
 }
+
+static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 const PAGES: u64 = 8;
 const PAGE_SIZE: u32 = 1024;
 
 impl Target for Fake {
     fn open(&self) -> Result<Box<dyn Look>, LookError> {
+        if self.failure == Failure::Permission {
+            return Err(LookError::File {
+                kind: std::io::ErrorKind::PermissionDenied,
+                message: "cannot open the file: permission denied".to_owned(),
+            });
+        }
         Ok(Box::new(self.clone()))
     }
 
     fn identity(&self) -> Result<u64, LookError> {
-        Ok(0)
+        Ok(match self.failure {
+            Failure::Changing => CHANGES.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        })
     }
 }
 
@@ -171,7 +188,7 @@ impl Look for Fake {
         match self.failure {
             Failure::Sandbox => return Err(LookError::Sandbox("out of memory".to_owned())),
             Failure::Panic => panic!("the secret of the panic"),
-            Failure::None => {}
+            _ => {}
         }
         Ok((page < PAGES).then(|| PageInfo {
             page,

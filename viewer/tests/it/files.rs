@@ -145,6 +145,8 @@ fn file_that_goes_away_and_comes_back_is_told_of() {
     let gone = server.get("/f/1/overview", "");
     assert_eq!(gone.status, 404);
     assert!(gone.text().contains("The file is gone"));
+    let folder_name = &*folder.path().to_string_lossy();
+    assert!(!gone.text().contains(folder_name), "paths are not told");
     assert!(server.get("/", "").text().contains("cannot be read"));
     fs::write(&path, &bytes).unwrap();
     assert_eq!(server.get("/f/1/overview", "").status, 200);
@@ -153,6 +155,43 @@ fn file_that_goes_away_and_comes_back_is_told_of() {
     let cut = server.get("/f/1/health", "");
     assert_eq!(cut.status, 200);
     assert!(cut.text().contains("file-too-short"), "{}", cut.text());
+}
+
+/// Line 7, for a file that is replaced while the viewer runs.
+#[cfg(unix)]
+#[test]
+fn fifo_that_takes_the_files_place_is_an_error_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(sample(&path));
+    let server = Server::start(viewer(&path));
+    assert_eq!(server.get("/f/1/overview", "").status, 200);
+    fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let began = std::time::Instant::now();
+    for route in ["/f/1/overview", "/f/1/page?n=0", "/f/1/health.json"] {
+        let answer = server.get(route, "");
+        assert_eq!(answer.status, 502, "{route}: {}", answer.text());
+        assert!(answer.text().contains("it is a pipe"), "{}", answer.text());
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(5));
+}
+
+/// The cap on answers leaves room for the largest page there is.
+#[test]
+fn largest_page_can_be_downloaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(
+        Engine::new()
+            .unwrap()
+            .create(&path, PageSize::MIB_1)
+            .unwrap(),
+    );
+    let server = Server::start(viewer(&path));
+    let answer = server.get("/f/1/page.bin?n=1", "");
+    assert_eq!((answer.status, answer.body.len()), (200, 1 << 20));
 }
 
 #[test]

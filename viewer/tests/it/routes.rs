@@ -13,7 +13,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use crate::files;
+use crate::{
+    fake::{Failure, Fake},
+    files,
+};
 
 struct Site {
     app: Router,
@@ -519,4 +522,40 @@ fn router_that_is_nested_links_to_where_it_is() {
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(headers.contains_key("content-security-policy"));
     assert_eq!(site.json("/pages/f/1/map.json")["first"], 0);
+}
+
+#[test]
+fn file_that_cannot_be_shown_is_told_of_with_a_way_onward() {
+    for (failure, status, title, advice) in [
+        (
+            Failure::Permission,
+            StatusCode::FORBIDDEN,
+            "No permission",
+            "reading is enough",
+        ),
+        (
+            Failure::Changing,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Changed while reading",
+            "half of one state and half of another is never shown",
+        ),
+    ] {
+        let fake = Fake {
+            failure,
+            ..Fake::default()
+        };
+        let viewer = Builder::new().look_at("a.pages", "", fake).unwrap().build();
+        let site = Site {
+            app: router(viewer),
+            _folder: tempfile::tempdir().unwrap(),
+        };
+        for screen in SCREENS {
+            let (answered, _, body) = site.answer(&format!("/f/1/{screen}"), &[]);
+            assert_eq!(answered, status, "{screen}");
+            let text = String::from_utf8(body).unwrap();
+            assert!(text.contains(title) && text.contains(advice), "{text}");
+        }
+        let start = site.html("/");
+        assert_eq!(texts(&start, ".card .badge"), ["cannot be read"]);
+    }
 }

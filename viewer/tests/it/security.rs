@@ -182,8 +182,22 @@ fn method_that_is_neither_get_nor_head_is_refused_on_every_route() {
             assert_eq!(answer.header("allow"), Some("get, head"));
         }
     }
-    let head = server.ask("HEAD", "/about", "");
-    assert_eq!((head.status, head.body.len()), (200, 0));
+}
+
+#[test]
+fn head_is_answered_like_get_without_a_body() {
+    let server = Server::start(plain());
+    for route in ROUTES.iter().chain(&["/f/1/events"]) {
+        let head = server.ask("HEAD", route, "");
+        let expected = match *route {
+            "/f/1/events" => 200,
+            route => server.get(route, "").status,
+        };
+        assert_eq!(head.status, expected, "{route}");
+        assert!(head.body.is_empty(), "{route}: {}", head.text());
+        assert!(head.header("content-security-policy").is_some(), "{route}");
+        assert!(head.header("etag").is_none(), "{route}");
+    }
 }
 
 /// Line 4.
