@@ -12,7 +12,7 @@ use super::output::{QUIET, size};
 use super::{Failure, Outcome, Output, check, info, inspect, map};
 
 /// Make a file, run a small mixed workload on it, show and check it
-#[derive(Args, Debug, Default)]
+#[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   pagebox demo

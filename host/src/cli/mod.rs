@@ -43,8 +43,6 @@ Examples:
   pagebox read data.pages 3 --len 6
   pagebox check data.pages
 
-Without a command the demo runs.
-
 Exit codes:
   0  done
   1  the request cannot be done: no such page, file exists, file in use, full
@@ -57,7 +55,7 @@ Exit codes:
 #[command(version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,9 +87,7 @@ struct File {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let command = Cli::parse()
-        .command
-        .unwrap_or(Command::Demo(demo::Demo::default()));
+    let command = Cli::parse().command;
     let mut output = Output::new();
     let outcome = run(&command, &mut output);
     let printed = output.flush().map_err(Failure::from);

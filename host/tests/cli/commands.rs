@@ -284,10 +284,9 @@ fn demo_shows_a_sound_file_and_keeps_only_one_that_is_named() {
 }
 
 #[test]
-fn no_command_is_the_demo() {
-    let text = run(Vec::<String>::new()).done().text();
-    assert!(
-        text.contains("OK: ") && text.contains("pagebox --help"),
-        "{text}"
-    );
+fn no_command_is_answered_with_those_there_are() {
+    let answer = run(Vec::<String>::new());
+    assert_eq!((answer.code, answer.output.len()), (2, 0));
+    assert!(answer.errors.contains("Commands:"), "{}", answer.errors);
+    assert!(answer.errors.contains("Examples:"), "{}", answer.errors);
 }

@@ -49,6 +49,19 @@ impl Program {
         stream.write_all(request.as_bytes()).unwrap();
         Answer::read(&mut stream)
     }
+
+    /// Tells it to end, which it has to do soon and in peace.
+    #[cfg(unix)]
+    fn end(&mut self, signal: &str) {
+        let began = Instant::now();
+        let id = self.child.id().to_string();
+        let kill = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(kill.success());
+        let status = self.child.wait().unwrap();
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(3), "{signal} took {took:?}");
+        assert!(status.success(), "{signal}: {status}");
+    }
 }
 
 impl Drop for Program {
@@ -124,7 +137,7 @@ fn program_listens_on_the_loopback_address_alone() {
 #[test]
 fn path_that_is_no_file_is_a_clear_error_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let fifo = folder.path().join("fifo");
+    let fifo = folder.path().join("a.pages");
     assert!(
         Command::new("mkfifo")
             .arg(&fifo)
@@ -134,7 +147,7 @@ fn path_that_is_no_file_is_a_clear_error_at_once() {
     );
     let missing = folder.path().join("missing");
     for (path, word) in [
-        (&*fifo, "FIFO"),
+        (&*fifo, "it is a pipe"),
         (Path::new("/dev/zero"), "device"),
         (folder.path(), "folder"),
         (&*missing, "does not exist"),
@@ -146,7 +159,6 @@ fn path_that_is_no_file_is_a_clear_error_at_once() {
         );
         assert!(text.starts_with("error: "), "{text}");
     }
-    assert!(said(&refused(&[])).contains("--demo"));
 }
 
 /// Line 3: the token is in no command line, and only its owner can read the
@@ -248,22 +260,68 @@ fn interrupt_with_an_open_event_stream_ends_the_program_within_three_seconds() {
     stream.write_all(request.as_bytes()).unwrap();
     let mut first = [0; 15];
     stream.read_exact(&mut first).unwrap();
-    let began = Instant::now();
-    let id = program.child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &id])
-            .status()
-            .unwrap()
-            .success()
+    program.end("-INT");
+}
+
+/// Without an argument, as `cargo run` starts it.
+#[cfg(unix)]
+#[test]
+fn program_without_a_file_is_the_demo_and_leaves_nothing_behind() {
+    for signal in ["-INT", "-TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = Program::start(
+            |command| command.arg("--no-open").env("TMPDIR", folder.path()),
+            2,
+        );
+        assert!(program.lines[1].contains("demo"), "{:?}", program.lines);
+        assert!(program.get("/").text().contains("rotten page.pages"));
+        let made = || fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(made(), 1);
+        program.end(signal);
+        assert_eq!(made(), 0, "{signal}");
+    }
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+#[test]
+fn machine_without_a_screen_is_told_the_address_and_opens_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    for window in [&[][..], &["--app"]] {
+        let program = Program::start(
+            |command| {
+                for name in ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"] {
+                    command.env_remove(name);
+                }
+                command.args(window).arg(&path)
+            },
+            2,
+        );
+        let said = &program.lines[1];
+        assert!(said.contains("No browser could be opened"), "{said}");
+        assert_eq!(program.get("/").status, 200);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn window_of_its_own_is_opened_where_there_is_a_browser_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let browser = Browser::new(folder.path());
+    fs::rename(&browser.path, folder.path().join("chromium")).unwrap();
+    let program = Program::start(
+        |command| {
+            // Its script finds what it needs by full paths.
+            command.env("PATH", folder.path()).env("DISPLAY", ":99");
+            command.arg("--app").arg(&path)
+        },
+        1,
     );
-    let status = program.child.wait().unwrap();
-    assert!(
-        began.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        began.elapsed()
-    );
-    assert!(status.success(), "{status}");
+    let expected = format!("--app=http://{}/", program.address);
+    assert_eq!(browser.argument().trim(), expected);
 }
 
 /// Line 11.
@@ -344,4 +402,28 @@ fn demo_shows_a_changing_file_and_one_of_each_kind_of_damage() {
         assert!(began.elapsed() < Duration::from_secs(10), "nothing changes");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+#[test]
+fn readme_has_the_options_that_help_has() {
+    let help = program().arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let options = |text: &str| -> std::collections::BTreeSet<String> {
+        let words = text.split(|letter: char| !letter.is_ascii_lowercase() && letter != '-');
+        let options = words.filter(|word| word.starts_with("--") && word.len() > 3);
+        options.map(str::to_owned).collect()
+    };
+    let listed = help.split_once("Options:").unwrap().1;
+    let listed = listed.split_once("Examples:").unwrap().0;
+    let mut expected = options(listed);
+    expected.remove("--help");
+    expected.remove("--version");
+    let readme = include_str!("../../../README.md");
+    let section = readme.split_once("## See it").unwrap().1;
+    let table = section.split_once("\n## ").unwrap().0;
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    assert_eq!(options(&rows.join("\n")), expected);
 }

@@ -19,16 +19,35 @@ const WITH_WINDOWS: [&str; 8] = [
     "vivaldi",
 ];
 
-/// Opens the browser that the user prefers; `$BROWSER` is respected.
-pub(crate) fn open(address: &str) {
+/// Opens the browser that the user prefers, `$BROWSER` respected; or a window
+/// of its own. Says so where that is not possible.
+pub(crate) fn show(address: &str, window: bool) {
+    if !has_screen() {
+        println!("No browser could be opened, for want of a display: open the address yourself.");
+        return;
+    }
+    if window {
+        if open_window(address) {
+            return;
+        }
+        println!("There is no browser with windows of its own; opening the usual one.");
+    }
     if webbrowser::open(address).is_err() {
         println!("No browser could be opened: open the address yourself.");
     }
 }
 
-/// Opens a window of its own, or else the browser.
-pub(crate) fn open_window(address: &str) {
-    let opened = WITH_WINDOWS.iter().any(|browser| {
+/// Whether a browser has a screen to appear on. Where there is none, some are
+/// found that take over the terminal instead, which is nobody's wish.
+fn has_screen() -> bool {
+    cfg!(not(all(unix, not(target_os = "macos"))))
+        || ["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+fn open_window(address: &str) -> bool {
+    WITH_WINDOWS.iter().any(|browser| {
         Command::new(browser)
             .arg(format!("--app={address}"))
             .stdin(Stdio::null())
@@ -36,11 +55,7 @@ pub(crate) fn open_window(address: &str) {
             .stderr(Stdio::null())
             .spawn()
             .is_ok()
-    });
-    if !opened {
-        println!("There is no browser with windows of its own; opening the usual one.");
-        open(address);
-    }
+    })
 }
 
 /// A file that sends the browser on to an address that is to be kept secret,

@@ -4,6 +4,7 @@ mod browser;
 mod demo;
 
 use std::{
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -25,7 +26,8 @@ const TOKEN_VARIABLE: &str = "PAGEBOX_VIEWER_TOKEN";
 /// See what is in a page file: starts a web server on this machine and opens
 /// the browser.
 ///
-/// Files are only ever read: not locked, not changed.
+/// Files are only ever read: not locked, not changed. Without a file the demo
+/// runs.
 #[derive(Debug, Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 #[command(
@@ -33,7 +35,7 @@ const TOKEN_VARIABLE: &str = "PAGEBOX_VIEWER_TOKEN";
     after_help = "\
 Examples:
   pagebox-viewer data.pages
-  pagebox-viewer --demo
+  pagebox-viewer --demo data.pages
   pagebox-viewer --bind 192.0.2.7 --port 8080 --token --allow-host lab.example data.pages
 
 A token is made when the program starts. To bring your own, put it in the
@@ -44,7 +46,8 @@ struct Options {
     /// The page files to look at
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Make a page file that changes all the time, and damaged ones beside it
+    /// Make a page file that changes all the time, and damaged ones beside it;
+    /// what happens when no file is named
     #[arg(long)]
     demo: bool,
     /// Only print the address
@@ -87,9 +90,6 @@ fn main() -> ExitCode {
 
 impl Options {
     fn checked(&self) -> Result<(), &'static str> {
-        if self.files.is_empty() && !self.demo {
-            return Err("no files: name the page files to look at, or use --demo");
-        }
         let own = self.bind == IpAddr::V4(Ipv4Addr::LOCALHOST);
         if !own && (!self.token || self.allow_host.is_empty()) {
             return Err(
@@ -116,6 +116,9 @@ impl Options {
 
 #[tokio::main]
 async fn run(options: &Options) -> Result<(), String> {
+    // First of all: who interrupts it early is not to be left with the demo's
+    // files.
+    let stop = interrupted().map_err(|error| error.to_string())?;
     let engine = Engine::new().map_err(|error| error.to_string())?;
     let mut builder = Builder::new().engine(&engine);
     for path in &options.files {
@@ -127,7 +130,9 @@ async fn run(options: &Options) -> Result<(), String> {
             _ => builder = builder.file(path, "").map_err(|error| error.to_string())?,
         }
     }
-    let demo = if options.demo {
+    // Who names no file wants to see what there is to see: `cargo run` ends
+    // up here.
+    let demo = if options.demo || options.files.is_empty() {
         let demo = Demo::start(&engine)?;
         for (path, about) in demo.files() {
             builder = builder
@@ -153,13 +158,16 @@ async fn run(options: &Options) -> Result<(), String> {
         .map_err(|error| format!("cannot listen on {wanted}: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (start, _redirect) = announce(options, &viewer, address)?;
-    if options.app {
-        browser::open_window(&start);
-    } else if !options.no_open {
-        browser::open(&start);
+    if options.files.is_empty() && !options.demo {
+        println!("No file was named: this is the demo. To look at yours: pagebox-viewer FILE");
+    }
+    if !options.no_open {
+        let window = options.app;
+        // Whatever a browser does, the viewer answers meanwhile.
+        std::thread::spawn(move || browser::show(&start, window));
     }
     let app = router(viewer.clone());
-    serve::serve(listener, app, &viewer, Limits::default(), interrupted()).await;
+    serve::serve(listener, app, &viewer, Limits::default(), stop).await;
     drop(demo);
     Ok(())
 }
@@ -193,24 +201,25 @@ fn announce(
     Ok((start, Some(file)))
 }
 
-/// Ready at Ctrl-C, or when the system asks the program to end.
-async fn interrupted() {
-    let asked = async {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            match signal(SignalKind::terminate()) {
-                Ok(mut terminate) => {
-                    terminate.recv().await;
-                }
-                Err(_) => std::future::pending().await,
-            }
+/// Ready at Ctrl-C, or when the system asks the program to end; both are heard
+/// from now on.
+#[cfg(unix)]
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-        #[cfg(not(unix))]
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = asked => {}
-    }
+    })
+}
+
+/// Ready at Ctrl-C.
+#[cfg(not(unix))]
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }
