@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::{respond::Format, source::LookError, state::Viewer};
+use crate::{filters, respond::Format, source::LookError, state::Viewer};
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]

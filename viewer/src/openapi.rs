@@ -124,13 +124,17 @@ fn insert(described: &mut utoipa::openapi::OpenApi, path: &str, get: Operation) 
         .insert(path.to_owned(), PathItem::new(HttpMethod::Get, get));
 }
 
-/// Every route that a program may want, and what it answers.
+/// Every route that a program may want, and what it answers: the first
+/// sentences of its documentation, without the marks of its notation.
 pub(crate) fn summaries() -> Vec<(String, String)> {
     Described::openapi()
         .paths
         .paths
         .into_iter()
-        .filter_map(|(path, item)| Some((path, item.get?.summary.unwrap_or_default())))
+        .filter_map(|(path, item)| {
+            let summary = item.get?.summary.unwrap_or_default();
+            Some((path, summary.replace('\n', " ").replace('`', "")))
+        })
         .collect()
 }
 

@@ -1,7 +1,10 @@
 //! A look that says what a test wants: hostile strings, failures, panics.
 //! Everything else is tested with real files.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use pagebox_viewer::{
     Look, LookError, Target,
@@ -29,6 +32,8 @@ pub(crate) enum Failure {
     None,
     Sandbox,
     Panic,
+    /// The answer takes longer than anybody waits.
+    Endless,
     /// The system does not give the bytes.
     Permission,
     /// The file changes all the time.
@@ -188,6 +193,7 @@ impl Look for Fake {
         match self.failure {
             Failure::Sandbox => return Err(LookError::Sandbox("out of memory".to_owned())),
             Failure::Panic => panic!("the secret of the panic"),
+            Failure::Endless => std::thread::sleep(Duration::from_mins(1)),
             _ => {}
         }
         Ok((page < PAGES).then(|| PageInfo {

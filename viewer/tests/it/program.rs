@@ -79,9 +79,24 @@ fn program() -> Command {
 
 /// Runs it to its end, which must be soon.
 fn refused(arguments: &[&str]) -> Output {
+    let mut command = program();
+    command.args(arguments).arg("--no-open");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let began = Instant::now();
-    let output = program().args(arguments).arg("--no-open").output().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(10), "{arguments:?}");
+    while child.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // One that goes on has not refused, and is not waited for.
+    let _ = child.kill();
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.code().is_some(),
+        "{arguments:?} was not refused"
+    );
     assert!(!output.status.success(), "{arguments:?}");
     output
 }

@@ -372,7 +372,8 @@ fn event_streams_past_the_eighth_are_refused() {
         .map(|_| server.events("/f/1/events"))
         .collect();
     assert_eq!(EVENT_STREAMS_MAX, 8);
-    let refused = server.get("/f/1/events", "");
+    // The head alone: a stream that is not refused has no end to wait for.
+    let refused = server.ask("HEAD", "/f/1/events", "");
     assert_eq!(refused.status, 503);
     assert!(refused.header("retry-after").is_some());
     held.pop();
@@ -453,10 +454,12 @@ fn panic_becomes_an_error_page_without_its_words_and_the_server_lives() {
     assert_eq!(server.get("/f/1/overview", "").status, 200);
 }
 
-/// Line 11.
+/// Line 11. That streams end is not left to the limit on shutting down.
 #[test]
 fn server_with_an_open_event_stream_stops_within_three_seconds() {
-    let mut server = Server::start(plain());
+    let mut limits = serve::Limits::default();
+    limits.shutdown = Duration::from_mins(1);
+    let mut server = Server::with_limits(plain(), limits);
     let mut stream = server.events("/f/1/events");
     let began = Instant::now();
     server.stop();
@@ -467,4 +470,20 @@ fn server_with_an_open_event_stream_stops_within_three_seconds() {
     );
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
+}
+
+/// Line 11.
+#[test]
+fn server_does_not_wait_for_an_answer_that_never_comes() {
+    let mut server = Server::start(failing(Failure::Endless));
+    let mut stream = server.connect();
+    let host = server.address;
+    let request = format!("GET /f/1/page?n=1 HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    // Until it is asked for there is nothing to wait for.
+    std::thread::sleep(Duration::from_millis(200));
+    let began = Instant::now();
+    server.stop();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }
