@@ -114,12 +114,39 @@ fn watch(which: &str, path: &Path, correct: impl Fn(&Value) -> bool) -> usize {
             503 => assert!(answer.text().contains("changed while it was read")),
             other => panic!("{other}: {}", answer.text()),
         }
+        let answer = server.get("/f/1/metadata.json", "");
+        if answer.status == 200 {
+            assert_bytes_are_those_that_were_decoded(
+                &serde_json::from_slice(&answer.body).unwrap(),
+            );
+        }
         if let Some(status) = writer.try_wait().unwrap() {
             break status;
         }
     };
     assert!(status.success(), "the writer was disturbed: {status}");
     generations.len()
+}
+
+/// The fields were decoded when the file was opened, their bytes are read for
+/// the answer: a commit in between must not be seen.
+fn assert_bytes_are_those_that_were_decoded(view: &Value) {
+    for side in [&view["pairs"][0]["a"], &view["pairs"][0]["b"]] {
+        let fields = side["structure"]["fields"].as_array().unwrap();
+        let place = fields
+            .iter()
+            .position(|field| field["name"] == "generation");
+        let place = place.unwrap();
+        let bytes: Vec<u8> = side["raw"][place]
+            .as_str()
+            .unwrap()
+            .split(' ')
+            .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+            .collect();
+        let raw = u64::from_le_bytes(bytes.try_into().unwrap());
+        let decoded = fields[place]["value"].as_str().unwrap();
+        assert_eq!(decoded, raw.to_string(), "a mixture: {side}");
+    }
 }
 
 fn count(view: &Value, kind: &str) -> u64 {
