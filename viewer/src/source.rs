@@ -30,6 +30,10 @@ const QUESTIONS_MAX: usize = 64;
 /// How often a question is asked again when the file changes under it.
 const ATTEMPTS: u32 = 12;
 
+/// How long a question is asked again at most: people wait for the answer, and
+/// on a busy machine each attempt may take long.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// How long a file must have been quiet before its check goes on.
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -49,7 +53,7 @@ pub enum LookError {
         message: String,
     },
     /// The file changed during every attempt.
-    #[error("the file changed while it was read, {ATTEMPTS} times in a row")]
+    #[error("the file changed while it was read, again and again")]
     Changing,
     /// Too many questions wait already.
     #[error("too many requests wait for this file")]
@@ -303,8 +307,9 @@ impl Worker {
         &mut self,
         ask: &mut dyn FnMut(&mut View) -> Result<T, LookError>,
     ) -> Result<T, LookError> {
+        let began = Instant::now();
         for attempt in 0..ATTEMPTS {
-            let mut view = self.current()?;
+            let mut view = self.current(began)?;
             // On every error the view is dropped with its sandbox.
             let answer = ask(&mut view)?;
             let stamp = view.stamp.renewed(&*self.target, &mut *view.look)?;
@@ -313,6 +318,9 @@ impl Worker {
                 return Ok(answer);
             }
             self.changed = Instant::now();
+            if began.elapsed() > PATIENCE {
+                break;
+            }
             // Writers that commit in bursts get the time to finish one.
             thread::sleep(Duration::from_millis(u64::from(attempt)));
         }
@@ -321,7 +329,7 @@ impl Worker {
 
     /// The view of the file as it is now: opened between two equal readings
     /// of the pages that it rests on.
-    fn current(&mut self) -> Result<View, LookError> {
+    fn current(&mut self, began: Instant) -> Result<View, LookError> {
         let mut stamp = match self.view.take() {
             Some(mut view) => {
                 let stamp = view.stamp.renewed(&*self.target, &mut *view.look)?;
@@ -344,6 +352,9 @@ impl Worker {
                 });
             }
             stamp = after;
+            if began.elapsed() > PATIENCE {
+                break;
+            }
             thread::sleep(Duration::from_millis(u64::from(attempt)));
         }
         Err(LookError::Changing)

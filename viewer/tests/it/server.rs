@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pagebox_viewer::{Viewer, router, serve};
@@ -70,7 +70,7 @@ impl Server {
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
+            .set_read_timeout(Some(Duration::from_mins(1)))
             .unwrap();
         stream
     }
@@ -117,12 +117,14 @@ impl Answer {
     /// Reads to the end of the connection.
     pub(crate) fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
+        let began = Instant::now();
         // A connection that is reset has said what it had to say.
-        let _ = stream.read_to_end(&mut bytes);
+        let end = stream.read_to_end(&mut bytes);
+        let took = began.elapsed();
         let end = bytes
             .windows(4)
             .position(|four| four == b"\r\n\r\n")
-            .unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(&bytes)));
+            .unwrap_or_else(|| panic!("no answer after {took:?}: {end:?} {bytes:?}"));
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
         let status = head[9..12].parse().unwrap();
         Self {
