@@ -1,5 +1,6 @@
 //! The `page-store` import: what a guest may do with the stores it was handed.
 
+mod spare;
 mod write;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use pagebox_store::{PageBuffer, StoreError};
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime::{Result, ensure, format_err};
 
+use self::spare::Spare;
 use crate::Store;
 use crate::slab::Slab;
 use crate::store::{Absent, write_at};
@@ -43,6 +45,7 @@ pub struct PageStores {
     own: Own,
     stores: Slab<Box<dyn Store>>,
     views: Slab<View>,
+    spare: Spare,
     /// Bytes that views may still take.
     budget: usize,
     /// Ticks of a clock, and how many of them passed in stores.
@@ -139,6 +142,7 @@ impl PageStores {
             },
             stores: Slab::default(),
             views: Slab::default(),
+            spare: Spare::default(),
             budget,
             clock,
             ticks: 0,
@@ -230,7 +234,13 @@ impl PageStores {
         self.budget += HANDLE_COST;
         if entry.handles == 0 {
             self.budget += entry.bytes.cost();
-            self.views.remove(view.rep());
+            if let Some(View {
+                bytes: Bytes::Private(buffer),
+                ..
+            }) = self.views.remove(view.rep())
+            {
+                self.spare.keep(buffer);
+            }
         }
     }
 
@@ -422,7 +432,10 @@ impl wit::HostStore for PageStores {
         this: Resource<StoreHandle>,
         source: Option<u64>,
     ) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
-        match self.with_store(this.rep(), |store, _| store.stage(source))? {
+        let mut spare = std::mem::take(&mut self.spare);
+        let staged = self.with_store(this.rep(), |store, _| spare.stage(store, source));
+        self.spare = spare;
+        match staged? {
             Ok(buffer) => self.push_view(Bytes::Private(buffer)),
             Err(error) => Ok(Err(error.into())),
         }
