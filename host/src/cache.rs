@@ -60,10 +60,23 @@ impl Cache {
         }
     }
 
-    pub(crate) fn drop_regular(&self, id: u64) {
-        if let Some(word) = self.word(id) {
-            word.fetch_and(!bit(id), Ordering::Relaxed);
+    /// What a commit allocated and freed. Nobody reads meanwhile.
+    pub(crate) fn change_regular(&mut self, allocated: &[u64], freed: &[u64]) {
+        for &id in freed {
+            if let Some(word) = self.word_mut(id) {
+                *word &= !bit(id);
+            }
         }
+        for &id in allocated {
+            if let Some(word) = self.word_mut(id) {
+                *word |= bit(id);
+            }
+        }
+    }
+
+    fn word_mut(&mut self, id: u64) -> Option<&mut u64> {
+        let index = usize::try_from(id / 64).ok()?;
+        self.regular.get_mut(index).map(AtomicU64::get_mut)
     }
 
     fn entry(&self, id: u64) -> Option<&AtomicU64> {

@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::vec;
 
+use crate::Error;
 use crate::figures::ProtectedPage;
 use crate::pager::Pager;
+use crate::wit::exports::pagebox::pager::pager::ProtectedPage as Page;
 use crate::wit::pagebox::pager::page_store::Extent;
-use crate::{Error, wit};
 
 /// How many runs or pages are asked for at once.
-const BATCH: u32 = 512;
+const BATCH: u32 = 1024;
 
 const UNORDERED: &str = "it does not list them in ascending order";
 const TOO_MANY: &str = "it lists more than it was asked for";
@@ -92,7 +93,7 @@ impl Iterator for RegularPages<'_> {
 #[derive(Debug)]
 pub struct ProtectedPages<'p> {
     pager: &'p Pager,
-    pages: vec::IntoIter<wit::exports::pagebox::pager::pager::ProtectedPage>,
+    pages: vec::IntoIter<Page>,
     /// The least id that may come next; none: there is none.
     next: Option<u64>,
     /// How many there may be at most: a byte of the file for each at least,
@@ -111,35 +112,45 @@ impl<'p> ProtectedPages<'p> {
     }
 
     fn advance(&mut self) -> Result<Option<ProtectedPage>, Error> {
-        const OPERATION: &str = "listing protected pages";
         let Some(start) = self.next else {
             return Ok(None);
         };
         if self.pages.len() == 0 {
-            let pages = self.pager.ask(OPERATION, |exports, store, pager| {
-                exports.pager().call_protected(store, pager, start, BATCH)
-            })?;
-            if pages.len() > BATCH as usize {
-                return Err(self.pager.distrust(OPERATION, TOO_MANY));
-            }
-            self.pages = pages.into_iter();
+            self.pages = self.batch(start)?.into_iter();
         }
-        let Some(page) = self.pages.next() else {
-            self.next = None;
-            return Ok(None);
-        };
-        if page.id < start {
+        let page = self.pages.next();
+        self.next = page.as_ref().and_then(|page| page.id.checked_add(1));
+        Ok(page.map(Into::into))
+    }
+
+    /// The pages from an id on, checked.
+    fn batch(&mut self, start: u64) -> Result<Vec<Page>, Error> {
+        const OPERATION: &str = "listing protected pages";
+        let pages = self.pager.ask(OPERATION, |exports, store, pager| {
+            exports.pager().call_protected(store, pager, start, BATCH)
+        })?;
+        if pages.len() > BATCH as usize {
+            return Err(self.pager.distrust(OPERATION, TOO_MANY));
+        }
+        if pages.first().is_some_and(|page| page.id < start)
+            || !pages.is_sorted_by(|one, next| one.id < next.id)
+        {
             return Err(self.pager.distrust(OPERATION, UNORDERED));
         }
-        self.pager.expect_page(OPERATION, page.active_page)?;
-        self.pager.expect_page(OPERATION, page.shadow_page)?;
-        if self.left == 0 {
+        let named = || {
+            pages
+                .iter()
+                .flat_map(|page| [page.active_page, page.shadow_page])
+        };
+        for page in named().min().into_iter().chain(named().max()) {
+            self.pager.expect_page(OPERATION, page)?;
+        }
+        let Some(left) = self.left.checked_sub(pages.len() as u64) else {
             let cause = "it lists more of them than there can be";
             return Err(self.pager.distrust(OPERATION, cause));
-        }
-        self.left -= 1;
-        self.next = page.id.checked_add(1);
-        Ok(Some(page.into()))
+        };
+        self.left = left;
+        Ok(pages)
     }
 }
 

@@ -262,12 +262,10 @@ impl<'p> Transaction<'p> {
             );
             return Err(self.pager.distrust(COMMITTING, cause));
         }
-        let cache = self.pager.cache();
-        self.freed.iter().for_each(|id| cache.drop_regular(*id));
-        self.changed.iter().for_each(|id| cache.drop_protected(*id));
         self.pager.grow_cache(info.page_count, self.protected_end);
         let cache = self.pager.cache();
-        self.allocated.iter().for_each(|id| cache.add_regular(*id));
+        cache.change_regular(&self.allocated, &self.freed);
+        self.changed.iter().for_each(|id| cache.drop_protected(*id));
         Ok(info.into())
     }
 
