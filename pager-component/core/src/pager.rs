@@ -8,6 +8,7 @@
 //! | ready | yes | yes |
 //! | poisoned | no | no: what is durable is not known until reopened |
 
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -411,40 +412,28 @@ impl<S: PageStore> Pager<S> {
         id: ProtectedId,
     ) -> Result<&'t mut S::Buffer, Error> {
         self.expect_current(transaction)?;
-        transaction.expect_protected(&self.state, id)?;
-        let source = match transaction.slots.get(&id) {
-            Some(
-                SlotChange::Write { .. }
-                | SlotChange::New {
-                    staged: Some(_), ..
-                },
-            ) => None,
-            Some(SlotChange::New { staged: None, .. } | SlotChange::Free) => Some(None),
-            None => Some(self.committed_source(id)?),
-        };
-        if let Some(source) = source {
-            let buffer = self
-                .store
-                .stage(source)
-                .map_err(Error::store(Operation::Stage { id }))?;
-            match transaction.slots.get_mut(&id) {
-                Some(SlotChange::New { staged, .. }) => *staged = Some(buffer),
-                _ => {
-                    transaction
-                        .slots
-                        .insert(id, SlotChange::Write { staged: buffer });
+        let failed = Error::store(Operation::Stage { id });
+        match transaction.slots.entry(id) {
+            Entry::Vacant(entry) => {
+                let source = self.committed_source(id)?;
+                let staged = self.store.stage(source).map_err(failed)?;
+                match entry.insert(SlotChange::Write { staged }) {
+                    SlotChange::Write { staged } => Ok(staged),
+                    _ => Err(Error::NotProtected { id }),
                 }
             }
-        }
-        match transaction.slots.get_mut(&id) {
-            Some(
+            Entry::Occupied(entry) => match entry.into_mut() {
                 SlotChange::Write { staged }
                 | SlotChange::New {
                     staged: Some(staged),
                     ..
-                },
-            ) => Ok(staged),
-            _ => Err(Error::NotProtected { id }),
+                } => Ok(staged),
+                SlotChange::New { staged, .. } => {
+                    let zeros = self.store.stage(None).map_err(failed)?;
+                    Ok(staged.insert(zeros))
+                }
+                SlotChange::Free => Err(Error::NotProtected { id }),
+            },
         }
     }
 

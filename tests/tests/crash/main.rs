@@ -24,7 +24,7 @@ use pagebox_tests::workload::{Step, Workload};
 
 /// Images that all tests together try, unless `PAGEBOX_CRASH_IMAGES` says how
 /// many.
-const IMAGES: u64 = 1_000_000;
+const IMAGES: u64 = 1_100_000;
 
 /// Of a moment with at most so many images all are tried, of others so many.
 const IMAGES_PER_MOMENT: u64 = 256;
