@@ -16,4 +16,5 @@ pub mod peer;
 pub mod peer_sim;
 pub mod rng;
 pub mod scratch;
+pub mod specimens;
 pub mod workload;

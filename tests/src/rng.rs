@@ -1,19 +1,41 @@
 //! [`Rng`]: the same numbers from the same seed, on every machine and for ever.
 
+use std::collections::VecDeque;
+
 /// `SplitMix64`: small, quick, and good enough to choose what to try.
 #[derive(Clone, Debug)]
-pub struct Rng(u64);
+pub struct Rng {
+    state: u64,
+    /// What comes first.
+    script: VecDeque<u8>,
+}
 
 impl Rng {
     /// A sequence of its own for each seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self {
+            state: seed,
+            script: VecDeque::new(),
+        }
+    }
+
+    /// Begins with numbers of 16 bits that a fuzzer chose, so that it can change
+    /// one choice and keep the others.
+    pub fn scripted(script: &[u8]) -> Self {
+        Self {
+            state: 0,
+            script: script.iter().copied().collect(),
+        }
     }
 
     /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
+        if let Some(low) = self.script.pop_front() {
+            let high = self.script.pop_front().unwrap_or(0);
+            return u64::from(u16::from_le_bytes([low, high]));
+        }
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
@@ -59,6 +81,6 @@ impl Rng {
     /// A new seed, for something that draws on its own.
     #[must_use]
     pub fn fork(&mut self) -> Self {
-        Self(self.next_u64())
+        Self::new(self.next_u64())
     }
 }

@@ -10,8 +10,9 @@ use std::time::Instant;
 use pagebox::report::{Check, Info, Listing};
 use pagebox::{Access, Error, Inspector, MemoryStore, PageSize, Pager};
 use pagebox_tests::examine::{Examined, Shown, examine};
-use pagebox_tests::mutate::{mutate, originals};
+use pagebox_tests::mutate::mutate;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::specimens::specimens;
 use pagebox_tests::{figures, scratch};
 
 use crate::engine;
@@ -148,7 +149,7 @@ fn no_mutated_file_traps_the_sandbox_or_is_taken_otherwise_than_natively() {
         Ok(count) => count.parse().expect("PAGEBOX_SANDBOXED_FILES is a number"),
         Err(_) => FILES,
     };
-    let files = originals(SIZE);
+    let files = specimens(SIZE);
     let folder = scratch::folder();
     let (mut writable, mut readable, mut mended) = (0, 0, 0);
     for seed in 0..count {

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use pagebox_tests::examine::examine;
 use pagebox_tests::figures;
-use pagebox_tests::mutate::{mutate, originals};
+use pagebox_tests::mutate::mutate;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::specimens::specimens;
 
 use crate::{P, SIZE};
 
@@ -20,7 +21,7 @@ fn no_mutated_file_panics_or_is_changed_or_gives_a_page_away_twice() {
         Ok(count) => count.parse().expect("PAGEBOX_HOSTILE_FILES is a number"),
         Err(_) => FILES,
     };
-    let files = originals(SIZE);
+    let files = specimens(SIZE);
     let (mut writable, mut readable, mut mended) = (0, 0, 0);
     for seed in 0..count {
         let mut rng = Rng::new(seed);
