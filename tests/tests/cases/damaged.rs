@@ -119,6 +119,16 @@ fn page_counts_that_cannot_be_are_refused() {
     }
 }
 
+/// No pager makes a file of the reserved pages alone, though its bitmap may be
+/// right.
+#[test]
+fn a_page_count_of_the_reserved_pages_alone_is_refused() {
+    let metadata = craft::metadata(P, 3, 1, 0..3);
+    let file = [craft::superblock(P, 0, &[]), metadata.clone(), metadata].concat();
+    let examined = refused(&file);
+    assert!(examined.finds("metadata", Some(1), "page count 3"));
+}
+
 #[test]
 fn pages_past_the_page_count_are_slack_and_are_kept() {
     let file = File::new();

@@ -7,9 +7,12 @@ mod failing;
 mod file;
 mod hostile;
 mod misuse;
+#[cfg(not(miri))]
+mod mutants;
 mod repair;
 mod rot;
 mod rules;
+mod torn;
 
 use pagebox_store::PageSize;
 

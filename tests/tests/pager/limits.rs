@@ -7,6 +7,7 @@ use pagebox_tests::craft::pages_max;
 use crate::{alloc, alloc_protected, new_pager, said};
 
 #[test]
+#[cfg_attr(miri, ignore = "takes too long")]
 fn growth_doubles_up_to_what_the_bitmap_can_name_and_then_it_is_full() {
     let limit = pages_max(1024);
     assert_eq!(limit, 7968);
@@ -149,4 +150,34 @@ fn creating_over_anything_is_refused() {
             Error::NotEmpty { .. }
         ));
     }
+}
+
+/// The pages of an added directory block come last and lie above all others of
+/// the transaction. Where there are none, nothing is written, though lower ones
+/// are free.
+#[test]
+fn a_directory_block_with_no_room_above_is_refused_before_anything_is_written() {
+    let limit = pages_max(1024);
+    let mut pager = new_pager(PageSize::KIB_1);
+    let pages = alloc(&mut pager, limit as u32 - 3).unwrap();
+    let mut transaction = pager.begin().unwrap();
+    let [low, last] = [&pages[..6], &pages[pages.len() - 1..]];
+    pager.free(&mut transaction, low).unwrap();
+    pager.free(&mut transaction, last).unwrap();
+    pager.commit(transaction).unwrap();
+    let before = pager.store().bytes().to_vec();
+
+    let mut transaction = pager.begin().unwrap();
+    pager.alloc(&mut transaction, 7).unwrap();
+    pager.free(&mut transaction, low).unwrap();
+    pager.alloc_protected(&mut transaction, 1).unwrap();
+    assert_eq!(
+        pager.commit(transaction).unwrap_err(),
+        Error::Full { limit }
+    );
+    assert!(before == pager.store().bytes(), "something was written");
+
+    // Without the last page the block has room.
+    assert_eq!(alloc_protected(&mut pager, 1).unwrap(), [ProtectedId(0)]);
+    said(&pager).is_as_we_commit().unwrap();
 }
