@@ -251,16 +251,20 @@ impl Goal {
     }
 }
 
-impl Results<'_> {
-    /// A contestant's result: on disk, or else in memory.
-    fn row(&self, case: &str, contestant: Name) -> Option<&Row> {
-        [Medium::Disk, Medium::Tmpfs]
-            .into_iter()
-            .find_map(|medium| {
-                self.rows.iter().find(|row| {
-                    row.case == case && row.contestant == contestant && row.medium == medium
-                })
+/// A contestant's result: on disk, or else in memory.
+pub(crate) fn on_disk_first<'a>(rows: &'a [Row], case: &str, contestant: Name) -> Option<&'a Row> {
+    [Medium::Disk, Medium::Tmpfs]
+        .into_iter()
+        .find_map(|medium| {
+            rows.iter().find(|row| {
+                row.case == case && row.contestant == contestant && row.medium == medium
             })
+        })
+}
+
+impl Results<'_> {
+    fn row(&self, case: &str, contestant: Name) -> Option<&Row> {
+        on_disk_first(self.rows, case, contestant)
     }
 
     fn pagebox(&self) -> Option<&Row> {

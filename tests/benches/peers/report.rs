@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::goals::{GOALS, Judgement};
+use crate::contestants::Name;
+use crate::goals::{GOALS, Judgement, on_disk_first};
 use crate::measure::Row;
 
 /// Shows results as they come in.
@@ -64,17 +65,23 @@ pub(crate) fn goals(rows: &[Row]) {
     }
 }
 
-/// The same two as a table in Markdown.
+/// The goals as a table in Markdown, with the medians that they are about.
 pub(crate) fn markdown(rows: &[Row]) {
-    println!("| Case | Goal | Is | |");
-    println!("|---|---|---|---|");
+    println!("| Case | pagebox | mappedpages | Goal | Is | |");
+    println!("|---|---|---|---|---|---|");
     for goal in &GOALS {
         let Some(Judgement { figure, met }) = goal.judge(rows) else {
             continue;
         };
+        let median = |contestant| {
+            let row = on_disk_first(rows, goal.case, contestant);
+            row.map_or_else(|| "-".to_owned(), |row| time(row.ns))
+        };
         println!(
-            "| `{}` | {} | {} | {} |",
+            "| `{}` | {} | {} | {} | {} | {} |",
             goal.case,
+            median(Name::Pagebox),
+            median(Name::Mappedpages),
             goal.text,
             goal.in_words(figure),
             if met { "met" } else { "**missed**" },
