@@ -1,5 +1,5 @@
-//! Files of any bytes, of any of the page sizes, examined in every way. Half of
-//! the changes are those of the fuzzer, half of what knows the format.
+//! Files of any bytes, with small pages, examined in every way. Half of the
+//! changes are those of the fuzzer, half of what knows the format.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -7,7 +7,6 @@ mod failing;
 mod file;
 mod hostile;
 mod misuse;
-#[cfg(not(miri))]
 mod mutants;
 mod repair;
 mod rot;

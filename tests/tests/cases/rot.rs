@@ -10,7 +10,6 @@ use crate::file::{File, Seal};
 use crate::{P, SIZE};
 
 #[test]
-#[cfg_attr(miri, ignore = "takes too long")]
 fn one_flipped_bit_is_found_or_harmless_wherever_it_is() {
     let file = File::new();
     let blocks = file.state.blocks.iter().flat_map(|block| block.page);

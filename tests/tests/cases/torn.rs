@@ -2,6 +2,7 @@
 //! condition. Each test begins with a crash that is understood, and changes the
 //! one thing that makes it a file that no crash leaves, or another crash.
 
+use pagebox_core::directory::Directory;
 use pagebox_core::recovery::{Explain, Recovery, Verdict, recover};
 use pagebox_core::{Access, Error, Pager, Side};
 use pagebox_store::{MemoryStore, PageSize, SECTOR};
@@ -74,7 +75,7 @@ impl File {
         let blocks = state
             .directory
             .as_ref()
-            .map(|it| it.blocks())
+            .map(Directory::blocks)
             .unwrap_or_default();
         let active: Vec<Side> = blocks.iter().map(|block| block.place.active).collect();
         assert_eq!(
@@ -168,6 +169,7 @@ fn a_copy_of_the_peers_is_no_part_of_a_commit_whose_tag_would_be_0() {
 /// R4. A head that names the new metadata and has no tag is not ours. Our commit
 /// 6 is durable; then the peer tore page 0 when it changed a block.
 #[test]
+#[cfg_attr(miri, ignore = "takes too long")]
 fn a_page_0_that_the_peer_tore_after_our_commit_is_not_passed_off_as_ours() {
     let size = PageSize::from_bytes(2048).unwrap();
     // The last selector lies in the second of four sectors.
@@ -193,6 +195,7 @@ fn a_page_0_that_the_peer_tore_after_our_commit_is_not_passed_off_as_ours() {
 /// R4. What tears a page 0 leaves whole sectors: two selectors of one sector
 /// are both old or both new.
 #[test]
+#[cfg_attr(miri, ignore = "takes too long")]
 fn a_sector_with_an_old_and_a_new_selector_is_damage() {
     let pages = |index| (3 + 2 * index, 4 + 2 * index);
     let blocks = |active: [u8; 2]| -> Vec<Block> {
@@ -298,6 +301,7 @@ fn an_added_block_without_the_commits_tag_is_damage() {
 
 /// R4. Page 0 has room for 58 blocks, and no torn one had more.
 #[test]
+#[cfg_attr(miri, ignore = "takes too long")]
 fn a_torn_page_0_to_which_no_block_can_be_added_is_damage() {
     let most = craft::blocks_max(P) as u64;
     let blocks: Vec<Block> = (0..most).map(|it| (3 + 2 * it, 4 + 2 * it, 0)).collect();

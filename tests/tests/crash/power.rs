@@ -50,7 +50,6 @@ fn power_loss_in_any_workload_leaves_the_state_before_or_after() {
 
 /// Every pair and triple of operations, in one transaction and in one each.
 #[test]
-#[cfg_attr(miri, ignore = "takes too long")]
 fn power_loss_in_any_pair_and_triple_of_operations_leaves_the_state_before_or_after() {
     let part = Part::random(&mut Rng::new(7));
     let alphabet = [

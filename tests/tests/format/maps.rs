@@ -12,11 +12,6 @@ use pagebox_tests::rng::Rng;
 /// Lengths around every boundary: of words, and of groups of 64 words.
 const LENGTHS: [u64; 13] = [0, 1, 3, 63, 64, 65, 127, 200, 4095, 4096, 4097, 8191, 9000];
 
-/// So many, or a few where each takes long.
-const fn tries(count: u64) -> u64 {
-    if cfg!(miri) { count / 50 } else { count }
-}
-
 /// A bit, often at a boundary and sometimes past the end.
 fn some_bit(rng: &mut Rng, len: u64) -> u64 {
     match rng.below(6) {
@@ -36,7 +31,7 @@ fn bitmap_agrees_with_a_list_of_flags() {
         let mut naive = vec![false; len as usize];
         // Nearly full maps and nearly empty ones are where finding is hard.
         for fill in [true, false, true] {
-            for _ in 0..tries(400) {
+            for _ in 0..400 {
                 let at = some_bit(&mut rng, naive.len() as u64);
                 let value = rng.chance(9, 10) == fill;
                 if rng.chance(1, 10) {
@@ -118,7 +113,7 @@ fn bitmaps_of_words_ignore_what_is_past_their_end() {
 #[test]
 fn difference_of_bitmaps_is_the_difference_of_sets() {
     let mut rng = Rng::new(5);
-    for _ in 0..tries(50) {
+    for _ in 0..50 {
         let mut some = || {
             let len = *rng.pick(&LENGTHS);
             let mut map = Bitmap::new(len);
@@ -137,10 +132,10 @@ fn difference_of_bitmaps_is_the_difference_of_sets() {
 #[test]
 fn overlay_agrees_with_a_set() {
     let mut rng = Rng::new(1);
-    for _ in 0..tries(50) {
+    for _ in 0..50 {
         let mut overlay = Overlay::default();
         let mut naive = BTreeSet::new();
-        for _ in 0..tries(300) {
+        for _ in 0..300 {
             let bit = if rng.chance(1, 50) {
                 u64::MAX - rng.below(3)
             } else {
@@ -167,7 +162,7 @@ fn allocation_map_agrees_with_a_list_of_uses() {
         let mut rng = Rng::new(seed);
         let mut map = AllocationMap::new(len);
         let mut naive = vec![Use::FREE; len as usize];
-        for round in 0..tries(300) {
+        for round in 0..300 {
             let at = some_bit(&mut rng, naive.len() as u64);
             let kind = *rng.pick(&USES);
             let mut overlay = Overlay::default();
@@ -232,7 +227,7 @@ fn directory_copy_agrees_with_a_list_of_slots() {
         let mut copy = DirectoryCopy::new(page_size);
         let mut naive = vec![None; capacity];
         assert_eq!(copy.capacity(), capacity);
-        for _ in 0..tries(500) {
+        for _ in 0..500 {
             let index = rng.below(capacity as u64) as usize;
             let slot = rng.chance(2, 3).then(|| Slot {
                 pages: [rng.next_u64(), rng.next_u64()],

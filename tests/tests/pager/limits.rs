@@ -7,7 +7,6 @@ use pagebox_tests::craft::pages_max;
 use crate::{alloc, alloc_protected, new_pager, said};
 
 #[test]
-#[cfg_attr(miri, ignore = "takes too long")]
 fn growth_doubles_up_to_what_the_bitmap_can_name_and_then_it_is_full() {
     let limit = pages_max(1024);
     assert_eq!(limit, 7968);
