@@ -32,6 +32,15 @@ const COMPILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pager.cwasm"))
 pub(crate) const TICKS: u64 = 8;
 
 /// What one instance of the component may use.
+///
+/// ```
+/// # fn main() -> Result<(), pagebox::Error> {
+/// let mut limits = pagebox::Limits::default();
+/// limits.memory = 16 << 20; // bytes
+/// limits.time = std::time::Duration::from_secs(1);
+/// let engine = pagebox::Engine::with_limits(limits)?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -60,6 +69,22 @@ impl Default for Limits {
 
 /// The component, compiled and linked. Cheap to clone; every pager and
 /// inspector runs in an instance of its own.
+///
+/// ```
+/// # fn main() -> Result<(), pagebox::Error> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("data.pages");
+/// let engine = pagebox::Engine::new()?;
+/// let mut pager = engine.create(&path, pagebox::PageSize::KIB_4)?;
+/// let id = pager.alloc()?;
+/// // Others may look at a file that is open to be changed; it is locked only
+/// // against those who would change it too.
+/// let mut bytes = [1; 8];
+/// engine.open_read_only(&path)?.read(id, 0, &mut bytes)?;
+/// assert_eq!(bytes, [0; 8]);
+/// assert!(matches!(engine.open(&path), Err(pagebox::Error::Locked { .. })));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 

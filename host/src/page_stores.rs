@@ -30,7 +30,28 @@ pub trait PageStoreView: 'static {
     fn page_stores(&mut self) -> &mut PageStores;
 }
 
-/// Adds the import `page-store` to a linker.
+/// Adds the import `page-store` to a linker: for programs that run wasmtime
+/// already. `host/examples/own_engine.rs` goes on from here.
+///
+/// ```
+/// use pagebox::{PageStoreView, PageStores};
+///
+/// struct Data {
+///     stores: PageStores,
+/// }
+///
+/// impl PageStoreView for Data {
+///     fn page_stores(&mut self) -> &mut PageStores {
+///         &mut self.stores
+///     }
+/// }
+///
+/// # fn main() -> wasmtime::Result<()> {
+/// let engine = wasmtime::Engine::default();
+/// let mut linker = wasmtime::component::Linker::<Data>::new(&engine);
+/// pagebox::add_to_linker(&mut linker)?;
+/// # Ok(()) }
+/// ```
 ///
 /// # Errors
 /// If the linker has it already.

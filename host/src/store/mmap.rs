@@ -39,6 +39,20 @@ use crate::os::{self, Locked};
 /// ignores the lock and shortens the file ends this one with a bus error: look
 /// at files that others may truncate with a
 /// [`ReadOnlyStore`](crate::ReadOnlyStore).
+///
+/// ```
+/// use pagebox::{Access, Engine, MmapStore, PageSize};
+/// # fn main() -> Result<(), pagebox::Error> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("data.pages");
+/// let engine = Engine::new()?;
+/// drop(engine.create(&path, PageSize::KIB_4)?);
+/// // What `engine.open(&path)` does, where the page size is known.
+/// let store = MmapStore::open(&path, PageSize::KIB_4)?;
+/// let pager = engine.open_store(store, Access::Write)?;
+/// assert_eq!(pager.stats()?.page_count, 4);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct MmapStore {
     // Before the file: the lock outlives the map.

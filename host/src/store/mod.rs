@@ -20,7 +20,18 @@ use pagebox_store::{
 /// A medium of fixed-size pages that a [`Pager`](crate::Pager) can be opened
 /// on: [`PageStore`], with buffers in this process, and shared by threads.
 ///
-/// Both methods may be left out: pages are then copied.
+/// Both methods may be left out: pages are then copied, and a type that is a
+/// [`PageStore`] already is a store by `impl Store for MyStore {}`:
+///
+/// ```
+/// # fn main() -> Result<(), pagebox::Error> {
+/// use pagebox::{Engine, MemoryStore, PageSize};
+///
+/// let mut pager = Engine::new()?.create_store(MemoryStore::new(PageSize::KIB_4), 0)?;
+/// let id = pager.alloc()?;
+/// pager.write(id, 0, b"hello")?;
+/// # Ok(()) }
+/// ```
 ///
 /// A boxed store can be had back as what it was: coerce it to `Box<dyn Any>`
 /// and downcast that.

@@ -13,6 +13,19 @@ use crate::{Error, os};
 /// A writer may be at work on the file at the same time. Its length is as it
 /// was at opening; a read past the end of a file that became shorter since is
 /// an error.
+///
+/// ```
+/// use pagebox::{Access, Engine, PageSize, ReadOnlyStore};
+/// # fn main() -> Result<(), pagebox::Error> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("data.pages");
+/// let engine = Engine::new()?;
+/// let _writer = engine.create(&path, PageSize::KIB_4)?;
+/// let store = ReadOnlyStore::open(&path, PageSize::KIB_4)?;
+/// let reader = engine.open_store(store, Access::Read)?;
+/// assert_eq!(reader.stats()?.generation, 0);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct ReadOnlyStore {
     file: File,

@@ -7,7 +7,18 @@ use crate::{
     check_changes, seal,
 };
 
-/// A store in memory. Cheap to clone into a copy of its own.
+/// A store in memory. A clone is a copy of its own.
+///
+/// ```
+/// use pagebox_store::{MemoryStore, PageSize, PageStore};
+///
+/// let mut store = MemoryStore::new(PageSize::KIB_1);
+/// store.grow(2)?;
+/// store.page_mut(1)?[0] = 7;
+/// assert_eq!(store.bytes().len(), 2048);
+/// assert_eq!(store.bytes()[1024], 7);
+/// # Ok::<(), pagebox_store::StoreError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     page_size: PageSize,
