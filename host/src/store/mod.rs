@@ -20,8 +20,8 @@ use pagebox_store::{
 /// A medium of fixed-size pages that a [`Pager`](crate::Pager) can be opened
 /// on: [`PageStore`], with buffers in this process, and shared by threads.
 ///
-/// Both methods may be left out: pages are then copied, and a type that is a
-/// [`PageStore`] already is a store by `impl Store for MyStore {}`:
+/// Both methods may be left out, by `impl Store for MyStore {}`: pages are then
+/// copied. A pager works alike on all of them, on one in memory too:
 ///
 /// ```
 /// # fn main() -> Result<(), pagebox::Error> {
