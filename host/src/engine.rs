@@ -16,6 +16,7 @@ use crate::page_stores::add_to_linker;
 use crate::pager::{Access, Pager};
 use crate::repair::RepairAction;
 use crate::sandbox::{Clock, Data, Sandbox, failure, nonsense};
+use crate::steady::{Attempt, steadily};
 use crate::store::{MmapStore, ReadOnlyStore, Unpublished};
 use crate::wit::inspecting::{Inspecting, InspectingPre};
 use crate::wit::{PagerComponent, PagerComponentPre};
@@ -197,19 +198,70 @@ impl Engine {
     /// Opens a page file to look at it: no lock, no write. Works on damaged
     /// files as far as their bytes prove themselves.
     ///
-    /// The pager shows the state that it found at opening, and notices if a
-    /// writer overwrites a protected page of it meanwhile. Its pages are
-    /// copied with [`Pager::read`] and [`Pager::read_protected`].
+    /// The pager shows the state that it found at opening. Another process may
+    /// be writing to the file: what was found is one of its committed states
+    /// all the same, and once that is being overwritten, reads of protected
+    /// pages are [`Error::Changed`], never a mixture.
+    /// [`read_with`](Self::read_with) spares a caller that. Its pages are copied with
+    /// [`Pager::read`] and [`Pager::read_protected`]; regular pages are read as
+    /// they are now.
     ///
     /// # Errors
-    /// As [`open`](Self::open), [`Error::Locked`] and [`Error::Damaged`] apart.
+    /// As [`open`](Self::open), [`Error::Locked`] and [`Error::Damaged`] apart;
+    /// [`Error::Busy`].
     pub fn open_read_only(&self, path: impl AsRef<Path>) -> Result<Pager, Error> {
         let path = path.as_ref();
+        steadily(|| self.try_read_only(path).map(Attempt::Steady))
+    }
+
+    fn try_read_only(&self, path: &Path) -> Result<Pager, Error> {
         let file = os::open(path, false)?;
         let mut sandbox = self.sandbox()?;
         let page_size = page_size(&mut sandbox, &os::head(&file, path)?)?;
         let store = ReadOnlyStore::new(file, path, page_size)?;
         Pager::open(self, sandbox, Box::new(store), Access::Read)
+    }
+
+    /// Reads a file that others may be writing to: what `f` returns is of one
+    /// committed state. `f` is called again, with a pager opened anew, where
+    /// the file changed meanwhile; it should do nothing but read.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pagebox::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("data.pages");
+    /// let engine = pagebox::Engine::new()?;
+    /// let mut writer = engine.create(&path, pagebox::PageSize::KIB_4)?;
+    /// let ids = [writer.alloc_protected()?, writer.alloc_protected()?];
+    /// let bytes = engine.read_with(&path, |pager| {
+    ///     let mut bytes = [[1; 8]; 2];
+    ///     pager.read_protected(ids[0], 0, &mut bytes[0])?;
+    ///     pager.read_protected(ids[1], 0, &mut bytes[1])?;
+    ///     Ok(bytes)
+    /// })?;
+    /// assert_eq!(bytes, [[0; 8]; 2]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// What `f` returns, and the errors of
+    /// [`open_read_only`](Self::open_read_only).
+    pub fn read_with<R>(
+        &self,
+        path: impl AsRef<Path>,
+        mut f: impl FnMut(&Pager) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let path = path.as_ref();
+        steadily(|| {
+            let pager = self.try_read_only(path)?;
+            let answer = f(&pager);
+            // What could not be read of a file that changed may be there now.
+            Ok(if pager.is_current()? {
+                Attempt::Steady(answer?)
+            } else {
+                Attempt::Changed
+            })
+        })
     }
 
     /// Makes a page file of at least `page_count` pages in an empty store.
@@ -233,13 +285,44 @@ impl Engine {
         Pager::open(self, self.sandbox()?, Box::new(store), access)
     }
 
-    /// Looks at any file, without a lock and without a write.
+    /// Looks at any file, without a lock and without a write. Another process
+    /// may be writing to it: what is found at first is one of its committed
+    /// states, and [`Inspector::is_current`] says how long it is.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Io`]. What is wrong
-    /// with the bytes is in the inspector's results.
+    /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Io`],
+    /// [`Error::Busy`]. What is wrong with the bytes is in the inspector's
+    /// results.
     pub fn inspect(&self, path: impl AsRef<Path>) -> Result<Inspector, Error> {
+        self.inspect_with(path, |_| Ok(()))
+            .map(|(inspector, ())| inspector)
+    }
+
+    /// Asks something about a file that others may be writing to: what `f`
+    /// returns is of one committed state. `f` is called again, with a new
+    /// inspector, where the file changed meanwhile. The inspector that was asked
+    /// last comes with the answer.
+    ///
+    /// # Errors
+    /// What `f` returns, and the errors of [`inspect`](Self::inspect).
+    pub fn inspect_with<R>(
+        &self,
+        path: impl AsRef<Path>,
+        mut f: impl FnMut(&mut Inspector) -> Result<R, Error>,
+    ) -> Result<(Inspector, R), Error> {
         let path = path.as_ref();
+        steadily(|| {
+            let mut inspector = self.try_inspect(path)?;
+            let answer = f(&mut inspector);
+            Ok(if inspector.is_current()? {
+                Attempt::Steady((inspector, answer?))
+            } else {
+                Attempt::Changed
+            })
+        })
+    }
+
+    fn try_inspect(&self, path: &Path) -> Result<Inspector, Error> {
         let file = os::open(path, false)?;
         let page_size = match page_size(&mut self.sandbox()?, &os::head(&file, path)?) {
             Err(error) if !error.is_corrupt() => return Err(error),

@@ -118,6 +118,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Somebody else changed the file each time that it was read.
+    #[error("busy: the file changed each time that it was read")]
+    Busy,
+    /// The file was opened to read, and somebody else has committed since: the
+    /// state that is shown is being overwritten.
+    /// [`Pager::reopen`](crate::Pager::reopen) shows what the file holds now.
+    #[error("the file was changed since it was opened: open it again to read what it holds now")]
+    Changed,
     /// There is something of that name already.
     #[error("{} exists already", path.display())]
     Exists {
@@ -271,6 +279,8 @@ impl From<wit::Error> for Error {
             wit::Error::StaleTransaction => Self::StaleTransaction,
             wit::Error::Poisoned => Self::Poisoned,
             wit::Error::ReadOnly => Self::ReadOnly,
+            wit::Error::Busy => Self::Busy,
+            wit::Error::Changed => Self::Changed,
             wit::Error::Store(failure) => Self::Store {
                 operation: clipped(failure.operation),
                 cause: match failure.cause.into() {

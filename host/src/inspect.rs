@@ -89,6 +89,18 @@ impl Inspector {
         nonsense(operation, cause)
     }
 
+    /// Whether the file is still in the state that was found when the inspector
+    /// was made. Where it is not, what was answered since may be of another
+    /// state, or of two.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`].
+    pub fn is_current(&mut self) -> Result<bool, Error> {
+        self.call("looking for changes", |exports, store, this| {
+            exports.call_is_current(store, this)
+        })
+    }
+
     /// Figures of the file, and what recovery decides about it.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ mod sandbox;
 mod shared;
 mod single;
 mod slab;
+mod steady;
 mod store;
 mod transaction;
 pub mod wit;

@@ -299,6 +299,37 @@ impl Pager {
                 || stats.page_count <= geometry.page_count && sum == Some(stats.page_count))
     }
 
+    /// Whether it shows the state of the file as it is now. False once somebody
+    /// else has committed to a file that was opened to read;
+    /// [`reopen`](Self::reopen) then shows what the file holds. A pager that
+    /// may write keeps others out, and is always current.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Sandbox`].
+    pub fn is_current(&self) -> Result<bool, Error> {
+        let Some(reader) = self.reader() else {
+            return Ok(true);
+        };
+        let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
+        sandbox.stores().lend(reader, Right::Read);
+        let result = sandbox
+            .call("looking for changes", |world, store| {
+                let exports = world.pagebox_pager_pager().pager();
+                exports.call_is_current(store, self.handle)
+            })
+            .and_then(|result| result.map_err(Error::from));
+        sandbox.stores().take_back();
+        result
+    }
+
+    /// A handle on the medium, where others may write to it.
+    fn reader(&self) -> Option<Box<dyn Store>> {
+        match self.access {
+            Access::Read => self.store.reader(),
+            Access::Write => None,
+        }
+    }
+
     /// The size of its pages.
     pub fn page_size(&self) -> PageSize {
         self.store.geometry().page_size
@@ -396,16 +427,20 @@ impl Pager {
     fn verified_page(&self, id: u64) -> Result<&[u8], Error> {
         let location = self.locate_protected(id)?;
         let bytes = self.lendable(location.page)?;
-        verify(id, &location, bytes)?;
+        self.verify(id, &location, bytes)?;
         self.cache.add_protected(id, location.page);
         Ok(bytes)
     }
 
     /// Copies committed bytes of a protected page, from `offset` on.
     ///
+    /// Two reads that both succeed are of the same state, also of a file that
+    /// was opened to read and that others write to.
+    ///
     /// # Errors
     /// [`Error::NotProtected`], [`Error::ChecksumMismatch`],
-    /// [`Error::Corrupt`], [`Error::PastPageEnd`], [`Error::Store`].
+    /// [`Error::Changed`], [`Error::Corrupt`], [`Error::PastPageEnd`],
+    /// [`Error::Store`].
     pub fn read_protected(&self, id: u64, offset: usize, bytes: &mut [u8]) -> Result<(), Error> {
         self.offset(offset, bytes.len())?;
         match self.protected_page(id) {
@@ -418,7 +453,7 @@ impl Pager {
                     .store
                     .stage(Some(location.page))
                     .map_err(|cause| reading(location.page, cause))?;
-                verify(id, &location, &page)?;
+                self.verify(id, &location, &page)?;
                 bytes.copy_from_slice(&page[offset..offset + bytes.len()]);
             }
             Err(error) => return Err(error),
@@ -521,6 +556,25 @@ impl Pager {
         Ok(location)
     }
 
+    /// That these bytes are the ones that were committed. Those that are not
+    /// may be of a later state.
+    fn verify(&self, id: u64, location: &wit::Location, bytes: &[u8]) -> Result<(), Error> {
+        let actual = crc32fast::hash(bytes);
+        if actual == location.checksum {
+            return Ok(());
+        }
+        if !self.is_current()? {
+            return Err(Error::Changed);
+        }
+        Err(Error::ChecksumMismatch {
+            id,
+            page: location.page,
+            expected: location.checksum,
+            actual,
+            unproven: location.generation == 0,
+        })
+    }
+
     /// An offset that leaves room for `len` bytes in a page.
     fn offset(&self, offset: usize, len: usize) -> Result<u32, Error> {
         let page_size = self.page_size().bytes();
@@ -538,21 +592,6 @@ impl Pager {
 
 /// What an export of the component answers.
 pub(crate) type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
-
-/// That these bytes are the ones that were committed.
-fn verify(id: u64, location: &wit::Location, bytes: &[u8]) -> Result<(), Error> {
-    let actual = crc32fast::hash(bytes);
-    if actual == location.checksum {
-        return Ok(());
-    }
-    Err(Error::ChecksumMismatch {
-        id,
-        page: location.page,
-        expected: location.checksum,
-        actual,
-        unproven: location.generation == 0,
-    })
-}
 
 fn reading(page: u64, cause: StoreError) -> Error {
     Error::Store {

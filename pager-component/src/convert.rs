@@ -53,6 +53,8 @@ impl From<Error> for wit::Error {
             Error::StaleTransaction => Self::StaleTransaction,
             Error::Poisoned => Self::Poisoned,
             Error::ReadOnly => Self::ReadOnly,
+            Error::Busy => Self::Busy,
+            Error::Changed => Self::Changed,
             Error::Store { operation, source } => Self::Store(wit::StoreFailure {
                 operation: operation.to_string(),
                 cause: source.into(),

@@ -31,6 +31,10 @@ impl wit::Guest for Component {
 }
 
 impl wit::GuestInspector for OpenInspector {
+    fn is_current(&self) -> bool {
+        self.0.borrow().is_current()
+    }
+
     fn summary(&self) -> wit::Summary {
         let inspector = self.0.borrow();
         summary(inspector.summary(), inspector.last_commit())

@@ -91,6 +91,10 @@ impl wit::GuestPager for OpenPager {
         self.0.borrow().stats().into()
     }
 
+    fn is_current(&self) -> Result<bool, wit::Error> {
+        Ok(self.0.borrow().is_current()?)
+    }
+
     fn locate(&self, id: u64) -> Result<u64, wit::Error> {
         Ok(self.0.borrow().locate(id)?)
     }

@@ -48,6 +48,11 @@ impl wit::Error {
             }
             Self::Poisoned => "a write or a sync failed before: open the file again".into(),
             Self::ReadOnly => "the pager was opened to read only".into(),
+            Self::Busy => "busy: the file changed each time that it was read".into(),
+            Self::Changed => {
+                "the file was changed since it was opened: open it again to read what it holds now"
+                    .into()
+            }
             Self::Store(wit::StoreFailure { operation, cause }) => {
                 format!("{operation} failed: {}", cause.in_words())
             }

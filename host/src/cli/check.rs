@@ -53,7 +53,7 @@ pub(crate) fn check(path: &Path) -> Result<report::Check, Failure> {
     let style = "checking {wide_bar} {percent:>3} %, {eta} left";
     bar.set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
     let check = Engine::new().and_then(|engine| {
-        report::Check::of(&mut engine.inspect(path)?, |done, total| {
+        report::Check::of_file(&engine, path, |done, total| {
             if bar.elapsed() > Duration::from_millis(200) {
                 bar.set_length(total);
                 bar.set_position(done);

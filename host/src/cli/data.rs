@@ -104,20 +104,21 @@ impl Read {
     }
 
     fn bytes(&self) -> Result<Vec<u8>, Error> {
-        let pager = Engine::new()?.open_read_only(&self.file.path)?;
-        let room = self.place.room(&pager)?;
-        let len = self.len.unwrap_or(room);
-        if len > room {
-            let page_size = pager.page_size().bytes();
-            return Err(Error::PastPageEnd {
-                offset: self.place.offset,
-                len,
-                page_size,
-            });
-        }
-        let mut bytes = vec![0; len];
-        self.place.read(&pager, &mut bytes)?;
-        Ok(bytes)
+        Engine::new()?.read_with(&self.file.path, |pager| {
+            let room = self.place.room(pager)?;
+            let len = self.len.unwrap_or(room);
+            if len > room {
+                let page_size = pager.page_size().bytes();
+                return Err(Error::PastPageEnd {
+                    offset: self.place.offset,
+                    len,
+                    page_size,
+                });
+            }
+            let mut bytes = vec![0; len];
+            self.place.read(pager, &mut bytes)?;
+            Ok(bytes)
+        })
     }
 }
 
@@ -169,10 +170,11 @@ impl Write {
     }
 
     fn room(&self, engine: &Engine) -> Result<usize, Error> {
-        let pager = engine.open_read_only(&self.file.path)?;
-        let room = self.place.room(&pager)?;
-        self.place.read(&pager, &mut [])?;
-        Ok(room)
+        engine.read_with(&self.file.path, |pager| {
+            let room = self.place.room(pager)?;
+            self.place.read(pager, &mut [])?;
+            Ok(room)
+        })
     }
 
     fn too_long(&self, path: &Path, room: usize) -> Failure {

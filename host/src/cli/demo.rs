@@ -8,6 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use pagebox::{COMPONENT, Engine, Error, PageSize};
 
+use super::map::Drawing;
 use super::output::{QUIET, size};
 use super::{Failure, Outcome, Output, check, info, inspect, map};
 
@@ -117,10 +118,10 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
     drop(pager);
 
     writeln!(output)?;
-    let (mut inspector, summary) = inspect(path)?;
+    let (summary, drawing) = inspect(path, |inspector| Drawing::of(inspector, None))?;
     info::print(output, path, &summary)?;
     writeln!(output)?;
-    map::print(output, path, &mut inspector, &summary, None)?;
+    map::print(output, path, &summary, &drawing)?;
     writeln!(output)?;
     let found = check::check(path)?;
     check::print(output, path, &found)?;

@@ -116,6 +116,7 @@ fn way_out(error: &Error) -> &'static str {
         }
         Error::Full(_) | Error::DirectoryFull(_) => ": free some, or make a file of larger pages",
         Error::Locked { .. } => ": wait until it is done",
+        Error::Busy => ": another process writes to it all the time, try again later",
         Error::Exists { .. } => ": choose another name",
         Error::NotFound { .. } => ": `pagebox create` makes one",
         _ => "",

@@ -28,7 +28,7 @@ pub(crate) struct Info {
 
 impl Info {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
-        let (_, summary) = inspect(&self.file.path)?;
+        let (summary, ()) = inspect(&self.file.path, |_| Ok(()))?;
         if self.json {
             output.json(&report::Info::from(summary))?;
         } else {

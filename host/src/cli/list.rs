@@ -6,7 +6,7 @@ use clap::Args;
 use pagebox::report::{Listing, Protected};
 
 use super::output::{QUIET, STRONG, WARNING, plural, shown};
-use super::{Failure, File, Outcome, Output, inspect};
+use super::{File, Outcome, Output, inspect};
 
 /// List the regular and the protected pages
 ///
@@ -27,8 +27,7 @@ pub(crate) struct List {
 impl List {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
         let path = &self.file.path;
-        let (mut inspector, summary) = inspect(path)?;
-        let listing = Listing::of(&mut inspector).map_err(Failure::of(path))?;
+        let (summary, listing) = inspect(path, Listing::of)?;
         if self.json {
             output.json(&listing)?;
         } else {

@@ -9,7 +9,7 @@ use pagebox::inspect::{PageKind, Severity, Summary, Tile};
 use pagebox::{Error, Inspector};
 
 use super::output::{ERROR, QUIET, STRONG, number, percent, plural, shown};
-use super::{Failure, File, Outcome, Output, inspect};
+use super::{File, Outcome, Output, inspect};
 
 /// Files of more pages than this are pooled unless told otherwise.
 const PAGES_UNPOOLED_MAX: u64 = 1 << 16;
@@ -42,8 +42,35 @@ pub(crate) struct Map {
 impl Map {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
         let path = &self.file.path;
-        let (mut inspector, summary) = inspect(path)?;
-        print(output, path, &mut inspector, &summary, self.pool)
+        let (summary, drawing) = inspect(path, |inspector| Drawing::of(inspector, self.pool))?;
+        print(output, path, &summary, &drawing)?;
+        Ok(())
+    }
+}
+
+/// What a map shows of a file.
+pub(crate) struct Drawing {
+    kinds: Vec<PageKind>,
+    /// How many pages there are.
+    pages: u64,
+    /// How many of them share a character.
+    pool: u64,
+    tiles: Vec<Tile>,
+}
+
+impl Drawing {
+    /// What an inspector says; with so many pages a character.
+    pub(crate) fn of(inspector: &mut Inspector, pool: Option<u64>) -> Result<Self, Error> {
+        let kinds = inspector.page_kinds()?;
+        let pages = kinds.iter().map(|kind| kind.count).sum::<u64>();
+        let pool = pool.unwrap_or_else(|| pool_for(pages));
+        let tiles = tiles(inspector, pages, pool)?;
+        Ok(Self {
+            kinds,
+            pages,
+            pool,
+            tiles,
+        })
     }
 }
 
@@ -51,15 +78,16 @@ impl Map {
 pub(crate) fn print(
     output: &mut Output,
     path: &Path,
-    inspector: &mut Inspector,
     summary: &Summary,
-    pool: Option<u64>,
-) -> Outcome {
-    let kinds = inspector.page_kinds().map_err(Failure::of(path))?;
-    let pages = kinds.iter().map(|kind| kind.count).sum::<u64>();
-    let pool = pool.unwrap_or_else(|| pool_for(pages));
-    let tiles = tiles(inspector, pages, pool).map_err(Failure::of(path))?;
-
+    drawing: &Drawing,
+) -> io::Result<()> {
+    let Drawing {
+        kinds,
+        pages,
+        pool,
+        tiles,
+    } = drawing;
+    let (pages, pool) = (*pages, *pool);
     let strong = output.style(STRONG);
     let bytes = plural(summary.page_size.into(), "byte");
     write!(
@@ -72,9 +100,8 @@ pub(crate) fn print(
         write!(output, ", a character stands for {}", number(pool))?;
     }
     writeln!(output, "\n")?;
-    draw(output, &tiles, &kinds, pages)?;
-    legend(output, &tiles, &kinds, pages)?;
-    Ok(())
+    draw(output, tiles, kinds, pages)?;
+    legend(output, tiles, kinds, pages)
 }
 
 /// Pages a character: a power of two.

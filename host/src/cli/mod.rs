@@ -117,10 +117,14 @@ fn run(command: &Command, output: &mut Output) -> Outcome {
     }
 }
 
-/// Opens a file to look at it, whatever state it is in, if it is a page file.
-fn inspect(path: &Path) -> Result<(Inspector, Summary), Failure> {
-    let look = || {
-        let mut inspector = Engine::new()?.inspect(path)?;
+/// Asks something about a file, whatever state it is in, if it is a page file.
+/// The answer is of one state, also where somebody else writes to the file:
+/// `f` is called again if it changed meanwhile.
+fn inspect<R>(
+    path: &Path,
+    mut f: impl FnMut(&mut Inspector) -> Result<R, Error>,
+) -> Result<(Summary, R), Failure> {
+    let look = |inspector: &mut Inspector| {
         let summary = inspector.summary()?;
         match summary.recovery.verdict.as_str() {
             "not-a-page-file" => {
@@ -128,8 +132,11 @@ fn inspect(path: &Path) -> Result<(Inspector, Summary), Failure> {
                 let text = text.strip_prefix("not a page file: ").unwrap_or(&text);
                 Err(Error::NotAPageFile(text.to_owned()))
             }
-            _ => Ok((inspector, summary)),
+            _ => Ok((summary, f(inspector)?)),
         }
     };
-    look().map_err(Failure::of(path))
+    Engine::new()
+        .and_then(|engine| engine.inspect_with(path, look))
+        .map(|(_, answer)| answer)
+        .map_err(Failure::of(path))
 }

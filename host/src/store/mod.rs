@@ -20,7 +20,7 @@ use pagebox_store::{
 /// A medium of fixed-size pages that a [`Pager`](crate::Pager) can be opened
 /// on: [`PageStore`], with buffers in this process, and shared by threads.
 ///
-/// Both methods may be left out, by `impl Store for MyStore {}`: pages are then
+/// Each method may be left out, by `impl Store for MyStore {}`: pages are then
 /// copied. A pager works alike on all of them, on one in memory too:
 ///
 /// ```
@@ -40,6 +40,12 @@ pub trait Store: PageStore<Buffer = PageBuffer> + Any + Send + Sync {
     /// have it in memory. Every read of a page comes by here.
     fn page(&self, page: u64) -> Option<&[u8]> {
         let _ = page;
+        None
+    }
+
+    /// Another handle on the same medium, to read from while somebody else
+    /// writes to it. None: nobody else does.
+    fn reader(&self) -> Option<Box<dyn Store>> {
         None
     }
 

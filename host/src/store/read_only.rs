@@ -1,7 +1,8 @@
 //! [`ReadOnlyStore`]: a file that is only looked at.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::path::Path;
+use std::sync::Arc;
 
 use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then, bounds};
 
@@ -10,9 +11,9 @@ use crate::{Error, os};
 
 /// A file opened to read, by positioned reads: no lock, no map, no write.
 ///
-/// A writer may be at work on the file at the same time. Its length is as it
-/// was at opening; a read past the end of a file that became shorter since is
-/// an error.
+/// A writer may be at work on the file at the same time: its length is asked for
+/// anew each time. A read past the end of a file that became shorter is an
+/// error.
 ///
 /// ```
 /// use pagebox::{Access, Engine, PageSize, ReadOnlyStore};
@@ -26,10 +27,10 @@ use crate::{Error, os};
 /// assert_eq!(reader.stats()?.generation, 0);
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ReadOnlyStore {
-    file: File,
-    geometry: Geometry,
+    file: Arc<File>,
+    page_size: PageSize,
 }
 
 impl ReadOnlyStore {
@@ -43,18 +44,13 @@ impl ReadOnlyStore {
     }
 
     pub(crate) fn new(file: File, path: &Path, page_size: PageSize) -> Result<Self, Error> {
-        let metadata = file
-            .metadata()
+        // What cannot be asked now could not be asked later.
+        file.metadata()
             .map_err(|source| Error::io("open", path, source))?;
-        let bytes = page_size.bytes() as u64;
-        #[expect(clippy::cast_possible_truncation, reason = "less than a page")]
-        let tail = (metadata.len() % bytes) as u32;
-        let geometry = Geometry {
+        Ok(Self {
+            file: Arc::new(file),
             page_size,
-            page_count: metadata.len() / bytes,
-            tail,
-        };
-        Ok(Self { file, geometry })
+        })
     }
 }
 
@@ -62,24 +58,32 @@ impl PageStore for ReadOnlyStore {
     type Buffer = PageBuffer;
 
     fn geometry(&self) -> Geometry {
-        self.geometry
+        let len = self.file.metadata().as_ref().map_or(0, Metadata::len);
+        let page_size = u64::from(self.page_size.bytes_u32());
+        #[expect(clippy::cast_possible_truncation, reason = "less than a page")]
+        let tail = (len % page_size) as u32;
+        Geometry {
+            page_size: self.page_size,
+            page_count: len / page_size,
+            tail,
+        }
     }
 
     fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
-        let position = bounds(self.geometry, page, offset, bytes.len())?;
+        let position = bounds(self.geometry(), page, offset, bytes.len())?;
         os::read_at(&self.file, bytes, position)
             .map_err(|error| StoreError::Io(Some(error.to_string())))
     }
 
     fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        bounds(self.geometry, page, offset, len as usize)?;
+        bounds(self.geometry(), page, offset, len as usize)?;
         let mut bytes = vec![0; len as usize];
         self.read(page, offset, &mut bytes)?;
         Ok(crc32fast::hash(&bytes))
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
-        let mut buffer = PageBuffer::zeroed(self.geometry.page_size);
+        let mut buffer = PageBuffer::zeroed(self.page_size);
         if let Some(page) = source {
             self.read(page, 0, &mut buffer)?;
         }
@@ -99,4 +103,8 @@ impl PageStore for ReadOnlyStore {
     }
 }
 
-impl Store for ReadOnlyStore {}
+impl Store for ReadOnlyStore {
+    fn reader(&self) -> Option<Box<dyn Store>> {
+        Some(Box::new(self.clone()))
+    }
+}

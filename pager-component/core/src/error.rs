@@ -161,6 +161,13 @@ pub enum Error {
     /// The pager was opened to read.
     #[error("the pager was opened to read only")]
     ReadOnly,
+    /// Somebody else changed the file each time that it was read.
+    #[error("busy: the file changed each time that it was read")]
+    Busy,
+    /// The pager was opened to read, and somebody else has committed since:
+    /// the state that it shows is being overwritten.
+    #[error("the file was changed since it was opened: open it again to read what it holds now")]
+    Changed,
     /// A new file needs an empty store.
     #[error("the store is not empty: it has {page_count} pages")]
     NotEmpty {

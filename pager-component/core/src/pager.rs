@@ -23,7 +23,7 @@ use crate::finding::Finding;
 use crate::format::directory::Slot;
 use crate::format::{Limits, MIN_PAGE_COUNT, RESERVED_PAGES, superblock};
 use crate::ids::{Extent, ProtectedId, Side};
-use crate::recovery::{Explain, Verdict, recover};
+use crate::recovery::{Explain, Recovery, Verdict, Witness, recover, recover_steadily};
 use crate::state::State;
 use crate::transaction::{SlotChange, Transaction};
 
@@ -149,6 +149,8 @@ pub struct Pager<S> {
     version: u64,
     /// Protected pages whose bytes agreed with their checksum.
     verified: Overlay,
+    /// What the state rests on, where others may change it.
+    witness: Option<Witness>,
 }
 
 fn next_version() -> u64 {
@@ -202,26 +204,41 @@ impl<S: PageStore> Pager<S> {
     }
 
     /// Opens a page file. To write, a sync comes first, so that what is read
-    /// is durable.
+    /// is durable. To read, others may write to the file meanwhile: what is
+    /// found is one of its states.
     ///
     /// # Errors
     /// [`Error::Identity`], [`Error::PageSizeMismatch`], [`Error::Corrupt`],
-    /// [`Error::Store`]; [`Error::Damaged`] only to write.
-    pub fn open(mut store: S, access: Access) -> Result<Self, Error> {
-        if access == Access::Write {
-            store.sync().map_err(Error::store(Operation::Sync))?;
+    /// [`Error::Store`]; [`Error::Damaged`] only to write, [`Error::Busy`] only
+    /// to read.
+    pub fn open(store: S, access: Access) -> Result<Self, Error> {
+        match access {
+            Access::Read => Self::open_to_read(store),
+            Access::Write => Self::open_to_write(store),
         }
-        let recovery = recover(&store, Explain::No)?;
-        let phase = match access {
-            Access::Read => Phase::Reading,
-            Access::Write if recovery.verdict == Verdict::Damaged => {
-                return Err(Error::Damaged {
-                    findings: recovery.findings,
-                });
-            }
-            Access::Write => Phase::Unsettled,
-        };
-        Ok(Self::new(store, recovery.state, phase, recovery.verdict))
+    }
+
+    fn open_to_read(store: S) -> Result<Self, Error> {
+        let (outcome, witness) = recover_steadily(&store, Explain::No)?;
+        let Recovery { state, verdict, .. } = outcome?;
+        Ok(Self {
+            witness: Some(witness),
+            ..Self::new(store, state, Phase::Reading, verdict)
+        })
+    }
+
+    fn open_to_write(mut store: S) -> Result<Self, Error> {
+        store.sync().map_err(Error::store(Operation::Sync))?;
+        let Recovery {
+            state,
+            verdict,
+            findings,
+            ..
+        } = recover(&store, Explain::No)?;
+        if verdict == Verdict::Damaged {
+            return Err(Error::Damaged { findings });
+        }
+        Ok(Self::new(store, state, Phase::Unsettled, verdict))
     }
 
     fn new(store: S, state: State, phase: Phase, verdict: Verdict) -> Self {
@@ -233,6 +250,7 @@ impl<S: PageStore> Pager<S> {
             images: None,
             version: next_version(),
             verified: Overlay::default(),
+            witness: None,
         }
     }
 
@@ -249,6 +267,18 @@ impl<S: PageStore> Pager<S> {
     /// The store, to read and write the bytes of regular pages in place.
     pub fn store_mut(&mut self) -> &mut S {
         &mut self.store
+    }
+
+    /// Whether the state that was found at opening is still the one that
+    /// counts. Without I/O where the pager may write: then nobody else does.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn is_current(&self) -> Result<bool, Error> {
+        match &self.witness {
+            Some(witness) => witness.still_holds(&self.store),
+            None => Ok(true),
+        }
     }
 
     /// What recovery decided when the file was opened.
@@ -290,13 +320,20 @@ impl<S: PageStore> Pager<S> {
     /// checksum, the first time after opening or a write.
     ///
     /// # Errors
-    /// As there; [`Error::ChecksumMismatch`]; [`Error::Store`].
+    /// As there; [`Error::ChecksumMismatch`]; [`Error::Changed`];
+    /// [`Error::Store`].
     pub fn verify_protected(&mut self, id: ProtectedId) -> Result<Location, Error> {
         let location = self.locate_protected(id)?;
         if !self.verified.contains(id.0) {
             let actual = page_checksum(&self.store, self.state.page_size, location.page)?;
             if actual != location.checksum {
-                return Err(mismatch(id, location, actual));
+                // Its bytes belong to a later state, perhaps: then they are
+                // not rotten.
+                return Err(if self.is_current()? {
+                    mismatch(id, location, actual)
+                } else {
+                    Error::Changed
+                });
             }
             self.verified.insert(id.0);
         }

@@ -1,5 +1,6 @@
 //! The pager, natively, over stores in memory.
 
+mod beside_writer;
 mod costs;
 mod limits;
 mod transactions;

@@ -24,7 +24,7 @@ use crate::ids::{Extent, ProtectedId, Side};
 use crate::kinds::PageKind;
 use crate::page_map::{Counts, PageMap, Tile};
 use crate::pager::{Stats, page_checksum};
-use crate::recovery::{Explain, Recovery, Step, Verdict, read_page, recover};
+use crate::recovery::{Explain, Recovery, Step, Verdict, Witness, read_page, recover_steadily};
 use crate::state::State;
 use structure::Structure;
 
@@ -45,7 +45,7 @@ pub struct Summary {
     /// The metadata side that counts, where that is known.
     pub active_side: Option<Side>,
     /// `clean`, `rolled-back`, `rolled-forward`, `damaged`, `not-a-page-file`,
-    /// `unreadable`.
+    /// `unreadable`, `busy`.
     pub verdict: &'static str,
     /// The verdict in a sentence.
     pub explanation: String,
@@ -132,6 +132,9 @@ pub struct FindingsPart {
 pub struct Inspector<S> {
     store: S,
     outcome: Result<Recovery, Error>,
+    /// What the outcome rests on; none: the bytes that decide could not be read,
+    /// or changed each time.
+    witness: Option<Witness>,
     map: PageMap,
     /// The worst finding of each page that has one, as far as it was looked for.
     problems: BTreeMap<u64, Severity>,
@@ -140,12 +143,16 @@ pub struct Inspector<S> {
 impl<S: PageStore> Inspector<S> {
     /// Looks at a store.
     pub fn open(store: S) -> Self {
-        let outcome = recover(&store, Explain::Yes);
+        let (outcome, witness) = match recover_steadily(&store, Explain::Yes) {
+            Ok((outcome, witness)) => (outcome, Some(witness)),
+            Err(error) => (Err(error), None),
+        };
         let state = outcome.as_ref().ok().map(|recovery| &recovery.state);
         let map = PageMap::new(state, store.geometry().page_count);
         let mut inspector = Self {
             store,
             outcome,
+            witness,
             map,
             problems: BTreeMap::new(),
         };
@@ -157,6 +164,16 @@ impl<S: PageStore> Inspector<S> {
     /// Hands the store back.
     pub fn close(self) -> S {
         self.store
+    }
+
+    /// Whether the file is still in the state that was found when the inspector
+    /// was made. Where it is not, what was answered since may be of another
+    /// state, or of two.
+    pub fn is_current(&self) -> bool {
+        match (&self.witness, &self.outcome) {
+            (Some(witness), _) => witness.still_holds(&self.store).unwrap_or(false),
+            (None, outcome) => !matches!(outcome, Err(Error::Busy)),
+        }
     }
 
     /// What recovery decided; or why nothing can be said.
@@ -204,6 +221,7 @@ impl<S: PageStore> Inspector<S> {
                 let verdict = match error {
                     Error::Identity(_) => "not-a-page-file",
                     Error::Store { .. } => "unreadable",
+                    Error::Busy => "busy",
                     _ => Verdict::Damaged.name(),
                 };
                 let stats = Stats {

@@ -22,6 +22,7 @@
 mod build;
 mod decide;
 mod read;
+mod steady;
 mod torn;
 
 use alloc::format;
@@ -40,6 +41,7 @@ use crate::state::State;
 
 pub(crate) use read::read_page;
 use read::{MetadataRead, read_metadata, usize_of};
+pub use steady::{TRIES, Witness, recover_steadily};
 pub(crate) use torn::low32;
 
 /// What recovery decided.
