@@ -196,6 +196,7 @@ fn failed(path: &Path, error: Error) -> LookError {
         .replace(&*path.to_string_lossy(), &name.to_string_lossy());
     let kind = match error {
         Error::Sandbox { .. } | Error::SandboxGone => return LookError::Sandbox(message),
+        Error::Busy | Error::Changed => return LookError::Changing,
         Error::NotFound { .. } => io::ErrorKind::NotFound,
         Error::Io { source, .. } => source.kind(),
         _ => io::ErrorKind::Other,

@@ -2,11 +2,13 @@
 //! folders that cannot be written, races for the lock, files that go by several
 //! names or lose theirs.
 
+mod journal;
 mod killed;
 mod live;
 mod names;
 mod race;
 mod space;
+mod stress;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
