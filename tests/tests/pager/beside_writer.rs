@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use pagebox_core::inspect::Inspector;
-use pagebox_core::recovery::Verdict;
+use pagebox_core::recovery::{Verdict, Witness};
 use pagebox_core::{Access, Error, Pager, ProtectedId};
 use pagebox_store::{
     Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
@@ -271,4 +271,21 @@ fn check_beside_a_writer_finds_damage_only_where_it_says_that_the_file_changed()
     });
     assert!(counts["current"] > 100, "{counts:?}");
     assert!(counts["changed, looks damaged"] > 100, "{counts:?}");
+}
+
+/// The tag in page 0 has 15 bits, and files of others have none: after enough
+/// commits page 0 is what it was.
+#[test]
+fn state_of_another_generation_is_another_though_page_0_is_the_same() {
+    let (mut store, _) = history();
+    let witness = Witness::read(&store).unwrap();
+    assert!(witness.still_holds(&store).unwrap());
+    let named = 1 + u64::from(store.page(0).unwrap()[12]);
+    store.page_mut(3 - named).unwrap()[8] ^= 1;
+    assert!(
+        witness.still_holds(&store).unwrap(),
+        "that one does not count"
+    );
+    store.page_mut(named).unwrap()[8] ^= 1;
+    assert!(!witness.still_holds(&store).unwrap());
 }
