@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::StoreError;
 use crate::wit::exports::pagebox::pager::pager as wit;
 
 /// Why something was not done. Unless said otherwise nothing changed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The bytes are not those of a page file; the text says what was found.
@@ -154,8 +155,8 @@ pub enum Error {
         operation: &'static str,
         /// To what.
         path: PathBuf,
-        /// Why not.
-        source: io::Error,
+        /// Why not. All who waited for the same thing get the same error.
+        source: Arc<io::Error>,
     },
     /// The sandbox failed: it ran out of its limits, crashed, or answered with
     /// what cannot be. The file is as of the last commit;
@@ -170,6 +171,21 @@ pub enum Error {
     /// The sandbox failed before and was not restarted.
     #[error("the sandbox failed before: reopen the file")]
     SandboxGone,
+    /// What was asked of a [`SharedPager`](crate::SharedPager) could never be
+    /// done: the thread that asks would wait for itself. The text says what it
+    /// has to let go first.
+    #[error("the request would wait for itself: {0}")]
+    WaitsForItself(&'static str),
+    /// As many requests as this wait for a [`SharedPager`](crate::SharedPager)
+    /// already.
+    #[error("{0} requests wait already: let some of them be done first")]
+    TooManyRequests(usize),
+    /// The process was forked after it opened the file: the file is its
+    /// parent's.
+    #[error(
+        "the file was opened by another process: this one was forked from it, and has to open the file itself"
+    )]
+    Forked,
     /// Anything that has no case of its own.
     #[error("{0}")]
     Other(String),
@@ -229,7 +245,7 @@ impl Error {
             _ => Self::Io {
                 operation,
                 path,
-                source,
+                source: source.into(),
             },
         }
     }

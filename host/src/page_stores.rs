@@ -98,7 +98,8 @@ pub(crate) enum Right {
     Write,
 }
 
-/// A store and all views, out of [`PageStores`] for the time of a call.
+/// A store and all views, out of [`PageStores`] for the time of a call. Whoever
+/// takes them puts them back, whatever comes of the call.
 struct Taken {
     handle: u32,
     store: Box<dyn Store>,
@@ -213,10 +214,16 @@ impl PageStores {
         self.own.right = right;
     }
 
-    /// Takes the host's own store back.
-    pub(crate) fn take_back(&mut self) -> Box<dyn Store> {
-        self.own.right = Right::Read;
-        std::mem::replace(&mut self.own.store, Box::new(Absent))
+    /// Exchanges the host's own store for what is at its home: lends it, or
+    /// gives it back.
+    pub(crate) fn exchange(&mut self, home: &mut Box<dyn Store>, right: Right) {
+        std::mem::swap(&mut self.own.store, home);
+        self.own.right = right;
+    }
+
+    /// What may be done with the host's own store.
+    pub(crate) fn right(&self) -> Right {
+        self.own.right
     }
 
     /// The host's own store.
@@ -301,13 +308,15 @@ impl PageStores {
     }
 
     /// Puts back what was taken. What time it took is not the guest's.
-    fn put_back(&mut self, taken: Taken) {
+    fn put_back(&mut self, taken: &mut Taken) {
         self.ticks += self.clock.load(Ordering::Relaxed) - taken.since;
-        self.views = taken.views;
-        if taken.handle == OWN {
-            self.own.store = taken.store;
-        } else if let Some(place) = self.stores.get_mut(taken.handle) {
-            *place = taken.store;
+        std::mem::swap(&mut self.views, &mut taken.views);
+        let place = match taken.handle {
+            OWN => Some(&mut self.own.store),
+            handle => self.stores.get_mut(handle),
+        };
+        if let Some(place) = place {
+            std::mem::swap(place, &mut taken.store);
         }
     }
 

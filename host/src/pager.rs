@@ -29,7 +29,7 @@ use crate::figures::Stats;
 use crate::iter::{ProtectedPages, RegularPages};
 use crate::page_stores::{PageStores, Right, StoreHandle};
 use crate::sandbox::{Data, Sandbox, nonsense};
-use crate::store::{Absent, write_at};
+use crate::store::write_at;
 use crate::transaction::Transaction;
 use crate::wit::PagerComponent;
 use crate::wit::exports::pagebox::pager::pager as wit;
@@ -85,74 +85,35 @@ impl Pager {
     pub(crate) fn create(
         engine: &Engine,
         sandbox: Sandbox<PagerComponent>,
-        store: Box<dyn Store>,
+        mut store: Box<dyn Store>,
         page_count: u64,
     ) -> Result<Self, Error> {
-        Self::start(
-            engine,
+        let started = start(
             sandbox,
-            store,
-            Access::Write,
+            &mut store,
             ("creating the file", Right::Write),
             |exports, store, handle| exports.call_create(store, handle, page_count),
-        )
-        .map_err(|(error, _)| error)
+        )?;
+        Self::new(engine, started, store, Access::Write)
     }
 
     /// Opens the page file in a store.
     pub(crate) fn open(
         engine: &Engine,
         sandbox: Sandbox<PagerComponent>,
+        mut store: Box<dyn Store>,
+        access: Access,
+    ) -> Result<Self, Error> {
+        let opened = open(sandbox, &mut store, access)?;
+        Self::new(engine, opened, store, access)
+    }
+
+    fn new(
+        engine: &Engine,
+        (sandbox, handle): (Sandbox<PagerComponent>, ResourceAny),
         store: Box<dyn Store>,
         access: Access,
     ) -> Result<Self, Error> {
-        Self::opened(engine, sandbox, store, access).map_err(|(error, _)| error)
-    }
-
-    fn opened(
-        engine: &Engine,
-        sandbox: Sandbox<PagerComponent>,
-        store: Box<dyn Store>,
-        access: Access,
-    ) -> Result<Self, (Error, Box<dyn Store>)> {
-        let (wish, right) = match access {
-            Access::Read => (wit::Access::Read, Right::Read),
-            Access::Write => (wit::Access::Write, Right::Sync),
-        };
-        Self::start(
-            engine,
-            sandbox,
-            store,
-            access,
-            ("opening the file", right),
-            |exports, store, handle| exports.call_open(store, handle, wish),
-        )
-    }
-
-    /// Hands a store to a sandbox, and takes it back whatever comes of it.
-    fn start(
-        engine: &Engine,
-        mut sandbox: Sandbox<PagerComponent>,
-        store: Box<dyn Store>,
-        access: Access,
-        (operation, right): (&'static str, Right),
-        f: impl FnOnce(
-            &Exports,
-            &mut wasmtime::Store<Data>,
-            Resource<StoreHandle>,
-        ) -> wasmtime::Result<Result<ResourceAny, wit::Error>>,
-    ) -> Result<Self, (Error, Box<dyn Store>)> {
-        sandbox.stores().lend(store, right);
-        let result = sandbox
-            .call(operation, |world, store| {
-                f(world.pagebox_pager_pager(), store, PageStores::own())
-            })
-            .and_then(|result| result.map_err(Error::from));
-        let store = sandbox.stores().take_back();
-        let handle = match result {
-            Ok(handle) => handle,
-            Err(error) => return Err((error, store)),
-        };
         let mut pager = Self {
             store,
             cache: Cache::default(),
@@ -161,14 +122,16 @@ impl Pager {
             engine: engine.clone(),
             access,
         };
-        match pager.stats() {
-            Ok(stats) => {
-                let protected = stats.protected_capacity.max(stats.protected_pages);
-                pager.resize_cache(stats.page_count, protected);
-                Ok(pager)
-            }
-            Err(error) => Err((error, pager.store)),
-        }
+        pager.make_room()?;
+        Ok(pager)
+    }
+
+    /// Makes room in the cache for what the file holds.
+    fn make_room(&mut self) -> Result<(), Error> {
+        let stats = self.stats()?;
+        let protected = stats.protected_capacity.max(stats.protected_pages);
+        self.resize_cache(stats.page_count, protected);
+        Ok(())
     }
 
     /// Makes room in the cache. What the sandbox says is bounded by what the
@@ -220,14 +183,15 @@ impl Pager {
             .sandbox
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        let store = std::mem::replace(&mut self.store, Box::new(Absent));
-        sandbox.stores().lend(store, right);
+        // A panic that comes out of the store leaves nothing here that could
+        // not be so any more.
+        let doubt = Doubt(&self.cache);
         let result = sandbox
-            .call(operation, |world, store| {
+            .call_with(&mut self.store, right, operation, |world, store| {
                 f(world.pagebox_pager_pager(), store, self.handle)
             })
             .and_then(|result| result.map_err(Error::from));
-        self.store = sandbox.stores().take_back();
+        std::mem::forget(doubt);
         self.forget_after(&result);
         result
     }
@@ -505,16 +469,17 @@ impl Pager {
     /// As [`Engine::open_store`]; the pager stays as unusable as it was.
     pub fn reopen(&mut self) -> Result<(), Error> {
         let sandbox = self.engine.sandbox()?;
-        let absent = Box::new(Absent);
-        let store = std::mem::replace(&mut self.store, absent);
-        match Self::opened(&self.engine, sandbox, store, self.access) {
-            Ok(pager) => *self = pager,
-            Err((error, store)) => {
-                self.store = store;
-                return Err(error);
-            }
+        let (sandbox, handle) = open(sandbox, &mut self.store, self.access)?;
+        let before = (
+            std::mem::replace(&mut self.sandbox, Mutex::new(sandbox)),
+            std::mem::replace(&mut self.handle, handle),
+            std::mem::take(&mut self.cache),
+        );
+        let reopened = self.make_room();
+        if reopened.is_err() {
+            (self.sandbox, self.handle, self.cache) = before;
         }
-        Ok(())
+        reopened
     }
 
     /// The physical page of a regular page.
@@ -587,6 +552,50 @@ impl Pager {
                 page_size,
             }),
         }
+    }
+}
+
+/// Hands a store to a sandbox that is to open it.
+fn open(
+    sandbox: Sandbox<PagerComponent>,
+    store: &mut Box<dyn Store>,
+    access: Access,
+) -> Result<(Sandbox<PagerComponent>, ResourceAny), Error> {
+    let (wish, right) = match access {
+        Access::Read => (wit::Access::Read, Right::Read),
+        Access::Write => (wit::Access::Write, Right::Sync),
+    };
+    start(
+        sandbox,
+        store,
+        ("opening the file", right),
+        |exports, store, handle| exports.call_open(store, handle, wish),
+    )
+}
+
+/// Hands a store to a sandbox, and takes it back whatever comes of it.
+fn start(
+    mut sandbox: Sandbox<PagerComponent>,
+    store: &mut Box<dyn Store>,
+    (operation, right): (&'static str, Right),
+    f: impl FnOnce(
+        &Exports,
+        &mut wasmtime::Store<Data>,
+        Resource<StoreHandle>,
+    ) -> wasmtime::Result<Result<ResourceAny, wit::Error>>,
+) -> Result<(Sandbox<PagerComponent>, ResourceAny), Error> {
+    let handle = sandbox.call_with(store, right, operation, |world, store| {
+        f(world.pagebox_pager_pager(), store, PageStores::own())
+    })??;
+    Ok((sandbox, handle))
+}
+
+/// Clears a cache when it is dropped, as it is when a panic passes by.
+struct Doubt<'c>(&'c Cache);
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        self.0.clear();
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicU64;
 use wasmtime::component::InstancePre;
 use wasmtime::{ResourceLimiter, Result, Trap, UpdateDeadline, bail};
 
-use crate::Error;
 use crate::engine::{Engine, TICKS};
-use crate::page_stores::{HANDLE_COST, PageStoreView, PageStores};
+use crate::page_stores::{HANDLE_COST, PageStoreView, PageStores, Right};
+use crate::{Error, Store};
 
 /// What a sandbox may spend on store calls, as a multiple of its own time: a
 /// sync of much data takes long without being its fault, but a guest that does
@@ -67,8 +67,26 @@ impl ResourceLimiter for Memory {
 pub(crate) struct Sandbox<W> {
     store: wasmtime::Store<Data>,
     world: W,
-    /// It trapped: nothing can be called any more.
-    crashed: bool,
+    /// Why nothing can be called any more.
+    gone: Option<Gone>,
+}
+
+/// What became of a sandbox.
+#[derive(Clone, Copy, Debug)]
+enum Gone {
+    /// It trapped, or is not believed any more.
+    Failed,
+    /// A panic came out of a store that it was changing or syncing.
+    InDoubt,
+}
+
+impl Gone {
+    fn error(self) -> Error {
+        match self {
+            Self::Failed => Error::SandboxGone,
+            Self::InDoubt => Error::Poisoned,
+        }
+    }
 }
 
 impl<W> Sandbox<W> {
@@ -109,7 +127,7 @@ impl<W> Sandbox<W> {
             Ok(world) => Ok(Self {
                 store,
                 world,
-                crashed: false,
+                gone: None,
             }),
             Err(cause) => Err(failure("starting", &cause)),
         }
@@ -121,27 +139,61 @@ impl<W> Sandbox<W> {
         operation: &'static str,
         f: impl FnOnce(&W, &mut wasmtime::Store<Data>) -> Result<R>,
     ) -> Result<R, Error> {
-        if self.crashed {
-            return Err(Error::SandboxGone);
+        if let Some(gone) = self.gone {
+            return Err(gone.error());
         }
         let data = self.store.data_mut();
+        // As long as the call lasts: a panic that passes by leaves it so.
+        self.gone = Some(match data.stores.right() {
+            Right::Read => Gone::Failed,
+            Right::Sync | Right::Write => Gone::InDoubt,
+        });
         data.stores.take_ticks();
         data.granted = 0;
         self.store.set_epoch_deadline(TICKS);
-        f(&self.world, &mut self.store).map_err(|cause| {
-            self.crashed = true;
-            failure(operation, &cause)
-        })
+        let result = f(&self.world, &mut self.store);
+        self.gone = result.is_err().then_some(Gone::Failed);
+        result.map_err(|cause| failure(operation, &cause))
+    }
+
+    /// The same with a store at hand, which is back at its home afterwards,
+    /// whatever happens.
+    pub(crate) fn call_with<R>(
+        &mut self,
+        home: &mut Box<dyn Store>,
+        right: Right,
+        operation: &'static str,
+        f: impl FnOnce(&W, &mut wasmtime::Store<Data>) -> Result<R>,
+    ) -> Result<R, Error> {
+        self.stores().exchange(home, right);
+        let lent = Lent {
+            sandbox: self,
+            home,
+        };
+        lent.sandbox.call(operation, f)
     }
 
     /// What it answered cannot be: nothing that it says is believed any more.
     pub(crate) fn distrust(&mut self) {
-        self.crashed = true;
+        self.gone = Some(Gone::Failed);
     }
 
     /// The stores of the instance.
     pub(crate) fn stores(&mut self) -> &mut PageStores {
         &mut self.store.data_mut().stores
+    }
+}
+
+/// A store that a sandbox was lent. It goes back when this is dropped: a panic
+/// that comes out of it takes neither the store nor its lock away.
+struct Lent<'l, W> {
+    sandbox: &'l mut Sandbox<W>,
+    home: &'l mut Box<dyn Store>,
+}
+
+impl<W> Drop for Lent<'_, W> {
+    fn drop(&mut self) {
+        self.sandbox.stores().exchange(self.home, Right::Read);
     }
 }
 

@@ -6,17 +6,26 @@
 //! last one was on its way to the disk.
 
 mod committer;
+mod contain;
+mod door;
+mod process;
 mod promise;
 mod request;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Deref;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::shared::committer::Queue;
+#[cfg(feature = "async")]
+use crate::shared::committer::WAITING_MAX;
+use crate::shared::door::{Door, Reading};
+use crate::shared::process::Process;
 use crate::shared::promise::Promise;
+#[cfg(feature = "async")]
+use crate::shared::request::is_in_closure;
 use crate::shared::request::{Exclusive, InTransaction, Request};
 use crate::{Error, Pager, Transaction};
 
@@ -29,7 +38,21 @@ pub use promise::Pending;
 ///
 /// Requests that wait at the same time are committed together, in two syncs,
 /// and each gets its own result. One that fails leaves no trace and does not
-/// touch the others.
+/// touch the others. A panic of one is its caller's alone; one that comes out
+/// of the store while a group is committed is an error for all in it, after
+/// which the pager has to be [reopened](Pager::reopen), by
+/// [`with`](Self::with).
+///
+/// Nothing waits for itself. A thread that holds a [`ReadGuard`] can read again,
+/// but what it asks for cannot be done before it drops the guard; what a
+/// request's closure asks for cannot be done before the closure returns. Where
+/// a call returns a `Result` that is [`Error::WaitsForItself`], else a panic
+/// with the same text. What nobody can see from here is a task that holds a
+/// guard while it awaits a request, or a thread with a guard that waits for
+/// another one which makes a request: drop guards first.
+///
+/// After a fork it is the parent's: a child gets [`Error::Forked`], by the same
+/// rule.
 ///
 /// ```
 /// # fn main() -> Result<(), pagebox::Error> {
@@ -58,15 +81,16 @@ pub struct SharedPager(Arc<Handle>);
 /// What the handles share.
 #[derive(Debug)]
 struct Handle {
-    pager: Arc<RwLock<Pager>>,
+    door: Arc<Door>,
     queue: Arc<Queue>,
     committer: Option<JoinHandle<()>>,
+    process: Process,
 }
 
 /// A pager to be read, by any number of threads at once. Nothing is committed
 /// as long as one lives.
 #[derive(Debug)]
-pub struct ReadGuard<'s>(RwLockReadGuard<'s, Pager>);
+pub struct ReadGuard<'s>(Reading<'s>);
 
 impl Deref for ReadGuard<'_> {
     type Target = Pager;
@@ -82,36 +106,43 @@ impl SharedPager {
     /// # Errors
     /// [`Error::Other`] if the system starts no thread.
     pub fn new(pager: Pager) -> Result<Self, Error> {
-        let pager = Arc::new(RwLock::new(pager));
+        let process = Process::this();
+        let door = Arc::new(Door::new(pager, process));
         let queue = Arc::new(Queue::default());
         let committer = std::thread::Builder::new()
             .name("pagebox-committer".into())
             .spawn({
-                let (pager, queue) = (pager.clone(), queue.clone());
-                move || committer::run(&pager, &queue)
+                let (door, queue) = (door.clone(), queue.clone());
+                move || committer::run(&door, &queue)
             })
             .map_err(|error| Error::Other(format!("no thread can be started: {error}")))?;
         Ok(Self(Arc::new(Handle {
-            pager,
+            door,
             queue,
             committer: Some(committer),
+            process,
         })))
     }
 
     /// The pager, to be read. Waits for the commit that is under way, if there
-    /// is one.
+    /// is one, and never for a second one. A thread that has a guard gets
+    /// another without waiting.
+    ///
+    /// # Panics
+    /// In the closure of a request while it is served, and in a forked process,
+    /// where it would wait for ever.
     pub fn read(&self) -> ReadGuard<'_> {
-        let guard = self.0.pager.read();
-        ReadGuard(guard.unwrap_or_else(PoisonError::into_inner))
+        self.try_read().unwrap_or_else(|| {
+            if let Err(error) = self.0.may_wait() {
+                panic!("{error}");
+            }
+            ReadGuard(self.0.door.read())
+        })
     }
 
     /// The same without waiting; none: there is a commit under way.
     pub fn try_read(&self) -> Option<ReadGuard<'_>> {
-        match self.0.pager.try_read() {
-            Ok(guard) => Some(ReadGuard(guard)),
-            Err(std::sync::TryLockError::Poisoned(guard)) => Some(ReadGuard(guard.into_inner())),
-            Err(std::sync::TryLockError::WouldBlock) => None,
-        }
+        self.0.door.try_read().map(ReadGuard)
     }
 
     /// Makes changes durable: all that `f` makes or, if it fails, none. They
@@ -123,7 +154,8 @@ impl SharedPager {
     ///
     /// # Errors
     /// What `f` returns, and the errors of [`Transaction::commit`]. If a group
-    /// fails to commit, all in it get the same error.
+    /// fails to commit, all in it get the same error. [`Error::WaitsForItself`]
+    /// and [`Error::Forked`], without calling `f`.
     ///
     /// # Panics
     /// If `f` does: what it did is undone.
@@ -132,6 +164,7 @@ impl SharedPager {
         R: Send + 'static,
         F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
     {
+        self.0.may_ask()?;
         self.submit_transaction(f).wait()
     }
 
@@ -139,36 +172,63 @@ impl SharedPager {
     /// meanwhile: change regular pages in place, sync, reopen.
     ///
     /// # Panics
-    /// If `f` does.
+    /// If `f` does, and where [`try_with`](Self::try_with) has an error.
     pub fn with<R, F>(&self, f: F) -> R
     where
         R: Send + 'static,
         F: FnOnce(&mut Pager) -> R + Send + 'static,
     {
-        self.submit_exclusive(f).wait()
+        self.try_with(f).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same with an error where it could never be done.
+    ///
+    /// # Errors
+    /// [`Error::WaitsForItself`], [`Error::Forked`], without calling `f`.
+    ///
+    /// # Panics
+    /// If `f` does.
+    pub fn try_with<R, F>(&self, f: F) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Pager) -> R + Send + 'static,
+    {
+        self.0.may_ask()?;
+        Ok(self.submit_exclusive(f).wait())
     }
 
     /// [`transact`](Self::transact) for tasks. The request is made when this
     /// is called; dropping the future does not take it back. It needs no
     /// particular runtime, and polling it never blocks.
+    ///
+    /// It comes to [`Error::WaitsForItself`] where the closure of a request
+    /// calls this, and to [`Error::TooManyRequests`] where 65,536 of them wait
+    /// already.
     #[cfg(feature = "async")]
     pub fn transact_async<R, F>(&self, f: F) -> Pending<Result<R, Error>>
     where
         R: Send + 'static,
         F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
     {
-        Pending::new(self.submit_transaction(f))
+        Pending::new(match self.0.may_add() {
+            Ok(()) => self.submit_transaction(f),
+            Err(error) => InTransaction::<R, F>::refused(error),
+        })
     }
 
     /// [`with`](Self::with) for tasks, on the same terms as
-    /// [`transact_async`](Self::transact_async).
+    /// [`transact_async`](Self::transact_async), whose errors are panics of the
+    /// future here.
     #[cfg(feature = "async")]
     pub fn with_async<R, F>(&self, f: F) -> Pending<R>
     where
         R: Send + 'static,
         F: FnOnce(&mut Pager) -> R + Send + 'static,
     {
-        Pending::new(self.submit_exclusive(f))
+        Pending::new(match self.0.may_add() {
+            Ok(()) => self.submit_exclusive(f),
+            Err(error) => Exclusive::<R, F>::refused(error),
+        })
     }
 
     fn submit_transaction<R, F>(&self, f: F) -> Promise<Result<R, Error>>
@@ -192,14 +252,61 @@ impl SharedPager {
     }
 }
 
+impl Handle {
+    /// That this thread can wait for the committer.
+    fn may_wait(&self) -> Result<(), Error> {
+        if self.process.is_gone() {
+            return Err(Error::Forked);
+        }
+        let committer = self.committer.as_ref().map(|it| it.thread().id());
+        if committer == Some(std::thread::current().id()) {
+            let text = "it is made by a request of the same pager, that has to return first";
+            return Err(Error::WaitsForItself(text));
+        }
+        Ok(())
+    }
+
+    /// That what this thread asks for can be done while it waits.
+    fn may_ask(&self) -> Result<(), Error> {
+        self.may_wait()?;
+        if self.door.is_inside() {
+            let text = "its thread holds the pager to read, and has to drop that guard first";
+            return Err(Error::WaitsForItself(text));
+        }
+        Ok(())
+    }
+
+    /// That a request can be added without waiting for it.
+    #[cfg(feature = "async")]
+    fn may_add(&self) -> Result<(), Error> {
+        if is_in_closure() {
+            return self.may_wait();
+        }
+        if self.process.is_gone() {
+            return Err(Error::Forked);
+        }
+        if self.queue.len() >= WAITING_MAX {
+            return Err(Error::TooManyRequests(WAITING_MAX));
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
+        let Some(committer) = self.committer.take() else {
+            return;
+        };
+        if self.process.is_gone() {
+            // There is no such thread here, and the queue may be locked for
+            // ever: all this is the parent's.
+            std::mem::forget(committer);
+            return;
+        }
         self.queue.close();
-        if let Some(committer) = self.committer.take() {
-            // The last handle may have been in a request.
-            if committer.thread().id() != std::thread::current().id() {
-                let _ = committer.join();
-            }
+        // The last handle may have been in a request.
+        if committer.thread().id() != std::thread::current().id() {
+            let _ = committer.join();
         }
     }
 }

@@ -250,6 +250,11 @@ impl<'p> Transaction<'p> {
             .lend(COMMITTING, Right::Write, |exports, store, _| {
                 exports.call_commit(store, tx)
             })?;
+        // First what is not so any more: whatever fails from here on, nothing
+        // that was changed is shown as it was.
+        let cache = self.pager.cache();
+        cache.change_regular(&[], &self.freed);
+        self.changed.iter().for_each(|id| cache.drop_protected(*id));
         let page_count = self.pager.geometry().page_count;
         let end = self
             .allocated
@@ -263,9 +268,7 @@ impl<'p> Transaction<'p> {
             return Err(self.pager.distrust(COMMITTING, cause));
         }
         self.pager.grow_cache(info.page_count, self.protected_end);
-        let cache = self.pager.cache();
-        cache.change_regular(&self.allocated, &self.freed);
-        self.changed.iter().for_each(|id| cache.drop_protected(*id));
+        self.pager.cache().change_regular(&self.allocated, &[]);
         Ok(info.into())
     }
 

@@ -52,7 +52,7 @@ impl Target for PageFile {
                 _ => Error::Io {
                     operation: "look at",
                     path,
-                    source,
+                    source: source.into(),
                 },
             };
             failed(&self.path, error)
@@ -179,7 +179,7 @@ impl Look for Sandboxed {
                 let error = Error::Io {
                     operation,
                     path,
-                    source,
+                    source: source.into(),
                 };
                 failed(&self.path, error)
             })?;

@@ -38,7 +38,7 @@ impl Demo {
                 Failure::of(&temporary)(Error::Io {
                     operation,
                     path: temporary.clone(),
-                    source,
+                    source: source.into(),
                 })
             })?;
         demo(&folder.path().join("demo.pages"), output)?;

@@ -5,7 +5,7 @@ use pagebox_store::{PageBuffer, Then};
 use wasmtime::component::{ComponentType, Lift, Linker, Resource, WasmList};
 use wasmtime::{AsContext, Result, StoreContext, StoreContextMut};
 
-use super::{Bytes, PageStoreView, Right, StoreHandle, View, ViewHandle, gone, wit};
+use super::{Bytes, PageStoreView, Right, StoreHandle, Taken, View, ViewHandle, gone, wit};
 use crate::slab::Slab;
 
 /// `change` of the WIT, with the guest's bytes in place.
@@ -79,18 +79,31 @@ fn write<T: PageStoreView>(
     }
     // The guest's memory and what is written to are both in the context: the
     // latter is taken out meanwhile.
-    let mut taken = context.data_mut().page_stores().take(store.rep())?;
-    let page_size = taken.store.geometry().page_size.bytes();
+    let taken = context.data_mut().page_stores().take(store.rep())?;
+    let mut out = Out { context, taken };
+    let Taken { store, views, .. } = &mut out.taken;
+    let page_size = store.geometry().page_size.bytes();
     let natives: Result<Vec<_>> = changes
         .iter()
-        .map(|change| native(change, context.as_context(), &taken.views, page_size))
+        .map(|change| native(change, out.context.as_context(), views, page_size))
         .collect();
-    let answer = natives.map(|natives| {
-        let natives: Result<Vec<_>, _> = natives.into_iter().collect();
-        taken.store.write(&natives?, then).map_err(Into::into)
-    });
-    context.data_mut().page_stores().put_back(taken);
-    Ok((answer?,))
+    let natives: Result<Vec<_>, _> = natives?.into_iter().collect();
+    let answer = natives.and_then(|natives| store.write(&natives, then).map_err(Into::into));
+    Ok((answer,))
+}
+
+/// What was taken out, which goes back when this is dropped: a store that
+/// panics is still its owner's.
+struct Out<'c, T: PageStoreView> {
+    context: StoreContextMut<'c, T>,
+    taken: Taken,
+}
+
+impl<T: PageStoreView> Drop for Out<'_, T> {
+    fn drop(&mut self) {
+        let stores = self.context.data_mut().page_stores();
+        stores.put_back(&mut self.taken);
+    }
 }
 
 /// A change as stores take it.

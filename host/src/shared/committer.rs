@@ -3,20 +3,37 @@
 //! A group is committed like this:
 //! 1. Every request does its part in one transaction. One that fails is set
 //!    aside; if it had changed something by then, the others start over without
-//!    it.
+//!    it. After some of that those before it are the group, and those behind it
+//!    the next one: what many failures cost grows with the number of requests,
+//!    not with its square.
 //! 2. The transaction is committed, and all in it get their results.
 //! 3. Those set aside are tried again, each in a transaction of its own: in
 //!    company they may have failed for lack of what the others took. What they
 //!    come to now is theirs.
+//!
+//! Readers are let in between any two commits. Whatever panics, a caller's
+//! closure, its values or the store, the committer goes on: the pager has its
+//! store back, is poisoned where it has to be, and everybody gets an answer.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::shared::request::{InTransactionRequest, Request};
+use crate::shared::contain::{contain, message};
+use crate::shared::door::Door;
+use crate::shared::request::{ExclusiveRequest, InTransactionRequest, Request};
 use crate::{Error, Pager, StoreError};
 
 /// More than this many requests are not committed together: what they stage
 /// takes memory.
 const GROUP_MAX: usize = 1024;
+
+/// How often a group starts over without the request that failed.
+const RESTARTS_MAX: usize = 4;
+
+/// More requests than this do not wait. Threads that block have one each; tasks
+/// could make any number.
+#[cfg(feature = "async")]
+pub(super) const WAITING_MAX: usize = 1 << 16;
 
 /// Requests, in the order in which they came.
 #[derive(Default)]
@@ -39,8 +56,21 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many requests wait.
+    #[cfg(feature = "async")]
+    pub(super) fn len(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    /// Adds a request. Dropped, where nobody serves it any more, it answers
+    /// itself.
     pub(super) fn push(&self, request: Request) {
         let mut state = self.state();
+        if state.closed {
+            drop(state);
+            drop(request);
+            return;
+        }
         state.waiting.push(request);
         // The committer sleeps only where nothing waits.
         if state.waiting.len() == 1 {
@@ -79,49 +109,77 @@ impl std::fmt::Debug for Queue {
 }
 
 /// What the committer's thread does.
-pub(super) fn run(pager: &RwLock<Pager>, queue: &Queue) {
+pub(super) fn run(door: &Door, queue: &Queue) {
     while let Some(requests) = queue.take() {
-        let mut pager = pager.write().unwrap_or_else(PoisonError::into_inner);
-        let mut group = Group::new();
-        for request in requests {
-            match request {
-                Request::Transaction(request) => {
-                    group.push(request);
-                    if group.len() == GROUP_MAX {
-                        commit(&mut pager, std::mem::take(&mut group));
-                    }
-                }
-                Request::Exclusive(request) => {
-                    // In the order in which they came.
-                    commit(&mut pager, std::mem::take(&mut group));
-                    request.run(&mut pager);
+        // What is a caller's own is contained where it runs. Should anything
+        // else panic, what is dropped here answers itself.
+        contain(|| serve(door, requests));
+    }
+}
+
+fn serve(door: &Door, requests: Vec<Request>) {
+    let mut group = Group::new();
+    for request in requests {
+        match request {
+            Request::Transaction(request) => {
+                group.push(request);
+                if group.len() == GROUP_MAX {
+                    commit(door, std::mem::take(&mut group));
                 }
             }
+            Request::Exclusive(request) => {
+                // In the order in which they came.
+                commit(door, std::mem::take(&mut group));
+                run_exclusive(door, request);
+            }
         }
-        commit(&mut pager, group);
     }
+    commit(door, group);
+}
+
+fn run_exclusive(door: &Door, mut request: Box<dyn ExclusiveRequest>) {
+    request.run(&mut door.write());
+    request.finish();
 }
 
 /// Commits a group.
-fn commit(pager: &mut Pager, mut group: Group) {
-    let mut alone = Group::new();
-    if group.len() > 1 {
-        match commit_together(pager, &mut group, &mut alone) {
+fn commit(door: &Door, mut group: Group) {
+    while group.len() > 1 {
+        let mut parts = Parts::default();
+        let done = told(|| commit_together(&mut door.write(), &mut group, &mut parts));
+        let mut alone = parts.aside;
+        match done {
             Ok(()) => group.drain(..).for_each(InTransactionRequest::finish),
             // Nothing was written: perhaps one of them asks for too much.
-            Err(error) if leaves_ready(&error) => {}
+            Err(error) if leaves_ready(&error) => {
+                alone = group.drain(..).chain(alone).collect();
+            }
             Err(error) => group
                 .drain(..)
-                .for_each(|request| request.fail(twin(&error))),
+                .for_each(|request| request.fail(error.clone())),
         }
+        for request in alone {
+            commit_alone(door, request);
+        }
+        group = parts.rest;
     }
-    for request in group.into_iter().chain(alone) {
-        commit_alone(pager, request);
+    for request in group {
+        commit_alone(door, request);
     }
 }
 
-/// Steps 1 and 2. `aside` gets those that failed; `group` keeps the others.
-fn commit_together(pager: &mut Pager, group: &mut Group, aside: &mut Group) -> Result<(), Error> {
+/// What is not committed with a group.
+#[derive(Default)]
+struct Parts {
+    /// Those that failed.
+    aside: Group,
+    /// Those behind them, for the next group.
+    rest: Group,
+}
+
+/// Steps 1 and 2. `group` keeps those that are committed.
+fn commit_together(pager: &mut Pager, group: &mut Group, parts: &mut Parts) -> Result<(), Error> {
+    let mut restarts = 0;
     loop {
         let mut tx = pager.begin()?;
         let mut index = 0;
@@ -132,18 +190,28 @@ fn commit_together(pager: &mut Pager, group: &mut Group, aside: &mut Group) -> R
                 index += 1;
             } else {
                 tainted = tx.operations() != before;
-                aside.push(group.remove(index));
+                parts.aside.push(group.remove(index));
             }
         }
         if !tainted {
             return tx.commit().map(drop);
         }
+        restarts += 1;
+        if restarts == RESTARTS_MAX {
+            parts.rest = group.split_off(index);
+        } else if restarts > RESTARTS_MAX {
+            // They did well before, in the same company: they are not to be
+            // relied upon.
+            parts.aside.append(group);
+        }
     }
 }
 
 /// A request that is its own group.
-fn commit_alone(pager: &mut Pager, mut request: Box<dyn InTransactionRequest>) {
-    let committed = pager.begin().and_then(|mut tx| {
+fn commit_alone(door: &Door, mut request: Box<dyn InTransactionRequest>) {
+    let committed = told(|| {
+        let mut pager = door.write();
+        let mut tx = pager.begin()?;
         if request.run(&mut tx) {
             tx.commit().map(drop)
         } else {
@@ -154,6 +222,19 @@ fn commit_alone(pager: &mut Pager, mut request: Box<dyn InTransactionRequest>) {
         Ok(()) => request.finish(),
         Err(error) => request.fail(error),
     }
+}
+
+/// Does something with the pager. A panic, which comes out of its store, is an
+/// error for those who asked for it: there may be many, and there is one panic.
+fn told(f: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let text = format!("the store panicked: {}", message(&*panic));
+        std::mem::forget(panic);
+        Err(Error::Store {
+            operation: "committing".into(),
+            cause: StoreError::Other(Some(text)),
+        })
+    })
 }
 
 /// Whether nothing was written when a commit failed so.
@@ -167,22 +248,4 @@ fn leaves_ready(error: &Error) -> bool {
                 ..
             }
     )
-}
-
-/// The same error for somebody else.
-fn twin(error: &Error) -> Error {
-    match error {
-        Error::Poisoned => Error::Poisoned,
-        Error::ReadOnly => Error::ReadOnly,
-        Error::SandboxGone => Error::SandboxGone,
-        Error::Store { operation, cause } => Error::Store {
-            operation: operation.clone(),
-            cause: cause.clone(),
-        },
-        Error::Sandbox { operation, cause } => Error::Sandbox {
-            operation,
-            cause: cause.clone(),
-        },
-        error => Error::Other(error.to_string()),
-    }
 }

@@ -1,16 +1,26 @@
 //! [`Promise`]: a value that another thread will supply, to be waited for by a
-//! thread or by a task.
+//! thread or by a task. One that nobody can supply any more is an error, so
+//! nobody waits for ever.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 #[cfg(feature = "async")]
 use std::task::Waker;
 use std::thread::Result;
 
+use crate::shared::contain::contain;
+#[cfg(feature = "async")]
+use crate::shared::process::Process;
+use crate::{Error, StoreError};
+
+/// How an error is told to who waits for a `T`: as a value or as a panic.
+pub(super) type Tell<T> = fn(Error) -> Result<T>;
+
 /// The end that waits.
 #[derive(Debug)]
 pub(super) struct Promise<T>(Arc<Cell<T>>);
 
 /// The end that supplies the value, or the panic that there is instead.
+/// Dropped without, it supplies an error.
 #[derive(Debug)]
 pub(super) struct Fulfil<T>(Arc<Cell<T>>);
 
@@ -18,11 +28,16 @@ pub(super) struct Fulfil<T>(Arc<Cell<T>>);
 struct Cell<T> {
     state: Mutex<State<T>>,
     ready: Condvar,
+    tell: Tell<T>,
+    #[cfg(feature = "async")]
+    process: Process,
 }
 
 #[derive(Debug)]
 struct State<T> {
     value: Option<Result<T>>,
+    /// There was a value, which may have been taken.
+    answered: bool,
     #[cfg(feature = "async")]
     waker: Option<Waker>,
 }
@@ -33,30 +48,61 @@ impl<T> Cell<T> {
     }
 }
 
-pub(super) fn promise<T>() -> (Fulfil<T>, Promise<T>) {
+pub(super) fn promise<T>(tell: Tell<T>) -> (Fulfil<T>, Promise<T>) {
     let cell = Arc::new(Cell {
         state: Mutex::new(State {
             value: None,
+            answered: false,
             #[cfg(feature = "async")]
             waker: None,
         }),
         ready: Condvar::new(),
+        tell,
+        #[cfg(feature = "async")]
+        process: Process::this(),
     });
     (Fulfil(cell.clone()), Promise(cell))
 }
 
 impl<T> Fulfil<T> {
     pub(super) fn fulfil(self, value: Result<T>) {
+        self.supply(value);
+    }
+
+    /// Supplies an error.
+    pub(super) fn refuse(self, error: Error) {
+        self.supply((self.0.tell)(error));
+    }
+
+    fn supply(&self, value: Result<T>) {
         let mut state = self.0.state();
+        state.answered = true;
         state.value = Some(value);
         #[cfg(feature = "async")]
-        if let Some(waker) = state.waker.take() {
-            drop(state);
-            waker.wake();
-            return;
-        }
+        let waker = state.waker.take();
         drop(state);
         self.0.ready.notify_one();
+        // What it wakes may panic, and this may be unwinding already.
+        #[cfg(feature = "async")]
+        contain(|| waker.map_or((), Waker::wake));
+    }
+}
+
+impl<T> Drop for Fulfil<T> {
+    fn drop(&mut self) {
+        if !self.0.state().answered {
+            contain(|| self.supply((self.0.tell)(abandoned())));
+        }
+    }
+}
+
+/// The error where a request was dropped.
+fn abandoned() -> Error {
+    Error::Store {
+        operation: "committing".into(),
+        cause: StoreError::Other(Some(
+            "a panic ended it, so what came of it is not known".into(),
+        )),
     }
 }
 
@@ -108,12 +154,23 @@ impl<T> Future for Pending<T> {
         self: std::pin::Pin<&mut Self>,
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<T> {
-        let mut state = self.0.0.state();
+        use std::task::Poll;
+        let cell = &self.0.0;
+        if cell.process.is_gone() {
+            // Nobody is here to supply it, and the state may be locked for ever.
+            return Poll::Ready(value((cell.tell)(Error::Forked)));
+        }
+        let waker = context.waker().clone();
+        let mut state = cell.state();
         if let Some(found) = state.value.take() {
             drop(state);
-            return std::task::Poll::Ready(value(found));
+            return Poll::Ready(value(found));
         }
-        state.waker = Some(context.waker().clone());
-        std::task::Poll::Pending
+        assert!(!state.answered, "the request was ready before");
+        let before = state.waker.replace(waker);
+        drop(state);
+        // It is the executor's: what dropping it does is not done under a lock.
+        drop(before);
+        Poll::Pending
     }
 }

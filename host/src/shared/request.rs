@@ -1,9 +1,11 @@
 //! What is asked of the committer. A request keeps what it came to until it is
 //! known whether that is durable.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
+use crate::shared::contain::{Theirs, contain};
 use crate::shared::promise::{Fulfil, Promise, promise};
 use crate::{Error, Pager, Transaction};
 
@@ -20,32 +22,62 @@ pub(super) trait InTransactionRequest: Send {
     /// Hands out what the last run came to: it is durable, if it was to be.
     fn finish(self: Box<Self>);
 
-    /// Hands out an error instead.
+    /// Hands out an error instead, where the last run did not panic.
     fn fail(self: Box<Self>, error: Error);
 }
 
 /// Something to be done with the whole pager.
 pub(super) trait ExclusiveRequest: Send {
-    /// Does it and hands out the result.
-    fn run(self: Box<Self>, pager: &mut Pager);
+    /// Does it.
+    fn run(&mut self, pager: &mut Pager);
+
+    /// Hands out what it came to.
+    fn finish(self: Box<Self>);
+}
+
+thread_local! {
+    /// Whether this thread is in the closure of a request.
+    static IN_CLOSURE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is called by the closure of a request.
+pub(super) fn is_in_closure() -> bool {
+    IN_CLOSURE.get()
+}
+
+/// Calls the closure of a request, which may panic.
+fn call<R>(f: impl FnOnce() -> R) -> thread::Result<R> {
+    IN_CLOSURE.set(true);
+    // After a panic nobody sees what it had of its own any more, and the
+    // pager's own calls leave that in order.
+    let result = catch_unwind(AssertUnwindSafe(f));
+    IN_CLOSURE.set(false);
+    result
 }
 
 pub(super) struct InTransaction<R, F> {
-    f: F,
+    f: Theirs<F>,
     /// What the last run came to.
-    result: Option<thread::Result<Result<R, Error>>>,
+    result: Theirs<thread::Result<Result<R, Error>>>,
     fulfil: Fulfil<Result<R, Error>>,
 }
 
 impl<R, F> InTransaction<R, F> {
     pub(super) fn new(f: F) -> (Self, Promise<Result<R, Error>>) {
-        let (fulfil, promise) = promise();
+        let (fulfil, promise) = promise(|error| Ok(Err(error)));
         let request = Self {
-            f,
-            result: None,
+            f: Theirs::new(f),
+            result: Theirs::none(),
             fulfil,
         };
         (request, promise)
+    }
+
+    /// An error instead of a request.
+    pub(super) fn refused(error: Error) -> Promise<Result<R, Error>> {
+        let (fulfil, promise) = promise(|error| Ok(Err(error)));
+        fulfil.refuse(error);
+        promise
     }
 }
 
@@ -55,31 +87,66 @@ where
     F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send,
 {
     fn run(&mut self, tx: &mut Transaction<'_>) -> bool {
-        // After a panic nobody sees the transaction any more, nor the closure.
-        let result = catch_unwind(AssertUnwindSafe(|| (self.f)(tx)));
-        matches!(self.result.insert(result), Ok(Ok(_)))
+        let Some(f) = self.f.get_mut() else {
+            return false;
+        };
+        let result = call(|| f(tx));
+        let is_done = matches!(result, Ok(Ok(_)));
+        self.result.set(result);
+        is_done
     }
 
     fn finish(self: Box<Self>) {
-        if let Some(result) = self.result {
-            self.fulfil.fulfil(result);
+        let Self {
+            mut f,
+            mut result,
+            fulfil,
+        } = *self;
+        // When the caller goes on, nothing of its closure is left. Should that
+        // panic here, what became durable is not told as anything else.
+        f.clear();
+        if let Some(result) = result.take() {
+            // The value is dropped here if nobody waits for it any more.
+            contain(|| fulfil.fulfil(result));
         }
     }
 
-    fn fail(self: Box<Self>, error: Error) {
-        self.fulfil.fulfil(Ok(Err(error)));
+    fn fail(mut self: Box<Self>, error: Error) {
+        if !matches!(self.result.get_mut(), Some(Err(_))) {
+            self.result.set(Ok(Err(error)));
+        }
+        self.finish();
     }
 }
 
 pub(super) struct Exclusive<R, F> {
-    f: F,
+    f: Theirs<F>,
+    result: Theirs<thread::Result<R>>,
     fulfil: Fulfil<R>,
+}
+
+/// An error where only a panic can tell of it.
+fn panic<R>(error: Error) -> thread::Result<R> {
+    Err(Box::new(error.to_string()))
 }
 
 impl<R, F> Exclusive<R, F> {
     pub(super) fn new(f: F) -> (Self, Promise<R>) {
-        let (fulfil, promise) = promise();
-        (Self { f, fulfil }, promise)
+        let (fulfil, promise) = promise(panic);
+        let request = Self {
+            f: Theirs::new(f),
+            result: Theirs::none(),
+            fulfil,
+        };
+        (request, promise)
+    }
+
+    /// A panic instead of a request.
+    #[cfg(feature = "async")]
+    pub(super) fn refused(error: Error) -> Promise<R> {
+        let (fulfil, promise) = promise(panic);
+        fulfil.refuse(error);
+        promise
     }
 }
 
@@ -88,10 +155,18 @@ where
     R: Send,
     F: FnOnce(&mut Pager) -> R + Send,
 {
-    fn run(self: Box<Self>, pager: &mut Pager) {
-        // The pager's own calls leave it in order; what the closure had of its
-        // own is gone with it.
-        let Self { f, fulfil } = *self;
-        fulfil.fulfil(catch_unwind(AssertUnwindSafe(|| f(pager))));
+    fn run(&mut self, pager: &mut Pager) {
+        if let Some(f) = self.f.take() {
+            self.result.set(call(|| f(pager)));
+        }
+    }
+
+    fn finish(self: Box<Self>) {
+        let Self {
+            mut result, fulfil, ..
+        } = *self;
+        if let Some(result) = result.take() {
+            contain(|| fulfil.fulfil(result));
+        }
     }
 }

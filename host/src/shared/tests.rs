@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use pagebox_store::{
     Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
 };
 
+use crate::shared::Handle;
+use crate::shared::committer::Queue;
+use crate::shared::contain::message;
+use crate::shared::process::Process;
 use crate::shared::promise::Promise;
+use crate::shared::request::{Exclusive, InTransaction, Request};
 use crate::{Engine, Error, Pager, SharedPager, Store, Transaction};
 
 /// A store in memory whose syncs are counted, and fail on demand.
@@ -93,7 +99,12 @@ impl Shared {
     /// Lets requests pile up, and then has them served.
     fn together<R>(&self, submit: impl FnOnce(&SharedPager) -> R) -> R {
         let (go, wait) = mpsc::channel();
-        let busy = self.pager.submit_exclusive(move |_| wait.recv());
+        let (started, is_started) = mpsc::channel();
+        let busy = self.pager.submit_exclusive(move |_| {
+            started.send(()).expect("somebody listens");
+            wait.recv()
+        });
+        is_started.recv().expect("it starts");
         let submitted = submit(&self.pager);
         self.take_syncs();
         go.send(()).expect("the committer is waiting");
@@ -282,6 +293,7 @@ mod tasks {
     use std::thread::Thread;
 
     use super::*;
+    use crate::shared::committer::WAITING_MAX;
 
     /// The smallest executor: it sleeps until it is woken.
     fn block_on<F: Future>(future: F) -> F::Output {
@@ -327,10 +339,417 @@ mod tasks {
     }
 
     #[test]
+    fn task_whose_waker_panics_harms_nobody() {
+        struct Panics;
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                panic!("a bug of the executor's");
+            }
+        }
+        in_time(|| {
+            let shared = shared(PageSize::KIB_4);
+            let mut future = pin!(shared.together(|pager| pager.transact_async(alloc)));
+            let (go, wait) = mpsc::channel();
+            let busy = shared.pager.submit_exclusive(move |_| wait.recv());
+            let waker = Waker::from(Arc::new(Panics));
+            let mut next = pin!(shared.pager.transact_async(alloc));
+            let mut context = Context::from_waker(&waker);
+            assert!(next.as_mut().poll(&mut context).is_pending());
+            go.send(()).expect("it waits");
+            busy.wait().expect("it was told to go on");
+            assert_eq!(block_on(future.as_mut()).expect("a page"), 3);
+            assert_eq!(shared.pager.transact(alloc).expect("a page"), 5);
+            let Poll::Ready(Ok(4)) = next.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            else {
+                panic!("it was done before")
+            };
+        });
+    }
+
+    /// The executor would wait for the closure, and the closure for it.
+    #[test]
+    fn future_that_a_request_makes_says_that_it_would_wait_for_itself() {
+        in_time(|| {
+            let shared = shared(PageSize::KIB_4);
+            let pager = shared.pager.clone();
+            let done = shared.pager.transact(move |tx| {
+                waits_for_itself(block_on(pager.transact_async(alloc)));
+                let future = pager.with_async(|_| ());
+                assert!(panic_of(|| block_on(future)).contains("would wait for itself"));
+                tx.alloc()
+            });
+            assert_eq!(done.expect("a page"), 3);
+        });
+    }
+
+    /// A thread that reads may ask for something, as long as it does not wait.
+    #[test]
+    fn future_that_a_reader_makes_is_ready_after_the_reader_left() {
+        in_time(|| {
+            let shared = shared(PageSize::KIB_4);
+            let reading = shared.pager.read();
+            let mut future = pin!(shared.pager.transact_async(alloc));
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(future.as_mut().poll(&mut context).is_pending());
+            drop(reading);
+            assert_eq!(block_on(future).expect("a page"), 3);
+        });
+    }
+
+    #[test]
+    fn requests_beyond_the_limit_are_refused() {
+        in_time(|| {
+            let shared = shared(PageSize::KIB_4);
+            let last = shared.together(|pager| {
+                for _ in 0..WAITING_MAX {
+                    drop(pager.with_async(|_| ()));
+                }
+                pager.transact_async(alloc)
+            });
+            let error = block_on(last).expect_err("too many wait");
+            assert!(matches!(error, Error::TooManyRequests(65_536)), "{error}");
+            assert_eq!(shared.pager.transact(alloc).expect("a page"), 3);
+        });
+    }
+
+    #[test]
     fn dropped_future_does_not_take_its_request_back() {
         let shared = shared(PageSize::KIB_4);
         drop(shared.pager.transact_async(alloc));
         let pages = block_on(shared.pager.with_async(|pager| pager.stats()));
         assert_eq!(pages.expect("figures").regular_pages, 1);
     }
+}
+
+/// Far more than anything here takes, far less than for ever.
+const HANG: Duration = Duration::from_mins(1);
+
+/// What `f` comes to, on a thread that is given up where it hangs.
+#[track_caller]
+fn in_time<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    let (sender, receiver) = mpsc::channel();
+    let thread = std::thread::spawn(move || sender.send(f()));
+    match receiver.recv_timeout(HANG) {
+        Ok(result) => result,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            std::panic::resume_unwind(thread.join().expect_err("it sent nothing"))
+        }
+    }
+}
+
+/// What a panic that `f` ends in says.
+fn panic_of<R>(f: impl FnOnce() -> R) -> String {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).err();
+    message(&*panic.expect("it panics")).to_owned()
+}
+
+fn waits_for_itself<R: std::fmt::Debug>(result: Result<R, Error>) {
+    let error = result.expect_err("it would wait for ever");
+    assert!(matches!(error, Error::WaitsForItself(_)), "{error:?}");
+    assert!(error.is_caller_fault(), "{error}");
+    assert!(
+        error.to_string().contains("would wait for itself"),
+        "{error}"
+    );
+}
+
+/// Panics when it is dropped.
+#[derive(Debug)]
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a destructor of the caller's");
+    }
+}
+
+/// The committer died of the destructor, and whoever asked for something
+/// afterwards waited for ever.
+#[test]
+fn captured_value_whose_destructor_panics_harms_nobody() {
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        let (bad, good) = shared.together(|pager| {
+            let bomb = Bomb;
+            let bad = pager.submit_transaction(move |tx| {
+                let _captured = &bomb;
+                tx.alloc()
+            });
+            (bad, pager.submit_transaction(alloc))
+        });
+        // It is durable, and that is what is told of it.
+        assert_eq!(bad.wait().expect("a page"), 3);
+        assert_eq!(good.wait().expect("a page"), 4);
+        let bomb = Bomb;
+        let text = panic_of(|| {
+            shared.pager.with(move |_| {
+                let _captured = &bomb;
+            });
+        });
+        assert_eq!(text, "a destructor of the caller's");
+        assert_eq!(shared.pager.transact(alloc).expect("a page"), 5);
+    });
+}
+
+/// Results of requests that are tried again, or that nobody waits for any more,
+/// are dropped by the committer.
+#[test]
+fn results_whose_destructors_panic_harm_nobody() {
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        let (again, bad, lost) = shared.together(|pager| {
+            let again = pager.submit_transaction(|tx| tx.alloc().map(|id| (id, Bomb)));
+            let bad = pager.submit_transaction(|tx| {
+                tx.alloc()?;
+                tx.free(9999)
+            });
+            let lost = pager.submit_transaction(|tx| tx.alloc().map(|_| Bomb));
+            drop(pager.submit_exclusive(|_| Bomb));
+            (again, bad, lost)
+        });
+        let (id, bomb) = again.wait().expect("a page");
+        std::mem::forget(bomb);
+        assert_eq!(id, 3);
+        assert!(matches!(bad.wait(), Err(Error::OutOfRange(9999))));
+        std::mem::forget(lost.wait());
+        assert_eq!(shared.pager.transact(alloc).expect("a page"), 5);
+    });
+}
+
+#[test]
+fn panic_whose_payload_panics_when_dropped_harms_nobody() {
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        shared.together(|pager| {
+            for _ in 0..2 {
+                drop(
+                    pager.submit_transaction(|_| -> Result<(), Error> {
+                        std::panic::panic_any(Bomb)
+                    }),
+                );
+            }
+        });
+        assert_eq!(shared.pager.transact(alloc).expect("a page"), 3);
+    });
+}
+
+#[test]
+fn request_that_is_dropped_answers() {
+    in_time(|| {
+        let (request, promise) = InTransaction::<u64, _>::new(alloc);
+        drop(request);
+        let error = promise.wait().expect_err("nobody did it");
+        assert!(error.is_system(), "{error}");
+        let (request, promise) = Exclusive::<(), _>::new(|_: &mut Pager| ());
+        drop(request);
+        assert!(panic_of(|| promise.wait()).contains("not known"));
+    });
+}
+
+/// A queue without a committer refuses, instead of keeping what nobody will
+/// serve.
+#[test]
+fn request_that_nobody_serves_any_more_answers() {
+    in_time(|| {
+        let queue = Queue::default();
+        queue.close();
+        let (request, promise) = InTransaction::<u64, _>::new(alloc);
+        queue.push(Request::Transaction(Box::new(request)));
+        promise.wait().expect_err("nobody does it");
+    });
+}
+
+#[test]
+fn what_a_reader_asks_for_would_wait_for_itself() {
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        let pager = &shared.pager;
+        let (one, two) = (pager.read(), pager.read());
+        waits_for_itself(pager.transact(alloc));
+        drop(one);
+        waits_for_itself(pager.try_with(|_| ()));
+        assert!(panic_of(|| pager.with(|_| ())).contains("would wait for itself"));
+        drop(two);
+        assert_eq!(pager.transact(alloc).expect("a page"), 3);
+        // Other pagers have nothing to do with it.
+        let other = super::tests::shared(PageSize::KIB_1);
+        let _reading = other.pager.read();
+        assert_eq!(pager.transact(alloc).expect("a page"), 4);
+    });
+}
+
+#[test]
+fn what_a_request_asks_for_would_wait_for_itself() {
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        let pager = shared.pager.clone();
+        let done = shared.pager.transact(move |tx| {
+            waits_for_itself(pager.transact(alloc));
+            waits_for_itself(pager.try_with(|_| ()));
+            assert!(panic_of(|| pager.with(|_| ())).contains("would wait for itself"));
+            assert!(panic_of(|| pager.read()).contains("would wait for itself"));
+            assert!(pager.try_read().is_none());
+            tx.alloc()
+        });
+        assert_eq!(done.expect("a page"), 3);
+        let pager = shared.pager.clone();
+        shared.pager.with(move |_| {
+            waits_for_itself(pager.transact(alloc));
+            waits_for_itself(pager.try_with(|_| ()));
+            assert!(panic_of(|| pager.read()).contains("would wait for itself"));
+        });
+        assert_eq!(shared.pager.transact(alloc).expect("a page"), 4);
+    });
+}
+
+/// The lock prefers writers: a reader that came in again behind one waited for
+/// it, and it for the reader.
+#[test]
+fn reader_comes_in_again_while_the_committer_waits() {
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        let pager = &shared.pager;
+        let one = pager.read();
+        let promise = pager.submit_transaction(alloc);
+        while !pager.0.door.is_closed() {
+            std::thread::yield_now();
+        }
+        let two = pager.read();
+        assert!(pager.try_read().is_some());
+        // Somebody else waits for the commit.
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| pager.try_read().is_none());
+            assert!(other.join().expect("an answer"));
+        });
+        assert_eq!(two.stats().expect("figures").regular_pages, 0);
+        drop(one);
+        assert_eq!(two.stats().expect("figures").regular_pages, 0);
+        drop(two);
+        assert_eq!(promise.wait().expect("a page"), 3);
+    });
+}
+
+/// What waited for the committer was done in one go, and readers saw nothing
+/// until it was over: several commits.
+#[test]
+fn reader_waits_for_one_commit_at_most() {
+    in_time(|| {
+        for behind in 0..3 {
+            let shared = shared(PageSize::KIB_4);
+            let alone = |pager: &SharedPager| drop(pager.submit_exclusive(Pager::alloc));
+            // Some commits wait behind the one that is on its way.
+            let (go, wait) = mpsc::channel::<()>();
+            let (started, is_started) = mpsc::channel();
+            let busy = shared.pager.submit_exclusive(move |pager| {
+                started.send(()).expect("somebody listens");
+                wait.recv().expect("it is told to go on");
+                pager.alloc()
+            });
+            is_started.recv().expect("it starts");
+            (0..behind).for_each(|_| alone(&shared.pager));
+            shared.take_syncs();
+            let seen = std::thread::scope(|scope| {
+                let reader = scope.spawn(|| {
+                    let reading = shared.pager.read();
+                    let seen = reading.stats().expect("figures").regular_pages;
+                    (seen, shared.syncs.load(Ordering::Relaxed))
+                });
+                while shared.pager.0.door.waiting() == 0 {
+                    std::thread::yield_now();
+                }
+                // Others come later than the reader.
+                (0..3).for_each(|_| alone(&shared.pager));
+                drop(shared.pager.submit_transaction(alloc));
+                go.send(()).expect("it waits");
+                reader.join().expect("it reads")
+            });
+            assert_eq!(seen, (1, 2), "with {behind} behind");
+            busy.wait().expect("a page");
+            let pages = shared.pager.with(|pager| pager.stats());
+            assert_eq!(pages.expect("figures").regular_pages, behind + 5);
+        }
+    });
+}
+
+/// Each request that failed after it had changed something had all others
+/// start over: with a thousand in a group, a million calls of their closures.
+#[test]
+fn many_failures_cost_no_more_than_some_runs_each() {
+    in_time(|| {
+        const COUNT: u64 = 200;
+        let shared = shared(PageSize::KIB_4);
+        let runs = Arc::new(AtomicU64::new(0));
+        let promises: Vec<_> = shared.together(|pager| {
+            let submit = |n| {
+                let runs = runs.clone();
+                pager.submit_transaction(move |tx| {
+                    runs.fetch_add(1, Ordering::Relaxed);
+                    let id = tx.alloc()?;
+                    if n % 2 == 1 {
+                        tx.free(9999)?;
+                    }
+                    Ok(id)
+                })
+            };
+            (0..COUNT).map(submit).collect()
+        });
+        let results: Vec<_> = promises.into_iter().map(Promise::wait).collect();
+        let ids: Vec<u64> = results.iter().flatten().copied().collect();
+        assert_eq!(ids, (3..3 + COUNT / 2).collect::<Vec<_>>());
+        let failed = results.iter().flat_map(|it| it.as_ref().err());
+        assert!(
+            failed
+                .into_iter()
+                .all(|it| matches!(it, Error::OutOfRange(9999)))
+        );
+        let runs = runs.load(Ordering::Relaxed);
+        assert!(runs <= 7 * COUNT, "{runs} runs");
+        // They are still committed together.
+        let syncs = shared.take_syncs();
+        assert!(syncs <= COUNT / 2, "{syncs} syncs");
+    });
+}
+
+/// A child of a fork has the pager's memory and none of its threads.
+#[test]
+fn forked_process_is_told_and_not_kept_waiting() {
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        let parent = &shared.pager.0;
+        let child = crate::shared::SharedPager(Arc::new(Handle {
+            door: parent.door.clone(),
+            queue: parent.queue.clone(),
+            committer: Some(std::thread::spawn(|| ())),
+            process: Process::other(),
+        }));
+        assert!(matches!(child.transact(alloc), Err(Error::Forked)));
+        assert!(matches!(child.try_with(|_| ()), Err(Error::Forked)));
+        assert!(panic_of(|| child.with(|_| ())).contains("forked"));
+        // The committer was at work when the process was forked.
+        let (go, wait) = mpsc::channel();
+        let (started, is_started) = mpsc::channel();
+        let busy = shared.pager.submit_exclusive(move |_| {
+            started.send(()).expect("somebody listens");
+            wait.recv()
+        });
+        is_started.recv().expect("it starts");
+        assert!(child.try_read().is_none());
+        assert!(panic_of(|| child.read()).contains("forked"));
+        #[cfg(feature = "async")]
+        {
+            use std::task::{Context, Poll, Waker};
+            let mut future = std::pin::pin!(child.transact_async(alloc));
+            let mut context = Context::from_waker(Waker::noop());
+            let Poll::Ready(result) = future.as_mut().poll(&mut context) else {
+                panic!("it would never be ready")
+            };
+            assert!(matches!(result, Err(Error::Forked)));
+        }
+        drop(child);
+        go.send(()).expect("it waits");
+        busy.wait().expect("it was told to go on");
+        // Dropping the child's handle closed nothing.
+        assert_eq!(shared.pager.transact(alloc).expect("a page"), 3);
+    });
 }
