@@ -118,6 +118,13 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The process was forked from the one that opened the file, which alone
+    /// may use what it opened.
+    #[error(
+        "the file was opened by another process: this one was forked from it, and has to open \
+         the file itself"
+    )]
+    Forked,
     /// There is something of that name already.
     #[error("{} exists already", path.display())]
     Exists {

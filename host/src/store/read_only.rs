@@ -12,7 +12,8 @@ use crate::{Error, os};
 ///
 /// A writer may be at work on the file at the same time. Its length is as it
 /// was at opening; a read past the end of a file that became shorter since is
-/// an error.
+/// an error. A child that was forked may go on to use it: it shares nothing
+/// that a read changes.
 ///
 /// ```
 /// use pagebox::{Access, Engine, PageSize, ReadOnlyStore};
