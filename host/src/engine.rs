@@ -12,6 +12,7 @@ use wasmtime::component::{Component, Linker};
 
 use crate::inspect::Inspector;
 use crate::os::{self, Locked};
+use crate::owner::Owner;
 use crate::page_stores::add_to_linker;
 use crate::pager::{Access, Pager};
 use crate::repair::RepairAction;
@@ -71,6 +72,9 @@ impl Default for Limits {
 /// The component, compiled and linked. Cheap to clone; every pager and
 /// inspector runs in an instance of its own.
 ///
+/// It belongs to the process that made it, and is of no use in a child that was
+/// forked since: its clock runs in the parent only. The child makes its own.
+///
 /// ```
 /// # fn main() -> Result<(), pagebox::Error> {
 /// # let folder = tempfile::tempdir().unwrap();
@@ -96,8 +100,23 @@ struct Inner {
     inspecting: InspectingPre<Data>,
     limits: Limits,
     clock: Clock,
-    /// Dropped with the last clone: that ends the ticking thread.
-    _ticking: Sender<()>,
+    ticking: Ticking,
+}
+
+/// A thread that moves the clock until this is dropped.
+struct Ticking {
+    sender: Option<Sender<()>>,
+    owner: Owner,
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        // Nobody ticks in a child that was forked, and to tell a thread that is
+        // not there may be to wait for it.
+        if !self.owner.is_here() {
+            std::mem::forget(self.sender.take());
+        }
+    }
 }
 
 impl Engine {
@@ -145,7 +164,10 @@ impl Engine {
             inspecting,
             limits,
             clock,
-            _ticking: ticking,
+            ticking: Ticking {
+                sender: Some(ticking),
+                owner: Owner::here(),
+            },
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -171,7 +193,7 @@ impl Engine {
         page_count: u64,
     ) -> Result<Pager, Error> {
         let path = path.as_ref();
-        let (file, unpublished) = Unpublished::create(path)?;
+        let (file, mut unpublished) = Unpublished::create(path)?;
         let store = MmapStore::new(file, path, page_size)?;
         let pager = self.create_store(store, page_count)?;
         unpublished.publish()?;
@@ -369,8 +391,22 @@ impl Engine {
         &self.0.component
     }
 
+    /// That this is the process that made it.
+    fn expect_own(&self) -> Result<(), Error> {
+        if self.0.ticking.owner.is_here() {
+            Ok(())
+        } else {
+            Err(Error::Other(
+                "the engine was made by another process: this one was forked from it, and has to \
+                 make its own"
+                    .into(),
+            ))
+        }
+    }
+
     /// A new instance that serves a pager.
     pub(crate) fn sandbox(&self) -> Result<Sandbox<PagerComponent>, Error> {
+        self.expect_own()?;
         let pre = &self.0.pager;
         Sandbox::new(self, pre.instance_pre(), |store, instance| {
             PagerComponent::new(store, instance)
@@ -379,6 +415,7 @@ impl Engine {
 
     /// A new instance that serves an inspector.
     pub(crate) fn inspecting(&self) -> Result<Sandbox<Inspecting>, Error> {
+        self.expect_own()?;
         Sandbox::new(self, self.0.inspecting.instance_pre(), |store, instance| {
             Inspecting::new(store, instance)
         })

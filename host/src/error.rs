@@ -127,6 +127,13 @@ pub enum Error {
     /// [`Pager::reopen`](crate::Pager::reopen) shows what the file holds now.
     #[error("the file was changed since it was opened: open it again to read what it holds now")]
     Changed,
+    /// The process was forked from the one that opened the file, which alone
+    /// may use what it opened.
+    #[error(
+        "the file was opened by another process: this one was forked from it, and has to open \
+         the file itself"
+    )]
+    Forked,
     /// There is something of that name already.
     #[error("{} exists already", path.display())]
     Exists {
@@ -180,12 +187,6 @@ pub enum Error {
     /// already.
     #[error("{0} requests wait already: let some of them be done first")]
     TooManyRequests(usize),
-    /// The process was forked after it opened the file: the file is its
-    /// parent's.
-    #[error(
-        "the file was opened by another process: this one was forked from it, and has to open the file itself"
-    )]
-    Forked,
     /// Anything that has no case of its own.
     #[error("{0}")]
     Other(String),

@@ -6,6 +6,7 @@ use serde::ser::{SerializeStruct, Serializer};
 use wasmtime::component::ResourceAny;
 
 use crate::engine::Engine;
+use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right};
 use crate::sandbox::{Data, Sandbox, nonsense};
 use crate::wit::inspecting::Inspecting;
@@ -20,7 +21,8 @@ pub use wit::{
 
 /// A look at a store as it was when the inspector was made, whatever is in it:
 /// damaged page files, other files, nothing. What is wrong is in the results;
-/// the errors of all methods are those of the sandbox.
+/// the errors of all methods are those of the sandbox, and [`Error::Forked`] in
+/// a child of the process that made it.
 ///
 /// Made by [`Engine::inspect`].
 ///
@@ -35,6 +37,7 @@ pub struct Inspector {
     sandbox: Sandbox<Inspecting>,
     /// The component's inspector.
     handle: ResourceAny,
+    owner: Owner,
 }
 
 pub(crate) const CHECKING: &str = "checking the file";
@@ -48,7 +51,11 @@ impl Inspector {
                 .pagebox_pager_inspect()
                 .call_open(store, PageStores::own())
         })?;
-        Ok(Self { sandbox, handle })
+        Ok(Self {
+            sandbox,
+            handle,
+            owner: Owner::here(),
+        })
     }
 
     fn call<R>(
@@ -60,6 +67,7 @@ impl Inspector {
             ResourceAny,
         ) -> wasmtime::Result<R>,
     ) -> Result<R, Error> {
+        self.expect_own()?;
         self.sandbox.call(operation, |world, store| {
             f(
                 world.pagebox_pager_inspect().inspector(),
@@ -67,6 +75,16 @@ impl Inspector {
                 self.handle,
             )
         })
+    }
+
+    /// That this is the process that made it: the clock that would end its
+    /// sandbox is not in a child that was forked.
+    fn expect_own(&self) -> Result<(), Error> {
+        if self.owner.is_here() {
+            Ok(())
+        } else {
+            Err(Error::Forked)
+        }
     }
 
     /// That a list is no longer than it was asked to be.
@@ -227,6 +245,7 @@ impl Inspector {
     /// # Errors
     /// [`Error::Store`].
     pub fn read(&mut self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), Error> {
+        self.expect_own()?;
         self.sandbox
             .stores()
             .lent()

@@ -42,6 +42,7 @@ impl<'p> RegularPages<'p> {
         let Some(start) = self.next else {
             return Ok(false);
         };
+        self.pager.expect_own()?;
         if self.runs.len() == 0 {
             let runs = self.pager.ask(OPERATION, |exports, store, pager| {
                 exports.pager().call_allocated(store, pager, start, BATCH)
@@ -115,6 +116,7 @@ impl<'p> ProtectedPages<'p> {
         let Some(start) = self.next else {
             return Ok(None);
         };
+        self.pager.expect_own()?;
         if self.pages.len() == 0 {
             self.pages = self.batch(start)?.into_iter();
         }

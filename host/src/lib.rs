@@ -42,6 +42,7 @@ mod figures;
 pub mod inspect;
 mod iter;
 mod os;
+mod owner;
 mod page_stores;
 mod pager;
 mod repair;
@@ -70,7 +71,7 @@ pub use repair::RepairAction;
 #[cfg(feature = "async")]
 pub use shared::Pending;
 pub use shared::{ReadGuard, SharedPager};
-pub use store::{MmapStore, ReadOnlyStore, Store};
+pub use store::{FileStore, MmapStore, ReadOnlyStore, Store};
 pub use transaction::Transaction;
 
 /// The README's example.

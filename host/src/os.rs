@@ -3,13 +3,19 @@
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use crate::Error;
+use crate::owner::Owner;
 
-/// A file that is locked exclusively until it is dropped.
+/// A file that is locked exclusively until it is dropped by the process that
+/// locked it.
 #[derive(Debug)]
-pub(crate) struct Locked(File);
+pub(crate) struct Locked {
+    file: File,
+    owner: Owner,
+}
 
 impl Locked {
     /// Opens an existing regular file and locks it.
@@ -27,7 +33,10 @@ impl Locked {
     /// Locks a file against everybody else who does so.
     pub(crate) fn new(file: File, path: &Path) -> Result<Self, Error> {
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self {
+                file,
+                owner: Owner::here(),
+            }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked {
                 path: path.to_owned(),
             }),
@@ -36,16 +45,25 @@ impl Locked {
     }
 
     pub(crate) fn file(&self) -> &File {
-        &self.0
+        &self.file
+    }
+
+    /// Whose lock it is.
+    #[inline]
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
     }
 }
 
 impl Drop for Locked {
     /// Closing the file does not unlock it for as long as somebody has a copy
     /// of the descriptor, as a process has that is just being started by
-    /// another thread of this one.
+    /// another thread of this one. So the lock is released, but not by a child
+    /// that was forked: it is the parent's still.
     fn drop(&mut self) {
-        let _ = self.0.unlock();
+        if self.owner.is_surely_here() {
+            let _ = self.file.unlock();
+        }
     }
 }
 
@@ -223,7 +241,8 @@ pub(crate) fn write_zeros(file: &File, position: u64, len: u64) -> io::Result<()
     Ok(())
 }
 
-/// Whether parts of the file have no blocks, so that writing to them may fail.
+/// Whether the file takes less space than it has bytes: then parts of it have
+/// no blocks, or it is compressed.
 pub(crate) fn is_sparse(metadata: &Metadata) -> bool {
     #[cfg(unix)]
     {
@@ -236,6 +255,61 @@ pub(crate) fn is_sparse(metadata: &Metadata) -> bool {
         let _ = metadata;
         false
     }
+}
+
+/// Lets a part of the file read as zeros, and keeps the space for it. Durable
+/// after a sync.
+pub(crate) fn zero(file: &File, position: u64, len: u64) -> io::Result<()> {
+    /// A shorter part is zeroed by writing zeros: a sync takes less to write
+    /// them than to write what the file system notes instead.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const NOTED_MIN: u64 = 64 << 10;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    while len >= NOTED_MIN {
+        use rustix::fs::{FallocateFlags, fallocate};
+        match fallocate(file, FallocateFlags::ZERO_RANGE, position, len) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            // A file system that cannot, as one in memory; or what is wrong is
+            // wrong with writing too.
+            Err(_) => break,
+        }
+    }
+    write_zeros(file, position, len)
+}
+
+/// The parts of the first `len` bytes of the file that have no blocks, or are
+/// reserved but were never written: all of it zeros. What the file system
+/// keeps to itself is not among them.
+pub(crate) fn holes(file: &File, len: u64) -> io::Result<Vec<Range<u64>>> {
+    let mut holes = Vec::new();
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{SeekFrom, seek};
+        use rustix::io::Errno;
+        let mut next = 0;
+        while next < len {
+            let start = match seek(file, SeekFrom::Hole(next)) {
+                Ok(start) if start < len => start,
+                // One that does not tell; one that is shorter by now.
+                Ok(_) | Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NXIO) => break,
+                Err(error) => return Err(error.into()),
+            };
+            next = match seek(file, SeekFrom::Data(start)) {
+                Ok(end) => end.min(len),
+                // There is no more.
+                Err(Errno::NXIO) => len,
+                Err(error) => return Err(error.into()),
+            };
+            if next > start {
+                holes.push(start..next);
+            }
+        }
+    }
+    // Elsewhere they are written to when they are written back.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (file, len);
+    Ok(holes)
 }
 
 /// Gives a file its name. A file that has the name already stays, and that is
@@ -308,6 +382,49 @@ mod tests {
         ));
         drop(locked);
         Locked::open(&path, true).unwrap();
+    }
+
+    #[test]
+    fn zeroing_changes_nothing_but_what_is_zeroed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        // As zeros that are written, and as zeros that are noted.
+        for (position, len) in [
+            (0, 1),
+            (4096, 4096),
+            (5000, 60_000),
+            (4096, 1 << 20),
+            (7, 99_999),
+        ] {
+            std::fs::write(&path, vec![7; 2 << 20]).unwrap();
+            let file = open(&path, true).unwrap();
+            zero(&file, position as u64, len as u64).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            assert_eq!(bytes.len(), 2 << 20);
+            for (index, byte) in bytes.into_iter().enumerate() {
+                let is_zeroed = (position..position + len).contains(&index);
+                assert_eq!(byte == 0, is_zeroed, "byte {index} of {position}+{len}");
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn holes_are_found_where_nothing_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let file = File::create_new(&path).unwrap();
+        file.set_len(1 << 20).unwrap();
+        if holes(&file, 1 << 20).unwrap().is_empty() {
+            return; // a file system without them
+        }
+        write_at(&file, &[1; 4096], 256 << 10).unwrap();
+        let found = holes(&file, 1 << 20).unwrap();
+        assert_eq!((found.len(), found[0].start, found[1].end), (2, 0, 1 << 20));
+        assert!(found[0].end <= 256 << 10 && found[1].start >= (256 << 10) + 4096);
+        write_zeros(&file, 0, 1 << 20).unwrap();
+        assert_eq!(holes(&file, 1 << 20).unwrap(), []);
+        assert_eq!(holes(&file, 0).unwrap(), []);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::figures::Stats;
 use crate::iter::{ProtectedPages, RegularPages};
+use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right, StoreHandle};
 use crate::sandbox::{Data, Sandbox, nonsense};
 use crate::store::write_at;
@@ -67,6 +68,10 @@ pub enum Access {
 ///
 /// Regular pages are changed in place, and durable after [`sync`](Self::sync).
 /// Protected pages are changed by a [`Transaction`], all or nothing.
+///
+/// It belongs to the process that opened it: in a child that was forked since,
+/// all that it is asked is answered by [`Error::Forked`], and dropping it
+/// writes and unlocks nothing. [`MmapStore`](crate::MmapStore) says more.
 pub struct Pager {
     store: Box<dyn Store>,
     cache: Cache,
@@ -75,6 +80,7 @@ pub struct Pager {
     handle: ResourceAny,
     engine: Engine,
     access: Access,
+    owner: Owner,
 }
 
 /// The exports that a pager is driven by.
@@ -121,6 +127,7 @@ impl Pager {
             handle,
             engine: engine.clone(),
             access,
+            owner: Owner::here(),
         };
         pager.make_room()?;
         Ok(pager)
@@ -156,12 +163,24 @@ impl Pager {
         &mut self.cache
     }
 
+    /// That this is the process that opened it. A child that was forked would
+    /// wait for threads that it does not have, and change what is not its own.
+    #[inline]
+    pub(crate) fn expect_own(&self) -> Result<(), Error> {
+        if self.owner.is_here() {
+            Ok(())
+        } else {
+            Err(Error::Forked)
+        }
+    }
+
     /// Asks the sandbox something that takes no store.
     pub(crate) fn ask<R>(
         &self,
         operation: &'static str,
         f: impl FnOnce(&Exports, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
     ) -> Result<R, Error> {
+        self.expect_own()?;
         let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
         let result = sandbox
             .call(operation, |world, store| {
@@ -179,6 +198,7 @@ impl Pager {
         right: Right,
         f: impl FnOnce(&Exports, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
     ) -> Result<R, Error> {
+        self.expect_own()?;
         let sandbox = self
             .sandbox
             .get_mut()
@@ -271,19 +291,22 @@ impl Pager {
     /// # Errors
     /// [`Error::Store`], [`Error::Sandbox`].
     pub fn is_current(&self) -> Result<bool, Error> {
-        let Some(reader) = self.reader() else {
+        self.expect_own()?;
+        let Some(mut reader) = self.reader() else {
             return Ok(true);
         };
         let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
-        sandbox.stores().lend(reader, Right::Read);
-        let result = sandbox
-            .call("looking for changes", |world, store| {
-                let exports = world.pagebox_pager_pager().pager();
-                exports.call_is_current(store, self.handle)
-            })
-            .and_then(|result| result.map_err(Error::from));
-        sandbox.stores().take_back();
-        result
+        sandbox
+            .call_with(
+                &mut reader,
+                Right::Read,
+                "looking for changes",
+                |world, store| {
+                    let exports = world.pagebox_pager_pager().pager();
+                    exports.call_is_current(store, self.handle)
+                },
+            )
+            .and_then(|result| result.map_err(Error::from))
     }
 
     /// A handle on the medium, where others may write to it.
@@ -312,6 +335,7 @@ impl Pager {
     /// [`Error::Store`].
     #[inline]
     pub fn page(&self, id: u64) -> Result<&[u8], Error> {
+        self.expect_own()?;
         // All that a read of a page that was found before takes.
         if self.cache.is_regular(id)
             && let Some(bytes) = self.store.page(id)
@@ -339,6 +363,7 @@ impl Pager {
     /// # Errors
     /// As [`page`](Self::page), and [`Error::ReadOnly`].
     pub fn page_mut(&mut self, id: u64) -> Result<&mut [u8], Error> {
+        self.expect_own()?;
         let page = self.locate_to_write(id)?;
         self.store
             .page_mut(page)
@@ -352,6 +377,7 @@ impl Pager {
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
     /// [`Error::PastPageEnd`], [`Error::Store`].
     pub fn read(&self, id: u64, offset: usize, bytes: &mut [u8]) -> Result<(), Error> {
+        self.expect_own()?;
         let offset = self.offset(offset, bytes.len())?;
         let page = self.locate(id)?;
         self.store
@@ -365,6 +391,7 @@ impl Pager {
     /// # Errors
     /// As [`read`](Self::read), and [`Error::ReadOnly`].
     pub fn write(&mut self, id: u64, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+        self.expect_own()?;
         let offset = self.offset(offset, bytes.len())?;
         let page = self.locate_to_write(id)?;
         write_at(&mut *self.store, page, offset, bytes).map_err(|cause| writing(page, cause))
@@ -379,6 +406,7 @@ impl Pager {
     /// copied from; [`Error::Store`].
     #[inline]
     pub fn protected_page(&self, id: u64) -> Result<&[u8], Error> {
+        self.expect_own()?;
         if let Some(page) = self.cache.protected(id)
             && let Some(bytes) = self.store.page(page)
         {
@@ -468,6 +496,7 @@ impl Pager {
     /// # Errors
     /// As [`Engine::open_store`]; the pager stays as unusable as it was.
     pub fn reopen(&mut self) -> Result<(), Error> {
+        self.expect_own()?;
         let sandbox = self.engine.sandbox()?;
         let (sandbox, handle) = open(sandbox, &mut self.store, self.access)?;
         let before = (

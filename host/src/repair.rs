@@ -35,7 +35,7 @@ pub(crate) fn repair(
     let source = Locked::open(path, false)?;
     let mut sandbox = engine.sandbox()?;
     let page_size = page_size(&mut sandbox, &os::head(source.file(), path)?)?;
-    let (copy, unpublished) = Unpublished::create(output)?;
+    let (copy, mut unpublished) = Unpublished::create(output)?;
     io::copy(&mut source.file(), &mut copy.file())
         .and_then(|_| os::sync(copy.file()))
         .map_err(|source| Error::io("copy to", output, source))?;

@@ -208,6 +208,7 @@ impl<'p> Transaction<'p> {
     /// [`Error::NotProtected`], [`Error::Corrupt`],
     /// [`Error::ChecksumMismatch`], [`Error::Store`].
     pub fn write(&mut self, id: u64) -> Result<&mut [u8], Error> {
+        self.pager.expect_own()?;
         if !self.staged.contains_key(&id) {
             let view = self.call(STAGING, |exports, store, tx| {
                 exports.call_stage(store, tx, id)

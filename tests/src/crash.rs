@@ -9,8 +9,7 @@
 //! 2. After a sync that returned ok, exactly what was written is there.
 //! 3. Power lost during a growth finds the old length or the new one; after it
 //!    returned, the new one.
-//! 4. What a *reset* leaves in a page is not specified until somebody writes
-//!    the page: its old bytes, zeros, or noise.
+//! 4. A *reset* is a write of zeros, as much in doubt as any other until a sync.
 //! 5. A process that is killed leaves all that it wrote, and at most one write
 //!    in part, where the next process reads it; none of it is durable yet.
 //! 6. After a sync that failed, reads still show what was written, and the
@@ -36,7 +35,7 @@ use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreErro
 
 use self::medium::{Durable, Medium, Page};
 pub use self::moment::{Moment, Survivors};
-use crate::decode::{Kind, Pages, State, decode};
+use crate::decode::{Pages, State, decode};
 use crate::rng::Rng;
 
 /// A medium that can lose power. Clones are handles of one medium.
@@ -73,8 +72,6 @@ struct Inner {
     /// The sync that is to fail, by its number.
     failing: Option<(u64, FailedSync)>,
     guard: Guard,
-    /// The state before the durable one.
-    previous: Option<Rc<State>>,
 }
 
 /// Which pages may be written.
@@ -114,7 +111,6 @@ impl CrashStore {
             syncs: 0,
             failing: None,
             guard: if is_empty { Guard::Any } else { Guard::Unknown },
-            previous: None,
         })))
     }
 
@@ -235,9 +231,6 @@ impl Inner {
             return Err(StoreError::Io(Some("this sync was told to fail".into())));
         }
         if self.medium.sync(pages) && !matches!(self.guard, Guard::Any) {
-            if let Guard::Unreached(state) = &self.guard {
-                self.previous = Some(state.clone());
-            }
             self.guard = Guard::Unknown;
         }
         Ok(())
@@ -259,13 +252,8 @@ impl Inner {
             ),
             Guard::Unreached(state) => {
                 for page in (first..first + count).filter(|&page| page != 0) {
-                    // A regular page may be reset once it is durable that it
-                    // was allocated, but not later.
-                    let is_new = matches!(change, Change::Reset { .. })
-                        && state.kind(page) == Kind::Regular
-                        && self.previous.as_ref().is_some_and(|old| !old.reaches(page));
                     assert!(
-                        is_new || !state.reaches(page),
+                        !state.reaches(page),
                         "page {page}, {:?}, is written while the durable state reaches it",
                         state.kind(page)
                     );

@@ -249,12 +249,11 @@ impl Model {
         Ok(())
     }
 
-    /// All that regular pages show became durable; what a page was allocated
-    /// with is not, until it is written.
+    /// All that regular pages show became durable: what was written, and the
+    /// zeros that a page is allocated with.
     fn settle(&mut self) {
-        let zeros = Content::zeros(self.page_size);
         for regular in self.regular.values_mut() {
-            regular.is_settled |= regular.content.as_ref().is_some_and(|it| *it != zeros);
+            regular.is_settled |= regular.content.is_some();
         }
     }
 

@@ -1,44 +1,59 @@
 //! [`MmapStore`]: a locked file whose pages are slices of a map.
 //!
 //! Regular pages are changed in the map. All else goes by positioned writes
-//! from private buffers: a private buffer cannot reach the medium half copied,
-//! and dirtying one page through the map of a file that the kernel caches in
-//! large folios makes it write 2 MiB.
-//!
-//! Each page is in at most one of these sets:
-//! - `stale`: it reads as zeros, but the file holds old bytes still. They are
-//!   overwritten when the page is changed, at a sync and when the store is
-//!   dropped, so that allocating many pages costs nothing.
-//! - `blank`: the file holds zeros, since growth put them there and nobody
-//!   wrote since.
-//!
-//! and independently in `unreserved`: the file had holes when it was opened,
-//! and this page may be one. Its block is reserved before the page is changed
-//! through the map, so that a full disk is an error and not a bus error.
+//! from private buffers ([`PageFile`]): dirtying one page through the map of a
+//! file that the kernel caches in large folios makes it write 2 MiB.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{io, process};
 
-use pagebox_store::{
-    Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then, bounds, check_changes,
-    seal,
-};
+use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then, bounds};
 
 use super::Store;
+use super::file::PageFile;
+use super::holes::Holes;
 use super::map::Map;
-use super::page_set::PageSet;
 use crate::Error;
 use crate::os::{self, Locked};
+use crate::owner::Owner;
 
 /// A file, locked exclusively, whose pages are slices of a memory map.
 ///
 /// The lock keeps out every other process that uses this crate to write, and
-/// is gone when the store is dropped, or its process dies. A program that
-/// ignores the lock and shortens the file ends this one with a bus error: look
-/// at files that others may truncate with a
-/// [`ReadOnlyStore`](crate::ReadOnlyStore).
+/// is gone when the store is dropped, or its process dies.
+///
+/// # Forks
+///
+/// A store, its pager and its lock are the process's that opened them. In a
+/// child that was forked since, every call is an error
+/// ([`Error::Forked`] of a pager), and what is dropped is only closed: nothing
+/// is written, and the lock stays with the parent for as long as it has the
+/// file open. The child opens files itself, with an [`Engine`](crate::Engine)
+/// of its own. So a program that goes to the background opens its files when it
+/// is there. Slices of pages that were lent before the fork still show, and
+/// change, the parent's live bytes: let none of them live across a fork.
+///
+/// # Full disks
+///
+/// The space of pages is reserved when the file grows, and that of holes, in a
+/// file that was copied without its zeros, before they are written to: a full
+/// disk is an error. It can still be a *bus error*, which ends the process, on
+/// file systems that need new space when bytes are overwritten: btrfs, ZFS,
+/// bcachefs, and any on a thin volume or one with snapshots. A program that
+/// ignores the lock and shortens the file has the same effect, and so has a
+/// medium that fails under the map. A [`FileStore`](crate::FileStore) answers
+/// with an error to all of that.
+///
+/// # Limits
+///
+/// The whole file is in the address space, for a moment of growth twice: a file
+/// that finds no place there is not opened, or does not grow, with an error and
+/// at the length that it had. Past a limit on the size of files
+/// (`RLIMIT_FSIZE`) the system sends the signal `SIGXFSZ`, which ends a program
+/// that does not ignore it; one that does gets
+/// [`StoreError::InsufficientSpace`].
 ///
 /// ```
 /// use pagebox::{Access, Engine, MmapStore, PageSize};
@@ -56,19 +71,11 @@ use crate::os::{self, Locked};
 #[derive(Debug)]
 pub struct MmapStore {
     // Before the file: the lock outlives the map.
+    /// Exactly the whole pages of the file.
     map: Map,
-    file: Locked,
-    page_size: PageSize,
-    /// Whole pages; the map has exactly these.
-    page_count: u64,
-    /// Bytes past the last of them.
-    tail: u32,
-    stale: PageSet,
-    blank: PageSet,
-    unreserved: PageSet,
-    zeros: Box<[u8]>,
-    /// Where a sealed page is put together.
-    scratch: Box<[u8]>,
+    file: PageFile,
+    /// None in most files.
+    holes: Option<Box<Holes>>,
 }
 
 impl MmapStore {
@@ -87,160 +94,68 @@ impl MmapStore {
     }
 
     fn of(file: Locked, page_size: PageSize) -> io::Result<Self> {
-        let metadata = file.file().metadata()?;
-        let bytes = page_size.bytes() as u64;
-        let page_count = metadata.len() / bytes;
-        let map = Map::new(&file, map_len(page_count, page_size)?)?;
-        let mut unreserved = PageSet::default();
-        if os::is_sparse(&metadata) {
-            unreserved.insert_run(0, page_count);
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "less than a page")]
-        let tail = (metadata.len() % bytes) as u32;
+        let mut file = PageFile::new(file, page_size)?;
+        let whole = file.geometry().page_count * page_size.bytes() as u64;
         Ok(Self {
-            map,
+            map: map(file.locked(), whole)?,
+            holes: Holes::find(&mut file)?.map(Box::new),
             file,
-            page_size,
-            page_count,
-            tail,
-            stale: PageSet::default(),
-            blank: PageSet::default(),
-            unreserved,
-            zeros: vec![0; page_size.bytes()].into_boxed_slice(),
-            scratch: vec![0; page_size.bytes()].into_boxed_slice(),
         })
     }
 
-    /// The place in the map of bytes of a page.
-    fn place(&self, page: u64, offset: u32, len: usize) -> Result<usize, StoreError> {
-        let start = bounds(self.geometry(), page, offset, len)?;
-        // The map has this many bytes, so they can be counted.
-        usize::try_from(start).map_err(|_| StoreError::OutOfBounds)
+    /// The holes, if this page is one.
+    #[inline]
+    fn holes_at(&self, page: u64) -> Option<&Holes> {
+        self.holes.as_deref().filter(|holes| holes.contains(page))
     }
 
-    /// Bytes of a page as they read.
+    /// Bytes of a page.
     fn slice(&self, page: u64, offset: u32, len: usize) -> Result<&[u8], StoreError> {
-        let start = self.place(page, offset, len)?;
-        if self.stale.contains(page) {
-            return Ok(&self.zeros[..len]);
+        self.file.expect_own()?;
+        let start = bounds(self.geometry(), page, offset, len)?;
+        if let Some(holes) = self.holes_at(page) {
+            let bytes = holes.bytes(&self.file, page)?;
+            return Ok(&bytes[offset as usize..][..len]);
         }
+        // The map has this many bytes, so they can be counted.
+        let start = usize::try_from(start).map_err(|_| StoreError::OutOfBounds)?;
         Ok(&self.map.bytes()[start..start + len])
     }
 
-    /// Writes a whole page by position.
-    fn put(&mut self, page: u64, bytes: &[u8]) -> io::Result<()> {
-        os::write_at(
-            self.file.file(),
-            bytes,
-            page * self.page_size.bytes() as u64,
-        )?;
-        self.written(page);
-        Ok(())
-    }
-
-    /// Notes that the file holds what was written to a page.
-    fn written(&mut self, page: u64) {
-        self.stale.remove(page);
-        self.blank.remove(page);
-        self.unreserved.remove(page);
-    }
-
-    fn make(&mut self, change: &Change<'_, PageBuffer>) -> io::Result<()> {
-        match *change {
-            Change::Sealed { page, bytes, start } => {
-                let mut scratch = std::mem::take(&mut self.scratch);
-                scratch[..bytes.len()].copy_from_slice(bytes);
-                scratch[bytes.len()..].copy_from_slice(&seal(bytes, start));
-                let done = self.put(page, &scratch);
-                self.scratch = scratch;
-                done
-            }
-            Change::Staged { page, buffer } => self.put(page, buffer),
-            Change::Zero { page } => {
-                let zeros = std::mem::take(&mut self.zeros);
-                let done = self.put(page, &zeros);
-                self.zeros = zeros;
-                done
-            }
-            Change::Reset { first, count } => {
-                for page in first..first + count {
-                    if !self.blank.contains(page) {
-                        self.stale.insert(page);
-                    }
+    /// Notes what changes did to holes, and if they `failed`, that it is not
+    /// known what.
+    fn settle_holes(&mut self, changes: &[Change<'_, PageBuffer>], failed: bool) {
+        let Some(holes) = &mut self.holes else {
+            return;
+        };
+        for change in changes {
+            let (first, count) = change.pages();
+            for page in first..first + count {
+                match change {
+                    _ if !holes.contains(page) => {}
+                    _ if failed => holes.doubt(page),
+                    Change::Reset { .. } => holes.zeroed(page),
+                    _ => holes.fill(page),
                 }
-                Ok(())
             }
         }
     }
-
-    /// Writes the zeros that stale pages read as.
-    fn clear_stale(&mut self) -> io::Result<()> {
-        let page_size = self.page_size.bytes() as u64;
-        for (first, count) in self.stale.runs() {
-            os::write_zeros(self.file.file(), first * page_size, count * page_size)?;
-        }
-        self.stale.clear();
-        Ok(())
-    }
-
-    fn extend(&mut self, page_count: u64) -> Result<(), StoreError> {
-        let page_size = self.page_size.bytes() as u64;
-        let len = page_count
-            .checked_mul(page_size)
-            .ok_or(StoreError::InsufficientSpace)?;
-        let map_len =
-            map_len(page_count, self.page_size).map_err(|_| StoreError::InsufficientSpace)?;
-        let whole = self.page_count * page_size;
-        let old_len = whole + u64::from(self.tail);
-        let file = self.file.file();
-        if let Err(error) = os::reserve(file, old_len, len - old_len) {
-            // What was added so far is of no use to anybody.
-            file.set_len(old_len).map_err(io_error)?;
-            return Err(space_error(error));
-        }
-        // What lay past the last whole page becomes part of a new one.
-        os::write_zeros(file, whole, u64::from(self.tail)).map_err(io_error)?;
-        file.sync_all().map_err(io_error)?;
-        self.map = Map::new(&self.file, map_len).map_err(io_error)?;
-        self.blank
-            .insert_run(self.page_count, page_count - self.page_count);
-        self.page_count = page_count;
-        self.tail = 0;
-        Ok(())
-    }
 }
 
-fn map_len(page_count: u64, page_size: PageSize) -> io::Result<usize> {
-    usize::try_from(page_count)
+/// Maps the first `len` bytes of a file.
+fn map(file: &Locked, len: u64) -> io::Result<Map> {
+    let len = usize::try_from(len)
         .ok()
-        .and_then(|pages| pages.checked_mul(page_size.bytes()))
         .filter(|len| isize::try_from(*len).is_ok())
-        .ok_or_else(|| io::ErrorKind::FileTooLarge.into())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
-fn io_error(error: io::Error) -> StoreError {
-    StoreError::Io(Some(error.to_string()))
-}
-
-/// What a failure to reserve space is.
-fn space_error(error: io::Error) -> StoreError {
-    if os::is_no_space(&error) {
-        StoreError::InsufficientSpace
-    } else {
-        io_error(error)
-    }
+        .ok_or(io::ErrorKind::FileTooLarge)?;
+    Map::new(file, len)
 }
 
 impl PageStore for MmapStore {
     type Buffer = PageBuffer;
 
     fn geometry(&self) -> Geometry {
-        Geometry {
-            page_size: self.page_size,
-            page_count: self.page_count,
-            tail: self.tail,
-        }
+        self.file.geometry()
     }
 
     fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
@@ -253,11 +168,10 @@ impl PageStore for MmapStore {
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
+        let page_size = self.geometry().page_size;
         match source {
-            Some(page) => self
-                .slice(page, 0, self.page_size.bytes())
-                .map(PageBuffer::from),
-            None => Ok(PageBuffer::zeroed(self.page_size)),
+            Some(page) => self.slice(page, 0, page_size.bytes()).map(PageBuffer::from),
+            None => Ok(PageBuffer::zeroed(page_size)),
         }
     }
 
@@ -266,73 +180,50 @@ impl PageStore for MmapStore {
     }
 
     fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
-        check_changes(self.geometry(), changes)?;
-        let page_size = self.page_size.bytes();
-        let fits = |change: &Change<'_, PageBuffer>| match change {
-            Change::Staged { buffer, .. } => buffer.len() == page_size,
-            _ => true,
-        };
-        if !changes.iter().all(fits) {
-            return Err(StoreError::OutOfBounds);
+        let map = &self.map;
+        let done = self.file.write(changes, then, || map.flush());
+        let changed = !matches!(done, Err(StoreError::OutOfBounds | StoreError::Other(_)));
+        if changed {
+            self.settle_holes(changes, done.is_err());
         }
-        for change in changes {
-            self.make(change).map_err(io_error)?;
-        }
-        if then == Then::Sync {
-            // A sync of its own is somebody's wish that all that can be read
-            // be durable. The syncs of a commit leave stale pages alone: what
-            // a crash leaves in them is not specified.
-            if changes.is_empty() {
-                self.clear_stale().map_err(io_error)?;
-            }
-            self.map.flush().map_err(io_error)?;
-            os::sync(self.file.file()).map_err(io_error)?;
-        }
-        Ok(())
+        done
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
-        if page_count > self.page_count {
-            self.extend(page_count)?;
+        self.file.expect_own()?;
+        if page_count > self.geometry().page_count {
+            // The old map serves until there is a new one.
+            self.map = self.file.extend(page_count, map)?;
         }
         Ok(self.geometry())
     }
 }
 
 impl Store for MmapStore {
+    #[inline]
     fn page(&self, page: u64) -> Option<&[u8]> {
-        if self.stale.contains(page) {
-            return Some(&self.zeros);
+        if !self.file.is_own() {
+            return None;
+        }
+        if let Some(holes) = self.holes_at(page) {
+            return holes.bytes(&self.file, page).ok();
         }
         // The map has exactly the store's pages.
-        let len = self.page_size.bytes();
+        let len = self.file.zeros().len();
         let start = usize::try_from(page).ok()?.checked_mul(len)?;
         self.map.bytes().get(start..start.checked_add(len)?)
     }
 
     fn page_mut(&mut self, page: u64) -> Result<Option<&mut [u8]>, StoreError> {
-        let len = self.page_size.bytes();
-        let start = self.place(page, 0, len)?;
-        if self.unreserved.remove(page)
-            && let Err(error) = os::reserve(self.file.file(), start as u64, len as u64)
-        {
-            self.unreserved.insert(page);
-            return Err(space_error(error));
+        self.file.expect_own()?;
+        let len = self.file.zeros().len();
+        let start = bounds(self.geometry(), page, 0, len)?;
+        if let Some(holes) = self.holes.as_deref_mut().filter(|it| it.contains(page)) {
+            holes.reserve(&self.file, page)?;
         }
-        self.blank.remove(page);
-        let bytes = &mut self.map.bytes_mut()[start..start + len];
-        if self.stale.remove(page) {
-            bytes.fill(0);
-        }
-        Ok(Some(bytes))
-    }
-}
-
-impl Drop for MmapStore {
-    fn drop(&mut self) {
-        // Nobody is left to be told of a failure: the old bytes then show, in
-        // pages that nobody ever wrote to.
-        let _ = self.clear_stale();
+        self.file.written(page);
+        let start = usize::try_from(start).map_err(|_| StoreError::OutOfBounds)?;
+        Ok(Some(&mut self.map.bytes_mut()[start..start + len]))
     }
 }
 
@@ -342,6 +233,8 @@ impl Drop for MmapStore {
 pub(crate) struct Unpublished {
     temporary: PathBuf,
     path: PathBuf,
+    is_published: bool,
+    owner: Owner,
 }
 
 impl Unpublished {
@@ -357,22 +250,28 @@ impl Unpublished {
         let unpublished = Self {
             temporary,
             path: path.to_owned(),
+            is_published: false,
+            owner: Owner::here(),
         };
         Ok((Locked::new(file, path)?, unpublished))
     }
 
     /// Gives the file its name, durably. A file that has the name stays.
-    pub(crate) fn publish(self) -> Result<(), Error> {
+    pub(crate) fn publish(&mut self) -> Result<(), Error> {
         os::publish(&self.temporary, &self.path)
             .map_err(|source| Error::io("create", &self.path, source))?;
+        self.is_published = true;
         os::sync_folder(&self.path).map_err(|source| Error::io("create", &self.path, source))
     }
 }
 
 impl Drop for Unpublished {
     fn drop(&mut self) {
-        // After publishing there is nothing of this name.
-        let _ = std::fs::remove_file(&self.temporary);
+        // What has this name after publishing is somebody else's, and so is it
+        // in a child that was forked meanwhile.
+        if !self.is_published && self.owner.is_surely_here() {
+            let _ = std::fs::remove_file(&self.temporary);
+        }
     }
 }
 
@@ -402,5 +301,34 @@ fn temporary(path: &Path) -> Result<(PathBuf, File), Error> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(source) => return Err(Error::io("create", path, source)),
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// A process of the same number, as there is in another container, had made
+    /// its own file of that name in between: it vanished.
+    #[test]
+    fn temporary_name_that_was_given_up_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let (_file, mut unpublished) = Unpublished::create(&path).unwrap();
+        let temporary = unpublished.temporary.clone();
+        unpublished.publish().unwrap();
+        std::fs::write(&temporary, b"another's").unwrap();
+        drop(unpublished);
+        assert!(temporary.exists() && path.exists());
+    }
+
+    #[test]
+    fn file_that_was_not_published_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_file, unpublished) = Unpublished::create(&folder.path().join("file")).unwrap();
+        assert!(unpublished.temporary.exists());
+        drop(unpublished);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

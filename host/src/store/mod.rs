@@ -1,14 +1,19 @@
-//! [`Store`]: what a pager keeps its pages in. Three come with the crate, and
+//! [`Store`]: what a pager keeps its pages in. Four come with the crate, and
 //! any other type can be one.
 
+mod file;
+mod holes;
 mod map;
 mod mmap;
 mod page_set;
+mod positioned;
 mod read_only;
 
 pub use mmap::MmapStore;
+pub use positioned::FileStore;
 pub use read_only::ReadOnlyStore;
 
+pub(crate) use map::wiped_by_fork;
 pub(crate) use mmap::Unpublished;
 
 use std::any::Any;

@@ -13,7 +13,8 @@ use crate::{Error, os};
 ///
 /// A writer may be at work on the file at the same time: its length is asked for
 /// anew each time. A read past the end of a file that became shorter is an
-/// error.
+/// error. A child that was forked may go on to use it: it shares nothing that a
+/// read changes.
 ///
 /// ```
 /// use pagebox::{Access, Engine, PageSize, ReadOnlyStore};

@@ -1,12 +1,16 @@
 //! Real files, and other processes: writers that are killed, disks that fill,
 //! folders that cannot be written, races for the lock, files that go by several
-//! names or lose theirs.
+//! names or lose theirs, processes that fork, pages that were somebody else's.
 
+mod forked;
+mod growth;
+mod holes;
 mod journal;
 mod killed;
 mod live;
 mod names;
 mod race;
+mod recycled;
 mod space;
 mod stress;
 
@@ -40,6 +44,21 @@ fn child(wrapper: &[&str], role: &str, path: &Path) -> Command {
         .args(["--exact", role, "--ignored", "--nocapture"])
         .env(PATH, path);
     command
+}
+
+/// A command that gives the commands that it starts mounts of their own, if
+/// there is one here, and small disks can be mounted in it.
+fn mounting(folder: &Path) -> Option<&'static [&'static str]> {
+    let spaces: [&[&str]; 2] = [
+        &["unshare", "--mount", "--map-root-user"],
+        &["unshare", "--mount"],
+    ];
+    let disk = folder.to_str().unwrap();
+    let mounts = |space: &&[&str]| {
+        let mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", disk];
+        works(&[space, &mount[..]].concat())
+    };
+    spaces.into_iter().find(mounts)
 }
 
 /// Says that something cannot be tried here.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use pagebox::{
-    Access, Change, Engine, Error, Geometry, Limits, MemoryStore, MmapStore, PageBuffer, PageSize,
-    PageStore, ReadOnlyStore, Store, StoreError, Then,
+    Access, Change, Engine, Error, FileStore, Geometry, Limits, MemoryStore, MmapStore, PageBuffer,
+    PageSize, PageStore, ReadOnlyStore, Store, StoreError, Then,
 };
 use pagebox_tests::rng::Rng;
 
@@ -241,40 +241,53 @@ fn stores_can_be_used_without_a_pager() {
     assert_eq!(store.crc32(1, 0, 1024).unwrap(), buffer.crc32());
 }
 
-/// The store in memory is the naive twin: it does at once what the mapped one
-/// puts off.
-#[test]
-fn mapped_store_equals_its_twin_in_memory() {
+/// Replaces bytes of a page, as a pager does.
+fn put(store: &mut dyn Store, page: u64, at: usize, byte: u8) {
+    if let Some(bytes) = store.page_mut(page).unwrap() {
+        bytes[at] = byte;
+        return;
+    }
+    let mut buffer = store.stage(Some(page)).unwrap();
+    buffer[at] = byte;
+    let staged = [Change::Staged {
+        page,
+        buffer: &buffer,
+    }];
+    store.write(&staged, Then::Continue).unwrap();
+}
+
+/// The store in memory is the naive twin of one on a file: opened on the same
+/// bytes, it shows the same after every step, and so does the file at the end.
+fn equals_its_twin_in_memory<S: Store>(open: impl Fn(&std::path::Path) -> S) {
     for seed in 0..20 {
         let (_folder, path) = folder();
         let mut rng = Rng::new(seed);
         let old = vec![0xC3; 5000];
         fs::write(&path, &old).unwrap();
-        let mut mapped = MmapStore::open(&path, PageSize::KIB_1).unwrap();
+        let mut store = open(&path);
         let mut twin = MemoryStore::from_bytes(PageSize::KIB_1, old);
         for step in 0..200_u8 {
             let pages = twin.geometry().page_count;
             let page = rng.below(pages);
             match rng.below(9) {
-                0 if pages < 60 => {
-                    let to = pages + rng.below(8);
-                    assert_eq!(mapped.grow(to), twin.grow(to));
+                0 if pages < 200 => {
+                    let to = pages + rng.below(30);
+                    assert_eq!(store.grow(to), twin.grow(to));
                 }
-                1 => mapped.write(&[], Then::Sync).unwrap(),
+                1 => store.write(&[], Then::Sync).unwrap(),
                 2 | 3 => {
                     let at = usize::try_from(rng.below(1024)).unwrap();
-                    for store in [&mut mapped as &mut dyn Store, &mut twin] {
-                        store.page_mut(page).unwrap().unwrap()[at] = step;
-                    }
+                    put(&mut store, page, at, step);
+                    put(&mut twin, page, at, step);
                 }
                 4 | 5 => {
                     let count = rng.below(pages - page + 1);
                     let reset = [Change::Reset { first: page, count }];
-                    mapped.write(&reset, Then::Continue).unwrap();
+                    store.write(&reset, Then::Continue).unwrap();
                     twin.write(&reset, Then::Continue).unwrap();
                 }
                 6 => {
-                    let mut buffer = mapped.stage(Some(page)).unwrap();
+                    let mut buffer = store.stage(Some(page)).unwrap();
                     assert_eq!(buffer, twin.stage(Some(page)).unwrap());
                     buffer[9] = step;
                     let page = rng.below(pages);
@@ -282,7 +295,7 @@ fn mapped_store_equals_its_twin_in_memory() {
                         page,
                         buffer: &buffer,
                     }];
-                    mapped.write(&staged, Then::Continue).unwrap();
+                    store.write(&staged, Then::Continue).unwrap();
                     twin.write(&staged, Then::Continue).unwrap();
                 }
                 7 => {
@@ -297,21 +310,142 @@ fn mapped_store_equals_its_twin_in_memory() {
                             start: 20,
                         },
                     ];
-                    mapped.write(&changes, Then::Sync).unwrap();
+                    store.write(&changes, Then::Sync).unwrap();
                     twin.write(&changes, Then::Sync).unwrap();
                 }
                 _ => {}
             }
             let page = rng.below(twin.geometry().page_count);
-            let shown = Store::page(&mapped, page).unwrap();
+            let expected = twin.page(page).unwrap();
+            let context = format!("seed {seed}, step {step}, page {page}");
             assert!(
-                shown == twin.page(page).unwrap(),
-                "seed {seed}, step {step}, page {page}"
+                store.page(page).is_none_or(|shown| shown == expected),
+                "{context}"
             );
-            assert_eq!(mapped.crc32(page, 3, 1000), twin.crc32(page, 3, 1000));
-            assert_eq!(mapped.geometry(), twin.geometry());
+            let mut bytes = vec![0; 1024];
+            store.read(page, 0, &mut bytes).unwrap();
+            assert!(bytes == expected, "{context}");
+            assert_eq!(store.crc32(page, 3, 1000), twin.crc32(page, 3, 1000));
+            assert_eq!(store.geometry(), twin.geometry());
+            // What others see is what this one does.
+            assert!(fs::read(&path).unwrap() == twin.bytes(), "{context}");
         }
-        drop(mapped);
+        drop(store);
         assert!(fs::read(&path).unwrap() == twin.bytes(), "seed {seed}");
     }
+}
+
+#[test]
+fn mapped_store_equals_its_twin_in_memory() {
+    equals_its_twin_in_memory(|path| MmapStore::open(path, PageSize::KIB_1).unwrap());
+}
+
+#[test]
+fn file_store_equals_its_twin_in_memory() {
+    equals_its_twin_in_memory(|path| FileStore::open(path, PageSize::KIB_1).unwrap());
+}
+
+/// Of a file that is mostly holes, as a copy without its zeros is.
+#[test]
+fn mapped_store_of_holes_equals_its_twin_in_memory() {
+    for seed in 0..20 {
+        let (_folder, path) = folder();
+        let mut rng = Rng::new(seed);
+        let mut twin = MemoryStore::from_bytes(PageSize::KIB_16, vec![0; 64 << 14]);
+        let file = fs::File::create_new(&path).unwrap();
+        file.set_len(64 << 14).unwrap();
+        drop(file);
+        {
+            // Parts of pages, since a page is four blocks.
+            use std::io::{Seek, SeekFrom, Write};
+            let mut file = fs::File::options().write(true).open(&path).unwrap();
+            for _ in 0..20 {
+                let at = rng.below(64 << 14);
+                file.seek(SeekFrom::Start(at)).unwrap();
+                file.write_all(&[5]).unwrap();
+                twin.bytes_mut()[usize::try_from(at).unwrap()] = 5;
+            }
+            file.sync_all().unwrap();
+        }
+        let mut store = MmapStore::open(&path, PageSize::KIB_16).unwrap();
+        for step in 1..100_u8 {
+            let page = rng.below(64);
+            match rng.below(4) {
+                0 => {
+                    put(&mut store, page, 77, step);
+                    put(&mut twin, page, 77, step);
+                }
+                1 => {
+                    let count = rng.below(64 - page).min(5) + 1;
+                    let reset = [Change::Reset { first: page, count }];
+                    store.write(&reset, Then::Continue).unwrap();
+                    twin.write(&reset, Then::Continue).unwrap();
+                }
+                2 => {
+                    let buffer = store.stage(Some(rng.below(64))).unwrap();
+                    let staged = [Change::Staged {
+                        page,
+                        buffer: &buffer,
+                    }];
+                    store.write(&staged, Then::Sync).unwrap();
+                    twin.write(&staged, Then::Sync).unwrap();
+                }
+                _ => {}
+            }
+            for page in 0..64 {
+                assert!(
+                    Store::page(&store, page).unwrap() == twin.page(page).unwrap(),
+                    "seed {seed}, step {step}, page {page}"
+                );
+            }
+        }
+        drop(store);
+        assert!(fs::read(&path).unwrap() == twin.bytes(), "seed {seed}");
+    }
+}
+
+#[test]
+fn file_store_keeps_all_promises_but_slices() {
+    let (_folder, path) = folder();
+    drop(engine().create(&path, PageSize::KIB_4).unwrap());
+    let store = FileStore::open(&path, PageSize::KIB_4).unwrap();
+    assert!(matches!(engine().open(&path), Err(Error::Locked { .. })));
+    let mut pager = engine().open_store(store, Access::Write).unwrap();
+    let pages = pager.alloc_many(50).unwrap();
+    assert!(matches!(pager.page(pages[0]), Err(Error::NotLendable)));
+    assert!(matches!(pager.page_mut(pages[0]), Err(Error::NotLendable)));
+    for page in &pages {
+        pager.write(*page, 4000, b"regular").unwrap();
+    }
+    let mut tx = pager.begin().unwrap();
+    let id = tx.alloc_protected().unwrap();
+    tx.write(id).unwrap()[..9].copy_from_slice(b"protected");
+    tx.commit().unwrap();
+    pager.sync().unwrap();
+    pager.free(pages[1]).unwrap();
+    assert_eq!(pager.alloc().unwrap(), pages[1]);
+    drop(pager);
+
+    let pager = engine().open(&path).unwrap();
+    assert_eq!(&pager.page(pages[0]).unwrap()[4000..4007], b"regular");
+    assert!(pager.page(pages[1]).unwrap().iter().all(|byte| *byte == 0));
+    assert_eq!(&pager.protected_page(id).unwrap()[..9], b"protected");
+    assert!(matches!(
+        FileStore::open(&path, PageSize::KIB_4),
+        Err(Error::Locked { .. })
+    ));
+    drop(pager);
+    // A file that others shorten is an error and no more.
+    let store = FileStore::open(&path, PageSize::KIB_4).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(4096)
+        .unwrap();
+    assert!(matches!(
+        store.read(pages[0], 0, &mut [0]),
+        Err(StoreError::Io(_))
+    ));
+    assert_eq!(store.page(0), None);
 }

@@ -181,22 +181,3 @@ fn recycled_page_reads_as_zeros() {
         assert!(sum <= 2, "page {id} shows bytes of its former owner");
     }
 }
-
-#[test]
-fn sync_makes_the_zeros_of_recycled_pages_durable() {
-    let (_folder, path) = folder();
-    let mut pager = engine().create(&path, PageSize::KIB_1).unwrap();
-    let id = pager.alloc().unwrap();
-    pager.page_mut(id).unwrap().fill(0xEE);
-    pager.free(id).unwrap();
-    assert_eq!(pager.alloc().unwrap(), id);
-    let at = usize::try_from(id).unwrap() * 1024;
-    assert_eq!(
-        fs::read(&path).unwrap()[at],
-        0xEE,
-        "nobody touched it: no write yet"
-    );
-    pager.sync().unwrap();
-    // What another process would see if this one died now.
-    assert_eq!(fs::read(&path).unwrap()[at], 0);
-}

@@ -230,8 +230,9 @@ impl Plan {
     }
 }
 
-/// Recycled pages must not show what they held. The pages of protected ones
-/// are written or never shown.
+/// Recycled pages must not show what they held, to nobody, once it is durable
+/// that they are allocated: so they are zeroed before. The pages of protected
+/// ones are written or never shown.
 fn push_resets<B>(transaction: &Transaction<B>, changes: &mut Vec<Change<'_, B>>) {
     let regular = transaction
         .taken

@@ -94,8 +94,9 @@ pub enum Change<'a, B> {
         /// The page to write.
         page: u64,
     },
-    /// What these pages hold does not matter any more: they read as zeros until
-    /// somebody writes them. What a crash leaves in them is not specified.
+    /// Zeros over whole pages, which the store may put there in one step rather
+    /// than page by page: whoever looks finds them, and they are as durable as
+    /// anything that is written.
     Reset {
         /// The first page.
         first: u64,

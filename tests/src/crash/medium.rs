@@ -26,8 +26,6 @@ pub(super) struct Medium {
     durable_count: u64,
     /// Sectors, by page and place, of which there may be another version.
     doubtful: BTreeMap<(u64, usize), Doubt>,
-    /// Pages that were reset, and not written since.
-    reset: BTreeSet<u64>,
     zero: Page,
 }
 
@@ -48,7 +46,6 @@ impl Medium {
             durable_count: pages.len() as u64,
             durable: pages,
             doubtful: BTreeMap::new(),
-            reset: BTreeSet::new(),
             zero: vec![0; page_size.bytes()].into(),
         }
     }
@@ -69,12 +66,10 @@ impl Medium {
 
     /// Whether a power loss leaves the page as reads show it.
     pub(super) fn is_settled(&self, page: u64) -> bool {
-        !self.reset.contains(&page)
-            && self
-                .doubtful
-                .range((page, 0)..(page + 1, 0))
-                .next()
-                .is_none()
+        self.doubtful
+            .range((page, 0)..(page + 1, 0))
+            .next()
+            .is_none()
     }
 
     /// Sectors in doubt, in ascending order.
@@ -91,17 +86,8 @@ impl Medium {
     }
 
     /// The pages after a power loss that nothing in doubt survived but growth.
-    pub(super) fn after_loss(&self, rng: &mut Rng) -> Vec<Page> {
-        let mut pages = self.durable.clone();
-        for &page in &self.reset {
-            let page = &mut pages[page as usize];
-            match rng.below(3) {
-                0 => (),
-                1 => *page = self.zero.clone(),
-                _ => rng.fill(Rc::make_mut(page)),
-            }
-        }
-        pages
+    pub(super) fn after_loss(&self) -> Vec<Page> {
+        self.durable.clone()
     }
 
     pub(super) fn bytes(&self, page: u64, offset: u32, len: usize) -> Result<&[u8], StoreError> {
@@ -120,17 +106,17 @@ impl Medium {
         change: &Change<'_, PageBuffer>,
         mut halfway: impl FnMut(&Self),
     ) {
+        let zero = self.zero.clone();
         let (page, bytes) = match *change {
             Change::Sealed { page, bytes, start } => {
                 (page, [bytes, &seal(bytes, start)].concat().into())
             }
             Change::Staged { page, buffer } => (page, Page::from(&**buffer)),
-            Change::Zero { page } => (page, self.zero.clone()),
+            Change::Zero { page } => (page, zero),
             Change::Reset { first, count } => {
                 for page in first..first + count {
-                    self.cache[page as usize] = self.zero.clone();
-                    self.doubtful.retain(|at, _| at.0 != page);
-                    self.reset.insert(page);
+                    self.write(page, 0, &zero);
+                    halfway(self);
                 }
                 return;
             }
@@ -142,11 +128,6 @@ impl Medium {
     }
 
     pub(super) fn write(&mut self, page: u64, offset: usize, bytes: &[u8]) {
-        if self.reset.remove(&page) {
-            // At first touch the whole page is written, with zeros.
-            let zero = self.zero.clone();
-            self.write(page, 0, &zero);
-        }
         let index = page as usize;
         Rc::make_mut(&mut self.cache[index])[offset..offset + bytes.len()].copy_from_slice(bytes);
         for sector in offset / SECTOR..(offset + bytes.len()).div_ceil(SECTOR) {

@@ -33,11 +33,10 @@ impl Moment {
     /// What a power loss leaves that nothing in doubt survives.
     pub fn durable(&self) -> CrashStore {
         let nothing = vec![0; self.choices().len()];
-        self.image(&self.choices(), &nothing, false, &mut Rng::new(0))
-            .0
+        self.image(&self.choices(), &nothing, false).0
     }
 
-    /// How many images a power loss can leave, pages that were reset apart.
+    /// How many images a power loss can leave.
     pub fn image_count(&self) -> u64 {
         self.choices()
             .iter()
@@ -59,7 +58,7 @@ impl Moment {
             for _ in 0..limit {
                 let picks = sample(&choices, rng);
                 let grown = rng.below(self.lengths()) == 0;
-                let (image, survivors) = self.image(&choices, &picks, grown, rng);
+                let (image, survivors) = self.image(&choices, &picks, grown);
                 try_image(image, &survivors);
             }
             return limit;
@@ -67,7 +66,7 @@ impl Moment {
         let mut picks = vec![0; choices.len()];
         loop {
             for length in 0..self.lengths() {
-                let (image, survivors) = self.image(&choices, &picks, length == 0, rng);
+                let (image, survivors) = self.image(&choices, &picks, length == 0);
                 try_image(image, &survivors);
             }
             // Counts up, with a digit for each sector.
@@ -102,9 +101,8 @@ impl Moment {
         choices: &[Choice<'_>],
         picks: &[usize],
         grown: bool,
-        rng: &mut Rng,
     ) -> (CrashStore, Survivors) {
-        let mut pages = self.medium.after_loss(rng);
+        let mut pages = self.medium.after_loss();
         let mut survivors = Survivors {
             sectors: Vec::new(),
             shortened_to: None,

@@ -7,7 +7,7 @@ use std::path::Path;
 use pagebox::report::Check;
 use pagebox::{Error, PageSize, Pager, StoreError};
 
-use super::{child, path, skip, succeed, works};
+use super::{child, mounting, path, skip, succeed, works};
 use crate::{engine, folder, sample};
 
 /// What takes the space that a file could use, until it is removed; beside it.
@@ -103,15 +103,7 @@ fn file_at_the_limit_of_file_sizes_cannot_grow_and_goes_on() {
 fn file_on_a_full_disk_cannot_grow_and_goes_on_when_there_is_space() {
     let (folder, _) = folder();
     let disk = folder.path().to_str().unwrap();
-    let spaces: [&[&str]; 2] = [
-        &["unshare", "--mount", "--map-root-user"],
-        &["unshare", "--mount"],
-    ];
-    let mounts = |space: &&[&str]| {
-        let mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", disk];
-        works(&[space, &mount[..]].concat())
-    };
-    let Some(space) = spaces.into_iter().find(mounts) else {
+    let Some(space) = mounting(folder.path()) else {
         skip("a file on a full disk: no small disk can be mounted here");
         return;
     };

@@ -1,0 +1,251 @@
+//! [`PageFile`]: a locked file of pages, written by position: what the stores
+//! that change files have in common.
+//!
+//! Private buffers are written whole: one cannot reach the medium half copied.
+//!
+//! A page is in `blank` where the file holds zeros that the next sync makes
+//! durable, if they are not durable yet: growth or a reset put them there, or
+//! there is a hole, and nobody wrote since. Such a page need not be zeroed when
+//! it is handed out. After a failed sync nothing is known of any page.
+
+use std::io;
+
+use pagebox_store::{
+    Change, Geometry, PageBuffer, PageSize, StoreError, Then, bounds, check_changes, seal,
+};
+
+use super::page_set::PageSet;
+use crate::Error;
+use crate::os::{self, Locked};
+
+/// A locked file of pages.
+#[derive(Debug)]
+pub(super) struct PageFile {
+    file: Locked,
+    page_size: PageSize,
+    /// Whole pages.
+    page_count: u64,
+    /// Bytes past the last of them.
+    tail: u32,
+    blank: PageSet,
+    zeros: Box<[u8]>,
+    /// Where a sealed page is put together.
+    scratch: Box<[u8]>,
+}
+
+impl PageFile {
+    pub(super) fn new(file: Locked, page_size: PageSize) -> io::Result<Self> {
+        let len = file.file().metadata()?.len();
+        let bytes = page_size.bytes() as u64;
+        #[expect(clippy::cast_possible_truncation, reason = "less than a page")]
+        let tail = (len % bytes) as u32;
+        Ok(Self {
+            file,
+            page_size,
+            page_count: len / bytes,
+            tail,
+            blank: PageSet::default(),
+            zeros: vec![0; page_size.bytes()].into_boxed_slice(),
+            scratch: vec![0; page_size.bytes()].into_boxed_slice(),
+        })
+    }
+
+    pub(super) fn geometry(&self) -> Geometry {
+        Geometry {
+            page_size: self.page_size,
+            page_count: self.page_count,
+            tail: self.tail,
+        }
+    }
+
+    pub(super) fn locked(&self) -> &Locked {
+        &self.file
+    }
+
+    /// A page of zeros.
+    pub(super) fn zeros(&self) -> &[u8] {
+        &self.zeros
+    }
+
+    /// Whether this is the process that opened the file, and not one that was
+    /// forked from it.
+    #[inline]
+    pub(super) fn is_own(&self) -> bool {
+        self.file.owner().is_here()
+    }
+
+    /// The error of a forked child.
+    pub(super) fn expect_own(&self) -> Result<(), StoreError> {
+        if self.is_own() {
+            Ok(())
+        } else {
+            Err(StoreError::Other(Some(Error::Forked.to_string())))
+        }
+    }
+
+    /// Fills `bytes` from a page.
+    pub(super) fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
+        let position = bounds(self.geometry(), page, offset, bytes.len())?;
+        os::read_at(self.file.file(), bytes, position).map_err(io_error)
+    }
+
+    /// Notes that these pages hold zeros, durably.
+    pub(super) fn add_blank(&mut self, first: u64, count: u64) {
+        self.blank.insert_run(first, count);
+    }
+
+    /// Notes that a page is written to by another way.
+    pub(super) fn written(&mut self, page: u64) {
+        self.blank.remove(page);
+    }
+
+    /// As [`PageStore::write`](pagebox_store::PageStore::write). `before_sync`
+    /// hands the system what only this process has so far.
+    pub(super) fn write(
+        &mut self,
+        changes: &[Change<'_, PageBuffer>],
+        then: Then,
+        before_sync: impl FnOnce() -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.expect_own()?;
+        check_changes(self.geometry(), changes)?;
+        let page_size = self.page_size.bytes();
+        let fits = |change: &Change<'_, PageBuffer>| match change {
+            Change::Staged { buffer, .. } => buffer.len() == page_size,
+            _ => true,
+        };
+        if !changes.iter().all(fits) {
+            return Err(StoreError::OutOfBounds);
+        }
+        for change in changes {
+            self.make(change).map_err(io_error)?;
+        }
+        if then == Then::Sync {
+            before_sync()
+                .and_then(|()| os::sync(self.file.file()))
+                .map_err(|error| self.failed_sync(error))?;
+        }
+        Ok(())
+    }
+
+    fn failed_sync(&mut self, error: io::Error) -> StoreError {
+        // Zeros may have been given up with all else: reads show them, and the
+        // medium does not have them.
+        self.blank.clear();
+        io_error(error)
+    }
+
+    fn make(&mut self, change: &Change<'_, PageBuffer>) -> io::Result<()> {
+        match *change {
+            Change::Sealed { page, bytes, start } => {
+                self.scratch[..bytes.len()].copy_from_slice(bytes);
+                self.scratch[bytes.len()..].copy_from_slice(&seal(bytes, start));
+                self.blank.remove(page);
+                os::write_at(self.file.file(), &self.scratch, self.position(page))
+            }
+            Change::Staged { page, buffer } => {
+                self.blank.remove(page);
+                os::write_at(self.file.file(), buffer, self.position(page))
+            }
+            Change::Zero { page } => {
+                self.blank.remove(page);
+                os::write_at(self.file.file(), &self.zeros, self.position(page))
+            }
+            Change::Reset { first, count } => self.reset(first, first + count),
+        }
+    }
+
+    /// Lets pages read as zeros, to whoever looks, as durably as what is
+    /// written. Those that do already are left alone.
+    fn reset(&mut self, first: u64, end: u64) -> io::Result<()> {
+        let mut next = first;
+        while next < end {
+            let start = next;
+            while next < end && !self.blank.contains(next) {
+                next += 1;
+            }
+            if next > start {
+                let len = self.position(next - start);
+                os::zero(self.file.file(), self.position(start), len)?;
+                self.blank.insert_run(start, next - start);
+            }
+            next += 1;
+        }
+        Ok(())
+    }
+
+    fn position(&self, page: u64) -> u64 {
+        page * self.page_size.bytes() as u64
+    }
+
+    /// Makes the file longer, durably, with the space for its new pages
+    /// reserved, and does something (`map`) with the longer file. Whatever
+    /// fails, it is as long as it was before.
+    pub(super) fn extend<M>(
+        &mut self,
+        page_count: u64,
+        map: impl FnOnce(&Locked, u64) -> io::Result<M>,
+    ) -> Result<M, StoreError> {
+        self.expect_own()?;
+        let page_size = self.page_size.bytes() as u64;
+        let len = page_count
+            .checked_mul(page_size)
+            .ok_or(StoreError::InsufficientSpace)?;
+        let whole = self.position(self.page_count);
+        let mut tail = vec![0; self.tail as usize];
+        os::read_at(self.file.file(), &mut tail, whole).map_err(io_error)?;
+        match self.lengthen(whole, len, map) {
+            Ok(map) => {
+                self.blank
+                    .insert_run(self.page_count, page_count - self.page_count);
+                self.page_count = page_count;
+                self.tail = 0;
+                Ok(map)
+            }
+            Err(error) => {
+                // What was added so far is of no use to anybody.
+                let file = self.file.file();
+                file.set_len(whole + tail.len() as u64)
+                    .and_then(|()| os::write_at(file, &tail, whole))
+                    .map_err(|stays| {
+                        let text = format!("{error}; and the file stays longer: {stays}");
+                        StoreError::Io(Some(text))
+                    })?;
+                Err(error)
+            }
+        }
+    }
+
+    fn lengthen<M>(
+        &mut self,
+        whole: u64,
+        len: u64,
+        map: impl FnOnce(&Locked, u64) -> io::Result<M>,
+    ) -> Result<M, StoreError> {
+        let file = self.file.file();
+        let old_len = whole + u64::from(self.tail);
+        os::reserve(file, old_len, len - old_len).map_err(space_error)?;
+        let map = map(&self.file, len).map_err(|error| {
+            let text = format!("{len} bytes find no place in the address space: {error}");
+            StoreError::Io(Some(text))
+        })?;
+        // What lay past the last whole page becomes part of a new one.
+        os::write_zeros(file, whole, u64::from(self.tail)).map_err(io_error)?;
+        file.sync_all().map_err(|error| self.failed_sync(error))?;
+        Ok(map)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
+pub(super) fn io_error(error: io::Error) -> StoreError {
+    StoreError::Io(Some(error.to_string()))
+}
+
+/// What a failure to reserve space is.
+pub(super) fn space_error(error: io::Error) -> StoreError {
+    if os::is_no_space(&error) {
+        StoreError::InsufficientSpace
+    } else {
+        io_error(error)
+    }
+}
