@@ -178,7 +178,8 @@ impl Engine {
     }
 
     /// Opens a page file to change it, and locks it. Its page size is found in
-    /// the file.
+    /// the file. Its first page is written and synced, as it is unless a crash
+    /// tore it: so what the pager shows is durable, whatever happened before.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Locked`],

@@ -12,9 +12,10 @@
 //! Losing any subset of the writes between two syncs, each torn at sectors,
 //! leaves the state before or the state after. The steps:
 //!
-//! - C0. Once, before the first commit after opening: page 0 is written whole
-//!   as recovery rebuilt it, and synced. Without it a process could build on
-//!   what only the page cache shows.
+//! - C0. Once, in opening, before anything is served: page 0 is written whole as
+//!   recovery rebuilt it, and synced. Without it a process could show, and build
+//!   on, what only the page cache has. Page 0 is enough: whatever it names was
+//!   synced before it was written.
 //! - C1. Pages for added directory blocks are taken last, above every other
 //!   page that this commit newly allocates, in ascending pairs: where page 0
 //!   is torn, the two bitmaps then tell them. The file grows.
@@ -28,7 +29,7 @@
 //!
 //! | From | By | To |
 //! |---|---|---|
-//! | unsettled | C0 | ready |
+//! | opening | C0 | ready |
 //! | ready | C6 | ready, a new state |
 //! | any | a failed write or sync | poisoned |
 

@@ -4,8 +4,7 @@
 //! | Phase | Reads | Writes |
 //! |---|---|---|
 //! | reading | yes | no, it was opened so |
-//! | unsettled | yes | yes; the first commit settles what recovery decided |
-//! | ready | yes | yes |
+//! | ready | yes | yes: what it reads is durable |
 //! | poisoned | no | no: what is durable is not known until reopened |
 
 use alloc::collections::btree_map::Entry;
@@ -19,7 +18,6 @@ use crate::bitmap::{Bitmap, Overlay};
 use crate::commit::{self, Images};
 use crate::directory::Directory;
 use crate::error::{Error, Operation};
-use crate::finding::Finding;
 use crate::format::directory::Slot;
 use crate::format::{Limits, MIN_PAGE_COUNT, RESERVED_PAGES, superblock};
 use crate::ids::{Extent, ProtectedId, Side};
@@ -36,11 +34,11 @@ pub enum Access {
     Write,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Phase {
     Reading,
-    Unsettled,
-    Ready,
+    /// With the pages that every commit writes, as they are now.
+    Ready(Images),
     Poisoned,
 }
 
@@ -143,8 +141,6 @@ pub struct Pager<S> {
     state: State,
     phase: Phase,
     verdict: Verdict,
-    /// Made by the first commit.
-    images: Option<Images>,
     /// Differs for every committed state of every pager in the process.
     version: u64,
     /// Protected pages whose bytes agreed with their checksum.
@@ -197,12 +193,19 @@ impl<S: PageStore> Pager<S> {
                 [].into(),
             )),
         };
-        commit::write_new(&mut store, &Images::of(&state)?)?;
-        Ok(Self::new(store, state, Phase::Ready, Verdict::Clean))
+        let images = Images::of(&state)?;
+        commit::write_new(&mut store, &images)?;
+        Ok(Self::new(
+            store,
+            state,
+            Phase::Ready(images),
+            Verdict::Clean,
+        ))
     }
 
-    /// Opens a page file. To write, a sync comes first, so that what is read
-    /// is durable.
+    /// Opens a page file. To write, a sync comes first, and page 0 is written
+    /// and synced when it is decided what counts: what is served is durable,
+    /// whatever a crash or a failed sync left. To read, nothing is written.
     ///
     /// # Errors
     /// [`Error::Identity`], [`Error::PageSizeMismatch`], [`Error::Corrupt`],
@@ -219,7 +222,11 @@ impl<S: PageStore> Pager<S> {
                     findings: recovery.findings,
                 });
             }
-            Access::Write => Phase::Unsettled,
+            Access::Write => {
+                let images = Images::of(&recovery.state)?;
+                commit::settle(&mut store, &images)?;
+                Phase::Ready(images)
+            }
         };
         Ok(Self::new(store, recovery.state, phase, recovery.verdict))
     }
@@ -230,7 +237,6 @@ impl<S: PageStore> Pager<S> {
             state,
             phase,
             verdict,
-            images: None,
             version: next_version(),
             verified: Overlay::default(),
         }
@@ -459,16 +465,9 @@ impl<S: PageStore> Pager<S> {
     )]
     pub fn commit(&mut self, transaction: Transaction<S::Buffer>) -> Result<CommitInfo, Error> {
         self.expect_current(&transaction)?;
-        if !transaction.is_empty() {
-            let images = match &mut self.images {
-                Some(images) => images,
-                None => self.images.insert(Images::of(&self.state)?),
-            };
-            if self.phase == Phase::Unsettled {
-                let settled = commit::settle(&mut self.store, images);
-                self.phase.poison_after(settled)?;
-                self.phase = Phase::Ready;
-            }
+        if let Phase::Ready(images) = &mut self.phase
+            && !transaction.is_empty()
+        {
             let done = commit::commit(&mut self.store, &mut self.state, images, &transaction);
             self.phase.poison_after(done)?;
             self.version = next_version();
@@ -483,10 +482,9 @@ impl<S: PageStore> Pager<S> {
     }
 
     fn expect_sound(&self) -> Result<(), Error> {
-        if self.phase == Phase::Poisoned {
-            Err(Error::Poisoned)
-        } else {
-            Ok(())
+        match self.phase {
+            Phase::Poisoned => Err(Error::Poisoned),
+            Phase::Reading | Phase::Ready(_) => Ok(()),
         }
     }
 
@@ -494,7 +492,7 @@ impl<S: PageStore> Pager<S> {
         match self.phase {
             Phase::Reading => Err(Error::ReadOnly),
             Phase::Poisoned => Err(Error::Poisoned),
-            Phase::Unsettled | Phase::Ready => Ok(()),
+            Phase::Ready(_) => Ok(()),
         }
     }
 
@@ -534,12 +532,4 @@ fn mismatch(id: ProtectedId, location: Location, actual: u32) -> Error {
 /// generation 0. Ours begin at 1.
 pub(crate) const fn is_unproven(generation: u64) -> bool {
     generation == 0
-}
-
-/// The findings that an error carries.
-pub fn findings_of(error: &Error) -> &[Finding] {
-    match error {
-        Error::Damaged { findings } => findings,
-        _ => &[],
-    }
 }
