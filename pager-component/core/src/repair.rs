@@ -128,7 +128,11 @@ struct Salvage {
 impl Salvage {
     fn new<S: PageStore>(store: &S, state: Option<&State>) -> Result<Self, Error> {
         let page_size = store.geometry().page_size;
-        let page0 = read_page(store, 0)?.unwrap_or_default();
+        // It was there when the file was looked at; a file can be cut off.
+        let page0 = read_page(store, 0)?.ok_or_else(|| Error::Corrupt {
+            page: 0,
+            detail: String::from("it is not there any more"),
+        })?;
         let copies = [
             read_metadata(store, Side::A)?,
             read_metadata(store, Side::B)?,

@@ -159,11 +159,6 @@ impl<S: PageStore> Inspector<S> {
         self.store
     }
 
-    /// What recovery decided; or why nothing can be said.
-    pub fn outcome(&self) -> &Result<Recovery, Error> {
-        &self.outcome
-    }
-
     fn state(&self) -> Option<&State> {
         self.outcome.as_ref().ok().map(|recovery| &recovery.state)
     }

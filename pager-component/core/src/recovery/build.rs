@@ -244,7 +244,8 @@ impl Owners {
             |metadata| metadata.used.clone(),
         );
         let mut allocation = AllocationMap::from_used(used);
-        for page in 0..RESERVED_PAGES {
+        // A store of fewer pages is damaged, and says so.
+        for page in 0..RESERVED_PAGES.min(allocation.page_count()) {
             allocation.set(page, Use::INTERNAL);
         }
         Self { allocation }
