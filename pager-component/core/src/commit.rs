@@ -20,7 +20,9 @@
 //!   page that this commit newly allocates, in ascending pairs: where page 0
 //!   is torn, the two bitmaps then tell them. The file grows.
 //! - C2. The generation is above that of every valid metadata page, and its
-//!   tags differ from every tag that is on the medium.
+//!   tags differ from every tag that is on the medium. A directory block that
+//!   was last written so long ago that its tag, which wraps around, would pass
+//!   for a newer one is written again.
 //! - C3. Everything but page 0 is written: pages, changed directory blocks to
 //!   their inactive copies, the inactive metadata.
 //! - C4. Sync.

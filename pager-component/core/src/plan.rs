@@ -16,7 +16,7 @@ use crate::format::checksum::crc32_of_zeros;
 use crate::format::directory::{DirectoryCopy, Slot};
 use crate::format::superblock::{BlockRef, low15};
 use crate::ids::{ProtectedId, Side};
-use crate::recovery::low32;
+use crate::recovery::{is_newer, low32};
 use crate::state::State;
 use crate::transaction::{SlotChange, Transaction};
 
@@ -97,6 +97,7 @@ impl<'t, B> Plan<'t, B> {
             let block = next.block(directory, block);
             block.copy.set_slot(index, slot.as_ref());
         }
+        next.refresh(directory);
         for block in next.blocks.values_mut() {
             let tag = low32(next.generation);
             *block.place.active.of_mut(&mut block.tags) = tag;
@@ -237,6 +238,17 @@ impl Next {
                 copy: DirectoryCopy::new(state.page_size),
             };
             self.blocks.insert(index, block);
+        }
+    }
+
+    /// C2. Blocks whose tag wraps around, and would pass for a newer one, are
+    /// written again.
+    fn refresh(&mut self, directory: &Directory) {
+        for (index, block) in directory.blocks().iter().enumerate() {
+            let tag = block.place.active.of(block.tags);
+            if is_newer(tag, self.generation) {
+                self.block(directory, index);
+            }
         }
     }
 

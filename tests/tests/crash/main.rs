@@ -7,6 +7,7 @@
 
 mod failed_sync;
 mod kill;
+mod live_copy;
 mod peer;
 mod power;
 
