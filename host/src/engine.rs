@@ -46,7 +46,11 @@ pub(crate) const TICKS: u64 = 8;
 pub struct Limits {
     /// Bytes of memory, of all its parts together. 256 MiB unless changed.
     pub memory: usize,
-    /// Bytes of pages that it may have staged at once. 1 GiB unless changed.
+    /// Bytes of protected pages that a transaction may have staged, in memory
+    /// of this process: [`Error::StagedLimit`] for one more. No limit unless
+    /// changed, since they are what the caller asked for: a transaction can
+    /// write every protected page that a file has. The component itself may
+    /// hold as much besides, but not more than 1 GiB.
     pub staged: usize,
     /// Bytes that a store may grow to. No limit unless changed: then the medium
     /// has one.
@@ -60,7 +64,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 256 << 20,
-            staged: 1 << 30,
+            staged: usize::MAX,
             store: u64::MAX,
             time: Duration::from_secs(10),
         }

@@ -263,6 +263,11 @@ impl Pager {
         }
     }
 
+    /// Bytes that a transaction may have staged.
+    pub(crate) fn staged_max(&self) -> usize {
+        self.engine.limits().staged
+    }
+
     /// The stores of the sandbox, for the views that it hands out.
     pub(crate) fn stores(&mut self) -> &mut PageStores {
         let sandbox = self

@@ -342,6 +342,26 @@ fn guest_that_holds_on_to_handles_is_ended() {
     }
 }
 
+/// What the host asked for is not the guest's, until the host lets go of it.
+#[test]
+fn guest_that_keeps_what_the_host_let_go_of_answers_for_it() {
+    let case = Case::new("keep what it staged");
+    let mut pager = case.open();
+    // It may hold 16 MiB.
+    let most = (16 << 20) / SIZE.bytes();
+    let kept = (0..=most).find_map(|number| {
+        let mut tx = pager.begin().unwrap();
+        let error = tx.write(0).map(drop).err()?;
+        Some((number, error.to_string()))
+    });
+    let (number, error) = kept.expect("it holds more pages than it may");
+    assert!(number > most / 2, "only {number} pages");
+    assert!(
+        error.contains("they may take 16777216 bytes"),
+        "{error}, after {number} pages"
+    );
+}
+
 #[test]
 fn guest_that_hands_out_a_handle_it_does_not_have_is_ended() {
     let case = Case::new("hand out a handle of nothing");

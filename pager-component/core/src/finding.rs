@@ -96,7 +96,7 @@ finding_kinds! {
         "Repair frees the slot; its protected page is lost."
     ProtectedChecksum Error "protected-checksum"
         "The bytes of a protected page are not the ones that were committed: they have rotted, or were overwritten from outside."
-        "Restore the page from a backup and write it again; repair gives it up."
+        "Write the whole page again, from a backup; repair gives it up."
     ProtectedUnproven Warning "protected-unproven"
         "A protected page was never written since another program allocated it, and its first bytes were not made durable before a crash."
         "Write the page once, or free it."

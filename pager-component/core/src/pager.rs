@@ -417,15 +417,43 @@ impl<S: PageStore> Pager<S> {
         transaction: &'t mut Transaction<S::Buffer>,
         id: ProtectedId,
     ) -> Result<&'t mut S::Buffer, Error> {
+        self.stage_from(transaction, id, Self::committed_source)
+    }
+
+    /// The pending bytes of a protected page that is to be written whole: at
+    /// first zeros. As [`Pager::stage`] where some are pending already. What is
+    /// committed is neither read nor verified: it need not be good.
+    ///
+    /// # Errors
+    /// [`Error::NotProtected`], [`Error::Corrupt`],
+    /// [`Error::StaleTransaction`], [`Error::Poisoned`], [`Error::Store`].
+    pub fn stage_blank<'t>(
+        &mut self,
+        transaction: &'t mut Transaction<S::Buffer>,
+        id: ProtectedId,
+    ) -> Result<&'t mut S::Buffer, Error> {
+        self.stage_from(transaction, id, |pager, id| {
+            pager.locate_protected(id).map(|_| None)
+        })
+    }
+
+    /// The pending bytes of a protected page; where there are none, a copy of
+    /// the page that `source` says, or zeros.
+    fn stage_from<'t>(
+        &mut self,
+        transaction: &'t mut Transaction<S::Buffer>,
+        id: ProtectedId,
+        source: impl FnOnce(&mut Self, ProtectedId) -> Result<Option<u64>, Error>,
+    ) -> Result<&'t mut S::Buffer, Error> {
         self.expect_current(transaction)?;
         let failed = Error::store(Operation::Stage { id });
         match transaction.slots.entry(id) {
             Entry::Vacant(entry) => {
-                let source = self.committed_source(id)?;
+                let source = source(self, id)?;
                 let staged = self.store.stage(source).map_err(failed)?;
                 match entry.insert(SlotChange::Write { staged }) {
                     SlotChange::Write { staged } => Ok(staged),
-                    _ => Err(Error::NotProtected { id }),
+                    _ => unreachable!("it was put in as a write"),
                 }
             }
             Entry::Occupied(entry) => match entry.into_mut() {
