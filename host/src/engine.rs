@@ -48,7 +48,11 @@ pub(crate) const TICKS: u64 = 8;
 pub struct Limits {
     /// Bytes of memory, of all its parts together. 256 MiB unless changed.
     pub memory: usize,
-    /// Bytes of pages that it may have staged at once. 1 GiB unless changed.
+    /// Bytes of protected pages that a transaction may have staged, in memory
+    /// of this process: [`Error::StagedLimit`] for one more. No limit unless
+    /// changed, since they are what the caller asked for: a transaction can
+    /// write every protected page that a file has. The component itself may
+    /// hold as much besides, but not more than 1 GiB.
     pub staged: usize,
     /// Bytes that a store may grow to. No limit unless changed: then the medium
     /// has one.
@@ -62,7 +66,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 256 << 20,
-            staged: 1 << 30,
+            staged: usize::MAX,
             store: u64::MAX,
             time: Duration::from_secs(10),
         }
@@ -201,7 +205,8 @@ impl Engine {
     }
 
     /// Opens a page file to change it, and locks it. Its page size is found in
-    /// the file.
+    /// the file. Its first page is written and synced, as it is unless a crash
+    /// tore it: so what the pager shows is durable, whatever happened before.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Locked`],

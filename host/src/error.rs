@@ -100,6 +100,21 @@ pub enum Error {
         /// Bytes in a page.
         page_size: usize,
     },
+    /// A page was to be replaced by more or fewer bytes than it has.
+    #[error("a page has {page_size} bytes: {len} cannot replace it")]
+    NotAWholePage {
+        /// How many were given.
+        len: usize,
+        /// Bytes in a page.
+        page_size: usize,
+    },
+    /// A transaction may have no more pages staged. It goes on as it was, with
+    /// those that it has.
+    #[error("a transaction may stage {limit} bytes of protected pages, and has staged all of them")]
+    StagedLimit {
+        /// [`Limits::staged`](crate::Limits::staged), in bytes.
+        limit: usize,
+    },
     /// The store cannot lend its pages as slices: use
     /// [`read`](crate::Pager::read) and [`write`](crate::Pager::write).
     #[error("this store cannot lend its pages as slices: copy them with read and write")]

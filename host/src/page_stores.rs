@@ -67,8 +67,10 @@ pub struct PageStores {
     stores: Slab<Box<dyn Store>>,
     views: Slab<View>,
     spare: Spare,
-    /// Bytes that views may still take.
-    budget: usize,
+    /// Bytes that views may take in all, and may still take. Less than none
+    /// where a guest keeps what the host has let go of.
+    budget_max: usize,
+    budget: i64,
     /// Ticks of a clock, and how many of them passed in stores.
     clock: Arc<AtomicU64>,
     ticks: u64,
@@ -112,6 +114,8 @@ struct Taken {
 struct View {
     handles: u32,
     bytes: Bytes,
+    /// Whether its bytes are of the budget: not while the host holds them.
+    counts: bool,
 }
 
 #[derive(Debug)]
@@ -127,12 +131,17 @@ enum Bytes {
 /// What a handle of a view costs, so that their number has a limit.
 pub(crate) const HANDLE_COST: usize = 64;
 
+/// A number of bytes of a budget.
+fn bytes(len: usize) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
+}
+
 impl Bytes {
     /// What they cost.
-    fn cost(&self) -> usize {
+    fn cost(&self) -> i64 {
         match self {
             Self::Page { .. } | Self::Gone => 0,
-            Self::Private(buffer) => buffer.len(),
+            Self::Private(buffer) => bytes(buffer.len()),
         }
     }
 }
@@ -165,7 +174,8 @@ impl PageStores {
             stores: Slab::default(),
             views: Slab::default(),
             spare: Spare::default(),
-            budget,
+            budget_max: budget,
+            budget: bytes(budget),
             clock,
             ticks: 0,
         }
@@ -259,9 +269,11 @@ impl PageStores {
             return;
         };
         entry.handles -= 1;
-        self.budget += HANDLE_COST;
+        self.budget += bytes(HANDLE_COST);
         if entry.handles == 0 {
-            self.budget += entry.bytes.cost();
+            if entry.counts {
+                self.budget += entry.bytes.cost();
+            }
             if let Some(View {
                 bytes: Bytes::Private(buffer),
                 ..
@@ -270,6 +282,29 @@ impl PageStores {
                 self.spare.keep(buffer);
             }
         }
+    }
+
+    /// The host holds a private buffer that it asked for: the guest has not to
+    /// answer for its bytes any more.
+    pub(crate) fn hold(&mut self, view: &Resource<ViewHandle>) {
+        if let Some(entry) = self.views.get_mut(view.rep())
+            && entry.counts
+        {
+            entry.counts = false;
+            self.budget += entry.bytes.cost();
+        }
+    }
+
+    /// The host lets go of what it held. Where the guest keeps it, that is the
+    /// guest's.
+    pub(crate) fn let_go(&mut self, view: &Resource<ViewHandle>) {
+        if let Some(entry) = self.views.get_mut(view.rep())
+            && !entry.counts
+        {
+            entry.counts = true;
+            self.budget -= entry.bytes.cost();
+        }
+        self.drop_view(view);
     }
 
     /// The ticks that passed in stores since this was last asked.
@@ -324,14 +359,22 @@ impl PageStores {
         self.views.get(view.rep()).ok_or_else(gone)
     }
 
-    fn push_view(&mut self, bytes: Bytes) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
-        let view = View { handles: 1, bytes };
-        let cost = HANDLE_COST + view.bytes.cost();
-        let Some(budget) = self.budget.checked_sub(cost) else {
-            let text = "too many pages are staged at once".to_owned();
+    fn push_view(&mut self, page: Bytes) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
+        let cost = bytes(HANDLE_COST) + page.cost();
+        // With room for one more handle, to share it with the host.
+        if self.budget < cost + bytes(HANDLE_COST) {
+            let text = format!(
+                "too many pages are staged at once: they may take {} bytes",
+                self.budget_max
+            );
             return Ok(Err(wit::StoreError::Other(Some(text))));
+        }
+        self.budget -= cost;
+        let view = View {
+            handles: 1,
+            bytes: page,
+            counts: true,
         };
-        self.budget = budget;
         self.views
             .insert(view)
             .map(|rep| Ok(Resource::new_own(rep)))
@@ -401,8 +444,8 @@ impl wit::HostPageView for PageStores {
     fn share(&mut self, this: Resource<ViewHandle>) -> Result<Resource<ViewHandle>> {
         let view = self.views.get_mut(this.rep()).ok_or_else(gone)?;
         let handles = view.handles.checked_add(1);
-        let budget = self.budget.checked_sub(HANDLE_COST);
-        let (Some(handles), Some(budget)) = (handles, budget) else {
+        let budget = self.budget - bytes(HANDLE_COST);
+        let (Some(handles), 0..) = (handles, budget) else {
             return Err(format_err!("it holds too many handles of views"));
         };
         view.handles = handles;

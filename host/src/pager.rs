@@ -6,9 +6,9 @@
 //!
 //! What the sandbox says is not believed but checked, as far as that takes no
 //! knowledge of the format:
-//! - It changes the store in `create` and `commit` only, and syncs it besides
-//!   in `open` and `sync`: whatever else it does, the file is as of the last
-//!   commit.
+//! - It changes the store in `create`, `commit` and, to write, `open` only, and
+//!   syncs it besides in `sync`: whatever else it does, the file is as of the
+//!   last commit.
 //! - A page that it names as a caller's is in the store, is not page 0, and
 //!   is nobody else's as far as is known here.
 //! - Its figures agree with the store and with each other, its lists are in
@@ -245,6 +245,11 @@ impl Pager {
         } else {
             Ok(())
         }
+    }
+
+    /// Bytes that a transaction may have staged.
+    pub(crate) fn staged_max(&self) -> usize {
+        self.engine.limits().staged
     }
 
     /// The stores of the sandbox, for the views that it hands out.
@@ -592,7 +597,7 @@ fn open(
 ) -> Result<(Sandbox<PagerComponent>, ResourceAny), Error> {
     let (wish, right) = match access {
         Access::Read => (wit::Access::Read, Right::Read),
-        Access::Write => (wit::Access::Write, Right::Sync),
+        Access::Write => (wit::Access::Write, Right::Write),
     };
     start(
         sandbox,

@@ -34,6 +34,11 @@ impl PageStoreView for Data {
 /// views: a pager, some transactions.
 const HANDLES: usize = 1024;
 
+/// Bytes of views that an instance may hold, whatever a transaction may stage:
+/// what the host asked for is the host's, but handles of it are not.
+const VIEWS_MIN: usize = 16 << 20;
+const VIEWS_MAX: usize = 1 << 30;
+
 /// What an entry of a table takes.
 const TABLE_ENTRY: usize = 16;
 
@@ -97,8 +102,9 @@ impl<W> Sandbox<W> {
         exports: impl FnOnce(&mut wasmtime::Store<Data>, &wasmtime::component::Instance) -> Result<W>,
     ) -> Result<Self, Error> {
         let limits = engine.limits();
+        let budget = limits.staged.clamp(VIEWS_MIN, VIEWS_MAX);
         let data = Data {
-            stores: PageStores::new(limits.staged, limits.store, engine.clock()),
+            stores: PageStores::new(budget, limits.store, engine.clock()),
             memory: Memory {
                 left: limits.memory,
             },
@@ -108,7 +114,7 @@ impl<W> Sandbox<W> {
         store.limiter(|data| &mut data.memory);
         store.set_hostcall_fuel(limits.memory);
         // As many as there can be views.
-        store.set_max_component_handles(HANDLES.saturating_add(limits.staged / HANDLE_COST));
+        store.set_max_component_handles(HANDLES + budget / HANDLE_COST);
         store.epoch_deadline_callback(|mut context| {
             let data = context.data_mut();
             let ticks = data.stores.take_ticks();

@@ -162,4 +162,8 @@ impl wit::GuestTransaction for OpenTransaction {
     fn stage(&self, id: u64) -> Result<PageView, wit::Error> {
         self.with(|pager, tx| Ok(pager.stage(tx, ProtectedId(id))?.share()))
     }
+
+    fn stage_blank(&self, id: u64) -> Result<PageView, wit::Error> {
+        self.with(|pager, tx| Ok(pager.stage_blank(tx, ProtectedId(id))?.share()))
+    }
 }

@@ -211,6 +211,10 @@ impl State {
             )?;
             let tag = self.generation as u32;
             need(
+                named.is_some_and(|named| named == 0 || tag.wrapping_sub(named) <= 1 << 31),
+                "a named copy is newer than page 0",
+            )?;
+            need(
                 tag != 0 && unnamed != Some(tag),
                 "an unnamed copy has the tag of page 0",
             )?;

@@ -92,7 +92,16 @@ pub fn examine(bytes: &[u8], page_size: PageSize) -> Examined {
     });
 
     let (counted, counter) = CountingStore::new(store());
-    let write = Pager::open(counted, Access::Write).map(|mut pager| look(&mut pager));
+    let write = Pager::open(counted, Access::Write).map(|mut pager| {
+        let shown = look(&mut pager);
+        let left = pager.close().into_inner();
+        let rest = page_size.bytes()..;
+        assert!(
+            left.bytes()[rest.clone()] == bytes[rest],
+            "opening changed more than page 0"
+        );
+        shown
+    });
     let Counts {
         pages,
         resets,
@@ -101,7 +110,7 @@ pub fn examine(bytes: &[u8], page_size: PageSize) -> Examined {
     } = counter.take();
     assert_eq!(
         (pages, resets, grows),
-        (0, 0, 0),
+        (u64::from(write.is_ok()), 0, 0),
         "opening changed the file"
     );
     if let Ok(shown) = &write {

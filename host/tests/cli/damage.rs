@@ -245,3 +245,29 @@ fn fresh(sound: &[u8], folder: &Folder) -> u64 {
     let file = folder.with("fresh.pages", sound);
     run(["alloc", &file]).done().ids()[0]
 }
+
+/// The remedy that `check` names: to write the whole page again, under its id.
+#[test]
+fn rotten_protected_page_is_mended_by_writing_it_whole() {
+    let folder = Folder::new();
+    let file = sound(&folder);
+    let list = run(["list", &file, "--json"]).done().json();
+    let page = list["protected"][1]["active_page"].as_u64().unwrap();
+    damage(&file, |bytes| {
+        bytes[usize::try_from(page).unwrap() * P + 7] ^= 0x10;
+    });
+    let found = errors(&file);
+    assert_eq!(found[0]["id"], "protected-checksum");
+    assert_eq!(
+        found[0]["remedy"],
+        "Write the whole page again, from a backup; repair gives it up."
+    );
+    // A part of it would seal what is left of the rest.
+    run_with(["write", &file, "1", "--protected"], b"a part").failed(3);
+    run_with(["write", &file, "1", "--protected"], &protected(1)).done();
+    run(["check", &file]).done();
+    let read = run(["read", &file, "1", "--protected"]).done();
+    assert!(read.output == protected(1));
+    let other = run(["read", &file, "0", "--protected"]).done();
+    assert!(other.output == protected(0));
+}

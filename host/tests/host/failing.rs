@@ -171,16 +171,16 @@ fn fail_everywhere(
     file: &[u8],
     before: &Mirror,
     step: &Step,
-    is_settled: bool,
+    is_first: bool,
     fault: Fault,
     tried: &mut Tried,
 ) {
     for after in 0.. {
-        let context = format!("{fault:?} after {after} calls, settled {is_settled}: {step:?}");
+        let context = format!("{fault:?} after {after} calls, first {is_first}: {step:?}");
         let (device, switch, durable) = Device::new(file.to_vec());
         let mut pager = engine().open_store(device, Access::Write).unwrap();
         let mut mirror = before.clone();
-        if is_settled {
+        if !is_first {
             let first = Step::Commit(vec![Change::Alloc(1)]);
             mirror.run(&mut pager, &first).unwrap();
         }
@@ -218,7 +218,7 @@ fn fail_everywhere(
             let (device, ..) = Device::new(file.to_vec());
             let mut sound = engine().open_store(device, Access::Write).unwrap();
             let mut mirror = before.clone();
-            if is_settled {
+            if !is_first {
                 let first = Step::Commit(vec![Change::Alloc(1)]);
                 mirror.run(&mut sound, &first).unwrap();
             }
@@ -252,7 +252,7 @@ fn any_failing_call_under_the_sandbox_is_named_and_leaves_a_legal_state() {
             pager.sync().unwrap();
             let file = bytes(pager);
             let step = workload.step();
-            for is_settled in [false, true] {
+            for is_first in [true, false] {
                 for verb in Verb::ALL {
                     for (for_good, no_space) in [(false, false), (true, false), (false, true)] {
                         if no_space && verb != Verb::Grow {
@@ -264,7 +264,7 @@ fn any_failing_call_under_the_sandbox_is_named_and_leaves_a_legal_state() {
                             for_good,
                             no_space,
                         };
-                        fail_everywhere(&file, &mirror, &step, is_settled, fault, &mut tried);
+                        fail_everywhere(&file, &mirror, &step, is_first, fault, &mut tried);
                     }
                 }
             }

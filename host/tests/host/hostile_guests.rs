@@ -342,6 +342,26 @@ fn guest_that_holds_on_to_handles_is_ended() {
     }
 }
 
+/// What the host asked for is not the guest's, until the host lets go of it.
+#[test]
+fn guest_that_keeps_what_the_host_let_go_of_answers_for_it() {
+    let case = Case::new("keep what it staged");
+    let mut pager = case.open();
+    // It may hold 16 MiB.
+    let most = (16 << 20) / SIZE.bytes();
+    let kept = (0..=most).find_map(|number| {
+        let mut tx = pager.begin().unwrap();
+        let error = tx.write(0).map(drop).err()?;
+        Some((number, error.to_string()))
+    });
+    let (number, error) = kept.expect("it holds more pages than it may");
+    assert!(number > most / 2, "only {number} pages");
+    assert!(
+        error.contains("they may take 16777216 bytes"),
+        "{error}, after {number} pages"
+    );
+}
+
 #[test]
 fn guest_that_hands_out_a_handle_it_does_not_have_is_ended() {
     let case = Case::new("hand out a handle of nothing");
@@ -362,13 +382,13 @@ fn guest_that_hands_out_a_handle_it_does_not_have_is_ended() {
     case.answered(&error, "beginning a transaction", "unknown handle");
 }
 
-/// Before a commit nothing is written, whatever the guest has in mind; and
-/// where a file is only looked at it is not even synced.
+/// Once it is open, nothing is written before a commit, whatever the guest has
+/// in mind; and where a file is only looked at it is not even synced.
 #[test]
 fn guest_that_changes_the_file_outside_of_a_commit_is_ended() {
     let calls: Vec<_> = CALLS
         .into_iter()
-        .filter(|(place, _)| *place != "commit")
+        .filter(|(place, _)| !["open", "commit"].contains(place))
         .collect();
     for misdeed in ["change", "reset", "grow", "change a view"] {
         let cause = "it tried to change its store in a call that must not";
@@ -376,7 +396,7 @@ fn guest_that_changes_the_file_outside_of_a_commit_is_ended() {
     }
     let calls: Vec<_> = calls
         .into_iter()
-        .filter(|(place, _)| !["open", "syncing"].contains(place))
+        .filter(|(place, _)| *place != "syncing")
         .collect();
     let cause = "it tried to sync its store in a call that must not";
     each(&calls, "sync", cause, call);

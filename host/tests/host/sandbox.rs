@@ -55,8 +55,11 @@ fn sandbox_over_its_limits_is_replaced_by_another() {
     assert!(fs::read(&path).unwrap() == before);
 }
 
+/// The limit was told as a failure of the store, whose advice is to open the
+/// file again: and all that was known of its pages was forgotten, and what was
+/// left of the transaction thrown away by who followed the advice.
 #[test]
-fn pages_staged_beyond_the_budget_are_refused() {
+fn pages_staged_beyond_the_limit_are_refused_and_the_transaction_goes_on() {
     let mut limits = Limits::default();
     limits.staged = 8 << 10;
     let engine = Engine::with_limits(limits).unwrap();
@@ -68,11 +71,61 @@ fn pages_staged_beyond_the_budget_are_refused() {
     tx.commit().unwrap();
     for _ in 0..3 {
         let mut tx = pager.begin().unwrap();
-        let staged = ids.iter().take_while(|id| tx.write(**id).is_ok()).count();
-        // A kibibyte each, and what a view costs. What was staged is given
-        // back at the end of the transaction.
-        assert_eq!(staged, 7);
+        // What was staged is given back at the end of the transaction.
+        for id in &ids[..8] {
+            tx.write(*id).unwrap().fill(7);
+        }
+        for _ in 0..2 {
+            let error = tx.write(ids[8]).map(drop).unwrap_err();
+            assert!(
+                matches!(error, Error::StagedLimit { limit: 0x2000 }) && error.is_caller_fault(),
+                "{error:?}"
+            );
+            assert!(error.to_string().contains("8192 bytes"), "{error}");
+            let error = tx.replace(ids[8], &[7; 1024]).unwrap_err();
+            assert!(matches!(error, Error::StagedLimit { .. }), "{error:?}");
+        }
+        // One that is staged already, and one instead of another.
+        tx.write(ids[7]).unwrap().fill(8);
+        tx.free_protected(ids[0]).unwrap();
+        tx.write(ids[8]).unwrap().fill(9);
+        assert_eq!(tx.alloc_protected().unwrap(), 20);
         tx.commit().unwrap();
+        assert_eq!(pager.protected_page(ids[7]).unwrap()[0], 8);
+        assert_eq!(pager.protected_page(ids[8]).unwrap()[0], 9);
+        let mut tx = pager.begin().unwrap();
+        tx.free_protected(20).unwrap();
+        assert_eq!(tx.alloc_protected().unwrap(), ids[0]);
+        tx.commit().unwrap();
+    }
+}
+
+/// The default was less than the protected pages of a full file of large pages:
+/// to put all of them back, in one transaction, could not succeed.
+#[test]
+fn pages_staged_up_to_the_limit_are_all_written() {
+    assert_eq!(Limits::default().staged, usize::MAX);
+    let mut limits = Limits::default();
+    // As much as the component may hold itself: the pages are not its own.
+    limits.staged = 16 << 20;
+    let engine = Engine::with_limits(limits).unwrap();
+    let mut pager = engine
+        .create_store(MemoryStore::new(PageSize::MIB_1), 0)
+        .unwrap();
+    let mut tx = pager.begin().unwrap();
+    let ids = tx.alloc_protected_many(17).unwrap();
+    tx.commit().unwrap();
+    for round in 1..3 {
+        let mut tx = pager.begin().unwrap();
+        for id in &ids[..16] {
+            tx.replace(*id, &vec![round; 1 << 20]).unwrap();
+        }
+        assert!(matches!(
+            tx.replace(ids[16], &vec![round; 1 << 20]),
+            Err(Error::StagedLimit { .. })
+        ));
+        tx.commit().unwrap();
+        assert_eq!(pager.protected_page(ids[15]).unwrap()[5], round);
     }
 }
 

@@ -148,6 +148,68 @@ fn page_freed_after_it_was_staged_is_gone() {
 }
 
 #[test]
+fn page_replaced_is_written_whole_and_by_as_many_bytes_as_it_has() {
+    let mut pager = engine()
+        .create_store(MemoryStore::new(PageSize::KIB_1), 0)
+        .unwrap();
+    let id = pager.alloc_protected().unwrap();
+    for len in [0, 1023, 1025] {
+        let mut tx = pager.begin().unwrap();
+        let error = tx.replace(id, &vec![5; len]).unwrap_err();
+        let text = format!("a page has 1024 bytes: {len} cannot replace it");
+        assert!(
+            error.to_string() == text && error.is_caller_fault(),
+            "{error}"
+        );
+        assert!(matches!(
+            tx.replace(id + 1, &[5; 1024]),
+            Err(Error::NotProtected(1))
+        ));
+        tx.commit().unwrap();
+        assert_eq!(pager.stats().unwrap().generation, 1);
+    }
+    let mut tx = pager.begin().unwrap();
+    tx.replace(id, &[5; 1024]).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(pager.protected_page(id).unwrap(), [5; 1024]);
+    // Of a page that is staged, and staged again.
+    let mut tx = pager.begin().unwrap();
+    tx.write(id).unwrap()[0] = 6;
+    tx.replace(id, &[7; 1024]).unwrap();
+    assert_eq!(tx.write(id).unwrap(), [7; 1024]);
+    tx.write(id).unwrap()[0] = 8;
+    tx.commit().unwrap();
+    assert_eq!(pager.protected_page(id).unwrap()[..2], [8, 7]);
+}
+
+/// What `check` advises for a page whose bytes went bad, to write it again, was
+/// refused with the very error that was to be mended.
+#[test]
+fn page_whose_bytes_are_rotten_is_mended_by_replacing_it() {
+    let (_folder, path) = folder();
+    let mut pager = engine().create(&path, PageSize::KIB_1).unwrap();
+    let id = pager.alloc_protected().unwrap();
+    let mut tx = pager.begin().unwrap();
+    tx.replace(id, &[5; 1024]).unwrap();
+    tx.commit().unwrap();
+    drop(pager);
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(9).position(|found| found == [5; 9]).unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+
+    let mut pager = engine().open(&path).unwrap();
+    let mut tx = pager.begin().unwrap();
+    assert!(matches!(
+        tx.write(id),
+        Err(Error::ChecksumMismatch { id: 0, .. })
+    ));
+    tx.replace(id, &[6; 1024]).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(pager.protected_page(id).unwrap(), [6; 1024]);
+}
+
+#[test]
 fn recycled_page_reads_as_zeros() {
     let (_folder, path) = folder();
     let mut pager = engine().create(&path, PageSize::KIB_4).unwrap();

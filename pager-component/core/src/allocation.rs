@@ -31,11 +31,6 @@ pub struct AllocationMap {
 }
 
 impl AllocationMap {
-    /// `page_count` free pages.
-    pub fn new(page_count: u64) -> Self {
-        Self::from_used(Bitmap::new(page_count))
-    }
-
     /// Every used page is regular until [`AllocationMap::set`] says otherwise.
     pub fn from_used(used: Bitmap) -> Self {
         Self {
@@ -58,14 +53,27 @@ impl AllocationMap {
         }
     }
 
-    /// Changes what a page is used for. Past the end nothing happens.
+    /// Changes what a page is used for.
+    ///
+    /// # Panics
+    /// Past the end, and for a use that is none of the three.
     pub fn set(&mut self, page: u64, kind: Use) {
+        assert!(page < self.page_count(), "page {page} is past the end");
+        assert!(kind <= Use::INTERNAL, "{kind:?} cannot be told apart");
         self.used.set(page, kind != Use::FREE);
         self.internal.set(page, kind == Use::INTERNAL);
     }
 
     /// Changes what many pages are used for.
+    ///
+    /// # Panics
+    /// As [`AllocationMap::set`].
     pub fn set_all(&mut self, pages: &Overlay, kind: Use) {
+        assert!(
+            pages.max() < Some(self.page_count()),
+            "a page is past the end"
+        );
+        assert!(kind <= Use::INTERNAL, "{kind:?} cannot be told apart");
         self.used.apply(pages, kind != Use::FREE);
         self.internal.apply(pages, kind == Use::INTERNAL);
     }
@@ -124,9 +132,14 @@ impl AllocationMap {
         runs
     }
 
-    /// Fails where an invariant does not hold.
+    /// Fails where an invariant does not hold: in a debug build also one that
+    /// takes time to check.
+    ///
+    /// # Panics
+    /// See there.
     pub fn assert_consistent(&self) {
-        debug_assert_eq!(self.used.len(), self.internal.len());
+        assert_eq!(self.used.len(), self.internal.len());
+        assert!(self.internal.ones() <= self.used.ones());
         debug_assert_eq!(
             self.internal.difference(&self.used).ones(),
             0,

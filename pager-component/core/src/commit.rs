@@ -12,14 +12,17 @@
 //! Losing any subset of the writes between two syncs, each torn at sectors,
 //! leaves the state before or the state after. The steps:
 //!
-//! - C0. Once, before the first commit after opening: page 0 is written whole
-//!   as recovery rebuilt it, and synced. Without it a process could build on
-//!   what only the page cache shows.
+//! - C0. Once, in opening, before anything is served: page 0 is written whole as
+//!   recovery rebuilt it, and synced. Without it a process could show, and build
+//!   on, what only the page cache has. Page 0 is enough: whatever it names was
+//!   synced before it was written.
 //! - C1. Pages for added directory blocks are taken last, above every other
 //!   page that this commit newly allocates, in ascending pairs: where page 0
 //!   is torn, the two bitmaps then tell them. The file grows.
 //! - C2. The generation is above that of every valid metadata page, and its
-//!   tags differ from every tag that is on the medium.
+//!   tags differ from every tag that is on the medium. A directory block that
+//!   was last written so long ago that its tag, which wraps around, would pass
+//!   for a newer one is written again.
 //! - C3. Everything but page 0 is written: pages, changed directory blocks to
 //!   their inactive copies, the inactive metadata.
 //! - C4. Sync.
@@ -28,7 +31,7 @@
 //!
 //! | From | By | To |
 //! |---|---|---|
-//! | unsettled | C0 | ready |
+//! | opening | C0 | ready |
 //! | ready | C6 | ready, a new state |
 //! | any | a failed write or sync | poisoned |
 
@@ -37,12 +40,12 @@ use alloc::vec::Vec;
 use pagebox_store::{Change, PageStore, StoreError, Then};
 
 use crate::allocation::Use;
-use crate::bitmap::Overlay;
+use crate::directory::Block;
 use crate::error::{Error, Operation};
 use crate::format::metadata::{self, MetadataImage};
 use crate::format::superblock::{self, RootImage, low15};
 use crate::ids::Side;
-use crate::plan::Plan;
+use crate::plan::{Next, NextBlock, Plan};
 use crate::state::State;
 use crate::transaction::{SlotChange, Transaction};
 
@@ -97,8 +100,8 @@ pub(crate) fn commit<S: PageStore>(
     images: &mut Images,
     transaction: &Transaction<S::Buffer>,
 ) -> Result<(), Error> {
-    let plan = Plan::new(store, state, transaction)?;
-    let page_count = plan.page_count;
+    let Plan { writes, next } = Plan::new(store, state, transaction)?;
+    let page_count = next.page_count;
     // A store may be longer than the file accounts for, never shorter; where
     // nothing is added it need not be asked.
     if page_count > state.page_count() && page_count > store.geometry().page_count {
@@ -106,22 +109,48 @@ pub(crate) fn commit<S: PageStore>(
             .grow(page_count)
             .map_err(Error::store(Operation::Grow { page_count }))?;
     }
-    plan.draw(state, images, transaction);
-    plan.write_shadows(store, state, images, transaction)?;
+    // From here on only the store can fail; then the pager is poisoned, and
+    // nobody sees the images.
+    next.draw(state, images, transaction);
+    write_shadows(store, writes, &next, images)?;
     write_root(store, &images.root)?;
-    plan.apply(state, transaction);
-    debug_assert_eq!(Images::of(state)?, *images);
+    next.apply(state, transaction);
+    debug_assert!(
+        Images::of(state).is_ok_and(|of| of == *images),
+        "what was written is not what memory says"
+    );
     Ok(())
 }
 
-impl Plan {
-    /// Draws the pages that the commit will write. If it fails after this the
-    /// pager is poisoned, so that nobody sees them.
+/// C3 and C4: what was planned, the directory blocks, the metadata.
+fn write_shadows<'a, S: PageStore>(
+    store: &mut S,
+    mut writes: Vec<Change<'a, S::Buffer>>,
+    next: &'a Next,
+    images: &'a Images,
+) -> Result<(), Error> {
+    writes.extend(next.blocks.values().map(|block| Change::Sealed {
+        page: block.page(),
+        bytes: block.copy.bytes(),
+        start: 0,
+    }));
+    writes.push(Change::Sealed {
+        page: metadata::page_of(next.side),
+        bytes: images.metadata.bytes(),
+        start: 0,
+    });
+    store
+        .write(&writes, Then::Sync)
+        .map_err(Error::store(Operation::WriteShadows))
+}
+
+impl Next {
+    /// Draws the pages that every commit writes.
     fn draw<B>(&self, state: &State, images: &mut Images, transaction: &Transaction<B>) {
         let metadata = &mut images.metadata;
         metadata.set_counts(self.page_count, self.generation, self.free_count);
         metadata.set_pages(&transaction.taken, true);
-        metadata.set_pages(&self.added_pages(), true);
+        metadata.set_pages(&self.added_pages, true);
         metadata.set_pages(&self.freed, false);
         images.root.set_head(&superblock::Head {
             identity: state.identity,
@@ -131,78 +160,6 @@ impl Plan {
         for (&index, block) in &self.blocks {
             images.root.set_block(index, &block.place);
         }
-    }
-
-    /// The pages of added directory blocks.
-    fn added_pages(&self) -> Overlay {
-        let mut pages = Overlay::default();
-        for page in self.added.iter().flat_map(|block| block.pages) {
-            pages.insert(page);
-        }
-        pages
-    }
-
-    /// C3 and C4.
-    fn write_shadows<S: PageStore>(
-        &self,
-        store: &mut S,
-        state: &State,
-        images: &Images,
-        transaction: &Transaction<S::Buffer>,
-    ) -> Result<(), Error> {
-        let mut changes = Vec::new();
-        push_resets(transaction, &mut changes);
-        for (&id, change) in &transaction.slots {
-            match change {
-                SlotChange::New {
-                    pages,
-                    staged: None,
-                } => {
-                    changes.push(Change::Zero {
-                        page: Side::A.of(*pages),
-                    });
-                }
-                SlotChange::New {
-                    pages,
-                    staged: Some(buffer),
-                } => {
-                    changes.push(Change::Staged {
-                        page: Side::A.of(*pages),
-                        buffer,
-                    });
-                }
-                SlotChange::Write { staged } => {
-                    let page = state.protected(id)?.shadow_page();
-                    changes.push(Change::Staged {
-                        page,
-                        buffer: staged,
-                    });
-                }
-                SlotChange::Free => {}
-            }
-        }
-        for block in self.blocks.values() {
-            if let Some(copy) = &block.copy {
-                let page = block.place.active.of(block.place.pages);
-                changes.push(Change::Sealed {
-                    page,
-                    bytes: copy.bytes(),
-                    start: 0,
-                });
-            }
-        }
-        // An old page's bytes must not pass for a copy.
-        changes.extend(self.added.iter().map(|block| Change::Zero {
-            page: block.pages[1],
-        }));
-        changes.push(Change::Sealed {
-            page: metadata::page_of(self.side),
-            bytes: images.metadata.bytes(),
-            start: 0,
-        });
-        store
-            .write(&changes, Then::Sync)
-            .map_err(Error::store(Operation::WriteShadows))
     }
 
     /// What is durable now becomes what memory says.
@@ -215,43 +172,19 @@ impl Plan {
             allocation.grow(self.page_count);
             allocation.set_all(&transaction.taken, Use::REGULAR);
             allocation.set_all(&transaction.backing, Use::INTERNAL);
-            allocation.set_all(&self.added_pages(), Use::INTERNAL);
+            allocation.set_all(&self.added_pages, Use::INTERNAL);
             allocation.set_all(&self.freed, Use::FREE);
         }
         if let Some(directory) = &mut state.directory {
-            for (index, block) in self.blocks {
-                directory.put(index, block);
+            for (index, NextBlock { place, tags, copy }) in self.blocks {
+                let copy = Some(copy);
+                directory.put(index, Block { place, tags, copy });
             }
             for (&id, change) in &transaction.slots {
                 directory.set_in_use(id, !matches!(change, SlotChange::Free));
             }
         }
         state.assert_consistent();
-    }
-}
-
-/// Recycled pages must not show what they held, to nobody, once it is durable
-/// that they are allocated: so they are zeroed before. The pages of protected
-/// ones are written or never shown.
-fn push_resets<B>(transaction: &Transaction<B>, changes: &mut Vec<Change<'_, B>>) {
-    let regular = transaction
-        .taken
-        .iter()
-        .filter(|&page| !transaction.backing.contains(page));
-    let mut run: Option<(u64, u64)> = None;
-    for page in regular {
-        match &mut run {
-            Some((first, count)) if *first + *count == page => *count += 1,
-            _ => {
-                if let Some((first, count)) = run {
-                    changes.push(Change::Reset { first, count });
-                }
-                run = Some((page, 1));
-            }
-        }
-    }
-    if let Some((first, count)) = run {
-        changes.push(Change::Reset { first, count });
     }
 }
 

@@ -95,11 +95,6 @@ impl Directory {
         self.suspect.get(&id).map(String::as_str)
     }
 
-    /// The slots that cannot be believed.
-    pub fn suspects(&self) -> impl Iterator<Item = (ProtectedId, &str)> {
-        self.suspect.iter().map(|(&id, why)| (id, why.as_str()))
-    }
-
     /// A slot in use that can be believed.
     pub fn slot(&self, id: ProtectedId) -> Option<Slot> {
         if !self.in_use.get(id.0) {
@@ -125,10 +120,14 @@ impl Directory {
 
     /// Replaces a block, or adds the next one. Its slots' uses are noted with
     /// [`Directory::set_in_use`].
+    ///
+    /// # Panics
+    /// Where blocks before it are missing.
     pub fn put(&mut self, index: usize, block: Block) {
         if let Some(place) = self.blocks.get_mut(index) {
             *place = block;
         } else {
+            assert_eq!(index, self.blocks.len(), "a directory block is left out");
             self.blocks.push(block);
             self.in_use
                 .grow(self.slots_per_block * self.blocks.len() as u64);
@@ -136,7 +135,11 @@ impl Directory {
     }
 
     /// Notes whether a slot is in use.
+    ///
+    /// # Panics
+    /// Where there is no such slot.
     pub fn set_in_use(&mut self, id: ProtectedId, used: bool) {
+        assert!(id.0 < self.in_use.len(), "protected page {id} has no slot");
         self.in_use.set(id.0, used);
     }
 

@@ -4,8 +4,7 @@
 //! | Phase | Reads | Writes |
 //! |---|---|---|
 //! | reading | yes | no, it was opened so |
-//! | unsettled | yes | yes; the first commit settles what recovery decided |
-//! | ready | yes | yes |
+//! | ready | yes | yes: what it reads is durable |
 //! | poisoned | no | no: what is durable is not known until reopened |
 
 use alloc::collections::btree_map::Entry;
@@ -19,7 +18,6 @@ use crate::bitmap::{Bitmap, Overlay};
 use crate::commit::{self, Images};
 use crate::directory::Directory;
 use crate::error::{Error, Operation};
-use crate::finding::Finding;
 use crate::format::directory::Slot;
 use crate::format::{Limits, MIN_PAGE_COUNT, RESERVED_PAGES, superblock};
 use crate::ids::{Extent, ProtectedId, Side};
@@ -36,11 +34,11 @@ pub enum Access {
     Write,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Phase {
     Reading,
-    Unsettled,
-    Ready,
+    /// With the pages that every commit writes, as they are now.
+    Ready(Images),
     Poisoned,
 }
 
@@ -143,8 +141,6 @@ pub struct Pager<S> {
     state: State,
     phase: Phase,
     verdict: Verdict,
-    /// Made by the first commit.
-    images: Option<Images>,
     /// Differs for every committed state of every pager in the process.
     version: u64,
     /// Protected pages whose bytes agreed with their checksum.
@@ -199,13 +195,21 @@ impl<S: PageStore> Pager<S> {
                 [].into(),
             )),
         };
-        commit::write_new(&mut store, &Images::of(&state)?)?;
-        Ok(Self::new(store, state, Phase::Ready, Verdict::Clean))
+        let images = Images::of(&state)?;
+        commit::write_new(&mut store, &images)?;
+        Ok(Self::new(
+            store,
+            state,
+            Phase::Ready(images),
+            Verdict::Clean,
+        ))
     }
 
-    /// Opens a page file. To write, a sync comes first, so that what is read
-    /// is durable. To read, others may write to the file meanwhile: what is
-    /// found is one of its states.
+    /// Opens a page file. To write, a sync comes first, and page 0 is written
+    /// and synced when it is decided what counts: what is served is durable,
+    /// whatever a crash or a failed sync left. To read, nothing is written, and
+    /// others may write to the file meanwhile: what is found is one of its
+    /// states.
     ///
     /// # Errors
     /// [`Error::Identity`], [`Error::PageSizeMismatch`], [`Error::Corrupt`],
@@ -238,7 +242,9 @@ impl<S: PageStore> Pager<S> {
         if verdict == Verdict::Damaged {
             return Err(Error::Damaged { findings });
         }
-        Ok(Self::new(store, state, Phase::Unsettled, verdict))
+        let images = Images::of(&state)?;
+        commit::settle(&mut store, &images)?;
+        Ok(Self::new(store, state, Phase::Ready(images), verdict))
     }
 
     fn new(store: S, state: State, phase: Phase, verdict: Verdict) -> Self {
@@ -247,7 +253,6 @@ impl<S: PageStore> Pager<S> {
             state,
             phase,
             verdict,
-            images: None,
             version: next_version(),
             verified: Overlay::default(),
             witness: None,
@@ -448,15 +453,43 @@ impl<S: PageStore> Pager<S> {
         transaction: &'t mut Transaction<S::Buffer>,
         id: ProtectedId,
     ) -> Result<&'t mut S::Buffer, Error> {
+        self.stage_from(transaction, id, Self::committed_source)
+    }
+
+    /// The pending bytes of a protected page that is to be written whole: at
+    /// first zeros. As [`Pager::stage`] where some are pending already. What is
+    /// committed is neither read nor verified: it need not be good.
+    ///
+    /// # Errors
+    /// [`Error::NotProtected`], [`Error::Corrupt`],
+    /// [`Error::StaleTransaction`], [`Error::Poisoned`], [`Error::Store`].
+    pub fn stage_blank<'t>(
+        &mut self,
+        transaction: &'t mut Transaction<S::Buffer>,
+        id: ProtectedId,
+    ) -> Result<&'t mut S::Buffer, Error> {
+        self.stage_from(transaction, id, |pager, id| {
+            pager.locate_protected(id).map(|_| None)
+        })
+    }
+
+    /// The pending bytes of a protected page; where there are none, a copy of
+    /// the page that `source` says, or zeros.
+    fn stage_from<'t>(
+        &mut self,
+        transaction: &'t mut Transaction<S::Buffer>,
+        id: ProtectedId,
+        source: impl FnOnce(&mut Self, ProtectedId) -> Result<Option<u64>, Error>,
+    ) -> Result<&'t mut S::Buffer, Error> {
         self.expect_current(transaction)?;
         let failed = Error::store(Operation::Stage { id });
         match transaction.slots.entry(id) {
             Entry::Vacant(entry) => {
-                let source = self.committed_source(id)?;
+                let source = source(self, id)?;
                 let staged = self.store.stage(source).map_err(failed)?;
                 match entry.insert(SlotChange::Write { staged }) {
                     SlotChange::Write { staged } => Ok(staged),
-                    _ => Err(Error::NotProtected { id }),
+                    _ => unreachable!("it was put in as a write"),
                 }
             }
             Entry::Occupied(entry) => match entry.into_mut() {
@@ -496,16 +529,9 @@ impl<S: PageStore> Pager<S> {
     )]
     pub fn commit(&mut self, transaction: Transaction<S::Buffer>) -> Result<CommitInfo, Error> {
         self.expect_current(&transaction)?;
-        if !transaction.is_empty() {
-            let images = match &mut self.images {
-                Some(images) => images,
-                None => self.images.insert(Images::of(&self.state)?),
-            };
-            if self.phase == Phase::Unsettled {
-                let settled = commit::settle(&mut self.store, images);
-                self.phase.poison_after(settled)?;
-                self.phase = Phase::Ready;
-            }
+        if let Phase::Ready(images) = &mut self.phase
+            && !transaction.is_empty()
+        {
             let done = commit::commit(&mut self.store, &mut self.state, images, &transaction);
             self.phase.poison_after(done)?;
             self.version = next_version();
@@ -520,10 +546,9 @@ impl<S: PageStore> Pager<S> {
     }
 
     fn expect_sound(&self) -> Result<(), Error> {
-        if self.phase == Phase::Poisoned {
-            Err(Error::Poisoned)
-        } else {
-            Ok(())
+        match self.phase {
+            Phase::Poisoned => Err(Error::Poisoned),
+            Phase::Reading | Phase::Ready(_) => Ok(()),
         }
     }
 
@@ -531,7 +556,7 @@ impl<S: PageStore> Pager<S> {
         match self.phase {
             Phase::Reading => Err(Error::ReadOnly),
             Phase::Poisoned => Err(Error::Poisoned),
-            Phase::Unsettled | Phase::Ready => Ok(()),
+            Phase::Ready(_) => Ok(()),
         }
     }
 
@@ -571,12 +596,4 @@ fn mismatch(id: ProtectedId, location: Location, actual: u32) -> Error {
 /// generation 0. Ours begin at 1.
 pub(crate) const fn is_unproven(generation: u64) -> bool {
     generation == 0
-}
-
-/// The findings that an error carries.
-pub fn findings_of(error: &Error) -> &[Finding] {
-    match error {
-        Error::Damaged { findings } => findings,
-        _ => &[],
-    }
 }

@@ -11,6 +11,7 @@
 //! | the list of directory blocks | blocks that prove themselves are kept in their places |
 //! | the copy of a block that counts | the other copy is used; of it, slots whose bytes prove themselves |
 //! | both copies, or the reference | the block is replaced by an empty one |
+//! | a block newer than page 0 | it is kept, and said to be of another commit |
 //! | a slot | it is freed |
 //! | the bytes of a protected page | it is freed |
 
@@ -27,7 +28,7 @@ use crate::check;
 use crate::commit::{self, Images};
 use crate::directory::{Block, Directory};
 use crate::error::{Error, Operation};
-use crate::finding::Severity;
+use crate::finding::{FindingKind, Severity};
 use crate::format::directory::{DirectoryCopy, Slot};
 use crate::format::metadata::{self, Metadata, MetadataImage};
 use crate::format::superblock::{self, BlockRef, block_count, block_pages, block_side};
@@ -35,7 +36,7 @@ use crate::format::{Limits, MIN_PAGE_COUNT, RESERVED_PAGES};
 use crate::ids::{ProtectedId, Side};
 use crate::pager::page_checksum;
 use crate::plan::next_generation;
-use crate::recovery::{Explain, Recovery, Verdict, low32, read_page, recover};
+use crate::recovery::{Explain, Recovery, Verdict, is_newer, low32, read_page, recover};
 use crate::state::State;
 
 /// Something that was done, or could not be kept.
@@ -66,8 +67,17 @@ pub fn mend<S: PageStore>(store: &mut S) -> Result<Vec<Action>, Error> {
         Ok(_) | Err(Error::Corrupt { .. }) => {}
         Err(error) => return Err(error.clone()),
     }
-    let state = outcome.ok().map(|recovery| recovery.state);
-    let mut salvage = Salvage::new(store, state.as_ref())?;
+    let recovery = outcome.ok();
+    let mut salvage = Salvage::new(store, recovery.as_ref().map(|found| &found.state))?;
+    for finding in recovery.iter().flat_map(|found| &found.findings) {
+        if finding.kind == FindingKind::DirectoryNewer {
+            let text = format!(
+                "{}: the protected pages in it are kept where their bytes agree, and are of later commits than the others",
+                finding.message
+            );
+            salvage.note(true, finding.page, None, &text);
+        }
+    }
     salvage.take_blocks(store)?;
     salvage.take_slots(store)?;
     salvage.give_up_unclaimed();
@@ -128,7 +138,11 @@ struct Salvage {
 impl Salvage {
     fn new<S: PageStore>(store: &S, state: Option<&State>) -> Result<Self, Error> {
         let page_size = store.geometry().page_size;
-        let page0 = read_page(store, 0)?.unwrap_or_default();
+        // It was there when the file was looked at; a file can be cut off.
+        let page0 = read_page(store, 0)?.ok_or_else(|| Error::Corrupt {
+            page: 0,
+            detail: String::from("it is not there any more"),
+        })?;
         let copies = [
             read_metadata(store, Side::A)?,
             read_metadata(store, Side::B)?,
@@ -409,6 +423,9 @@ impl Salvage {
             MetadataImage::new(self.page_size, state.generation, state.allocation()?.used());
         let mut copies = Vec::new();
         for (block, changed) in state.directory()?.blocks().iter().zip(&self.changed) {
+            // A tag that page 0 cannot name, see R6, is replaced too.
+            let named = block.place.active.of(block.tags);
+            let changed = *changed || is_newer(named, state.generation);
             if let (true, Some(copy)) = (changed, &block.copy) {
                 let mut copy = copy.clone();
                 copy.set_tag(tag);

@@ -151,10 +151,13 @@ impl State {
     }
 
     /// Fails where an invariant does not hold.
+    ///
+    /// # Panics
+    /// See there: what was decided is wrong, and must not go on.
     pub fn assert_consistent(&self) {
         if let (Some(allocation), Some(directory)) = (&self.allocation, &self.directory) {
             allocation.assert_consistent();
-            debug_assert_eq!(
+            assert_eq!(
                 allocation.count(Use::INTERNAL),
                 RESERVED_PAGES + 2 * directory.blocks().len() as u64 + 2 * directory.count(),
                 "internal pages are the reserved, the directory's and the protected ones"

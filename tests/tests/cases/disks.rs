@@ -15,13 +15,7 @@ use crate::{P, SIZE};
 fn opened() -> (Pager<CrashStore>, CrashStore, File) {
     let file = File::new();
     let store = CrashStore::from_bytes(SIZE, &file.bytes);
-    let mut pager = Pager::open(store.clone(), Access::Write).unwrap();
-    // The first commit settles page 0, which is not what these cases are
-    // about.
-    let mut transaction = pager.begin().unwrap();
-    pager.free(&mut transaction, &[3]).unwrap();
-    pager.commit(transaction).unwrap();
-    let file = File::of(store.bytes());
+    let pager = Pager::open(store.clone(), Access::Write).unwrap();
     (pager, store, file)
 }
 
@@ -102,8 +96,13 @@ fn a_failed_sync_of_page_0_loses_nothing_that_was_acknowledged() {
         );
         assert!(is_poisoned(&mut pager));
 
-        // The next process builds on what it reads; then the power goes.
+        // The next process serves what it reads, so that is durable; and it
+        // builds on it. Then the power goes.
         let mut pager = Pager::open(store.clone(), Access::Write).unwrap();
+        let served = look(&mut pager);
+        let left = store.now().durable();
+        let mut after = Pager::open(left, Access::Read).unwrap();
+        assert_eq!(look(&mut after), served, "what was served is lost");
         let mut transaction = pager.begin().unwrap();
         pager.stage(&mut transaction, ProtectedId(1)).unwrap()[0] = 2;
         pager.commit(transaction).unwrap();

@@ -63,7 +63,7 @@ fn any_failing_call_in_a_commit_is_named_and_leaves_a_legal_state() {
         for number in 0..100 {
             let step = workload.step();
             // First transactions after an opening, and others.
-            for is_settled in [false, true] {
+            for is_first in [true, false] {
                 for verb in Verb::ALL {
                     for for_good in [false, true] {
                         for no_space in [false, true] {
@@ -74,7 +74,7 @@ fn any_failing_call_in_a_commit_is_named_and_leaves_a_legal_state() {
                                 &store,
                                 &model,
                                 &step,
-                                is_settled,
+                                is_first,
                                 Fault {
                                     verb,
                                     after: 0,
@@ -110,7 +110,7 @@ fn fail_everywhere(
     store: &CrashStore,
     model: &Model,
     step: &Step,
-    is_settled: bool,
+    is_first: bool,
     fault: Fault,
     context: &str,
 ) -> u64 {
@@ -119,7 +119,7 @@ fn fail_everywhere(
         let store = copy(store);
         let (mut pager, switch) = open(&store).unwrap();
         let mut model = model.clone();
-        if is_settled {
+        if !is_first {
             model
                 .run(&mut pager, &Step::Commit(vec![Change::Alloc(1)]))
                 .unwrap();
@@ -204,10 +204,12 @@ fn any_failing_call_in_opening_is_named_and_changes_nothing() {
                 failures += 1;
                 let error = opened.unwrap_err();
                 assert!(is_told(&error, verb), "{error:?}, {verb:?} after {after}");
+                // To write, page 0 is written: as it is, for the file is sound.
                 assert!(store.bytes() == before, "the file changed");
             }
         }
-        assert!(failures > 8, "only {failures} failures were tried");
+        let least = if access == Access::Write { 11 } else { 8 };
+        assert!(failures > least, "only {failures} failures were tried");
     }
 }
 

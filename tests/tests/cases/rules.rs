@@ -2,11 +2,13 @@
 //! cases are built by hand. Each is a story that ends badly without its rule.
 
 use pagebox_core::recovery::Verdict;
+use pagebox_core::repair::Action;
 use pagebox_core::{Access, Error, Pager, ProtectedId};
 use pagebox_store::{MemoryStore, PageSize};
 use pagebox_tests::craft::{self, Slot};
 use pagebox_tests::crash::{CrashStore, Record};
 use pagebox_tests::decode::{State, decode};
+use pagebox_tests::examine::examine;
 use pagebox_tests::legal::{Legal, find};
 use pagebox_tests::model::Model;
 use pagebox_tests::rng::Rng;
@@ -126,14 +128,15 @@ fn generation_whose_tag_an_old_copy_bears_is_skipped() {
 /// C2. As above, where the tag is far ahead.
 #[test]
 fn generation_whose_tag_is_found_far_ahead_is_skipped() {
-    // The copy that counts may bear it, and the other.
+    // The copy that counts may bear it, where the peer went back to metadata
+    // before it, and the other.
     for active_copy in [0, 1] {
         let file = File {
             generation: 5,
             other_generation: 4,
             tags: [Some(5 + 0x8001), Some(5 + 0x7FFF)],
             active_copy,
-            is_tagged: true,
+            is_tagged: false,
         };
         let mut pager = open(file.bytes()).unwrap();
         // 0x8000 on has the 15 bits of this one, and 0x8001 on is taken.
@@ -225,6 +228,81 @@ fn generation_of_a_failed_attempt_is_not_used_again() {
     .bytes();
     bytes[4 * P..5 * P].copy_from_slice(&earlier[4 * P..5 * P]);
     assert_eq!(open(bytes).unwrap().verdict(), Verdict::Clean);
+}
+
+/// C2. Tags wrap around: that of a directory block which nobody changes for half
+/// of all generations would pass for one of a commit to come, and a sound file
+/// for a copy that was taken while a writer was at work (R6).
+#[test]
+fn a_block_whose_tag_comes_to_look_newer_is_written_again() {
+    let written = 5;
+    let file = File {
+        generation: u64::from(written) + (1 << 31) - 1,
+        other_generation: u64::from(written) + (1 << 31) - 2,
+        tags: [Some(written - 1), Some(written)],
+        active_copy: 1,
+        is_tagged: true,
+    };
+    let mut pager = open(file.bytes()).unwrap();
+    // The last one that it is surely older than.
+    assert_eq!(free_page_3(&mut pager), u64::from(written) + (1 << 31));
+    let block = said(&pager).blocks[0].clone();
+    assert_eq!((block.active, block.tag), (1, file.tags));
+    for _ in 0..2 {
+        let mut transaction = pager.begin().unwrap();
+        pager.alloc(&mut transaction, 1).unwrap();
+        pager.commit(transaction).unwrap();
+        let block = said(&pager).blocks[0].clone();
+        assert_eq!(
+            (block.active, block.tag),
+            (0, [Some(written + (1 << 31) + 1), file.tags[1]])
+        );
+        pager = open(pager.close().bytes().to_vec()).unwrap();
+        assert_eq!(pager.verdict(), Verdict::Clean);
+        pager.verify_protected(ProtectedId(0)).unwrap();
+    }
+}
+
+/// R6. Page 0 was read first and the directory later, when two more commits had
+/// changed a block: no crash leaves a copy that counts, and is of a commit to
+/// come. Without the rule half a transaction was believed.
+#[test]
+fn a_named_copy_of_a_later_commit_is_damage_and_repair_keeps_what_proves_itself() {
+    let generation = 1000;
+    for ahead in [2, 3, 0x8000, (1 << 31) - 1] {
+        let newer = generation as u32 + ahead;
+        let file = File {
+            generation,
+            other_generation: generation - 1,
+            tags: [Some(newer), Some(newer - 1)],
+            active_copy: 0,
+            is_tagged: true,
+        };
+        let examined = examine(&file.bytes(), SIZE);
+        assert!(
+            matches!(&examined.write, Err(Error::Damaged { .. })),
+            "{ahead} ahead: {:?}",
+            examined.write
+        );
+        let what = format!("ending in {newer}, after page 0, which is of generation 1000");
+        assert!(examined.finds("directory-newer", Some(4), &what));
+        // What it shows is what its bytes prove.
+        assert!(examined.read.unwrap().protected.contains_key(&0));
+        let repaired = examined.repaired.unwrap();
+        assert!(repaired.shown.protected.contains_key(&0));
+        let said = |it: &Action| it.lost && it.page == Some(4) && it.text.contains(&what);
+        assert!(repaired.actions.iter().any(said), "{:#?}", repaired.actions);
+
+        // The peer has no tags, and may go back.
+        let untagged = File {
+            is_tagged: false,
+            ..file
+        };
+        let mut pager = open(untagged.bytes()).unwrap();
+        free_page_3(&mut pager);
+        let pager = open(pager.close().bytes().to_vec()).unwrap();
+        assert_eq!(pager.verdict(), Verdict::Clean);
+    }
 }
 
 /// C3. A page that held the bytes of a directory copy, tagged with a generation

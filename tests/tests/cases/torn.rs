@@ -506,7 +506,7 @@ fn a_copy_of_the_peers_is_no_part_of_a_page_0_whose_tag_would_be_0() {
         size: SIZE,
         metadata: [(1 << 32, 6), ((1 << 32) - 1, 6)],
         above: None,
-        copies: vec![(4, 3), (5, 0)],
+        copies: vec![(4, u32::MAX - 2), (5, 0)],
     };
     let page = page0(SIZE, Some(1 << 32), &[(4, 5, 0)]);
     file.is_torn(&page, Verdict::Clean, 1 << 32, &[Side::A], true);

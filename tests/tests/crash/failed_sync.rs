@@ -2,11 +2,10 @@
 //! on a system that may have given up the writes, or forgotten them; another
 //! sync fails; and at any time the power goes.
 
-use pagebox_tests::crash::{CrashStore, FailedSync, Record};
+use pagebox_tests::crash::{CrashStore, FailedSync, Moment, Record};
 use pagebox_tests::decode::decode;
 use pagebox_tests::legal::{Legal, find, is_io, is_poisoned};
 use pagebox_tests::rng::Rng;
-use pagebox_tests::workload::Step;
 
 use super::{IMAGES_PER_SECOND_MOMENT, Scene, Tally};
 
@@ -34,7 +33,7 @@ fn power_loss_after_failed_syncs_leaves_an_acknowledged_state() {
 /// fails. Returns what a power loss may leave then.
 fn until_a_sync_fails(
     store: &CrashStore,
-    mut legal: Vec<Legal>,
+    legal: Vec<Legal>,
     log: &mut Vec<String>,
     tally: &mut Tally,
     rng: &mut Rng,
@@ -47,58 +46,43 @@ fn until_a_sync_fails(
     let passing = rng.below(9);
     log.push(format!("open, sync {passing} from here fails, {how:?}"));
     store.fail_sync(passing, how);
-    let mut scene = match Scene::open(store, found, rng) {
+    store.record(Record::Syncs);
+    let opened = Scene::open(store, found, rng);
+    store.record(Record::Nothing);
+    for moment in &store.take_moments() {
+        try_all(tally, moment, &all, log, rng);
+    }
+    let mut scene = match opened {
         Ok(scene) => scene,
         Err(error) => {
-            assert!(passing == 0 && is_io(&error), "{error}: {log:#?}");
+            assert!(passing < 2 && is_io(&error), "{error}: {log:#?}");
             return legal;
         }
     };
-    // Whether page 0 was written and synced since the opening: before, nothing
-    // else may be touched.
-    let mut is_settled = false;
+    // What it serves from now on is durable, whatever it was found in.
+    found.is_shown_by(&mut scene.pager).unwrap();
+    try_all(tally, &store.now(), &[found], log, rng);
     loop {
-        let step = if is_settled {
-            scene.workload.step()
-        } else {
-            Step::Commit(scene.workload.changes())
-        };
+        let step = scene.workload.step();
         log.push(format!("{step:?}"));
         scene.log.clone_from(log);
         let (done, moments) = scene.moments(Record::Syncs, |scene| scene.run(&step));
-        let shown = decode(&*store.pages()).map(|state| Legal::with(state, store));
-        for (number, moment) in moments.iter().enumerate() {
-            let after = shown.as_ref().unwrap_or(&current);
-            let sets = if is_settled {
-                vec![&current, after]
-            } else {
-                legal.iter().collect()
-            };
-            tally.images(
-                moment,
-                IMAGES_PER_SECOND_MOMENT,
-                &sets,
-                &scene,
-                rng,
-                |_, _, _, _| Ok(()),
-            );
-            // The sync after this moment was good, unless it was the last.
-            is_settled |= number + 1 < moments.len() || done.is_ok();
-        }
-        if is_settled {
-            let shown = shown.unwrap();
-            legal = match &done {
-                Ok(()) => vec![shown.clone()],
-                Err(_) => vec![current, shown.clone()],
-            };
-            current = shown;
+        let shown = Legal::with(decode(&*store.pages()).unwrap(), store);
+        for moment in &moments {
+            try_all(tally, moment, &[&current, &shown], log, rng);
         }
         if let Err(error) = done {
             assert!(
                 is_io(&error) && is_poisoned(&mut scene.pager),
                 "{error}: {log:#?}"
             );
-            return legal;
+            return vec![current, shown];
         }
+        current = shown;
     }
+}
+
+fn try_all(tally: &mut Tally, moment: &Moment, legal: &[&Legal], log: &[String], rng: &mut Rng) {
+    let limit = IMAGES_PER_SECOND_MOMENT;
+    tally.images(moment, limit, legal, log, rng, |_, _, _, _| Ok(()));
 }

@@ -44,5 +44,5 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
 
 fn try_all(tally: &mut Tally, moment: &Moment, legal: &[&Legal], scene: &Scene, rng: &mut Rng) {
     let limit = IMAGES_PER_SECOND_MOMENT;
-    tally.images(moment, limit, legal, scene, rng, |_, _, _, _| Ok(()));
+    tally.images(moment, limit, legal, &scene.log, rng, |_, _, _, _| Ok(()));
 }

@@ -7,6 +7,7 @@
 
 mod failed_sync;
 mod kill;
+mod live_copy;
 mod peer;
 mod power;
 
@@ -94,7 +95,7 @@ impl Tally {
         moment: &Moment,
         limit: u64,
         legal: &[&'a Legal],
-        scene: &Scene,
+        log: &[String],
         rng: &mut Rng,
         mut go_on: impl FnMut(&mut Self, &CrashStore, &'a Legal, &mut Rng) -> Result<(), String>,
     ) {
@@ -103,7 +104,7 @@ impl Tally {
             let result =
                 find(&image, legal).and_then(|found| go_on(self, &image, found, &mut fork));
             if let Err(error) = result {
-                scene.fail(moment, survivors, &error);
+                fail(log, moment, survivors, &error);
             }
         });
     }
@@ -166,12 +167,13 @@ impl Scene {
         let moments = self.store().take_moments();
         (result, moments)
     }
+}
 
-    fn fail(&self, moment: &Moment, survivors: &Survivors, error: &dyn Display) -> ! {
-        let log = self.log.join("\n  ");
-        let during = moment.during;
-        panic!("{error}\nafter a crash during {during}; {survivors}\nafter\n  {log}");
-    }
+/// Says what went wrong, and after what.
+fn fail(log: &[String], moment: &Moment, survivors: &Survivors, error: &dyn Display) -> ! {
+    let log = log.join("\n  ");
+    let during = moment.during;
+    panic!("{error}\nafter a crash during {during}; {survivors}\nafter\n  {log}");
 }
 
 /// One more transaction works. In some cases it crashes in turn.
@@ -200,7 +202,7 @@ fn goes_on(
             moment,
             IMAGES_PER_SECOND_MOMENT,
             &legal,
-            &scene,
+            &scene.log,
             rng,
             |_, _, _, _| Ok(()),
         );

@@ -7,7 +7,7 @@ use pagebox_tests::peer::{Op, Peer, Seen};
 use pagebox_tests::peer_sim::PeerSim;
 use pagebox_tests::rng::Rng;
 
-use super::{IMAGES_PER_MOMENT, Scene, Tally, goes_on};
+use super::{IMAGES_PER_MOMENT, Scene, Tally, fail, goes_on};
 
 /// Where the peer can still open our images, it reads the state before or the
 /// state after: all but those with a torn page 0.
@@ -31,7 +31,12 @@ fn peer_reads_our_crash_images_as_the_state_before_or_after() {
                         Err(_) => decode(&*image.pages()).is_err(),
                     };
                     if !is_legal {
-                        scene.fail(moment, survivors, &format!("the peer sees {found:?}"));
+                        fail(
+                            &scene.log,
+                            moment,
+                            survivors,
+                            &format!("the peer sees {found:?}"),
+                        );
                     }
                 });
             }
@@ -81,7 +86,7 @@ fn our_turn((store, mut found): Left, tally: &mut Tally, rng: &mut Rng) -> Left 
         next.state.is_as_we_commit().unwrap();
         for moment in &moments {
             let legal = [&found, &next];
-            tally.images(moment, 16, &legal, &scene, rng, |_, image, found, _| {
+            tally.images(moment, 16, &legal, &scene.log, rng, |_, image, found, _| {
                 left.push((image.clone(), found.clone()));
                 Ok(())
             });

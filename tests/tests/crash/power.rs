@@ -20,7 +20,7 @@ fn crash_in(scene: &mut Scene, step: &Step, limit: u64, tally: &mut Tally, rng: 
             moment,
             limit,
             &legal,
-            scene,
+            &scene.log,
             rng,
             |tally, image, found, rng| {
                 if rng.chance(1, 4) {

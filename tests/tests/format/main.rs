@@ -1,4 +1,5 @@
-//! The format's bytes, and the pure maps.
+//! The format's bytes, the pure maps, and what neither takes.
 
 mod bytes;
 mod maps;
+mod wrong;

@@ -160,18 +160,21 @@ fn allocation_map_agrees_with_a_list_of_uses() {
     const USES: [Use; 3] = [Use::FREE, Use::REGULAR, Use::INTERNAL];
     for (seed, len) in (0..).zip(LENGTHS) {
         let mut rng = Rng::new(seed);
-        let mut map = AllocationMap::new(len);
+        let mut map = AllocationMap::from_used(Bitmap::new(len));
         let mut naive = vec![Use::FREE; len as usize];
         for round in 0..300 {
-            let at = some_bit(&mut rng, naive.len() as u64);
+            let end = naive.len() as u64;
+            let at = some_bit(&mut rng, end);
             let kind = *rng.pick(&USES);
             let mut overlay = Overlay::default();
             let run = if rng.chance(1, 3) { rng.below(200) } else { 0 };
-            for page in at..at + run {
+            for page in at..(at + run).min(end) {
                 overlay.insert(page);
             }
             map.set_all(&overlay, kind);
-            map.set(at, kind);
+            if at < end {
+                map.set(at, kind);
+            }
             for flag in naive.iter_mut().skip(at as usize).take(run.max(1) as usize) {
                 *flag = kind;
             }

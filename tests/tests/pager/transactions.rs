@@ -2,6 +2,7 @@
 
 use pagebox_core::{Access, Error, Pager, ProtectedId};
 use pagebox_store::PageSize;
+use pagebox_tests::counting::CountingStore;
 
 use crate::{alloc, alloc_protected, new_pager, said};
 
@@ -130,4 +131,49 @@ fn our_slot_generations_start_at_1_and_count_writes() {
         pager.commit(transaction).unwrap();
         assert_eq!(pager.locate_protected(id).unwrap().generation, generation);
     }
+}
+
+/// What is written whole need not be read, and its bytes need not be good.
+#[test]
+fn a_page_staged_blank_starts_as_zeros_and_is_neither_read_nor_verified() {
+    let mut pager = new_pager(PageSize::KIB_1);
+    let id = alloc_protected(&mut pager, 1).unwrap()[0];
+    let mut transaction = pager.begin().unwrap();
+    pager.stage(&mut transaction, id).unwrap().fill(5);
+    pager.commit(transaction).unwrap();
+    // It rots.
+    let page = pager.locate_protected(id).unwrap().page;
+    pager.store_mut().page_mut(page).unwrap()[9] ^= 1;
+
+    let (store, counter) = CountingStore::new(pager.close());
+    let mut pager = Pager::open(store, Access::Write).unwrap();
+    let mut transaction = pager.begin().unwrap();
+    assert!(matches!(
+        pager.stage(&mut transaction, id),
+        Err(Error::ChecksumMismatch { .. })
+    ));
+    counter.take();
+    assert!(
+        pager
+            .stage_blank(&mut transaction, id)
+            .unwrap()
+            .iter()
+            .all(|byte| *byte == 0)
+    );
+    let counts = counter.take();
+    assert_eq!((counts.reads, counts.crc32s), (0, 0));
+    pager.stage_blank(&mut transaction, id).unwrap()[3] = 7;
+    // The same bytes, whoever asks again.
+    assert_eq!(pager.stage(&mut transaction, id).unwrap()[3], 7);
+    assert_eq!(pager.stage_blank(&mut transaction, id).unwrap()[3], 7);
+    pager.commit(transaction).unwrap();
+    pager.verify_protected(id).unwrap();
+
+    let mut transaction = pager.begin().unwrap();
+    let missing = ProtectedId(1);
+    let error = pager.stage_blank(&mut transaction, missing).unwrap_err();
+    assert_eq!(error, Error::NotProtected { id: missing });
+    pager.free_protected(&mut transaction, &[id]).unwrap();
+    let error = pager.stage_blank(&mut transaction, id).unwrap_err();
+    assert_eq!(error, Error::NotProtected { id });
 }

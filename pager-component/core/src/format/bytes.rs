@@ -1,13 +1,15 @@
-//! Little-endian integers in byte slices, without a panic.
+//! Little-endian integers in byte slices.
 //!
-//! A read past the end gives zeros and a write past the end does nothing: the
-//! callers' offsets are constants inside a page, which is 1024 bytes at least.
+//! The callers' offsets are constants inside a page, or those of a slot or a
+//! block whose index was checked: one past the end is a wrong decision, never
+//! bad bytes, and ends in a panic.
 
 /// `N` bytes from `offset`.
 pub(crate) fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
-    let found = bytes.get(offset..).and_then(<[u8]>::first_chunk);
-    debug_assert!(found.is_some(), "{N} bytes at {offset} are past the end");
-    found.copied().unwrap_or([0; N])
+    match bytes.get(offset..).and_then(<[u8]>::first_chunk) {
+        Some(found) => *found,
+        None => panic!("{N} bytes at {offset} are past the end"),
+    }
 }
 
 pub(crate) fn u8_at(bytes: &[u8], offset: usize) -> u8 {
@@ -28,15 +30,9 @@ pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
 
 /// Writes `value` at `offset`.
 pub(crate) fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
-    let target = bytes
-        .get_mut(offset..)
-        .and_then(|rest| rest.get_mut(..value.len()));
-    debug_assert!(
-        target.is_some(),
-        "{} bytes at {offset} are past the end",
-        value.len()
-    );
-    if let Some(target) = target {
-        target.copy_from_slice(value);
+    let len = value.len();
+    match bytes.get_mut(offset..).and_then(|rest| rest.get_mut(..len)) {
+        Some(target) => target.copy_from_slice(value),
+        None => panic!("{len} bytes at {offset} are past the end"),
     }
 }

@@ -32,7 +32,10 @@ const CRC32_OF_ZEROS: [u32; 11] = [
 /// a mebibyte takes a sandbox half a millisecond.
 pub fn crc32_of_zeros(page_size: PageSize) -> u32 {
     let index = page_size.log2() - PageSize::KIB_1.log2();
-    CRC32_OF_ZEROS.get(index as usize).copied().unwrap_or(0)
+    match CRC32_OF_ZEROS.get(index as usize) {
+        Some(checksum) => *checksum,
+        None => unreachable!("there is no page size {page_size}"),
+    }
 }
 
 /// The CRC-8 (polynomial 0x07, initial value 0xFF, not reflected) of `bytes`.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, SEAL_LEN};
 
-use super::bytes::{put, u8_at, u32_at, u64_at};
+use super::bytes::{array_at, put, u8_at, u32_at, u64_at};
 use super::{Limits, computed_seal, is_sealed, stored_seal};
 use crate::ids::Side;
 
@@ -160,12 +160,11 @@ impl DirectoryCopy {
     ///
     /// # Errors
     /// A [`SlotFault`].
+    ///
+    /// # Panics
+    /// Where there is no such slot.
     pub fn slot(&self, index: usize) -> Result<Option<Slot>, SlotFault> {
-        let start = slot_offset(index);
-        let bytes = self
-            .bytes
-            .get(start..start + offset::SLOT_LEN)
-            .unwrap_or(&[0; 30]);
+        let bytes = &array_at::<{ offset::SLOT_LEN }>(&self.bytes, slot_offset(index));
         match u8_at(bytes, offset::IN_USE) {
             0 => return Ok(None),
             1 => {}
@@ -181,6 +180,9 @@ impl DirectoryCopy {
     }
 
     /// Replaces the slot at `index`; none clears all its bytes.
+    ///
+    /// # Panics
+    /// Where there is no such slot.
     pub fn set_slot(&mut self, index: usize, slot: Option<&Slot>) {
         let mut bytes = [0; offset::SLOT_LEN];
         if let Some(slot) = slot {

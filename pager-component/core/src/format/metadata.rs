@@ -185,6 +185,9 @@ impl MetadataImage {
     }
 
     /// Marks pages as allocated or free.
+    ///
+    /// # Panics
+    /// For pages that the bitmap cannot name.
     pub fn set_pages(&mut self, pages: &Overlay, allocated: bool) {
         for (word, bits) in pages.words() {
             if allocated {
@@ -200,8 +203,9 @@ impl MetadataImage {
         let Some(chunk) = usize::try_from(word)
             .ok()
             .and_then(|word| self.bytes.get_mut(offset::BITMAP + word * 8..))
+            .filter(|chunk| !chunk.is_empty())
         else {
-            return;
+            panic!("the bitmap has no word {word}");
         };
         // The bitmap's last word may be short; no page it could name exists.
         let len = chunk.len().min(8);

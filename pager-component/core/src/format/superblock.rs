@@ -275,6 +275,9 @@ impl RootImage {
     }
 
     /// Replaces a block reference, or adds the next one.
+    ///
+    /// # Panics
+    /// Where blocks before it are missing, or page 0 has no room for it.
     pub fn set_block(&mut self, index: usize, block: &BlockRef) {
         let start = block_offset(index);
         let [page_a, page_b] = block.pages;
@@ -285,8 +288,11 @@ impl RootImage {
             start + offset::BLOCK_SIDE,
             &[block.active.byte()],
         );
+        let count = u32_at(&self.bytes, offset::SECTION);
         #[expect(clippy::cast_possible_truncation, reason = "61679 blocks at most")]
-        let count = u32_at(&self.bytes, offset::SECTION).max(index as u32 + 1);
+        let index = index as u32;
+        assert!(index <= count, "a directory block is left out");
+        let count = count.max(index + 1);
         put(&mut self.bytes, offset::SECTION, &count.to_le_bytes());
     }
 

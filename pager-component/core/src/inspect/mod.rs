@@ -176,11 +176,6 @@ impl<S: PageStore> Inspector<S> {
         }
     }
 
-    /// What recovery decided; or why nothing can be said.
-    pub fn outcome(&self) -> &Result<Recovery, Error> {
-        &self.outcome
-    }
-
     fn state(&self) -> Option<&State> {
         self.outcome.as_ref().ok().map(|recovery| &recovery.state)
     }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use pagebox_store::{PageSize, PageStore};
 
 use super::read::{raw_tag, read_page};
-use super::{Candidate, Log};
+use super::{Candidate, Log, is_newer};
 use crate::allocation::{AllocationMap, Use};
 use crate::bitmap::Bitmap;
 use crate::directory::{Block, Directory};
@@ -55,6 +55,10 @@ pub(super) fn build<S: PageStore>(
         check_free_count(candidate.side, metadata, log);
     }
     let mut owners = Owners::new(store, metadata);
+    // The peer writes no tags.
+    let written_by = metadata
+        .filter(|_| candidate.tagged)
+        .map(|metadata| metadata.generation);
     let directory = if section_is_lost {
         None
     } else {
@@ -62,6 +66,7 @@ pub(super) fn build<S: PageStore>(
             store,
             page_size,
             &candidate.blocks,
+            written_by,
             &mut owners,
             log,
         )?)
@@ -127,6 +132,7 @@ fn build_directory<S: PageStore>(
     store: &S,
     page_size: PageSize,
     places: &[BlockRef],
+    written_by: Option<u64>,
     owners: &mut Owners,
     log: &mut Log,
 ) -> Result<Directory, Error> {
@@ -158,6 +164,9 @@ fn build_directory<S: PageStore>(
         let other = place.active.other().of(place.pages);
         let other_tag = raw_tag(store, other)?.unwrap_or(0);
         let tag = copy.as_ref().map_or(0, DirectoryCopy::tag);
+        if let (Some(copy), Some(generation)) = (&copy, written_by) {
+            check_age(copy, index, place, generation, log);
+        }
         let tags = match place.active {
             Side::A => [tag, other_tag],
             Side::B => [other_tag, tag],
@@ -187,6 +196,24 @@ fn build_directory<S: PageStore>(
         }
     }
     Ok(Directory::new(slots_per_block, blocks, suspect))
+}
+
+/// Page 0 names nothing that was written after it.
+fn check_age(copy: &DirectoryCopy, index: usize, place: BlockRef, generation: u64, log: &mut Log) {
+    let (side, tag) = (place.active, copy.tag());
+    if is_newer(tag, generation) {
+        let message = format!(
+            "copy {side} of directory block {index} was written by a generation ending in {tag}, after page 0, which is of generation {generation}"
+        );
+        let page = Some(side.of(place.pages));
+        log.find(
+            Finding::new(FindingKind::DirectoryNewer, page, message).with_evidence(
+                copy.bytes(),
+                offset::TAG,
+                4,
+            ),
+        );
+    }
 }
 
 fn check_slot(copy: &DirectoryCopy, index: usize, owners: &mut Owners) -> Result<(), String> {
@@ -244,7 +271,8 @@ impl Owners {
             |metadata| metadata.used.clone(),
         );
         let mut allocation = AllocationMap::from_used(used);
-        for page in 0..RESERVED_PAGES {
+        // A store of fewer pages is damaged, and says so.
+        for page in 0..RESERVED_PAGES.min(allocation.page_count()) {
             allocation.set(page, Use::INTERNAL);
         }
         Self { allocation }

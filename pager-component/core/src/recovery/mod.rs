@@ -14,7 +14,19 @@
 //! - R4. Torn by a commit of ours: all that page 0 announced is durable, so
 //!   the commit counts.
 //! - R5. Torn by the peer: the stored checksum decides.
-//! - R6. Everything that is named is in range, allocated, owned once, valid.
+//! - R6. Everything that is named is in range, allocated, owned once, valid;
+//!   and no copy of a directory block that a tagged page 0 names was written by
+//!   a later commit than page 0.
+//!
+//! The last of these tells a copy of the file that was read, from its first page
+//! to its last, while a writer was at work: a directory that is as page 0 named
+//! it is of that commit, as a whole, and what it names proves itself by its
+//! checksum. What cannot be told, since nothing in the bytes differs from what a
+//! crash leaves: a copy whose first pages are *newer* than the rest, as a
+//! program may take it that reads backwards or here and there; one of a file
+//! that `mappedpages` wrote last, which has no tags; one that was read during
+//! 2^31 commits, or its first two pages during exactly a multiple of 2^15; and
+//! what callers wrote to regular pages in place.
 //!
 //! The rules and what fails without each are those of format 0's verified
 //! protocol.
@@ -42,7 +54,7 @@ use crate::state::State;
 pub(crate) use read::read_page;
 use read::{MetadataRead, read_metadata, usize_of};
 pub use steady::{TRIES, Witness, recover_steadily};
-pub(crate) use torn::low32;
+pub(crate) use torn::{is_newer, low32};
 
 /// What recovery decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

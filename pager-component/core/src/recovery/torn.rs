@@ -262,6 +262,14 @@ pub(crate) fn low32(generation: u64) -> u32 {
     low
 }
 
+/// Whether a copy with this tag was written by a later commit than that of a
+/// generation. A tag is half a generation and wraps around: what is less than
+/// half of all tags ahead is later. See rule C2 of `commit`.
+pub(crate) fn is_newer(tag: u32, generation: u64) -> bool {
+    let ahead = tag.wrapping_sub(low32(generation));
+    tag != 0 && ahead != 0 && ahead < 1 << 31
+}
+
 /// The block whose selector, flipped, makes the section's checksum agree.
 ///
 /// A CRC is linear: a flipped lowest bit with `n` bytes after it changes the

@@ -497,6 +497,10 @@ impl pager::GuestTransaction for Tx {
         Ok(())
     }
 
+    fn stage_blank(&self, id: u64) -> Result<PageView, pager::Error> {
+        self.stage(id)
+    }
+
     fn stage(&self, _: u64) -> Result<PageView, pager::Error> {
         let misdeed = self.misdeed();
         misdeed.anywhere("stage");
@@ -504,6 +508,11 @@ impl pager::GuestTransaction for Tx {
             "stage page 0 itself" => misdeed.store.view(0),
             // Not sound: that is the point.
             "stage a handle of nothing" => return Ok(unsafe { PageView::from_handle(4711) }),
+            "keep what it staged" => misdeed.store.stage(Some(PROTECTED)).map(|view| {
+                let shared = view.share();
+                core::mem::forget(view);
+                shared
+            }),
             _ => misdeed.store.stage(Some(PROTECTED)),
         };
         view.map_err(|cause| {
