@@ -24,10 +24,14 @@ pub(crate) enum Error {
     Method,
     #[error("requests with a body are not answered")]
     Body,
+    #[error("the request's headers are larger than 64 KiB")]
+    HeadersTooLarge,
     #[error("a token is needed")]
     Token,
     #[error("this link was used already")]
     SpentLink,
+    #[error("this link is not answered ahead of time")]
+    AheadOfTime,
     #[error("requests from other sites are not answered here")]
     OtherSite,
     #[error("there is nothing at this address")]
@@ -57,9 +61,10 @@ impl Error {
             Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::SpentLink => StatusCode::GONE,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NotFound | Self::NoPage { .. } => StatusCode::NOT_FOUND,
             Self::Query(_) => StatusCode::BAD_REQUEST,
-            Self::EventStreams => StatusCode::SERVICE_UNAVAILABLE,
+            Self::EventStreams | Self::AheadOfTime => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge | Self::Panic | Self::Render => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Look(error) => match error {
                 LookError::File { kind, .. } => match kind {
@@ -79,6 +84,8 @@ impl Error {
             Self::Host => "Not this viewer's name",
             Self::Token => "Locked",
             Self::SpentLink => "Used already",
+            Self::AheadOfTime => "Not yet",
+            Self::HeadersTooLarge => "Too many cookies",
             Self::NotFound => "Nothing here",
             Self::NoPage { .. } => "No such page",
             Self::EventStreams => "Too many live views",
@@ -113,6 +120,13 @@ impl Error {
             Self::SpentLink => {
                 "The link works once. If it was not you who used it, stop the program and start \
                  it again: that makes a new token."
+            }
+            Self::AheadOfTime => "The link works once, for who follows it. Follow it now.",
+            Self::HeadersTooLarge => {
+                "A browser sends the cookies of every program of a machine to each of them. Delete \
+                 the cookies of this host in the browser's settings, or come here by another name \
+                 of the machine, which has cookies of its own: localhost in place of 127.0.0.1, or \
+                 127.0.0.1 in place of localhost."
             }
             Self::OtherSite => "Open the address yourself rather than from another site.",
             Self::NotFound => "Files are named when the program starts; the start page lists them.",

@@ -163,6 +163,13 @@ impl Asked {
             .map_or_else(String::new, ToString::to_string)
     }
 
+    /// The query of the request with its question mark; empty where there is
+    /// none.
+    pub(crate) fn question(&self) -> String {
+        let query = self.parts.uri.query();
+        query.map_or_else(String::new, |query| format!("?{query}"))
+    }
+
     /// The path of the request within the viewer.
     pub(crate) fn path(&self) -> &str {
         self.parts.uri.path()

@@ -7,6 +7,7 @@ use pagebox::Engine;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    host_name::HostName,
     live::Live,
     sandbox::PageFile,
     source::{Source, Target},
@@ -21,7 +22,7 @@ pub const EVENT_STREAMS_MAX: usize = 8;
 pub struct Builder {
     files: Vec<File>,
     base: String,
-    allowed_hosts: Vec<String>,
+    allowed_hosts: Vec<HostName>,
     token: Option<Token>,
     demo: bool,
     engine: Option<Engine>,
@@ -40,17 +41,23 @@ impl Builder {
         }
     }
 
-    /// Where the router will be nested: `/pages`. Links are made with it.
+    /// Below which path the router answers: `/pages`. At the root unless said
+    /// otherwise.
     #[must_use]
     pub fn base(mut self, base: &str) -> Self {
-        base.trim_end_matches('/').clone_into(&mut self.base);
+        let path = base.trim_matches('/');
+        self.base = if path.is_empty() {
+            String::new()
+        } else {
+            format!("/{path}")
+        };
         self
     }
 
     /// Answers requests that name this host too, on any port.
     #[must_use]
-    pub fn allow_host(mut self, host: &str) -> Self {
-        self.allowed_hosts.push(host.to_owned());
+    pub fn allow_host(mut self, host: HostName) -> Self {
+        self.allowed_hosts.push(host);
         self
     }
 
@@ -152,7 +159,7 @@ pub struct Viewer(Arc<Inner>);
 struct Inner {
     files: Vec<File>,
     base: String,
-    allowed_hosts: Vec<String>,
+    allowed_hosts: Vec<HostName>,
     token: Option<Token>,
     demo: bool,
     event_streams: Arc<Semaphore>,
@@ -196,7 +203,7 @@ impl Viewer {
         self.0.demo
     }
 
-    pub(crate) fn allowed_hosts(&self) -> &[String] {
+    pub(crate) fn allowed_hosts(&self) -> &[HostName] {
         &self.0.allowed_hosts
     }
 
@@ -206,6 +213,11 @@ impl Viewer {
 
     pub(crate) fn closing(&self) -> watch::Receiver<bool> {
         self.0.closing.subscribe()
+    }
+
+    /// The path below which everything is; empty where that is the root.
+    pub(crate) fn base(&self) -> &str {
+        &self.0.base
     }
 
     /// The address of a path within this viewer.

@@ -498,7 +498,7 @@ fn same_keys(openapi: &Value, keys: &serde_json::Map<String, Value>, value: &Val
 }
 
 #[test]
-fn router_that_is_nested_links_to_where_it_is() {
+fn router_below_a_path_links_to_where_it_is_and_answers_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pages");
     drop(files::sample(&path));
@@ -507,21 +507,59 @@ fn router_that_is_nested_links_to_where_it_is() {
         .file(&path, "")
         .unwrap()
         .build();
+    let own = axum::routing::get(|| async { "the program's own page" });
     let site = Site {
-        app: Router::new().nest("/pages", router(viewer)),
+        app: Router::new().route("/", own).merge(router(viewer)),
         _folder: folder,
     };
+    let mut seen = std::collections::BTreeSet::new();
     for screen in SCREENS {
         let html = site.html(&format!("/pages/f/1/{screen}"));
         for link in links(&html) {
             let is_local = link.starts_with("/pages/") || link.starts_with('#');
             assert!(is_local, "{screen}: {link}");
+            seen.insert(link.split('#').next().unwrap().to_owned());
         }
     }
+    for link in seen.iter().filter(|link| !link.is_empty()) {
+        let (status, _, _) = site.answer(link, &[]);
+        assert_eq!(status, StatusCode::OK, "{link}");
+    }
+    // The home link led to an empty 404.
+    assert!(seen.contains("/pages/"), "{seen:?}");
+    for start in ["/pages", "/pages/", "/pages/?from=elsewhere"] {
+        assert_eq!(texts(&site.html(start), "h1"), ["Page files"], "{start}");
+    }
+    let (status, headers, _) = site.answer("/pages/f/1/?x=1", &[]);
+    assert!(status.is_redirection());
+    assert_eq!(headers["location"], "/pages/f/1?x=1");
+    let (_, _, body) = site.answer("/", &[]);
+    assert_eq!(body, b"the program's own page");
     let (status, headers, _) = site.answer("/pages/nothing", &[]);
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(headers.contains_key("content-security-policy"));
     assert_eq!(site.json("/pages/f/1/map.json")["first"], 0);
+}
+
+/// People type them, and some programs add them.
+#[test]
+fn address_with_a_slash_at_its_end_leads_to_the_one_without() {
+    let site = Site::new();
+    for (asked, location) in [
+        ("/f/1/", "/f/1"),
+        ("/f/1/map/?z=2", "/f/1/map?z=2"),
+        ("/f/1/map.json/", "/f/1/map.json"),
+        ("/about/", "/about"),
+    ] {
+        let (status, headers, _) = site.answer(asked, &[]);
+        assert_eq!(status, StatusCode::SEE_OTHER, "{asked}");
+        assert_eq!(headers["location"], location);
+    }
+    // Never to another host, nor round in a circle.
+    for nowhere in ["//evil.test/", "/nothing/", "/%2f/evil.test/"] {
+        let (status, _, _) = site.answer(nowhere, &[]);
+        assert_eq!(status, StatusCode::NOT_FOUND, "{nowhere}");
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::{
 
 use tempfile::NamedTempFile;
 
+use crate::say;
+
 /// Browsers that open a window without a frame when asked with `--app`.
 const WITH_WINDOWS: [&str; 8] = [
     "chromium",
@@ -23,17 +25,17 @@ const WITH_WINDOWS: [&str; 8] = [
 /// of its own. Says so where that is not possible.
 pub(crate) fn show(address: &str, window: bool) {
     if !has_screen() {
-        println!("No browser could be opened, for want of a display: open the address yourself.");
+        say::line("No browser could be opened, for want of a display: open the address yourself.");
         return;
     }
     if window {
         if open_window(address) {
             return;
         }
-        println!("There is no browser with windows of its own; opening the usual one.");
+        say::line("There is no browser with windows of its own; opening the usual one.");
     }
     if webbrowser::open(address).is_err() {
-        println!("No browser could be opened: open the address yourself.");
+        say::line("No browser could be opened: open the address yourself.");
     }
 }
 

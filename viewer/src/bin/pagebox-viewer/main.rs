@@ -2,9 +2,10 @@
 
 mod browser;
 mod demo;
+mod say;
+mod signals;
 
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -13,7 +14,7 @@ use std::{
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use pagebox::{Engine, Error};
 use pagebox_viewer::{
-    Builder, Token, Viewer, router,
+    Builder, HostName, Token, Viewer, router,
     serve::{self, Limits},
 };
 use tokio::net::TcpListener;
@@ -67,9 +68,10 @@ struct Options {
     /// Answer only those who have the token
     #[arg(long)]
     token: bool,
-    /// Answer requests that go by this name too; may be given several times
-    #[arg(long, value_name = "NAME")]
-    allow_host: Vec<String>,
+    /// Answer requests that go by this name or address too, at any port; may be
+    /// given several times
+    #[arg(long, value_name = "NAME[:PORT]")]
+    allow_host: Vec<HostName>,
 }
 
 fn main() -> ExitCode {
@@ -82,7 +84,7 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("error: {problem}");
+            say::problem(problem);
             ExitCode::FAILURE
         }
     }
@@ -118,7 +120,8 @@ impl Options {
 async fn run(options: &Options) -> Result<(), String> {
     // First of all: who interrupts it early is not to be left with the demo's
     // files.
-    let stop = interrupted().map_err(|error| error.to_string())?;
+    let stop = signals::end().map_err(|error| error.to_string())?;
+    signals::survive_limits().map_err(|error| error.to_string())?;
     let engine = Engine::new().map_err(|error| error.to_string())?;
     let mut builder = Builder::new().engine(&engine);
     for path in &options.files {
@@ -145,7 +148,7 @@ async fn run(options: &Options) -> Result<(), String> {
         None
     };
     for host in &options.allow_host {
-        builder = builder.allow_host(host);
+        builder = builder.allow_host(host.clone());
     }
     if let Some(token) = options.token()? {
         builder = builder.token(token);
@@ -159,7 +162,7 @@ async fn run(options: &Options) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (start, _redirect) = announce(options, &viewer, address)?;
     if options.files.is_empty() && !options.demo {
-        println!("No file was named: this is the demo. To look at yours: pagebox-viewer FILE");
+        say::line("No file was named: this is the demo. To look at yours: pagebox-viewer FILE");
     }
     if !options.no_open {
         let window = options.app;
@@ -181,17 +184,19 @@ fn announce(
 ) -> Result<(String, Option<tempfile::NamedTempFile>), String> {
     let own = options.bind == IpAddr::V4(Ipv4Addr::LOCALHOST);
     let host = match options.allow_host.first() {
-        Some(name) if !own => format!("{name}:{}", address.port()),
+        Some(name) if !own => name.authority(address.port()),
         _ => address.to_string(),
     };
     let Some(token) = viewer.token() else {
         let start = format!("http://{host}/");
-        println!("Looking at {start}  (Ctrl-C ends it)");
+        say::line(format_args!("Looking at {start}  (Ctrl-C ends it)"));
         return Ok((start, None));
     };
     let link = format!("http://{host}{}", token.entrance());
-    println!("Listening on http://{host}/  (Ctrl-C ends it)");
-    println!("Open this link, which works once: {link}");
+    say::line(format_args!(
+        "Listening on http://{host}/  (Ctrl-C ends it)"
+    ));
+    say::line(format_args!("Open this link, which works once: {link}"));
     if options.no_open {
         return Ok((link, None));
     }
@@ -199,27 +204,4 @@ fn announce(
     // file of one's own cannot.
     let (start, file) = browser::hidden(&link).map_err(|error| error.to_string())?;
     Ok((start, Some(file)))
-}
-
-/// Ready at Ctrl-C, or when the system asks the program to end; both are heard
-/// from now on.
-#[cfg(unix)]
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ready at Ctrl-C.
-#[cfg(not(unix))]
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
 }
