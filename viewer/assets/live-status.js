@@ -62,7 +62,7 @@ class LiveStatus extends HTMLElement {
   /** Whether there is something newer than the screen shows. */
   #behind = false;
   /** What changed since the map was drawn: runs of pages, and whether those are all. */
-  #changes = { runs: [], complete: true };
+  #changes = { runs: [], complete: true, any: false };
   #beside = 0;
 
   connectedCallback() {
@@ -147,6 +147,7 @@ class LiveStatus extends HTMLElement {
     const isNew = before ? !again : snapshot.state.generation !== this.#drawn;
     if (isNew) {
       const next = before !== null && snapshot.sequence === before.sequence + 1;
+      this.#changes.any = true;
       this.#changes.runs.push(...snapshot.changed);
       this.#changes.complete &&= next && snapshot.changes_complete;
       this.#behind = true;
@@ -231,9 +232,11 @@ class LiveStatus extends HTMLElement {
 
   /** The map draws itself; the lists beside it are taken now and then. */
   async #drawMap(map) {
-    const detail = { ...this.#seen, ...this.#changes };
-    this.#changes = { runs: [], complete: true };
-    document.dispatchEvent(new CustomEvent("filechange", { detail }));
+    if (this.#changes.any) {
+      const detail = { ...this.#seen, ...this.#changes };
+      this.#changes = { runs: [], complete: true, any: false };
+      document.dispatchEvent(new CustomEvent("filechange", { detail }));
+    }
     if (performance.now() - this.#beside < REDRAW_BESIDE) {
       // The lists of the last state are taken, too, only later.
       clearTimeout(this.later);

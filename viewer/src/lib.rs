@@ -9,11 +9,18 @@
 //! parses nothing, writes nothing, and locks nothing.
 
 mod assets;
+mod checked;
+mod described;
 mod error;
+mod error_page;
+mod facts;
 mod filters;
+mod format;
+mod head;
 mod hex;
 mod host_name;
 mod inspect;
+mod legend;
 mod live;
 mod openapi;
 #[expect(
@@ -24,6 +31,7 @@ mod openapi;
     reason = "utoipa writes paths in full; templates call methods, and pass by reference"
 )]
 mod pages;
+mod params;
 mod plots;
 mod respond;
 mod sandbox;
@@ -32,12 +40,13 @@ mod security;
 pub mod serve;
 mod shell;
 mod source;
+mod space;
 mod state;
 mod text;
 mod token;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::Request,
     http::Uri,
     middleware,
@@ -58,7 +67,7 @@ pub mod records {
     pub use crate::inspect::*;
 }
 
-use crate::{error::Error, respond::Asked};
+use crate::{error::Error, pages::about::Routes, respond::Asked};
 
 /// The viewer's routes, behind its checks: those of the `Host` header, the
 /// method and the token are made on every request that gets here.
@@ -122,11 +131,12 @@ fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
         let viewer = viewer.clone();
         move |_| {
             let (parts, ()) = Request::new(()).into_parts();
-            Error::Panic.page(&viewer, &parts)
+            error_page::refusal(&Error::Panic, &viewer, &parts)
         }
     };
     router
         .fallback(nothing_here)
+        .layer(Extension(Routes::new(openapi::summaries())))
         .layer(middleware::from_fn_with_state(
             viewer.clone(),
             respond::finish,

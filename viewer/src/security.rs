@@ -17,6 +17,7 @@ use axum::{
 
 use crate::{
     error::Error,
+    error_page,
     host_name::{self, HostName},
     state::Viewer,
     token::Token,
@@ -58,7 +59,7 @@ pub(crate) async fn guard(State(viewer): State<Viewer>, request: Request, next: 
         None => refuse(&viewer, &parts),
     };
     match refusal {
-        Some(error) => error.page(&viewer, &parts).into_response(),
+        Some(error) => error_page::refusal(&error, &viewer, &parts),
         None => next.run(Request::from_parts(parts, body)).await,
     }
 }
@@ -114,10 +115,10 @@ fn entrance(viewer: &Viewer, parts: &Parts) -> Option<Response> {
     let token = viewer.token()?;
     // The link is for whoever follows it, not for a browser that may.
     if is_ahead_of_time(&parts.headers) {
-        return Some(Error::AheadOfTime.page(viewer, parts).into_response());
+        return Some(error_page::refusal(&Error::AheadOfTime, viewer, parts));
     }
     if !token.spend(code) {
-        return Some(Error::SpentLink.page(viewer, parts).into_response());
+        return Some(error_page::refusal(&Error::SpentLink, viewer, parts));
     }
     let mut response = Redirect::to(&viewer.href("/")).into_response();
     if let Ok(cookie) = HeaderValue::from_str(&token.set_cookie()) {

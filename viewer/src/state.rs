@@ -7,6 +7,7 @@ use pagebox::Engine;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    head::FileName,
     host_name::HostName,
     live::Live,
     sandbox::PageFile,
@@ -80,11 +81,16 @@ impl Builder {
     ///
     /// # Errors
     /// Where the system has no thread to give.
-    pub fn look_at(
+    pub fn look_at(self, name: &str, about: &str, target: impl Target) -> std::io::Result<Self> {
+        self.add(name, about, target, None)
+    }
+
+    fn add(
         mut self,
         name: &str,
         about: &str,
         target: impl Target,
+        mends: Option<String>,
     ) -> std::io::Result<Self> {
         let source = Source::start(target)?;
         self.files.push(File {
@@ -92,6 +98,7 @@ impl Builder {
             name: text::visible(name),
             about: about.to_owned(),
             live: Live::new(source.clone()),
+            mends,
             source,
         });
         Ok(self)
@@ -110,7 +117,9 @@ impl Builder {
         };
         self.engine = Some(engine.clone());
         let name = text::lossless(name);
-        self.look_at(&name, about, PageFile::new(&engine, path))
+        let mends = std::path::absolute(path).ok();
+        let mends = mends.and_then(|path| text::command(&["pagebox", "repair"], &path));
+        self.add(&name, about, PageFile::new(&engine, path), mends)
     }
 
     /// The engine whose sandboxes read the files; if none is given, one is
@@ -175,6 +184,8 @@ pub(crate) struct File {
     pub(crate) name: String,
     /// What it is there for; empty where nobody said.
     pub(crate) about: String,
+    /// The command that makes a mended copy of it, where there is one.
+    pub(crate) mends: Option<String>,
     pub(crate) source: Source,
     pub(crate) live: Live,
 }
@@ -223,5 +234,14 @@ impl Viewer {
     /// The address of a path within this viewer.
     pub(crate) fn href(&self, path: &str) -> String {
         format!("{}{path}", self.0.base)
+    }
+}
+
+impl From<&File> for FileName {
+    fn from(file: &File) -> Self {
+        Self {
+            id: file.id.clone(),
+            name: file.name.clone(),
+        }
     }
 }
