@@ -1,8 +1,6 @@
 //! The room in a file: how fragmented what is free is, and how much may still
 //! come.
 
-use std::borrow::Borrow;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -94,10 +92,17 @@ impl FreeSpace {
         ))
     }
 
+    /// Free pages that the file holds; none where it is too large to go through.
+    pub(crate) fn free_in_file(&self) -> Option<u64> {
+        self.free_pages_by_run
+            .as_ref()
+            .map(|pages| pages.iter().sum())
+    }
+
     /// How much of what is free lies in short runs.
-    pub(crate) fn short_share(&self, free: impl Borrow<u64>) -> Option<String> {
+    pub(crate) fn short_share(&self) -> Option<String> {
         let short = self.free_pages_in_short_runs?;
-        Some(text::percent(short, *free.borrow()))
+        Some(text::percent(short, self.free_in_file()?))
     }
 }
 
