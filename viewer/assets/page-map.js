@@ -128,6 +128,7 @@ class PageMap extends HTMLElement {
       }
       this.tools.append(group);
     }
+    this.tools.append(this.#buildForm());
     this.scale = document.createElement("span");
     this.scale.className = "scale";
     this.tools.append(this.scale);
@@ -145,7 +146,7 @@ class PageMap extends HTMLElement {
     this.append(this.tools, this.stage, this.readout);
     this.tools.addEventListener("click", (event) => {
       const action = event.target.closest("button")?.dataset.action;
-      if (action) {
+      if (action && !event.target.closest("form")) {
         this.#act(action);
       }
     });
@@ -335,13 +336,45 @@ class PageMap extends HTMLElement {
     }
   }
 
+  /** Asks for a page by its number, in decimal or, after 0x, in hex. */
   #goTo() {
-    const text = prompt(`Go to page (0 to ${number.format(this.pages - 1)}, or 0x… in hex):`);
-    const page = text === null || text.trim() === "" ? NaN : Number(text.replaceAll(",", ""));
-    if (Number.isInteger(page) && page >= 0 && page < this.pages) {
-      this.#moveTo(page);
-    }
-    this.stage.focus();
+    this.form.hidden = false;
+    this.form.number.value = "";
+    this.form.number.setCustomValidity("");
+    this.form.number.focus();
+  }
+
+  #buildForm() {
+    this.form = document.createElement("form");
+    this.form.className = "go";
+    this.form.hidden = true;
+    const input = document.createElement("input");
+    input.name = "number";
+    input.size = 9;
+    input.inputMode = "numeric";
+    input.setAttribute("aria-label", "The page to go to");
+    const button = document.createElement("button");
+    button.textContent = "Go";
+    this.form.append(input, button);
+    const close = () => {
+      this.form.hidden = true;
+      this.stage.focus();
+    };
+    input.addEventListener("input", () => input.setCustomValidity(""));
+    input.addEventListener("keydown", (event) => event.key === "Escape" && close());
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = input.value.replaceAll(",", "").trim();
+      const page = text === "" ? NaN : Number(text);
+      if (Number.isInteger(page) && page >= 0 && page < this.pages) {
+        this.#moveTo(page);
+        close();
+      } else {
+        input.setCustomValidity(`A number from 0 to ${number.format(this.pages - 1)}, or 0x\u2026 in hex`);
+        input.reportValidity();
+      }
+    });
+    return this.form;
   }
 
   #buttons() {
@@ -350,7 +383,7 @@ class PageMap extends HTMLElement {
     const off = {
       in: this.z === 0, out: this.z >= fits, fit: this.z >= fits, next: none, previous: none,
     };
-    for (const button of this.tools.querySelectorAll("button")) {
+    for (const button of this.tools.querySelectorAll("button[data-action]")) {
       button.disabled = off[button.dataset.action] ?? false;
     }
     const { per } = this.#view;

@@ -86,6 +86,15 @@ impl Head {
         self.errors > 0 && !self.foreign()
     }
 
+    /// The worst of what is known, for the title of a window.
+    pub(crate) fn label(&self) -> String {
+        if self.recovery_has_the_word() {
+            self.state.clone()
+        } else {
+            self.errors_label()
+        }
+    }
+
     /// What was found beside what recovery says, as a label.
     pub(crate) fn errors_label(&self) -> String {
         text::counted(self.errors as u64, "error")

@@ -45,9 +45,9 @@ impl Legend {
             let count = std::mem::take(&mut kinds[regular].count);
             kinds[unknown].count += count;
             if count > 0 {
-                kinds[unknown].description = "allocated, or not known to be free; whether it is \
-                     regular or protected the directory would say, and it cannot be read in full"
-                    .to_owned();
+                "allocated, or not known to be free; whether it is regular or protected the \
+                 directory would say, and it cannot be read in full"
+                    .clone_into(&mut kinds[unknown].description);
             }
             doubted = Some((kinds[regular].code, kinds[unknown].code));
         }

@@ -124,7 +124,7 @@ impl Runs {
                 self.open = Some(Extent {
                     first: page,
                     count: 1,
-                })
+                });
             }
             _ => self.end(),
         }

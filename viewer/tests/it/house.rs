@@ -69,7 +69,7 @@ fn paths(text: &str) -> Vec<String> {
             if depth == 0 {
                 break;
             }
-            if !letter.is_whitespace() && !(letter == ',' && depth == 1) {
+            if !(letter.is_whitespace() || letter == ',' && depth == 1) {
                 parts.last_mut().unwrap().push(letter);
             }
         }

@@ -480,24 +480,111 @@ fn machine_without_a_screen_is_told_the_address_and_opens_nothing() {
     }
 }
 
+/// A program that is found as `chromium`, and what it does after it has written
+/// down what it was told.
+#[cfg(unix)]
+fn window(folder: &Path, then: &str) -> Browser {
+    use std::io::Write;
+    let browser = Browser::new(folder);
+    let mut script = fs::OpenOptions::new()
+        .append(true)
+        .open(&browser.path)
+        .unwrap();
+    writeln!(script, "{then}").unwrap();
+    drop(script);
+    fs::rename(&browser.path, folder.join("chromium")).unwrap();
+    browser
+}
+
+/// Starts the program with `--app` where nothing but a folder's browser is
+/// found; its script finds what it needs by full paths.
+#[cfg(unix)]
+fn with_window(folder: &Path, lines: usize) -> Program {
+    let path = folder.join("a.pages");
+    drop(files::sample(&path));
+    Program::start(
+        |command| {
+            command.env("PATH", folder).env("DISPLAY", ":99");
+            command
+                .env("XDG_CACHE_HOME", folder.join("cache"))
+                .env("HOME", folder);
+            command.arg("--app").arg(&path)
+        },
+        lines,
+    )
+}
+
 #[cfg(unix)]
 #[test]
 fn window_of_its_own_is_opened_where_there_is_a_browser_for_it() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.pages");
-    drop(files::sample(&path));
-    let browser = Browser::new(folder.path());
-    fs::rename(&browser.path, folder.path().join("chromium")).unwrap();
-    let program = Program::start(
-        |command| {
-            // Its script finds what it needs by full paths.
-            command.env("PATH", folder.path()).env("DISPLAY", ":99");
-            command.arg("--app").arg(&path)
-        },
-        1,
+    let browser = window(folder.path(), "");
+    let program = with_window(folder.path(), 1);
+    let said = browser.argument();
+    let arguments: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(arguments[0], format!("--app=http://{}/", program.address));
+    let profile = arguments
+        .iter()
+        .find_map(|one| one.strip_prefix("--user-data-dir="));
+    assert!(Path::new(profile.unwrap()).is_dir(), "{arguments:?}");
+    // That one handed the window over, and is no sign of anything.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(program.get("/").status, 200);
+}
+
+/// It went on for ever after its window was closed.
+#[cfg(unix)]
+#[test]
+fn window_that_is_closed_ends_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    window(folder.path(), "/bin/sleep 3");
+    let mut program = with_window(folder.path(), 1);
+    assert_eq!(program.get("/").status, 200);
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = program.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < Duration::from_mins(1), "it goes on");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(status.success(), "{status}");
+}
+
+/// That a browser was started was taken for a window: where it then refused,
+/// as it does for root, nothing happened and nothing was said.
+#[cfg(unix)]
+#[test]
+fn window_that_cannot_be_opened_is_told_of_and_the_usual_browser_takes_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    window(folder.path(), "exit 1");
+    let program = with_window(folder.path(), 2);
+    let said = &program.lines[1];
+    assert!(
+        said.contains("No browser could open a window of its own"),
+        "{said}"
     );
-    let expected = format!("--app=http://{}/", program.address);
-    assert_eq!(browser.argument().trim(), expected);
+    assert_eq!(program.get("/").status, 200);
+}
+
+#[test]
+fn folder_stands_for_the_page_files_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["b.data", "a.pages"] {
+        drop(files::sample(&folder.path().join(name)));
+    }
+    fs::write(folder.path().join("notes.pages"), "not one of them").unwrap();
+    let below = folder.path().join("below");
+    fs::create_dir(&below).unwrap();
+    let text = said(&refused(&[below.to_str().unwrap()]));
+    assert!(text.contains("no page file in the folder"), "{text}");
+    drop(files::sample(&below.join("c.pages")));
+    let program = Program::start(|command| command.arg("--no-open").arg(folder.path()), 1);
+    let files: serde_json::Value =
+        serde_json::from_slice(&program.get("/files.json").body).unwrap();
+    let files = files["files"].as_array().unwrap();
+    let names: Vec<_> = files.iter().map(|file| &file["file"]["name"]).collect();
+    assert_eq!(names, ["a.pages", "b.data"]);
 }
 
 /// Line 11.

@@ -2,6 +2,7 @@
 
 mod browser;
 mod demo;
+mod folder;
 mod say;
 mod signals;
 
@@ -9,6 +10,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
@@ -17,9 +19,9 @@ use pagebox_viewer::{
     Builder, HostName, Token, Viewer, router,
     serve::{self, Limits},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
-use crate::demo::Demo;
+use crate::{browser::Shown, demo::Demo};
 
 /// The environment variable that holds a token of your own.
 const TOKEN_VARIABLE: &str = "PAGEBOX_VIEWER_TOKEN";
@@ -44,7 +46,8 @@ environment variable PAGEBOX_VIEWER_TOKEN (32 letters or digits at least); on
 the command line every user of the machine could read it."
 )]
 struct Options {
-    /// The page files to look at
+    /// The page files to look at; of a folder those that are in it now, up to
+    /// 200
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Make a page file that changes all the time, and damaged ones beside it;
@@ -55,7 +58,7 @@ struct Options {
     #[arg(long)]
     no_open: bool,
     /// Open a window without the browser's frame, where there is a browser of
-    /// the Chromium family
+    /// the Chromium family, and end when it is closed
     #[arg(long, conflicts_with = "no_open")]
     app: bool,
     /// The port to listen on; any free one unless given
@@ -125,6 +128,12 @@ async fn run(options: &Options) -> Result<(), String> {
     let engine = Engine::new().map_err(|error| error.to_string())?;
     let mut builder = Builder::new().engine(&engine);
     for path in &options.files {
+        if path.is_dir() {
+            for path in folder::page_files(&engine, path)? {
+                builder = builder.file(&path, "").map_err(|error| error.to_string())?;
+            }
+            continue;
+        }
         match engine.inspect(path) {
             // A file that may not be read is shown with what to do about it.
             Err(error @ (Error::NotFound { .. } | Error::NotAFile { .. })) => {
@@ -164,13 +173,24 @@ async fn run(options: &Options) -> Result<(), String> {
     if options.files.is_empty() && !options.demo {
         say::line("No file was named: this is the demo. To look at yours: pagebox-viewer FILE");
     }
+    let closed = Arc::new(Notify::new());
     if !options.no_open {
-        let window = options.app;
+        let (window, closed) = (options.app, Arc::clone(&closed));
         // Whatever a browser does, the viewer answers meanwhile.
-        std::thread::spawn(move || browser::show(&start, window));
+        std::thread::spawn(move || {
+            if browser::show(&start, window) == Shown::Closed {
+                closed.notify_one();
+            }
+        });
     }
     let app = router(viewer.clone());
-    serve::serve(listener, app, &viewer, Limits::default(), stop).await;
+    let end = async {
+        tokio::select! {
+            () = stop => {}
+            () = closed.notified() => {}
+        }
+    };
+    serve::serve(listener, app, &viewer, Limits::default(), end).await;
     drop(demo);
     Ok(())
 }
