@@ -1,15 +1,69 @@
-// <live-status>: follows the file's events, keeps the screen current, says
+// <live-status>: follows the file's states, keeps the screen current, says
 // when it cannot.
+
+import { LiveSource } from "./live-source.js";
 
 /** The least time from one redrawing to the next, in milliseconds. */
 const REDRAW = 400;
 
+/** The same for what is beside the map, which is larger and changes less. */
+const REDRAW_BESIDE = 2000;
+
+/** From one sign of life to the next: see the worker. */
+const SIGN_OF_LIFE = 5000;
+
+/** What cannot be taken away from somebody who is in it. */
+const ENTERED = "input:not([type=checkbox]), select, textarea";
+
+/** Follows a file through the worker that windows share; alone where there is none. */
+function followed(address, tell) {
+  const alone = () => new LiveSource(address, tell, { mayStream: false });
+  let worker;
+  try {
+    worker = new SharedWorker(new URL("./live-worker.js", import.meta.url), { type: "module" });
+  } catch {
+    return alone();
+  }
+  const { port } = worker;
+  const life = setInterval(() => port.postMessage({}), SIGN_OF_LIFE);
+  let source = {
+    close() {
+      clearInterval(life);
+      port.postMessage({ leave: true });
+      port.close();
+    },
+  };
+  let closed = false;
+  port.onmessage = ({ data: { kind, data } }) => closed || tell(kind, data);
+  worker.onerror = () => {
+    if (!closed) {
+      source.close();
+      source = alone();
+    }
+  };
+  port.postMessage({ follow: address });
+  return {
+    close() {
+      closed = true;
+      source.close();
+    },
+  };
+}
+
 class LiveStatus extends HTMLElement {
-  #events = null;
+  #source = null;
   #paused = false;
   #pending = null;
   #redrawn = 0;
+  #drawing = false;
   #seen = null;
+  /** The generation that the screen shows, where there is one. */
+  #drawn = null;
+  /** Whether there is something newer than the screen shows. */
+  #behind = false;
+  /** What changed since the map was drawn: runs of pages, and whether those are all. */
+  #changes = { runs: [], complete: true, any: false };
+  #beside = 0;
 
   connectedCallback() {
     this.pulse = document.createElement("span");
@@ -21,10 +75,15 @@ class LiveStatus extends HTMLElement {
     this.button.addEventListener("click", () => this.#pause(!this.#paused));
     this.append(this.pulse, this.text, this.button);
     this.title = "As in the page cache; not proof of durability";
-    // A hidden screen leaves its stream to others: there are only eight.
+    this.#drawn = this.#numberOf(this);
+    // A hidden window listens to nothing.
     document.addEventListener("visibilitychange", () => this.#follow());
     addEventListener("pagehide", () => this.#close());
     addEventListener("pageshow", () => this.#follow());
+    // What could not be drawn because somebody was at it is drawn afterwards.
+    for (const name of ["focusout", "selectionchange", "change"]) {
+      document.addEventListener(name, () => this.#behind && this.#redraw());
+    }
     this.#say("connecting", "");
     this.#pause(false);
   }
@@ -33,27 +92,29 @@ class LiveStatus extends HTMLElement {
     this.#close();
   }
 
+  #numberOf(element) {
+    const text = element?.getAttribute("generation") ?? null;
+    return text === null ? null : Number(text);
+  }
+
   #pause(paused) {
     this.#paused = paused;
     this.button.textContent = paused ? "Resume" : "Pause";
     if (paused) {
       this.#close();
-      this.#say(`paused${this.#generation(" at ")}`, "paused");
+      this.#say(`paused${this.#generation(" at ", this.#drawn)}`, "paused");
     }
     this.#follow();
   }
 
-  /** The generation in words; nothing where there is none. */
-  #generation(before) {
-    const { state } = this.#seen ?? {};
-    const known = state?.verdict === "clean" || state?.generation > 0;
-    const generation = state ? known && state.generation : this.getAttribute("generation");
-    return generation === null || generation === false ? "" : `${before}generation ${generation}`;
+  /** A generation in words; nothing where it is not known. */
+  #generation(before, number = this.#seen ? this.#seen.state.generation : this.#drawn) {
+    return number === null ? "" : `${before}generation ${number}`;
   }
 
   #close() {
-    this.#events?.close();
-    this.#events = null;
+    this.#source?.close();
+    this.#source = null;
     clearTimeout(this.#pending);
     this.#pending = null;
   }
@@ -61,41 +122,48 @@ class LiveStatus extends HTMLElement {
   #follow() {
     if (document.hidden || this.#paused) {
       this.#close();
-      return;
+    } else if (!this.#source) {
+      const address = new URL(this.getAttribute("src"), location).href;
+      this.#source = followed(address, (kind, data) => this.#told(kind, data));
     }
-    if (this.#events) {
-      return;
-    }
-    const events = new EventSource(this.getAttribute("src"));
-    this.#events = events;
-    events.addEventListener("state", (event) => this.#state(JSON.parse(event.data)));
-    events.addEventListener("recovered", () => this.#live());
-    events.addEventListener("problem", (event) => this.#say(`stale: ${event.data}`, "stale"));
-    events.addEventListener("error", () => {
+  }
+
+  #told(kind, data) {
+    if (kind === "state") {
+      this.#state(data);
+    } else if (kind === "recovered") {
+      this.#live();
+    } else if (kind === "problem") {
+      this.#say(`stale: ${data}`, "stale");
+    } else {
       this.#say(`stale: not connected${this.#generation(", ")}`, "stale");
-      // After a refusal the browser does not try again by itself.
-      if (events.readyState === EventSource.CLOSED && this.#events === events) {
-        this.#close();
-        this.#pending = setTimeout(() => this.#follow(), 3000);
-      }
-    });
+    }
   }
 
   #state(snapshot) {
-    const drawn = this.#seen?.state.generation ?? Number(this.getAttribute("generation"));
-    const changed = snapshot.state.generation !== drawn || (this.#seen !== null);
+    const before = this.#seen;
     this.#seen = snapshot;
-    this.#live();
-    if (changed) {
+    const again = before?.sequence === snapshot.sequence && before.at === snapshot.at;
+    const isNew = before ? !again : snapshot.state.generation !== this.#drawn;
+    if (isNew) {
+      const next = before !== null && snapshot.sequence === before.sequence + 1;
+      this.#changes.any = true;
+      this.#changes.runs.push(...snapshot.changed);
+      this.#changes.complete &&= next && snapshot.changes_complete;
+      this.#behind = true;
       this.classList.remove("beat");
       void this.offsetWidth;
       this.classList.add("beat");
       this.#redraw();
     }
+    this.#live();
   }
 
   #live() {
-    this.#say(`live${this.#generation(" · ")}`, "");
+    const held = this.#behind && this.#isHeld()
+      ? `, shown${this.#generation(": ", this.#drawn)}, while you are in it`
+      : "";
+    this.#say(`live${this.#generation(" · ")}${held}`, "");
   }
 
   #say(text, state) {
@@ -104,59 +172,148 @@ class LiveStatus extends HTMLElement {
     this.classList.toggle("stale", state === "stale");
   }
 
-  /** Not more often than can be read. */
-  #redraw() {
-    if (this.#pending) {
+  /** Not more often than can be read, and one at a time. */
+  #redraw(least = 0) {
+    if (this.#pending || this.#drawing || this.#paused || !this.#source) {
       return;
     }
-    const wait = Math.max(0, this.#redrawn + REDRAW - performance.now());
-    this.#pending = setTimeout(() => {
+    const wait = Math.max(least, this.#redrawn + REDRAW - performance.now());
+    this.#pending = setTimeout(async () => {
       this.#pending = null;
+      if (this.#isHeld()) {
+        this.#live();
+        return;
+      }
+      this.#drawing = true;
       this.#redrawn = performance.now();
-      this.#fetch();
+      // What comes while this is drawn makes it fall behind again.
+      this.#behind = false;
+      const done = await this.#draw();
+      this.#drawing = false;
+      this.#behind ||= !done;
+      if (this.#behind) {
+        this.#redraw(done ? 0 : 1000);
+      }
     }, wait);
   }
 
-  /** Takes what the server draws now, around what the reader is doing. */
-  async #fetch() {
+  /** Whether somebody is in the midst of something that drawing would undo. */
+  #isHeld() {
     const main = document.querySelector("main");
-    const map = document.querySelector("page-map");
-    if (map) {
-      document.dispatchEvent(new CustomEvent("filechange", { detail: this.#seen }));
-      const fresh = await this.#fresh();
-      map.setAttribute("flagged", fresh?.querySelector("page-map")?.getAttribute("flagged") ?? "");
-      this.#swap("[data-live]", fresh);
-      return;
+    if (document.querySelector("page-map")) {
+      return false;
     }
-    if (main.contains(document.activeElement) && document.activeElement !== main
-      || getSelection()?.isCollapsed === false) {
-      return;
-    }
-    const fresh = await this.#fresh();
-    const now = fresh?.querySelector("main");
-    if (now && !this.#paused) {
-      main.replaceChildren(...now.childNodes);
-      this.#swap("[data-live]", fresh);
-    }
+    const selection = getSelection();
+    const selects = selection && !selection.isCollapsed && main.contains(selection.anchorNode);
+    return selects || (main.contains(document.activeElement) && document.activeElement.matches(ENTERED));
   }
 
+  /** Takes what the server draws now. Returns whether it was an answer. */
+  async #draw() {
+    const map = document.querySelector("page-map");
+    if (map) {
+      return this.#drawMap(map);
+    }
+    const fresh = await this.#fresh();
+    if (!fresh) {
+      return false;
+    }
+    if (this.#paused || this.#isHeld()) {
+      this.#behind = true;
+      return true;
+    }
+    const main = document.querySelector("main");
+    const kept = remember(main);
+    main.replaceChildren(...fresh.querySelector("main").childNodes);
+    restore(main, kept);
+    this.#took(fresh);
+    return true;
+  }
+
+  /** The map draws itself; the lists beside it are taken now and then. */
+  async #drawMap(map) {
+    if (this.#changes.any) {
+      const detail = { ...this.#seen, ...this.#changes };
+      this.#changes = { runs: [], complete: true, any: false };
+      document.dispatchEvent(new CustomEvent("filechange", { detail }));
+    }
+    if (performance.now() - this.#beside < REDRAW_BESIDE) {
+      // The lists of the last state are taken, too, only later.
+      clearTimeout(this.later);
+      this.later = setTimeout(() => {
+        this.#behind = true;
+        this.#redraw();
+      }, REDRAW_BESIDE);
+      return true;
+    }
+    this.#beside = performance.now();
+    const fresh = await this.#fresh();
+    const flagged = fresh?.querySelector("page-map")?.getAttribute("flagged");
+    if (flagged === undefined || flagged === null) {
+      return false;
+    }
+    map.setAttribute("flagged", flagged);
+    this.#took(fresh);
+    return true;
+  }
+
+  #took(fresh) {
+    this.#drawn = this.#numberOf(fresh.querySelector("live-status"));
+    document.title = fresh.title;
+    this.#swap("[data-live]", fresh);
+    this.#live();
+  }
+
+  /** This screen as it is now; none where the answer is an error. */
   async #fresh() {
     try {
       const answer = await fetch(location, { headers: { accept: "text/html" } });
-      return new DOMParser().parseFromString(await answer.text(), "text/html");
+      const text = await answer.text();
+      return answer.ok ? new DOMParser().parseFromString(text, "text/html") : null;
     } catch {
       return null;
     }
   }
 
   #swap(selector, fresh) {
-    const now = fresh?.querySelectorAll(selector) ?? [];
+    const now = fresh.querySelectorAll(selector);
     const old = document.querySelectorAll(selector);
     now.forEach((part, place) => {
       if (old[place] && !old[place].contains(document.activeElement)) {
         old[place].replaceWith(part);
       }
     });
+  }
+}
+
+/** What tells an element of a screen from the others of its kind. */
+function nameOf(element) {
+  return element.id || element.getAttribute("aria-label") || element.getAttribute("href") || element.textContent;
+}
+
+/** Where somebody is in a screen: what is open, scrolled and has the focus. */
+function remember(main) {
+  const active = main.contains(document.activeElement) ? document.activeElement : null;
+  return {
+    active: active && active !== main && [active.localName, nameOf(active)],
+    open: [...main.querySelectorAll("details[open] > summary")].map(nameOf),
+    scrolled: new Map([...main.querySelectorAll(".scroll")]
+      .map((part) => [nameOf(part), [part.scrollLeft, part.scrollTop]])),
+  };
+}
+
+/** Puts somebody back there. */
+function restore(main, { active, open, scrolled }) {
+  for (const summary of main.querySelectorAll("details > summary")) {
+    summary.parentElement.open ||= open.includes(nameOf(summary));
+  }
+  for (const part of main.querySelectorAll(".scroll")) {
+    [part.scrollLeft, part.scrollTop] = scrolled.get(nameOf(part)) ?? [0, 0];
+  }
+  if (active) {
+    const [kind, name] = active;
+    const same = [...main.querySelectorAll(kind)].find((element) => nameOf(element) === name);
+    (same ?? main).focus({ preventScroll: true });
   }
 }
 

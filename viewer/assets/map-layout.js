@@ -92,6 +92,33 @@ export function tileOf(view, page) {
   return tile >= 0 && tile < view.tiles ? tile : null;
 }
 
+/** The tiles of a view that runs of pages are in, in order. */
+export function tilesOf(view, runs) {
+  const tiles = new Set();
+  for (const { first, count } of runs) {
+    const from = Math.max(0, Math.floor((first - view.first) / view.per));
+    const to = Math.min(view.tiles - 1, Math.floor((first + count - 1 - view.first) / view.per));
+    for (let tile = from; tile <= to; tile += 1) {
+      tiles.add(tile);
+    }
+  }
+  return [...tiles].sort((one, other) => one - other);
+}
+
+/** Tiles as runs of neighbours; those less than `gap` tiles apart are one. */
+export function spansOf(tiles, gap) {
+  const spans = [];
+  for (const tile of tiles) {
+    const last = spans.at(-1);
+    if (last && tile - (last.first + last.count) < gap) {
+      last.count = tile - last.first + 1;
+    } else {
+      spans.push({ first: tile, count: 1 });
+    }
+  }
+  return spans;
+}
+
 /** The first page of a tile. */
 export function pageOf(view, tile) {
   return view.first + tile * view.per;

@@ -31,7 +31,7 @@ export function colours(host, classes) {
   return found;
 }
 
-function shape(context, name, x, y, edge, colour) {
+function shape(context, name, x, y, edge, colour, alone) {
   const middle = edge / 2;
   context.fillStyle = colour;
   context.strokeStyle = colour;
@@ -72,7 +72,7 @@ function shape(context, name, x, y, edge, colour) {
       break;
     }
     case "free":
-      context.globalAlpha *= 0.55;
+      context.globalAlpha *= alone ? 1 : 0.7;
       context.strokeRect(x + 0.5, y + 0.5, edge - 1, edge - 1);
       break;
     case "slack":
@@ -144,6 +144,26 @@ function outline(context, rect, colour, ground, out) {
   context.strokeRect(rect.x - out, rect.y - out, rect.edge + 2 * out, rect.edge + 2 * out);
 }
 
+/** The most tiles that are each pointed at. */
+const RINGS_MAX = 40;
+
+/** Points at the few small tiles of a kind among many others. */
+function ringAll(context, view, tiles, kind, colours) {
+  const places = tiles.flatMap((tile, place) => (tile.kind === kind ? [place] : []));
+  if (places.length > RINGS_MAX) {
+    return;
+  }
+  context.globalAlpha = 1;
+  context.strokeStyle = colours.ink;
+  context.lineWidth = 1.5;
+  for (const place of places) {
+    const { x, y, edge } = rectOf(view, place);
+    context.beginPath();
+    context.arc(x + edge / 2, y + edge / 2, edge / 2 + 5, 0, 2 * Math.PI);
+    context.stroke();
+  }
+}
+
 /** The page numbers beside the rows. */
 export function paintRuler(context, view, gutter, colours) {
   context.fillStyle = colours.muted;
@@ -164,13 +184,16 @@ export function paint(context, view, tiles, { colours, nameOf, kind, cursor, cha
   tiles.forEach((tile, place) => {
     const rect = rectOf(view, place);
     const name = nameOf(tile.kind);
-    context.globalAlpha = kind === null || kind === tile.kind ? 1 : 0.12;
+    // Alone, the free pages are there to be seen, and the rest to be guessed.
+    const alone = kind !== null && kind === tile.kind;
+    const colour = kind === null ? colours[name] : alone ? colours.ink : colours.muted;
+    context.globalAlpha = kind === null || alone ? 1 : 0.12;
     if (shaped) {
       const labelled = view.edge >= LABEL_MIN;
       const size = rect.edge * (labelled ? 0.42 : 0.7);
       const inset = (rect.edge - size) / 2;
       const lift = labelled ? rect.edge * 0.1 : 0;
-      shape(context, name, rect.x + inset, rect.y + inset - lift, size, colours[name]);
+      shape(context, name, rect.x + inset, rect.y + inset - lift, size, colour, alone);
       if (labelled) {
         context.globalAlpha = 1;
         context.fillStyle = colours.ink;
@@ -180,9 +203,12 @@ export function paint(context, view, tiles, { colours, nameOf, kind, cursor, cha
         context.fillText(String(pageOf(view, place)), rect.x + rect.edge / 2, rect.y + rect.edge - 7);
       }
     } else {
-      block(context, name, rect, tile.tenths, view.per === 1, colours[name]);
+      block(context, alone ? "" : name, rect, tile.tenths, alone || view.per === 1, colour);
     }
   });
+  if (kind !== null && !shaped) {
+    ringAll(context, view, tiles, kind, colours);
+  }
   context.globalAlpha = 1;
   for (const place of changed) {
     outline(context, rectOf(view, place), colours.ink, colours.ground, 0);

@@ -2,7 +2,8 @@
 // the server put inside remains.
 
 import {
-  centredOn, gutterOf, hit, moved, nextFlagged, pageOf, scrolledTo, stepThatFits, tileOf, unpacked, viewOf,
+  centredOn, gutterOf, hit, moved, nextFlagged, pageOf, scrolledTo, spansOf, stepThatFits, tileOf, tilesOf,
+  unpacked, viewOf,
 } from "./map-layout.js";
 import { colours, paint, paintRuler } from "./map-paint.js";
 
@@ -29,15 +30,25 @@ const TOOLS = [
   ],
 ];
 
+/** The most tiles that are asked for at a time. */
+const PART = 65_536;
+
+/** Changed tiles that are less than this apart are asked for together. */
+const GAP = 2048;
+
+/** The most questions about what changed; where more would be needed, all is asked for. */
+const QUESTIONS_MAX = 6;
+
 const number = new Intl.NumberFormat("en");
 
 class PageMap extends HTMLElement {
   #view = null;
   #tiles = [];
-  #generation = 0;
-  #wanted = 0;
   #changed = [];
   #details = null;
+  /** What is to be asked for: spans of tiles, or "all". */
+  #wanted = null;
+  #asking = null;
 
   connectedCallback() {
     if (this.#view || !(this.pages > 0)) {
@@ -117,6 +128,7 @@ class PageMap extends HTMLElement {
       }
       this.tools.append(group);
     }
+    this.tools.append(this.#buildForm());
     this.scale = document.createElement("span");
     this.scale.className = "scale";
     this.tools.append(this.scale);
@@ -134,7 +146,7 @@ class PageMap extends HTMLElement {
     this.append(this.tools, this.stage, this.readout);
     this.tools.addEventListener("click", (event) => {
       const action = event.target.closest("button")?.dataset.action;
-      if (action) {
+      if (action && !event.target.closest("form")) {
         this.#act(action);
       }
     });
@@ -168,41 +180,67 @@ class PageMap extends HTMLElement {
     }
   }
 
-  async #fetch() {
-    const view = this.#view;
-    this.#wanted += 1;
-    const wanted = this.#wanted;
-    const tiles = [];
-    try {
-      while (tiles.length < view.tiles) {
-        const count = Math.min(65536, view.tiles - tiles.length);
-        const first = view.first + tiles.length * view.per;
-        const answer = await fetch(`${this.getAttribute("src")}?first=${first}&per=${view.per}&count=${count}`);
-        if (!answer.ok) {
-          throw new Error((await answer.json()).error);
+  /** Everything anew, for a view that is not the one before. */
+  #fetch() {
+    this.#asking?.abort();
+    this.#wanted = "all";
+    this.#ask();
+  }
+
+  /** Asks for what is wanted until nothing is, one question at a time. */
+  async #ask() {
+    if (this.#asking) {
+      return;
+    }
+    while (this.#wanted) {
+      const wanted = this.#wanted;
+      this.#wanted = null;
+      this.#asking = new AbortController();
+      try {
+        await this.#take(this.#view, wanted, this.#asking.signal);
+        this.#problem = null;
+      } catch (error) {
+        if (error.name !== "AbortError") {
+          // What is drawn stays; the next state brings what is missing.
+          this.#problem = `The map could not be read: ${error.message}`;
+          this.#missed = true;
         }
-        const part = await answer.json();
-        const found = unpacked(part.tiles);
-        this.#generation = part.generation;
-        if (found.length === 0) {
-          break;
-        }
-        tiles.push(...found);
       }
-    } catch (error) {
-      this.#problem = `The map could not be read: ${error.message}`;
+      this.#asking = null;
       this.#readOut();
-      return;
     }
-    if (wanted !== this.#wanted) {
-      return;
+  }
+
+  async #take(view, wanted, signal) {
+    const all = wanted === "all" || this.#tiles.length !== view.tiles;
+    const spans = all ? [{ first: 0, count: view.tiles }] : wanted;
+    const tiles = all ? [] : [...this.#tiles];
+    for (const span of spans) {
+      for (let done = 0; done < span.count; done += PART) {
+        const first = span.first + done;
+        const part = await this.#part(view, first, Math.min(PART, span.count - done), signal);
+        part.forEach((tile, place) => {
+          tiles[first + place] = tile;
+        });
+      }
     }
-    this.#problem = null;
     this.#tiles = tiles;
     this.#draw();
-    this.#readOut();
     this.dataset.ready = String(tiles.length);
   }
+
+  async #part(view, tile, count, signal) {
+    const query = `first=${pageOf(view, tile)}&per=${view.per}&count=${count}`;
+    const answer = await fetch(`${this.getAttribute("src")}?${query}`, { signal });
+    const part = await answer.json();
+    if (!answer.ok) {
+      throw new Error(part.error);
+    }
+    return unpacked(part.tiles);
+  }
+
+  /** Whether an answer is missing, so that what changed is not all that is. */
+  #missed = false;
 
   #problem = null;
 
@@ -230,22 +268,9 @@ class PageMap extends HTMLElement {
       nameOf: (code) => this.kinds.find(([each]) => each === code)?.[2] ?? "unknown",
       kind: only ? only[0] : null,
       cursor: tileOf(view, this.cursor),
-      changed: this.#changedTiles(),
+      changed: tilesOf(view, this.#changed),
       pageOf,
     });
-  }
-
-  #changedTiles() {
-    const tiles = new Set();
-    for (const { first, count } of this.#changed) {
-      for (let page = first; page < first + count; page += this.#view.per) {
-        const tile = tileOf(this.#view, page);
-        if (tile !== null) {
-          tiles.add(tile);
-        }
-      }
-    }
-    return tiles;
   }
 
   #point(event) {
@@ -311,13 +336,45 @@ class PageMap extends HTMLElement {
     }
   }
 
+  /** Asks for a page by its number, in decimal or, after 0x, in hex. */
   #goTo() {
-    const text = prompt(`Go to page (0 to ${number.format(this.pages - 1)}, or 0x… in hex):`);
-    const page = text === null || text.trim() === "" ? NaN : Number(text.replaceAll(",", ""));
-    if (Number.isInteger(page) && page >= 0 && page < this.pages) {
-      this.#moveTo(page);
-    }
-    this.stage.focus();
+    this.form.hidden = false;
+    this.form.number.value = "";
+    this.form.number.setCustomValidity("");
+    this.form.number.focus();
+  }
+
+  #buildForm() {
+    this.form = document.createElement("form");
+    this.form.className = "go";
+    this.form.hidden = true;
+    const input = document.createElement("input");
+    input.name = "number";
+    input.size = 9;
+    input.inputMode = "numeric";
+    input.setAttribute("aria-label", "The page to go to");
+    const button = document.createElement("button");
+    button.textContent = "Go";
+    this.form.append(input, button);
+    const close = () => {
+      this.form.hidden = true;
+      this.stage.focus();
+    };
+    input.addEventListener("input", () => input.setCustomValidity(""));
+    input.addEventListener("keydown", (event) => event.key === "Escape" && close());
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = input.value.replaceAll(",", "").trim();
+      const page = text === "" ? NaN : Number(text);
+      if (Number.isInteger(page) && page >= 0 && page < this.pages) {
+        this.#moveTo(page);
+        close();
+      } else {
+        input.setCustomValidity(`A number from 0 to ${number.format(this.pages - 1)}, or 0x\u2026 in hex`);
+        input.reportValidity();
+      }
+    });
+    return this.form;
   }
 
   #buttons() {
@@ -326,7 +383,7 @@ class PageMap extends HTMLElement {
     const off = {
       in: this.z === 0, out: this.z >= fits, fit: this.z >= fits, next: none, previous: none,
     };
-    for (const button of this.tools.querySelectorAll("button")) {
+    for (const button of this.tools.querySelectorAll("button[data-action]")) {
       button.disabled = off[button.dataset.action] ?? false;
     }
     const { per } = this.#view;
@@ -404,14 +461,28 @@ class PageMap extends HTMLElement {
     history.replaceState(null, "", address);
   }
 
-  /** The file has another state. */
-  #refresh(snapshot) {
-    this.setAttribute("pages", snapshot.state.pages);
-    this.#changed = snapshot.changed;
-    const fits = stepThatFits(this.pages, this.width, this.height);
-    this.z = Math.min(this.z, fits);
-    this.#view = null;
-    this.#lay();
+  /** The file has another state: `runs` changed, which may not be `complete`. */
+  #refresh({ state, runs, complete }) {
+    const same = state.pages === this.pages;
+    this.setAttribute("pages", state.pages);
+    this.#changed = runs;
+    if (!same) {
+      const fits = stepThatFits(this.pages, this.width, this.height);
+      this.z = Math.min(this.z, fits);
+      this.#view = null;
+      this.#lay();
+      return;
+    }
+    const spans = spansOf(tilesOf(this.#view, runs), GAP);
+    const all = !complete || this.#missed || spans.length > QUESTIONS_MAX || this.#wanted === "all";
+    this.#missed = false;
+    this.#wanted = all ? "all" : [...this.#wanted ?? [], ...spans];
+    if (this.#wanted.length === 0) {
+      // What changed is not in view.
+      this.#wanted = null;
+      this.#draw();
+    }
+    this.#ask();
   }
 }
 

@@ -45,3 +45,63 @@ document.addEventListener("click", (event) => {
     files.open = false;
   }
 });
+
+// Text to be taken elsewhere.
+class CopyText extends HTMLElement {
+  connectedCallback() {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      const text = this.querySelector("code").textContent;
+      try {
+        await navigator.clipboard.writeText(text);
+        button.textContent = "Copied";
+      } catch {
+        // Only a secure context has a clipboard: then the text is selected.
+        getSelection().selectAllChildren(this.querySelector("code"));
+        button.textContent = "Selected: press Ctrl-C";
+      }
+    });
+    this.append(button);
+  }
+}
+
+customElements.define("copy-text", CopyText);
+
+// Keys that mean the same on every screen. The map has its own besides.
+const TYPING = "input, select, textarea, [contenteditable]";
+
+function go(link) {
+  if (link) {
+    location.assign(link.href);
+  }
+}
+
+document.addEventListener("keydown", (event) => {
+  const { key, target } = event;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || target.matches?.(TYPING)) {
+    return;
+  }
+  if (/^[1-8]$/.test(key)) {
+    go(document.querySelectorAll(".tabs a")[Number(key) - 1]);
+  } else if (key === "n" || key === "p") {
+    go(document.querySelector(`main [rel=${key === "n" ? "next" : "prev"}]`));
+  } else if (key === "/" || key === "g") {
+    const field = document.querySelector("main .filters input:not([type=hidden])");
+    if (field?.offsetParent) {
+      event.preventDefault();
+      field.focus();
+      field.select();
+    }
+  } else if (key === "?") {
+    location.assign(`${document.querySelector("a[data-about]").href}#keys`);
+  }
+});
+
+// Paper says when it was printed.
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("[data-time]")) {
+    part.textContent = ` \u00b7 ${new Date().toISOString().slice(0, 19)}Z`;
+  }
+});

@@ -23,7 +23,7 @@ async fn main() -> std::io::Result<()> {
             "/",
             get(|| async { "The program's own page. The viewer is at /pages/." }),
         )
-        .nest("/pages", router(viewer.clone()));
+        .merge(router(viewer.clone()));
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}/pages/", listener.local_addr()?);

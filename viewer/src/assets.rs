@@ -16,7 +16,7 @@ macro_rules! assets {
     };
 }
 
-const ASSETS: [(&str, &str, &str); 9] = assets! {
+const ASSETS: [(&str, &str, &str); 11] = assets! {
     "style.css" "text/css; charset=utf-8";
     "theme.js" JAVASCRIPT;
     "viewer.js" JAVASCRIPT;
@@ -24,7 +24,9 @@ const ASSETS: [(&str, &str, &str); 9] = assets! {
     "map-layout.js" JAVASCRIPT;
     "map-paint.js" JAVASCRIPT;
     "hex-view.js" JAVASCRIPT;
+    "live-source.js" JAVASCRIPT;
     "live-status.js" JAVASCRIPT;
+    "live-worker.js" JAVASCRIPT;
     "icon.svg" "image/svg+xml";
 };
 

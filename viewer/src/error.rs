@@ -1,16 +1,10 @@
-//! What can go wrong with a request, and the one page that says so.
+//! What can go wrong with a request, in words with a way onward.
 
 use std::io::ErrorKind;
 
-use askama::Template;
-use axum::{
-    Json,
-    http::{HeaderValue, StatusCode, header, request::Parts},
-    response::{Html, IntoResponse, Response},
-};
-use serde::Serialize;
+use axum::http::StatusCode;
 
-use crate::{filters, respond::Format, source::LookError, state::Viewer};
+use crate::{source::LookError, text};
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -24,14 +18,20 @@ pub(crate) enum Error {
     Method,
     #[error("requests with a body are not answered")]
     Body,
+    #[error("the request's headers are larger than 64 KiB")]
+    HeadersTooLarge,
     #[error("a token is needed")]
     Token,
     #[error("this link was used already")]
     SpentLink,
+    #[error("this link is not answered ahead of time")]
+    AheadOfTime,
     #[error("requests from other sites are not answered here")]
     OtherSite,
     #[error("there is nothing at this address")]
     NotFound,
+    #[error("there is no file {0}")]
+    NoFile(String),
     #[error("there is no page {page}: {place}")]
     NoPage { page: u64, place: String },
     #[error("{0}")]
@@ -49,6 +49,15 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// A page that is asked for, of a file of `pages` pages.
+    pub(crate) fn no_page(page: u64, pages: u64) -> Self {
+        let place = match pages {
+            0 => "the file has no whole page".to_owned(),
+            pages => format!("the last is page {}", text::number(pages - 1)),
+        };
+        Self::NoPage { page, place }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
@@ -57,9 +66,10 @@ impl Error {
             Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::SpentLink => StatusCode::GONE,
-            Self::NotFound | Self::NoPage { .. } => StatusCode::NOT_FOUND,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::NotFound | Self::NoFile(_) | Self::NoPage { .. } => StatusCode::NOT_FOUND,
             Self::Query(_) => StatusCode::BAD_REQUEST,
-            Self::EventStreams => StatusCode::SERVICE_UNAVAILABLE,
+            Self::EventStreams | Self::AheadOfTime => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge | Self::Panic | Self::Render => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Look(error) => match error {
                 LookError::File { kind, .. } => match kind {
@@ -74,12 +84,15 @@ impl Error {
     }
 
     /// What it is called, in two or three words.
-    fn title(&self) -> &'static str {
+    pub(crate) fn title(&self) -> &'static str {
         match self {
             Self::Host => "Not this viewer's name",
             Self::Token => "Locked",
             Self::SpentLink => "Used already",
+            Self::AheadOfTime => "Not yet",
+            Self::HeadersTooLarge => "Too many cookies",
             Self::NotFound => "Nothing here",
+            Self::NoFile(_) => "No such file",
             Self::NoPage { .. } => "No such page",
             Self::EventStreams => "Too many live views",
             Self::Panic | Self::Render => "The viewer failed",
@@ -96,7 +109,7 @@ impl Error {
     }
 
     /// The way onward.
-    fn advice(&self) -> &'static str {
+    pub(crate) fn advice(&self) -> &'static str {
         match self {
             Self::UriTooLong => "Go back to the start and come here by its links.",
             Self::Host => {
@@ -114,8 +127,18 @@ impl Error {
                 "The link works once. If it was not you who used it, stop the program and start \
                  it again: that makes a new token."
             }
+            Self::AheadOfTime => "The link works once, for who follows it. Follow it now.",
+            Self::HeadersTooLarge => {
+                "A browser sends the cookies of every program of a machine to each of them. Delete \
+                 the cookies of this host in the browser's settings, or come here by another name \
+                 of the machine, which has cookies of its own: localhost in place of 127.0.0.1, or \
+                 127.0.0.1 in place of localhost."
+            }
             Self::OtherSite => "Open the address yourself rather than from another site.",
-            Self::NotFound => "Files are named when the program starts; the start page lists them.",
+            Self::NotFound => "The start page lists the files, and each of them has its screens.",
+            Self::NoFile(_) => {
+                "Files are named when the program starts; the start page lists them."
+            }
             Self::NoPage { .. } => "The map shows every page that there is.",
             Self::Query(_) => "Correct the address, or start again from the file's overview.",
             Self::EventStreams => {
@@ -147,66 +170,27 @@ impl Error {
         }
     }
 
-    /// The answer, in the form that was asked for.
-    pub(crate) fn page(&self, viewer: &Viewer, parts: &Parts) -> Response {
-        let format = Format::of(parts.uri.path(), &parts.headers);
-        let said = Said {
-            status: self.status().as_u16(),
-            title: self.title(),
-            error: crate::text::visible(&self.to_string()),
-            advice: self.advice(),
-        };
-        let body = if format == Format::Html {
-            let page = ErrorPage {
-                home: viewer.href("/"),
-                assets: viewer.href("/assets"),
-                said: &said,
-            };
-            match page.render() {
-                Ok(html) => Html(html).into_response(),
-                Err(_) => said.title.into_response(),
-            }
-        } else {
-            Json(&said).into_response()
-        };
-        let mut response = (self.status(), body).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    /// The ways onward that the advice speaks of, as links.
+    pub(crate) fn ways(&self) -> Vec<Way> {
         match self {
-            Self::Method => {
-                headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            Self::NoPage { .. } => vec![
+                Way::Screen("map", "The map"),
+                Way::Screen("page?n=0", "Page 0"),
+            ],
+            Self::Query(_) | Self::NotFound => vec![Way::Screen("overview", "The file's overview")],
+            Self::EventStreams | Self::Panic | Self::Render | Self::Look(_) | Self::AheadOfTime => {
+                vec![Way::Again]
             }
-            Self::Token => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            Self::EventStreams | Self::Look(LookError::Changing | LookError::Busy) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            }
-            _ => {}
+            _ => Vec::new(),
         }
-        response
     }
 }
 
-/// An error as JSON, and what its page shows.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Said {
-    /// The HTTP status.
-    pub(crate) status: u16,
-    /// What it is called, in two or three words.
-    #[schema(value_type = String)]
-    pub(crate) title: &'static str,
-    /// What went wrong.
-    pub(crate) error: String,
-    /// The way onward.
-    #[schema(value_type = String)]
-    pub(crate) advice: &'static str,
-}
-
-#[derive(Template)]
-#[template(path = "error.html")]
-struct ErrorPage<'a> {
-    home: String,
-    assets: String,
-    said: &'a Said,
+/// A way onward.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// The same address once more.
+    Again,
+    /// A screen of the file, and what it is called.
+    Screen(&'static str, &'static str),
 }

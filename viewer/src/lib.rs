@@ -1,17 +1,26 @@
 //! The viewer: see what is in a page file.
 //!
 //! A [`Viewer`] is made of files and settings by a [`Builder`]; [`router`] turns
-//! it into an axum router, which a program serves as it is or nests in its own.
+//! it into an axum router, which a program serves as it is or merges with its
+//! own.
 //! [`serve::serve`] is an accept loop with the bounds that the viewer wants.
 //!
 //! What it knows of bytes comes from the sandbox's `inspect` interface. It
 //! parses nothing, writes nothing, and locks nothing.
 
 mod assets;
+mod checked;
+mod described;
 mod error;
+mod error_page;
+mod facts;
 mod filters;
+mod format;
+mod head;
 mod hex;
+mod host_name;
 mod inspect;
+mod legend;
 mod live;
 mod openapi;
 #[expect(
@@ -22,6 +31,7 @@ mod openapi;
     reason = "utoipa writes paths in full; templates call methods, and pass by reference"
 )]
 mod pages;
+mod params;
 mod plots;
 mod respond;
 mod sandbox;
@@ -30,20 +40,24 @@ mod security;
 pub mod serve;
 mod shell;
 mod source;
+mod space;
 mod state;
 mod text;
 mod token;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::Request,
+    http::Uri,
     middleware,
     response::{IntoResponse, Redirect, Response},
-    routing::{MethodRouter, get},
+    routing::{MethodRouter, any, get},
 };
+use tower::ServiceExt;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 
 pub use self::{
+    host_name::{HostName, NoHostName},
     source::{Check, Look, LookError, Source, Target, View},
     state::{Builder, EVENT_STREAMS_MAX, Viewer},
     token::Token,
@@ -53,14 +67,15 @@ pub mod records {
     pub use crate::inspect::*;
 }
 
-use crate::{error::Error, respond::Asked};
+use crate::{error::Error, pages::about::Routes, respond::Asked};
 
 /// The viewer's routes, behind its checks: those of the `Host` header, the
 /// method and the token are made on every request that gets here.
 ///
-/// To nest it, tell the builder where, since its links are absolute: see
-/// [`Builder::base`]. Requests by other names than this machine's own are
-/// refused unless [`Builder::allow_host`] has them.
+/// To have it below a path of another program, tell the builder which, and
+/// merge it: see [`Builder::base`]. A proxy in front passes the path on as it
+/// is. Requests by other names than this machine's own are refused unless
+/// [`Builder::allow_host`] has them.
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
@@ -74,7 +89,7 @@ use crate::{error::Error, respond::Asked};
 ///     .build();
 /// let app = Router::new()
 ///     .route("/", get(|| async { "the program's own page" }))
-///     .nest("/pages", router(viewer.clone()));
+///     .merge(router(viewer.clone()));
 ///
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// let stop = async {
@@ -91,7 +106,23 @@ pub fn router(viewer: Viewer) -> Router {
     for (path, answer) in routes() {
         router = router.route(path, answer);
     }
-    guarded(router, viewer)
+    let base = viewer.base().to_owned();
+    let viewers = guarded(router, viewer);
+    if base.is_empty() {
+        return viewers;
+    }
+    // axum's nesting has the path itself and what is below it, and nothing
+    // with no more than a slash behind it.
+    let start = viewers.clone();
+    let with_slash = any(async move |mut request: Request| {
+        let query = request.uri().query();
+        let path = query.map_or_else(|| "/".to_owned(), |query| format!("/?{query}"));
+        *request.uri_mut() = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
+        start.oneshot(request).await
+    });
+    Router::new()
+        .nest(&base, viewers)
+        .route(&format!("{base}/"), with_slash)
 }
 
 /// Routes behind everything that is checked and said on each of them.
@@ -100,11 +131,12 @@ fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
         let viewer = viewer.clone();
         move |_| {
             let (parts, ()) = Request::new(()).into_parts();
-            Error::Panic.page(&viewer, &parts)
+            error_page::refusal(&Error::Panic, &viewer, &parts)
         }
     };
     router
         .fallback(nothing_here)
+        .layer(Extension(Routes::new(openapi::summaries())))
         .layer(middleware::from_fn_with_state(
             viewer.clone(),
             respond::finish,
@@ -155,8 +187,20 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
     ]
 }
 
+/// The same address without its last slash, if that could be one of ours.
 async fn nothing_here(asked: Asked) -> Response {
-    asked.or_error(Err(Error::NotFound))
+    let path = asked.path();
+    let without = path.strip_suffix('/').filter(|path| {
+        // One that begins with two slashes would be another host's.
+        path.starts_with("/f/") || path.starts_with("/about") || path.starts_with("/api/")
+    });
+    asked.or_error(match without {
+        Some(path) => {
+            let query = asked.question();
+            Ok(Redirect::to(&asked.viewer.href(&format!("{path}{query}"))).into_response())
+        }
+        None => Err(Error::NotFound),
+    })
 }
 
 async fn to_start(asked: Asked) -> Response {

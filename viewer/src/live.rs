@@ -16,10 +16,10 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::{
+    facts::Facts,
+    head::{Head, tone_of},
     inspect::{Extent, Side},
-    plots::Sample,
     schema,
-    shell::{Head, tone_of},
     source::{LookError, Source, View},
 };
 
@@ -35,7 +35,7 @@ const HISTORY: usize = 240;
 
 /// The most pages and slots that are compared one by one. Of larger files
 /// only what the last commit did is shown.
-const COMPARED_PAGES_MAX: u64 = 262_144;
+const COMPARED_PAGES_MAX: u64 = 1 << 20;
 const COMPARED_SLOTS_MAX: u32 = 4096;
 
 /// The most runs of changed pages in an event.
@@ -49,18 +49,67 @@ pub(crate) struct Snapshot {
     /// Milliseconds since watching began.
     pub(crate) at: u64,
     pub(crate) state: Head,
-    /// The pages that the file accounts for.
-    pub(crate) page_count: u64,
+    /// The pages that the file accounts for; none where that is not known, as
+    /// for the counts that follow.
+    pub(crate) page_count: Option<u64>,
     /// Free pages.
-    pub(crate) free_pages: u64,
+    pub(crate) free_pages: Option<u64>,
     /// Allocated regular pages.
-    pub(crate) regular_pages: u64,
+    pub(crate) regular_pages: Option<u64>,
     /// Protected pages; each takes two.
-    pub(crate) protected_pages: u64,
+    pub(crate) protected_pages: Option<u64>,
     /// Pages that are not as they were in the state before: of another kind,
     /// or the other copy of a protected page. At most 500 runs.
     #[schema(value_type = Vec<schema::Extent>)]
     pub(crate) changed: Vec<Extent>,
+    /// Whether no other page is of another kind than in the state before.
+    pub(crate) changes_complete: bool,
+}
+
+/// A state that is remembered.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    /// Milliseconds since watching began.
+    pub(crate) at: u64,
+    pub(crate) generation: Option<u64>,
+    /// How good the state was.
+    pub(crate) tone: &'static str,
+    /// What changed with it: see [`Snapshot::changed`].
+    pub(crate) changed: Vec<Extent>,
+}
+
+/// The states that are remembered, and the time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    /// Oldest first.
+    pub(crate) samples: Vec<Sample>,
+    /// Milliseconds since watching began.
+    pub(crate) now: u64,
+}
+
+/// How far back a rate looks, in milliseconds.
+const RECENT: u64 = 10_000;
+
+impl History {
+    /// The commits of the last ten seconds, and how many milliseconds of those
+    /// there were; none before there is any time to speak of.
+    pub(crate) fn recent(&self) -> Option<(u64, u64)> {
+        let since = self.now.saturating_sub(RECENT);
+        let known = |sample: &Sample| Some((sample.at, sample.generation?));
+        let last = self.samples.iter().rev().find_map(known)?;
+        // The state of the time looked back to, or else the first.
+        let before = self
+            .samples
+            .iter()
+            .rev()
+            .filter(|sample| sample.at <= since);
+        let first = before
+            .clone()
+            .find_map(known)
+            .or(self.samples.iter().find_map(known))?;
+        let span = self.now.saturating_sub(first.0.max(since));
+        (span >= 500).then(|| (last.1.saturating_sub(first.1), span))
+    }
 }
 
 /// What is known of a file that is watched.
@@ -80,6 +129,7 @@ pub(crate) struct Live {
 
 #[derive(Default)]
 struct Shared {
+    began: Option<Instant>,
     history: VecDeque<Sample>,
     watching: Option<watch::Receiver<Watched>>,
 }
@@ -92,9 +142,13 @@ impl Live {
         }
     }
 
-    /// The generations that were seen, oldest first.
-    pub(crate) fn history(&self) -> Vec<Sample> {
-        lock(&self.shared).history.iter().cloned().collect()
+    /// The states that were seen.
+    pub(crate) fn history(&self) -> History {
+        let shared = lock(&self.shared);
+        History {
+            samples: shared.history.iter().cloned().collect(),
+            now: shared.began.map_or(0, milliseconds_since),
+        }
     }
 
     /// Watches the file for as long as somebody holds what this returns.
@@ -107,6 +161,7 @@ impl Live {
         }
         let (sender, watched) = watch::channel(Watched::default());
         shared.history.clear();
+        shared.began = Some(Instant::now());
         shared.watching = Some(watched.clone());
         tokio::spawn(poll(self.source.clone(), sender, Arc::clone(&self.shared)));
         watched
@@ -124,17 +179,21 @@ fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn milliseconds_since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
 async fn poll(source: Source, sender: watch::Sender<Watched>, shared: Arc<Mutex<Shared>>) {
-    let began = Instant::now();
+    let began = lock(&shared).began.unwrap_or_else(Instant::now);
     let mut seen = Seen::default();
-    let mut watched_at = began;
+    let mut watched_at = Instant::now();
     while watched_at.elapsed() < LINGER {
         // One receiver is kept in `shared`, so that others can join.
         if sender.receiver_count() > 1 {
             watched_at = Instant::now();
         }
         let known = seen.clone();
-        let at = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let at = milliseconds_since(began);
         let answer = source
             .ask(move |view| {
                 if known.stamp == Some(view.stamp()) {
@@ -175,8 +234,9 @@ fn remember(shared: &Mutex<Shared>, snapshot: &Snapshot) {
     }
     shared.history.push_back(Sample {
         at: snapshot.at,
-        value: snapshot.state.generation,
+        generation: snapshot.state.generation,
         tone: tone_of(&snapshot.state.verdict),
+        changed: snapshot.changed.clone(),
     });
 }
 
@@ -195,6 +255,7 @@ impl Seen {
         let state = Head::of(view)?;
         let look = view.look();
         let summary = look.summary()?;
+        let facts = Facts::of(look)?;
         let mut kinds = Vec::new();
         let mut slots = HashMap::new();
         if state.pages <= COMPARED_PAGES_MAX {
@@ -207,6 +268,7 @@ impl Seen {
                 slots.insert(slot.id, (active, slot.generation));
             }
         }
+        let all = self.stamp.is_some() && !kinds.is_empty();
         let changed = match (self.stamp, kinds.is_empty()) {
             // There is nothing to compare the first state with.
             (None, _) => Vec::new(),
@@ -217,10 +279,11 @@ impl Seen {
         let snapshot = Snapshot {
             sequence,
             at,
-            page_count: summary.page_count,
-            free_pages: summary.free_pages,
-            regular_pages: summary.regular_pages,
-            protected_pages: summary.protected_pages,
+            page_count: facts.page_count,
+            free_pages: facts.free_pages,
+            regular_pages: facts.regular_pages,
+            protected_pages: facts.protected_pages,
+            changes_complete: all && changed.len() < CHANGED_MAX,
             changed,
             state,
         };
@@ -260,5 +323,35 @@ impl Seen {
         }
         runs.truncate(CHANGED_MAX);
         runs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(samples: &[(u64, u64)], now: u64) -> History {
+        let samples = samples.iter().map(|(at, generation)| Sample {
+            at: *at,
+            generation: Some(*generation),
+            tone: "good",
+            changed: Vec::new(),
+        });
+        History {
+            samples: samples.collect(),
+            now,
+        }
+    }
+
+    /// The rate was that of the time in which there were commits, for ever.
+    #[test]
+    fn rate_falls_to_nought_when_the_writer_stops() {
+        let samples = [(0, 10), (1000, 14), (2000, 18)];
+        assert_eq!(history(&samples, 2000).recent(), Some((8, 2000)));
+        assert_eq!(history(&samples, 8000).recent(), Some((8, 8000)));
+        assert_eq!(history(&samples, 11_500).recent(), Some((4, 10_000)));
+        assert_eq!(history(&samples, 60_000).recent(), Some((0, 10_000)));
+        assert_eq!(history(&samples[..1], 100).recent(), None);
+        assert_eq!(History::default().recent(), None);
     }
 }

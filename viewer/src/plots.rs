@@ -1,7 +1,9 @@
 //! The geometry of the plots that templates draw as SVG. Pure: numbers in,
 //! numbers out.
 
-use crate::{pages::LegendLine, text};
+use crate::{
+    facts::Facts, inspect::Summary, legend::LegendLine, live::Sample, space::FreeSpace, text,
+};
 
 /// The width of a plot in its own units.
 pub(crate) const WIDTH: f64 = 1000.0;
@@ -67,7 +69,8 @@ impl Bar {
 #[derive(Debug)]
 pub(crate) struct Gauge {
     pub(crate) name: &'static str,
-    pub(crate) used: u64,
+    /// None where it is not known.
+    pub(crate) used: Option<u64>,
     pub(crate) limit: u64,
     pub(crate) left: u64,
     pub(crate) meaning: &'static str,
@@ -76,84 +79,110 @@ pub(crate) struct Gauge {
 }
 
 impl Gauge {
-    pub(crate) fn new(name: &'static str, used: u64, limit: u64, meaning: &'static str) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        used: Option<u64>,
+        limit: u64,
+        meaning: &'static str,
+    ) -> Self {
+        let known = used.unwrap_or(0);
         let share = if limit == 0 {
             0.0
         } else {
-            (real(used) / real(limit)).min(1.0)
+            (real(known) / real(limit)).min(1.0)
         };
         Self {
             name,
             used,
             limit,
-            left: limit.saturating_sub(used),
+            left: limit.saturating_sub(known),
             meaning,
             width: share * WIDTH,
-            percent: text::percent(used.min(limit), limit),
+            percent: text::percent(known.min(limit), limit),
         }
     }
+
+    /// Full, nearly full, or neither.
+    pub(crate) fn tone(&self) -> &'static str {
+        match self.used {
+            Some(used) if self.limit > 0 && used >= self.limit => "bad",
+            // Nine tenths, without overflow.
+            Some(used) if self.limit > 0 && used >= self.limit - self.limit / 10 => "note",
+            _ => "",
+        }
+    }
+}
+
+/// How much room is left before the format's limits.
+pub(crate) fn gauges(summary: &Summary, facts: &Facts) -> [Gauge; 2] {
+    [
+        Gauge::new(
+            "Pages",
+            facts.page_count,
+            summary.page_limit,
+            "can still be added before the format is full",
+        ),
+        Gauge::new(
+            "Protected pages",
+            facts.protected_pages,
+            summary.protected_limit,
+            "can still be named by the directory",
+        ),
+    ]
 }
 
 /// How many runs of free pages there are of each length.
 #[derive(Debug)]
 pub(crate) struct Histogram {
-    pub(crate) columns: Vec<Column>,
+    pub(crate) lines: Vec<Column>,
     pub(crate) runs: u64,
+}
+
+/// A line of a histogram.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) label: String,
+    pub(crate) count: u64,
+    /// How many pages lie in those runs, where that is known.
+    pub(crate) pages: Option<u64>,
     pub(crate) width: f64,
 }
 
-/// A column of a histogram.
-#[derive(Debug)]
-pub(crate) struct Column {
-    pub(crate) x: f64,
-    pub(crate) y: f64,
-    pub(crate) height: f64,
-    pub(crate) label: String,
-    pub(crate) count: u64,
-}
-
 impl Histogram {
-    /// The height of the highest column.
-    const HEIGHT: f64 = 100.0;
-    /// From one column to the next.
-    pub(crate) const STEP: f64 = 64.0;
-
-    pub(crate) fn new(runs: &[u64]) -> Self {
+    pub(crate) fn new(space: &FreeSpace) -> Self {
+        let runs: &[u64] = space.free_runs.as_deref().unwrap_or_default();
         let highest = runs.iter().copied().max().unwrap_or(0).max(1);
         let used = runs
             .iter()
             .rposition(|count| *count > 0)
             .map_or(0, |last| last + 1);
-        let mut x = 0.0;
-        let columns = (0_u32..)
+        let pages = |place: usize| space.free_pages_by_run.as_ref()?.get(place).copied();
+        let lines = (0_u32..)
             .zip(runs.iter().take(used))
-            .map(|(power, count)| {
-                let height = if *count == 0 {
+            .enumerate()
+            .map(|(place, (power, count))| {
+                let width = if *count == 0 {
                     0.0
                 } else {
-                    (real(*count) / real(highest) * Self::HEIGHT).max(2.0)
+                    (real(*count) / real(highest) * WIDTH).max(PART_MIN)
                 };
                 let low = 1_u64.checked_shl(power).unwrap_or(u64::MAX);
                 let high = low.saturating_mul(2).saturating_sub(1);
-                let column = Column {
-                    x,
-                    y: Self::HEIGHT - height,
-                    height,
+                Column {
                     label: if low == high {
                         text::number(low)
                     } else {
                         format!("{}\u{2013}{}", text::number(low), text::number(high))
                     },
                     count: *count,
-                };
-                x += Self::STEP;
-                column
+                    pages: pages(place),
+                    width,
+                }
             })
             .collect();
         Self {
-            columns,
-            runs: runs.iter().sum(),
-            width: x.max(Self::STEP),
+            lines,
+            runs: space.runs(),
         }
     }
 }
@@ -190,7 +219,7 @@ pub(crate) fn map_rects(runs: impl IntoIterator<Item = u64>, columns: u64) -> Ve
     rects
 }
 
-/// A line through samples, left to right.
+/// A line through samples, left to right, up to now.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     /// `points` of an SVG polyline.
@@ -199,8 +228,8 @@ pub(crate) struct Timeline {
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) seconds: u64,
-    /// Commits a second, to a tenth; none before there are two states.
-    pub(crate) rate: Option<String>,
+    /// Whether there are marks of states that were not clean.
+    pub(crate) has_others: bool,
 }
 
 /// A sample on a line.
@@ -212,50 +241,53 @@ pub(crate) struct Mark {
     pub(crate) tone: &'static str,
 }
 
-/// A value at a time, and how good the state was.
-#[derive(Clone, Debug)]
-pub(crate) struct Sample {
-    /// Milliseconds since watching began.
-    pub(crate) at: u64,
-    pub(crate) value: u64,
-    pub(crate) tone: &'static str,
-}
-
 impl Timeline {
     /// The height of the plot.
     pub(crate) const HEIGHT: f64 = 160.0;
 
-    /// None where there is nothing to draw a line through.
-    pub(crate) fn new(samples: &[Sample]) -> Option<Self> {
-        let (first, last) = (samples.first()?, samples.last()?);
-        let span = real(last.at.saturating_sub(first.at)).max(1.0);
-        let low = samples.iter().map(|sample| sample.value).min()?;
-        let high = samples.iter().map(|sample| sample.value).max()?;
-        let range = real(high - low).max(1.0);
-        let marks: Vec<Mark> = samples
+    /// None where there is nothing to draw a line through. `now` is in
+    /// milliseconds since watching began, as the samples' times are.
+    pub(crate) fn new(samples: &[Sample], now: u64) -> Option<Self> {
+        let known: Vec<(&Sample, u64)> = samples
             .iter()
-            .map(|sample| Mark {
-                x: real(sample.at.saturating_sub(first.at)) / span * WIDTH,
-                y: Self::HEIGHT - real(sample.value - low) / range * Self::HEIGHT,
+            .filter_map(|sample| Some((sample, sample.generation?)))
+            .collect();
+        let start = known.first()?.0.at;
+        let (latest, last) = *known.last()?;
+        let now = now.max(latest.at);
+        let span = real(now.saturating_sub(start)).max(1.0);
+        let low = known.iter().map(|(_, generation)| *generation).min()?;
+        let high = known.iter().map(|(_, generation)| *generation).max()?;
+        let range = real(high - low).max(1.0);
+        let x = |at: u64| real(at.saturating_sub(start)) / span * WIDTH;
+        let y = |generation: u64| Self::HEIGHT - real(generation - low) / range * Self::HEIGHT;
+        let marks: Vec<Mark> = known
+            .iter()
+            .map(|(sample, generation)| Mark {
+                x: x(sample.at),
+                y: y(*generation),
                 title: format!(
-                    "generation {} after {} s",
-                    text::number(sample.value),
-                    sample.at / 1000
+                    "generation {}, {}",
+                    text::number(*generation),
+                    text::ago(now.saturating_sub(sample.at))
                 ),
                 tone: sample.tone,
             })
             .collect();
+        let ends = [(x(now), y(last))];
         let points: Vec<String> = marks
             .iter()
-            .map(|mark| format!("{:.1},{:.1}", mark.x, mark.y))
+            .map(|mark| (mark.x, mark.y))
+            .chain(ends)
+            .map(|(x, y)| format!("{x:.1},{y:.1}"))
             .collect();
         Some(Self {
             points: points.join(" "),
+            has_others: marks.iter().any(|mark| mark.tone != "good"),
             marks,
             first: low,
             last: high,
-            seconds: last.at.saturating_sub(first.at) / 1000,
-            rate: (samples.len() > 1).then(|| format!("{:.1}", real(high - low) / span * 1000.0)),
+            seconds: now.saturating_sub(start) / 1000,
         })
     }
 }
@@ -263,7 +295,7 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{inspect::PageKind, pages::Legend};
+    use crate::{inspect::PageKind, legend::Legend};
 
     fn kind(name: &str, count: u64) -> PageKind {
         PageKind {
@@ -282,7 +314,7 @@ mod tests {
             kind("regular", 1),
             kind("slack", 0),
         ];
-        let bar = Bar::new(&Legend::new(kinds).kinds);
+        let bar = Bar::new(&Legend::plain(kinds).kinds);
         assert_eq!(bar.parts.len(), 2);
         let sum: f64 = bar.parts.iter().map(|part| part.width).sum();
         assert!((sum - WIDTH).abs() < 1e-6);
@@ -294,18 +326,26 @@ mod tests {
         assert!(Bar::new(&[]).parts.is_empty());
     }
 
+    /// From the tenth column on it was cut off, and the last is the one with
+    /// the longest run.
     #[test]
-    fn histogram_names_the_lengths_of_its_columns() {
-        let histogram = Histogram::new(&[4, 0, 1, 0]);
-        let labels: Vec<&str> = histogram
-            .columns
-            .iter()
-            .map(|column| &*column.label)
-            .collect();
-        assert_eq!(labels, ["1", "2–3", "4–7"]);
-        assert_eq!(histogram.runs, 5);
-        assert!((histogram.columns[0].height - 100.0).abs() < 1e-9);
-        assert!(histogram.columns[1].height.abs() < 1e-9);
+    fn histogram_has_a_line_for_every_length_up_to_the_longest() {
+        let mut runs = vec![0; 20];
+        (runs[0], runs[2], runs[15]) = (4, 1, 1);
+        let histogram = Histogram::new(&FreeSpace {
+            free_runs: Some(runs),
+            free_pages_by_run: Some(vec![4, 0, 5]),
+            ..FreeSpace::default()
+        });
+        let lines = &histogram.lines;
+        let labels: Vec<&str> = lines.iter().map(|line| &*line.label).collect();
+        assert_eq!(labels.len(), 16);
+        assert_eq!(&labels[..3], ["1", "2–3", "4–7"]);
+        assert_eq!(labels[15], "32,768–65,535");
+        assert_eq!(histogram.runs, 6);
+        assert!(lines.iter().all(|line| line.width <= WIDTH));
+        assert!((lines[0].width - WIDTH).abs() < 1e-9 && lines[1].width.abs() < 1e-9);
+        assert_eq!((lines[2].pages, lines[15].pages), (Some(5), None));
     }
 
     #[test]
@@ -323,25 +363,40 @@ mod tests {
         );
     }
 
+    /// A writer that had stopped went on for ever in the plot, which ended with
+    /// its last commit.
     #[test]
-    fn timeline_spans_its_samples() -> Result<(), &'static str> {
-        let sample = |at, value| Sample {
+    fn timeline_spans_its_samples_and_goes_on_to_now() -> Result<(), &'static str> {
+        let sample = |at, generation| Sample {
             at,
-            value,
+            generation: Some(generation),
             tone: "good",
+            changed: Vec::new(),
         };
-        let line = Timeline::new(&[sample(0, 5), sample(500, 5), sample(1000, 7)]).ok_or("none")?;
-        assert_eq!(line.points, "0.0,160.0 500.0,160.0 1000.0,0.0");
+        let samples = [sample(0, 5), sample(500, 5), sample(1000, 7)];
+        let line = Timeline::new(&samples, 1000).ok_or("none")?;
+        assert_eq!(line.points, "0.0,160.0 500.0,160.0 1000.0,0.0 1000.0,0.0");
         assert_eq!((line.first, line.last, line.seconds), (5, 7, 1));
-        assert_eq!(line.rate.as_deref(), Some("2.0"));
-        assert!(Timeline::new(&[]).is_none());
+        let later = Timeline::new(&samples, 4000).ok_or("none")?;
+        assert_eq!(later.points, "0.0,160.0 125.0,160.0 250.0,0.0 1000.0,0.0");
+        assert_eq!(later.seconds, 4);
+        assert!(Timeline::new(&[], 9).is_none());
         Ok(())
     }
 
     #[test]
+    fn gauge_warns_before_a_limit_is_reached() {
+        let tone = |used| Gauge::new("pages", used, 1000, "").tone();
+        assert_eq!(tone(Some(899)), "");
+        assert_eq!(tone(Some(900)), "note");
+        assert_eq!(tone(Some(1000)), "bad");
+        assert_eq!(tone(None), "");
+    }
+
+    #[test]
     fn gauge_of_a_limit_that_is_not_known_is_empty() {
-        let gauge = Gauge::new("pages", 5, 0, "");
+        let gauge = Gauge::new("pages", Some(5), 0, "");
         assert!(gauge.width.abs() < 1e-9);
-        assert_eq!(gauge.left, 0);
+        assert_eq!((gauge.left, gauge.tone()), (0, ""));
     }
 }

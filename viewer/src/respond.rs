@@ -7,7 +7,7 @@ use axum::{
     Json,
     body::{Body, Bytes, to_bytes},
     extract::{FromRequestParts, Query, RawPathParams, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{Html, IntoResponse, Response},
 };
@@ -15,48 +15,17 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     error::Error,
-    shell::{Head, Shell},
+    error_page,
+    format::Format,
+    head::Head,
+    shell::Shell,
     source::{LookError, View},
     state::{File, Viewer},
+    text,
 };
 
 /// The most bytes of an answer that is not a stream.
 pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 20;
-
-/// The form of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Html,
-    Json,
-    Csv,
-}
-
-impl Format {
-    /// What the address says, or else what the request accepts.
-    pub(crate) fn of(path: &str, headers: &HeaderMap) -> Self {
-        let last = path.rsplit('/').next().unwrap_or(path);
-        match last.rsplit_once('.') {
-            Some((_, "csv")) => return Self::Csv,
-            Some(_) => return Self::Json,
-            None if last == "events" => return Self::Json,
-            None => {}
-        }
-        let accepted = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|line| line.split(','))
-            .map(|range| range.split(';').next().unwrap_or(range).trim());
-        for range in accepted {
-            match range {
-                "text/html" | "*/*" => return Self::Html,
-                "application/json" => return Self::Json,
-                _ => {}
-            }
-        }
-        Self::Html
-    }
-}
 
 /// A request, as handlers see it.
 #[derive(Debug)]
@@ -81,6 +50,9 @@ impl FromRequestParts<Viewer> for Asked {
                 .map(|(_, id)| id.to_owned()),
             Err(_) => None,
         };
+        // What has no route may be below a file all the same.
+        let below = parts.uri.path().strip_prefix("/f/");
+        let file_id = file_id.or(below.and_then(|path| Some(path.split('/').next()?.to_owned())));
         Ok(Self {
             viewer: viewer.clone(),
             format: Format::of(parts.uri.path(), &parts.headers),
@@ -94,13 +66,25 @@ impl Asked {
     /// The file that the address names.
     pub(crate) fn file(&self) -> Result<&File, Error> {
         let id = self.file_id.as_deref().ok_or(Error::NotFound)?;
-        self.viewer.file(id).ok_or(Error::NotFound)
+        self.named(id)
+    }
+
+    /// The file of an id.
+    pub(crate) fn named(&self, id: &str) -> Result<&File, Error> {
+        let file = self.viewer.file(id);
+        file.ok_or_else(|| Error::NoFile(text::visible(id)))
     }
 
     /// The parameters of the address.
     pub(crate) fn query<P: DeserializeOwned>(&self) -> Result<P, Error> {
-        let Query(params) = Query::try_from_uri(&self.parts.uri)
-            .map_err(|error| Error::Query(format!("the address cannot be read: {error}")))?;
+        let Query(params) = Query::try_from_uri(&self.parts.uri).map_err(|error| {
+            // Its own words say first that some text could not be deserialized.
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(source) = cause.source() {
+                cause = source;
+            }
+            Error::Query(format!("the address cannot be read: {cause}"))
+        })?;
         Ok(params)
     }
 
@@ -126,7 +110,7 @@ impl Asked {
     ) -> Response {
         let answer = view.and_then(|(head, view)| match self.format {
             Format::Html => {
-                let shell = Shell::new(self, self.file().ok(), Some(head));
+                let shell = self.shell(self.file().ok(), Some(head));
                 let html = html(&shell, &view).map_err(|_| Error::Render)?;
                 Ok(Html(html).into_response())
             }
@@ -142,7 +126,7 @@ impl Asked {
         html: impl FnOnce(&Shell, &V) -> askama::Result<String>,
     ) -> Response {
         let answer = match self.format {
-            Format::Html => html(&Shell::new(self, None, None), view)
+            Format::Html => html(&self.shell(None, None), view)
                 .map(|html| Html(html).into_response())
                 .map_err(|_| Error::Render),
             Format::Json | Format::Csv => Ok(Json(view).into_response()),
@@ -152,7 +136,13 @@ impl Asked {
 
     /// An answer, or the page of an error.
     pub(crate) fn or_error(&self, answer: Result<Response, Error>) -> Response {
-        answer.unwrap_or_else(|error| error.page(&self.viewer, &self.parts))
+        answer.unwrap_or_else(|error| {
+            error_page::answer(&error, &self.viewer, &self.parts, self.file().ok())
+        })
+    }
+
+    fn shell(&self, file: Option<&File>, head: Option<Head>) -> Shell {
+        Shell::new(&self.viewer, &self.address(), file, head)
     }
 
     /// The path and query of the request, within the viewer.
@@ -161,6 +151,13 @@ impl Asked {
             .uri
             .path_and_query()
             .map_or_else(String::new, ToString::to_string)
+    }
+
+    /// The query of the request with its question mark; empty where there is
+    /// none.
+    pub(crate) fn question(&self) -> String {
+        let query = self.parts.uri.query();
+        query.map_or_else(String::new, |query| format!("?{query}"))
     }
 
     /// The path of the request within the viewer.
@@ -183,7 +180,7 @@ pub(crate) async fn finish(State(viewer): State<Viewer>, request: Request, next:
     }
     let (mut head, body) = response.into_parts();
     let Ok(bytes) = to_bytes(body, ANSWER_BYTES_MAX).await else {
-        return Error::TooLarge.page(&viewer, &parts);
+        return error_page::answer(&Error::TooLarge, &viewer, &parts, None);
     };
     head.headers
         .append(header::VARY, HeaderValue::from_static("accept"));
@@ -219,26 +216,4 @@ fn entity_tag(bytes: &Bytes) -> String {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     format!("W/\"{:016x}\"", hasher.finish())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accepting(accept: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))])
-    }
-
-    #[test]
-    fn format_is_what_the_address_says_or_else_what_is_accepted() {
-        let browser = accepting("text/html,application/xhtml+xml,*/*;q=0.8");
-        let program = accepting("application/json");
-        let curl = accepting("*/*");
-        assert_eq!(Format::of("/f/1/map", &browser), Format::Html);
-        assert_eq!(Format::of("/f/1/map", &program), Format::Json);
-        assert_eq!(Format::of("/f/1/map", &curl), Format::Html);
-        assert_eq!(Format::of("/f/1/map", &HeaderMap::new()), Format::Html);
-        assert_eq!(Format::of("/f/1/map.json", &browser), Format::Json);
-        assert_eq!(Format::of("/f/1/directory.csv", &browser), Format::Csv);
-    }
 }

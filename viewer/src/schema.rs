@@ -111,7 +111,7 @@ pub(crate) struct Slot {
 }
 
 /// Figures of a file, as `pagebox info` tells them. In pages unless said
-/// otherwise.
+/// otherwise; null is what is not known.
 #[derive(ToSchema)]
 pub(crate) struct Info {
     /// `0.2`; empty where it is not known.
@@ -119,21 +119,21 @@ pub(crate) struct Info {
     /// Bytes in a page.
     page_size: u32,
     /// Pages that the file accounts for.
-    page_count: u64,
+    page_count: Option<u64>,
     /// Whole pages in the file.
     file_pages: u64,
     /// Bytes past the last whole page.
     tail: u32,
     /// Pages that can be allocated without growth.
-    free_pages: u64,
+    free_pages: Option<u64>,
     /// Allocated regular pages.
-    regular_pages: u64,
+    regular_pages: Option<u64>,
     /// Protected pages; each takes two physical ones.
-    protected_pages: u64,
+    protected_pages: Option<u64>,
     /// Pages that are neither free nor regular.
-    internal_pages: u64,
+    internal_pages: Option<u64>,
     /// The commit counter.
-    generation: u64,
+    generation: Option<u64>,
     /// The side of the metadata that counts, where that is known.
     active_side: Option<Side>,
     /// The most pages that the format can account for.
@@ -141,7 +141,7 @@ pub(crate) struct Info {
     /// The most protected pages that the format can name.
     protected_limit: u64,
     /// Protected pages that there is room for without growth.
-    protected_capacity: u64,
+    protected_capacity: Option<u64>,
     /// `clean`, or what was found: `rolled-back`, `rolled-forward`, `damaged`,
     /// `not-a-page-file`.
     recovery: String,
@@ -150,9 +150,9 @@ pub(crate) struct Info {
     /// The reasoning.
     steps: Vec<Reason>,
     /// Pages that the last commit allocated, at most 256 runs.
-    last_allocated: Vec<Extent>,
+    last_allocated: Option<Vec<Extent>>,
     /// Pages that the last commit freed, at most 256 runs.
-    last_freed: Vec<Extent>,
+    last_freed: Option<Vec<Extent>>,
 }
 
 /// A step of the reasoning at open.

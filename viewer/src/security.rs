@@ -15,10 +15,20 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 
-use crate::{error::Error, state::Viewer, token::Token};
+use crate::{
+    error::Error,
+    error_page,
+    host_name::{self, HostName},
+    state::Viewer,
+    token::Token,
+};
 
 /// The longest request target, in bytes.
 pub(crate) const URI_BYTES_MAX: usize = 4096;
+
+/// The most bytes of all headers of a request. Cookies are most of them: a
+/// browser sends those of every program of this machine to all of them.
+pub(crate) const HEADERS_BYTES_MAX: usize = 64 * 1024;
 
 /// What pages may do: run and load files of ours, nothing else.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
@@ -49,7 +59,7 @@ pub(crate) async fn guard(State(viewer): State<Viewer>, request: Request, next: 
         None => refuse(&viewer, &parts),
     };
     match refusal {
-        Some(error) => error.page(&viewer, &parts).into_response(),
+        Some(error) => error_page::refusal(&error, &viewer, &parts),
         None => next.run(Request::from_parts(parts, body)).await,
     }
 }
@@ -78,6 +88,9 @@ fn refuse(viewer: &Viewer, parts: &Parts) -> Option<Error> {
     if has_body(&parts.headers) {
         return Some(Error::Body);
     }
+    if bytes_of(&parts.headers) > HEADERS_BYTES_MAX {
+        return Some(Error::HeadersTooLarge);
+    }
     let path = parts.uri.path();
     if let Some(token) = viewer.token()
         && !path.starts_with("/assets/")
@@ -100,8 +113,12 @@ fn entrance(viewer: &Viewer, parts: &Parts) -> Option<Response> {
     }
     let code = parts.uri.path().strip_prefix("/enter/")?;
     let token = viewer.token()?;
+    // The link is for whoever follows it, not for a browser that may.
+    if is_ahead_of_time(&parts.headers) {
+        return Some(error_page::refusal(&Error::AheadOfTime, viewer, parts));
+    }
     if !token.spend(code) {
-        return Some(Error::SpentLink.page(viewer, parts).into_response());
+        return Some(error_page::refusal(&Error::SpentLink, viewer, parts));
     }
     let mut response = Redirect::to(&viewer.href("/")).into_response();
     if let Ok(cookie) = HeaderValue::from_str(&token.set_cookie()) {
@@ -111,6 +128,29 @@ fn entrance(viewer: &Viewer, parts: &Parts) -> Option<Response> {
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Some(response)
+}
+
+fn bytes_of(headers: &HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
+}
+
+/// Whether a browser asks before anybody wants to see the answer, to have it
+/// at hand if somebody does.
+fn is_ahead_of_time(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+        .into_iter()
+        .flat_map(|name| headers.get_all(name))
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split([',', ';']))
+        .any(|word| {
+            let word = word.trim();
+            ["prefetch", "prerender", "preview"]
+                .iter()
+                .any(|ahead| word.eq_ignore_ascii_case(ahead))
+        })
 }
 
 fn has_body(headers: &HeaderMap) -> bool {
@@ -161,7 +201,7 @@ fn from_another_site(headers: &HeaderMap) -> bool {
 
 /// Whether a request is addressed to a name that this viewer goes by: exactly
 /// one `Host` header, and the same in the request target if that has a host.
-fn host_allowed(uri: &Uri, headers: &HeaderMap, allowed: &[String]) -> bool {
+fn host_allowed(uri: &Uri, headers: &HeaderMap, allowed: &[HostName]) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
@@ -174,31 +214,14 @@ fn host_allowed(uri: &Uri, headers: &HeaderMap, allowed: &[String]) -> bool {
 }
 
 /// Whether an authority, `name` or `name:port`, is one of ours.
-fn name_allowed(authority: &str, allowed: &[String]) -> bool {
-    let Some(name) = host_name(authority) else {
+fn name_allowed(authority: &str, allowed: &[HostName]) -> bool {
+    let Some((name, _)) = host_name::split(authority) else {
         return false;
     };
     ["127.0.0.1", "localhost", "[::1]"]
-        .into_iter()
-        .chain(allowed.iter().map(String::as_str))
+        .iter()
         .any(|ours| name.eq_ignore_ascii_case(ours))
-}
-
-/// The name in `name` or `name:port`; none where it is neither.
-fn host_name(authority: &str) -> Option<&str> {
-    let (name, port) = if authority.starts_with('[') {
-        let end = authority.find(']')? + 1;
-        authority.split_at(end)
-    } else {
-        authority.split_at(authority.find(':').unwrap_or(authority.len()))
-    };
-    let port_fits = match port.strip_prefix(':') {
-        Some(digits) => {
-            digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
-        }
-        None => port.is_empty(),
-    };
-    (port_fits && !name.is_empty()).then_some(name)
+        || allowed.iter().any(|ours| ours.is_of(name))
 }
 
 #[cfg(test)]
@@ -247,10 +270,12 @@ mod tests {
     }
 
     #[test]
-    fn host_that_was_allowed_by_name_is_allowed() {
-        let allowed = ["lab.example".to_owned()];
+    fn host_that_was_allowed_by_name_is_allowed() -> Result<(), host_name::NoHostName> {
+        let allowed = ["lab.example:80".parse()?, "fe80::1".parse()?];
         assert!(name_allowed("lab.example:8080", &allowed));
+        assert!(name_allowed("[fe80::1]:8080", &allowed));
         assert!(!name_allowed("a.lab.example", &allowed));
+        Ok(())
     }
 
     #[test]

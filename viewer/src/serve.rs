@@ -16,7 +16,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::state::Viewer;
+use crate::{security::HEADERS_BYTES_MAX, state::Viewer};
 
 /// What a server allows its clients.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +42,9 @@ impl Default for Limits {
     }
 }
 
-/// The most bytes of a request's head.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// The most bytes of a request's head that are read. Those that are too many
+/// for the viewer, and yet not more than this, are answered with what to do.
+const HEAD_BYTES_MAX: usize = 8 * HEADERS_BYTES_MAX;
 
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n\
     Content-Length: 26\r\nRetry-After: 2\r\nConnection: close\r\n\r\n\

@@ -2,124 +2,12 @@
 
 use std::fmt::Display;
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
 use crate::{
-    inspect::{Extent, Severity},
-    respond::Asked,
-    source::{LookError, View},
-    state::File,
+    head::{Head, tone_of},
+    inspect::Extent,
+    state::{File, Viewer},
     text,
 };
-
-/// What every screen says of its file, taken in the same look as the rest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Head {
-    /// The state in one label: `clean`, `unfinished commit`, `torn`,
-    /// `damaged`, `not a page file`.
-    pub(crate) state: String,
-    /// What recovery decides, by its stable name.
-    pub(crate) verdict: String,
-    /// The commit counter.
-    pub(crate) generation: u64,
-    /// Bytes in a page.
-    pub(crate) page_size: u32,
-    /// The pages that the file accounts for or holds, whichever is more.
-    pub(crate) pages: u64,
-    /// How many errors the check has found so far.
-    pub(crate) errors: usize,
-}
-
-impl Head {
-    /// What the look says.
-    pub(crate) fn of(view: &mut View) -> Result<Self, LookError> {
-        let errors = errors_of(view);
-        let summary = view.look().summary()?;
-        Ok(Self {
-            state: state_of(&summary.recovery.verdict).to_owned(),
-            verdict: summary.recovery.verdict,
-            generation: summary.generation,
-            page_size: summary.page_size,
-            pages: summary.page_count.max(summary.file_pages),
-            errors,
-        })
-    }
-
-    /// The same after more was checked.
-    pub(crate) fn checked(self, view: &View) -> Self {
-        Self {
-            errors: errors_of(view),
-            ..self
-        }
-    }
-
-    /// How good it is, for its colour and its mark.
-    pub(crate) fn tone(&self) -> &'static str {
-        match self.verdict.as_str() {
-            "clean" if self.errors == 0 => "good",
-            "clean" => "bad",
-            verdict => tone_of(verdict),
-        }
-    }
-
-    /// The same for what recovery says alone.
-    pub(crate) fn recovery_tone(&self) -> &'static str {
-        tone_of(&self.verdict)
-    }
-
-    /// Whether the state in one label is what recovery says. Where that is that
-    /// all is well, and the check found otherwise, the check has the word.
-    pub(crate) fn recovery_has_the_word(&self) -> bool {
-        self.verdict != "clean" || self.errors == 0
-    }
-
-    /// Whether errors are worth a label of their own.
-    pub(crate) fn errors_are_news(&self) -> bool {
-        self.errors > 0 && !self.foreign()
-    }
-
-    /// Whether there is a state that has a generation.
-    pub(crate) fn has_generation(&self) -> bool {
-        self.verdict == "clean" || self.generation > 0
-    }
-
-    /// What was found beside what recovery says, as a label.
-    pub(crate) fn errors_label(&self) -> String {
-        text::counted(self.errors as u64, "error")
-    }
-
-    /// Whether the bytes are no page file at all.
-    pub(crate) fn foreign(&self) -> bool {
-        self.verdict == "not-a-page-file"
-    }
-}
-
-fn errors_of(view: &View) -> usize {
-    let findings = view.check.findings.iter();
-    findings
-        .filter(|finding| finding.severity == Severity::Error)
-        .count()
-}
-
-/// A verdict in a label. New verdicts show as they are.
-fn state_of(verdict: &str) -> &str {
-    match verdict {
-        "rolled-back" => "unfinished commit",
-        "rolled-forward" => "torn",
-        "not-a-page-file" => "not a page file",
-        other => other,
-    }
-}
-
-/// How good a state is, for its colour and its mark.
-pub(crate) fn tone_of(verdict: &str) -> &'static str {
-    match verdict {
-        "clean" => "good",
-        "rolled-back" | "rolled-forward" => "note",
-        _ => "bad",
-    }
-}
 
 /// A link.
 #[derive(Clone, Debug)]
@@ -147,8 +35,15 @@ pub(crate) struct Shell {
 pub(crate) struct FileShell {
     pub(crate) name: String,
     pub(crate) base: String,
-    pub(crate) tone: &'static str,
-    pub(crate) head: Head,
+    /// How it is; none on the page of an error, which may be why.
+    pub(crate) head: Option<Head>,
+}
+
+impl FileShell {
+    pub(crate) fn tone(&self) -> &'static str {
+        let verdict = self.head.as_ref().map_or("", |head| &head.verdict);
+        tone_of(verdict)
+    }
 }
 
 const SCREENS: [(&str, &str); 8] = [
@@ -163,10 +58,15 @@ const SCREENS: [(&str, &str); 8] = [
 ];
 
 impl Shell {
-    /// The frame for a request.
-    pub(crate) fn new(asked: &Asked, file: Option<&File>, head: Option<Head>) -> Self {
-        let viewer = &asked.viewer;
-        let screen = asked.path().rsplit('/').next().unwrap_or_default();
+    /// The frame around what is at an address within the viewer.
+    pub(crate) fn new(
+        viewer: &Viewer,
+        address: &str,
+        file: Option<&File>,
+        head: Option<Head>,
+    ) -> Self {
+        let (path, query) = address.split_once('?').unwrap_or((address, ""));
+        let screen = path.rsplit('/').next().unwrap_or_default();
         let file_base = |id: &str| viewer.href(&format!("/f/{id}"));
         let files = viewer
             .files()
@@ -187,8 +87,6 @@ impl Shell {
                 })
                 .collect()
         });
-        let address = asked.address();
-        let (path, query) = address.split_once('?').unwrap_or((&address, ""));
         let question = if query.is_empty() { "" } else { "?" };
         Self {
             home: viewer.href("/"),
@@ -200,13 +98,26 @@ impl Shell {
             },
             files,
             screens,
-            file: file.zip(head).map(|(file, head)| FileShell {
+            file: file.map(|file| FileShell {
                 name: file.name.clone(),
                 base: file_base(&file.id),
-                tone: tone_of(&head.verdict),
                 head,
             }),
             demo: viewer.demo(),
+        }
+    }
+
+    /// The frame for somebody who may not look: it names no file.
+    pub(crate) fn outside(viewer: &Viewer) -> Self {
+        Self {
+            home: viewer.href("/"),
+            about: viewer.href("/about"),
+            assets: viewer.href("/assets"),
+            twin: String::new(),
+            files: Vec::new(),
+            screens: Vec::new(),
+            file: None,
+            demo: false,
         }
     }
 
@@ -221,6 +132,11 @@ impl Shell {
         format!("{}f/{id}/{screen}", self.home)
     }
 
+    /// Where a word is explained.
+    pub(crate) fn word(&self, word: &str) -> String {
+        format!("{}#{word}", self.about)
+    }
+
     /// The address of a page's screen.
     pub(crate) fn page(&self, page: impl Display) -> String {
         format!("{}?n={page}", self.to("page"))
@@ -229,6 +145,14 @@ impl Shell {
     /// The address of a page's screen, at a byte.
     pub(crate) fn page_at(&self, page: impl Display, offset: impl Display) -> String {
         format!("{}&at={offset}", self.page(page))
+    }
+
+    /// How many pages runs hold, in words.
+    #[expect(clippy::unused_self, reason = "templates reach it through the frame")]
+    pub(crate) fn count(&self, runs: &[Extent]) -> String {
+        let pages = runs.iter().map(|run| run.count).sum();
+        let runs = text::counted(runs.len() as u64, "run");
+        format!("{} in {runs}", text::pages(pages))
     }
 
     /// A run of pages in words.

@@ -7,6 +7,8 @@ use pagebox::Engine;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    head::FileName,
+    host_name::HostName,
     live::Live,
     sandbox::PageFile,
     source::{Source, Target},
@@ -21,7 +23,7 @@ pub const EVENT_STREAMS_MAX: usize = 8;
 pub struct Builder {
     files: Vec<File>,
     base: String,
-    allowed_hosts: Vec<String>,
+    allowed_hosts: Vec<HostName>,
     token: Option<Token>,
     demo: bool,
     engine: Option<Engine>,
@@ -40,17 +42,23 @@ impl Builder {
         }
     }
 
-    /// Where the router will be nested: `/pages`. Links are made with it.
+    /// Below which path the router answers: `/pages`. At the root unless said
+    /// otherwise.
     #[must_use]
     pub fn base(mut self, base: &str) -> Self {
-        base.trim_end_matches('/').clone_into(&mut self.base);
+        let path = base.trim_matches('/');
+        self.base = if path.is_empty() {
+            String::new()
+        } else {
+            format!("/{path}")
+        };
         self
     }
 
     /// Answers requests that name this host too, on any port.
     #[must_use]
-    pub fn allow_host(mut self, host: &str) -> Self {
-        self.allowed_hosts.push(host.to_owned());
+    pub fn allow_host(mut self, host: HostName) -> Self {
+        self.allowed_hosts.push(host);
         self
     }
 
@@ -73,11 +81,16 @@ impl Builder {
     ///
     /// # Errors
     /// Where the system has no thread to give.
-    pub fn look_at(
+    pub fn look_at(self, name: &str, about: &str, target: impl Target) -> std::io::Result<Self> {
+        self.add(name, about, target, None)
+    }
+
+    fn add(
         mut self,
         name: &str,
         about: &str,
         target: impl Target,
+        mends: Option<String>,
     ) -> std::io::Result<Self> {
         let source = Source::start(target)?;
         self.files.push(File {
@@ -85,6 +98,7 @@ impl Builder {
             name: text::visible(name),
             about: about.to_owned(),
             live: Live::new(source.clone()),
+            mends,
             source,
         });
         Ok(self)
@@ -103,7 +117,9 @@ impl Builder {
         };
         self.engine = Some(engine.clone());
         let name = text::lossless(name);
-        self.look_at(&name, about, PageFile::new(&engine, path))
+        let mends = std::path::absolute(path).ok();
+        let mends = mends.and_then(|path| text::command(&["pagebox", "repair"], &path));
+        self.add(&name, about, PageFile::new(&engine, path), mends)
     }
 
     /// The engine whose sandboxes read the files; if none is given, one is
@@ -152,7 +168,7 @@ pub struct Viewer(Arc<Inner>);
 struct Inner {
     files: Vec<File>,
     base: String,
-    allowed_hosts: Vec<String>,
+    allowed_hosts: Vec<HostName>,
     token: Option<Token>,
     demo: bool,
     event_streams: Arc<Semaphore>,
@@ -168,6 +184,8 @@ pub(crate) struct File {
     pub(crate) name: String,
     /// What it is there for; empty where nobody said.
     pub(crate) about: String,
+    /// The command that makes a mended copy of it, where there is one.
+    pub(crate) mends: Option<String>,
     pub(crate) source: Source,
     pub(crate) live: Live,
 }
@@ -196,7 +214,7 @@ impl Viewer {
         self.0.demo
     }
 
-    pub(crate) fn allowed_hosts(&self) -> &[String] {
+    pub(crate) fn allowed_hosts(&self) -> &[HostName] {
         &self.0.allowed_hosts
     }
 
@@ -208,8 +226,22 @@ impl Viewer {
         self.0.closing.subscribe()
     }
 
+    /// The path below which everything is; empty where that is the root.
+    pub(crate) fn base(&self) -> &str {
+        &self.0.base
+    }
+
     /// The address of a path within this viewer.
     pub(crate) fn href(&self, path: &str) -> String {
         format!("{}{path}", self.0.base)
+    }
+}
+
+impl From<&File> for FileName {
+    fn from(file: &File) -> Self {
+        Self {
+            id: file.id.clone(),
+            name: file.name.clone(),
+        }
     }
 }

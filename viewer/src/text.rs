@@ -183,6 +183,30 @@ pub(crate) fn counted(count: u64, thing: &str) -> String {
     format!("{} {thing}{plural}", number(count))
 }
 
+/// A command of a shell that makes a mended copy of a file beside it. None where
+/// the path holds what cannot be seen, or be typed.
+pub(crate) fn command(words: &[&str], path: &std::path::Path) -> Option<String> {
+    let path = path
+        .to_str()
+        .filter(|path| !path.chars().any(is_invisible))?;
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    Some(format!(
+        "{} {} --output {}",
+        words.join(" "),
+        quoted(path),
+        quoted(&format!("{path}.mended"))
+    ))
+}
+
+/// How long ago something was, in milliseconds, in words.
+pub(crate) fn ago(milliseconds: u64) -> String {
+    match milliseconds / 1000 {
+        0 => "just now".to_owned(),
+        seconds @ ..120 => format!("{seconds} s ago"),
+        seconds => format!("{} min ago", number(seconds / 60)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +224,17 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let name = std::ffi::OsStr::from_bytes(b"a\xffb");
         assert_eq!(lossless(name), "a«\\xff»b");
+    }
+
+    #[test]
+    fn command_names_a_file_whatever_it_is_called() {
+        let command = |path: &str| command(&["mend"], path.as_ref());
+        assert_eq!(
+            command("/a b/it's.pages").as_deref(),
+            Some(r"mend '/a b/it'\''s.pages' --output '/a b/it'\''s.pages.mended'")
+        );
+        assert_eq!(command("/a\u{202e}b"), None);
+        assert_eq!(command("/a\nb"), None);
     }
 
     #[test]

@@ -1,11 +1,23 @@
 //! What the viewer is, what its words mean, and how other programs use it.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::response::Response;
+use axum::{Extension, response::Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{openapi, respond::Asked, shell::Shell};
+use crate::{filters, respond::Asked, shell::Shell};
+
+/// Every route that a program may want, and what it answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Routes(Arc<Vec<(String, String)>>);
+
+impl Routes {
+    pub(crate) fn new(summaries: Vec<(String, String)>) -> Self {
+        Self(Arc::new(summaries))
+    }
+}
 
 /// What the viewer is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,11 +41,11 @@ struct AboutPage<'a> {
 /// What the viewer is.
 #[utoipa::path(get, path = "/about.json", tag = "viewer",
     responses((status = 200, body = AboutView)))]
-pub(crate) async fn show(asked: Asked) -> Response {
+pub(crate) async fn show(asked: Asked, Extension(routes): Extension<Routes>) -> Response {
     let view = AboutView {
         version: env!("CARGO_PKG_VERSION"),
         openapi: asked.viewer.href("/api/openapi.json"),
-        routes: openapi::summaries(),
+        routes: routes.0.to_vec(),
     };
     asked.answer_without_file(&view, |shell, view| AboutPage { shell, view }.render())
 }

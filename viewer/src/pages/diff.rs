@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    described::{Described, other_copy, spans},
     error::Error,
+    facts::Facts,
     filters,
+    head::{FileName, Head},
     hex::{self, Difference, ROW, Row},
-    pages::{
-        FileName, Legend, class_of,
-        metadata::Described,
-        number_or_none,
-        page::{no_page, other_copy, spans},
-    },
+    legend::{Legend, class_of},
+    params::number_or_none,
     respond::Asked,
-    shell::{Head, Shell},
+    shell::Shell,
+    source::{LookError, View},
     state::File,
 };
 
@@ -35,7 +35,8 @@ const DIFFERENCES_MAX: usize = 2000;
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DiffParams {
-    /// The page on the left; 0 if not given.
+    /// The page on the left. If none is given: A of the metadata, with B on the
+    /// right; of something without them, 0.
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     n: Option<u64>,
@@ -187,8 +188,8 @@ struct DiffPage<'a> {
 /// Two pages compared.
 #[utoipa::path(get, path = "/f/{file}/diff.json", tag = "file",
     params(("file" = String, Path, description = "The file's id"), DiffParams),
-    responses((status = 200, body = DiffView), (status = 400, body = crate::error::Said),
-        (status = 404, body = crate::error::Said)))]
+    responses((status = 200, body = DiffView), (status = 400, body = crate::error_page::Said),
+        (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
     asked.answer(view, |shell, view| DiffPage { shell, view }.render())
@@ -198,10 +199,13 @@ async fn view(asked: &Asked) -> Result<(Head, DiffView), Error> {
     let params: DiffParams = asked.query()?;
     let file = asked.file()?;
     let other = match params.other.as_deref().filter(|id| !id.is_empty()) {
-        Some(id) => asked.viewer.file(id).ok_or(Error::NotFound)?,
+        Some(id) => asked.named(id)?,
         None => file,
     };
-    let page = params.n.unwrap_or(0);
+    let page = match params.n {
+        Some(page) => page,
+        None => first_of_two(file).await?,
+    };
     let left = side(file, page).await?;
     let default = if other.id == file.id {
         left.other_copy.unwrap_or_else(|| {
@@ -249,6 +253,16 @@ async fn view(asked: &Asked) -> Result<(Head, DiffView), Error> {
     Ok((head, view))
 }
 
+/// The first page that has another copy.
+async fn first_of_two(file: &File) -> Result<u64, LookError> {
+    let ask = |view: &mut View| {
+        let structures = view.look().structures(0, 0)?;
+        let first = structures.iter().find(|found| found.side.is_some());
+        Ok(first.map_or(0, |found| found.page))
+    };
+    file.source.ask(ask).await
+}
+
 async fn side(file: &File, page: u64) -> Result<DiffSide, Error> {
     let name = FileName::from(file);
     let found = file
@@ -259,7 +273,8 @@ async fn side(file: &File, page: u64) -> Result<DiffSide, Error> {
                 return Ok(Err(state));
             };
             let other_copy = other_copy(view, &info)?;
-            let legend = Legend::new(view.look().page_kinds()?);
+            let facts = Facts::of(view.look())?;
+            let legend = Legend::new(view.look().page_kinds()?, &facts);
             let bytes = view.look().bytes(page, 0, state.page_size)?;
             let mut structures = Vec::new();
             for structure in info.structures {
@@ -276,7 +291,7 @@ async fn side(file: &File, page: u64) -> Result<DiffSide, Error> {
             }))
         })
         .await?;
-    found.map_err(|state| no_page(page, &state))
+    found.map_err(|state: Head| Error::no_page(page, state.pages))
 }
 
 /// The rows of both pages from `at` on, beside each other.

@@ -11,13 +11,17 @@ use std::fmt::Write as _;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    described::Described,
     error::Error,
+    facts::{Facts, side_name},
     filters,
+    format::Format,
+    head::{FileName, Head},
     inspect::{Side, Slot},
-    pages::{FileName, metadata::Described, number_or_none, side_name},
-    respond::{Asked, Format},
+    params::number_or_none,
+    respond::Asked,
     schema,
-    shell::{Head, Shell},
+    shell::Shell,
     source::{LookError, View},
     text,
 };
@@ -70,8 +74,9 @@ pub(crate) struct DirectoryParams {
 pub(crate) struct DirectoryView {
     file: FileName,
     state: Head,
-    /// Slots in use in the whole file.
-    protected_pages: u64,
+    /// Slots in use in the whole file; none where not all of the directory
+    /// could be read.
+    protected_pages: Option<u64>,
     /// Slots that were asked for, before paging.
     matches: usize,
     /// Slots passed over.
@@ -89,6 +94,10 @@ pub(crate) struct DirectoryView {
     blocks: Vec<Described>,
     /// The first block described.
     block: u32,
+    #[serde(skip)]
+    known: u64,
+    #[serde(skip)]
+    can_be_changed: bool,
     #[serde(skip)]
     q: Option<u64>,
     #[serde(skip)]
@@ -124,12 +133,31 @@ impl SlotLine {
         side_name(self.slot.active)
     }
 
+    /// Both copies: which side, and which page.
+    fn copies(&self) -> [(Side, u64); 2] {
+        [(Side::A, self.slot.page_a), (Side::B, self.slot.page_b)]
+    }
+
+    /// How a copy is drawn.
+    fn swatch(&self, side: &Side) -> &'static str {
+        if *side == self.slot.active {
+            "protected-active"
+        } else {
+            "protected-shadow"
+        }
+    }
+
     fn is_bad(&self) -> bool {
         self.checksum_state == "differs" || !self.slot.problem.is_empty()
     }
 }
 
 impl DirectoryView {
+    /// Whether it is known that there are none.
+    fn has_none(&self) -> bool {
+        self.protected_pages == Some(0)
+    }
+
     fn q_text(&self) -> String {
         self.q.map_or_else(String::new, |q| q.to_string())
     }
@@ -214,8 +242,8 @@ struct DirectoryPage<'a> {
 /// A part of the directory.
 #[utoipa::path(get, path = "/f/{file}/directory.json", tag = "file",
     params(("file" = String, Path, description = "The file's id"), DirectoryParams),
-    responses((status = 200, body = DirectoryView), (status = 400, body = crate::error::Said),
-        (status = 404, body = crate::error::Said)))]
+    responses((status = 200, body = DirectoryView), (status = 400, body = crate::error_page::Said),
+        (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
     asked.answer(view, |shell, view| DirectoryPage { shell, view }.render())
@@ -225,7 +253,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
 #[utoipa::path(get, path = "/f/{file}/directory.csv", tag = "file",
     params(("file" = String, Path, description = "The file's id"), DirectoryParams),
     responses((status = 200, body = String, content_type = "text/csv"),
-        (status = 404, body = crate::error::Said)))]
+        (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn csv(asked: Asked) -> Response {
     debug_assert_eq!(asked.format, Format::Csv);
     let answer = view(&asked).await.map(|(_, view)| {
@@ -260,9 +288,12 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
     let only = params.only.as_deref() == Some("problems");
     asked
         .look(move |view, head| {
-            let protected_pages = view.look().summary()?.protected_pages;
+            let facts = Facts::of(view.look())?;
             let verify_all = only
-                && protected_pages.saturating_mul(u64::from(head.page_size)) <= VERIFIED_BYTES_MAX;
+                && facts
+                    .protected_at_least
+                    .saturating_mul(u64::from(head.page_size))
+                    <= VERIFIED_BYTES_MAX;
             let (mut slots, truncated) = all_slots(view, verify_all)?;
             if let Some(wanted) = params.q {
                 slots.retain(|slot| [slot.id, slot.page_a, slot.page_b].contains(&wanted));
@@ -304,7 +335,9 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
             Ok(DirectoryView {
                 file: file.clone(),
                 state: head.clone(),
-                protected_pages,
+                protected_pages: facts.protected_pages,
+                known: facts.protected_at_least,
+                can_be_changed: facts.can_be_changed,
                 matches,
                 skip,
                 limit,

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 
 use crate::{
     filters,
-    pages::FileName,
+    head::{FileName, Head},
     respond::Asked,
-    shell::{Head, Shell},
+    shell::Shell,
     text,
 };
 

@@ -8,21 +8,24 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    checked::Checked,
     error::Error,
+    facts::Facts,
     filters,
+    head::{FileName, Head},
     inspect::{Found, Severity},
-    pages::{
-        FileName,
-        overview::{Checked, gauges},
-    },
-    plots::Gauge,
+    plots::{Gauge, gauges},
     respond::Asked,
     schema,
-    shell::{Head, Shell},
+    shell::Shell,
+    text,
 };
 
 /// How long an answer may wait for the check. It goes on in the background.
 const CHECK_BUDGET: Duration = Duration::from_secs(2);
+
+/// Findings of one kind that are listed below the first.
+const LISTED_MAX: usize = 100;
 
 /// The most findings in an answer.
 const FINDINGS_MAX: usize = 500;
@@ -42,6 +45,11 @@ pub(crate) struct HealthView {
     findings: Vec<Found>,
     /// Findings that were left out, being too many.
     omitted: usize,
+    /// What makes a mended copy of the file; none where there is nothing to
+    /// mend, or no file that a command could name.
+    repair_command: Option<String>,
+    #[serde(skip)]
+    explanation: String,
     #[serde(skip)]
     gauges: [Gauge; 2],
 }
@@ -51,7 +59,43 @@ struct Group<'a> {
     title: &'static str,
     class: &'static str,
     meaning: &'static str,
-    findings: Vec<&'a Found>,
+    cards: Vec<Card<'a>>,
+}
+
+/// Findings of one kind, told once.
+struct Card<'a> {
+    first: &'a Found,
+    others: Vec<&'a Found>,
+}
+
+impl<'a> Card<'a> {
+    /// The others, as far as they are listed.
+    fn listed(&self) -> &[&'a Found] {
+        self.others.get(..LISTED_MAX).unwrap_or(&self.others)
+    }
+
+    fn more(&self) -> String {
+        text::counted(self.others.len() as u64, "more finding")
+    }
+
+    fn left_out(&self) -> usize {
+        self.others.len().saturating_sub(LISTED_MAX)
+    }
+}
+
+/// Those of a severity, in the order in which each kind was first found.
+fn cards<'a>(findings: impl Iterator<Item = &'a Found>) -> Vec<Card<'a>> {
+    let mut cards: Vec<Card<'a>> = Vec::new();
+    for finding in findings {
+        match cards.iter_mut().find(|card| card.first.id == finding.id) {
+            Some(card) => card.others.push(finding),
+            None => cards.push(Card {
+                first: finding,
+                others: Vec::new(),
+            }),
+        }
+    }
+    cards
 }
 
 impl HealthView {
@@ -60,11 +104,11 @@ impl HealthView {
             title,
             class,
             meaning,
-            findings: self
-                .findings
-                .iter()
-                .filter(|finding| finding.severity == severity)
-                .collect(),
+            cards: cards(
+                self.findings
+                    .iter()
+                    .filter(|finding| finding.severity == severity),
+            ),
         };
         let groups = [
             of(
@@ -83,7 +127,7 @@ impl HealthView {
         ];
         groups
             .into_iter()
-            .filter(|group| !group.findings.is_empty())
+            .filter(|group| !group.cards.is_empty())
             .collect()
     }
 }
@@ -99,7 +143,7 @@ struct HealthPage<'a> {
 /// again until `complete` is true.
 #[utoipa::path(get, path = "/f/{file}/health.json", tag = "file",
     params(("file" = String, Path, description = "The file's id")),
-    responses((status = 200, body = HealthView), (status = 404, body = crate::error::Said)))]
+    responses((status = 200, body = HealthView), (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
     asked.answer(view, |shell, view| HealthPage { shell, view }.render())
@@ -107,10 +151,13 @@ pub(crate) async fn show(asked: Asked) -> Response {
 
 async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
     let file = FileName::from(asked.file()?);
+    let mends = asked.file()?.mends.clone();
     asked
         .look(move |view, head| {
             view.check_for(CHECK_BUDGET)?;
             let check = Checked::of(&view.check);
+            let facts = Facts::of(view.look())?;
+            let summary = view.look().summary()?;
             let mut findings = view.check.findings.clone();
             let omitted = findings.len().saturating_sub(FINDINGS_MAX);
             if omitted > 0 {
@@ -129,7 +176,11 @@ async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
                 check,
                 findings,
                 omitted,
-                gauges: gauges(&view.look().summary()?.into()),
+                repair_command: mends
+                    .clone()
+                    .filter(|_| check.errors > 0 && !head.foreign()),
+                gauges: gauges(&summary, &facts),
+                explanation: summary.recovery.explanation,
             })
         })
         .await

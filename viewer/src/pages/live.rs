@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
-    http::{HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -19,11 +19,13 @@ use utoipa::ToSchema;
 use crate::{
     error::Error,
     filters,
-    live::{Snapshot, Watched},
-    pages::FileName,
-    plots::{Sample, Timeline},
+    head::{FileName, Head},
+    inspect::Extent,
+    live::{History, Sample, Snapshot, Watched},
+    plots::Timeline,
     respond::Asked,
-    shell::{Head, Shell},
+    shell::Shell,
+    text,
 };
 
 /// How often an event stream says that it is there.
@@ -31,6 +33,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// How long the screen waits for the first state.
 const FIRST_STATE: Duration = Duration::from_secs(2);
+
+/// States in the list of the last ones.
+const COMMITS_SHOWN: usize = 12;
 
 /// A file as it changes.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,19 +47,67 @@ pub(crate) struct LiveView {
     /// The states that were seen, oldest first: at most 240 since somebody
     /// began to watch.
     history: Vec<Seen>,
+    /// Milliseconds since somebody began to watch.
+    now: u64,
+    /// Commits in the last ten seconds; none before there is a time to speak
+    /// of.
+    recent_commits: Option<u64>,
+    /// How many milliseconds of those ten seconds were watched.
+    recent_milliseconds: Option<u64>,
+    #[serde(skip)]
+    seen: History,
 }
 
-/// A generation and when it was seen.
+/// A state and when it was seen.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Seen {
     /// Milliseconds since somebody began to watch.
     at: u64,
-    generation: u64,
+    /// None where it is not known.
+    generation: Option<u64>,
+    /// How many pages were not as in the state before, as far as that is
+    /// known.
+    changed_pages: u64,
+}
+
+fn pages_of(changed: &[Extent]) -> u64 {
+    changed.iter().map(|run| run.count).sum()
+}
+
+/// A state in the list of the last ones.
+struct Commit {
+    generation: String,
+    tone: &'static str,
+    age: String,
+    pages: u64,
+    first: Option<u64>,
 }
 
 impl LiveView {
-    fn timeline(&self, samples: &[Sample]) -> Option<Timeline> {
-        Timeline::new(samples)
+    fn timeline(&self) -> Option<Timeline> {
+        Timeline::new(&self.seen.samples, self.seen.now)
+    }
+
+    /// Commits a second, to a tenth.
+    fn rate(&self) -> Option<String> {
+        let tenths = self.recent_commits? * 10_000 / self.recent_milliseconds?.max(1);
+        Some(format!("{}.{}", text::number(tenths / 10), tenths % 10))
+    }
+
+    /// The last states, the newest first.
+    fn commits(&self) -> Vec<Commit> {
+        let newest = self.seen.samples.iter().rev().take(COMMITS_SHOWN);
+        newest
+            .map(|sample: &Sample| Commit {
+                generation: sample
+                    .generation
+                    .map_or("not known".to_owned(), text::number),
+                tone: sample.tone,
+                age: text::ago(self.seen.now.saturating_sub(sample.at)),
+                pages: pages_of(&sample.changed),
+                first: sample.changed.first().map(|run| run.first),
+            })
+            .collect()
     }
 }
 
@@ -63,26 +116,15 @@ impl LiveView {
 struct LivePage<'a> {
     shell: &'a Shell,
     view: &'a LiveView,
-    samples: &'a [Sample],
 }
 
 /// A file as it changes, up to now.
 #[utoipa::path(get, path = "/f/{file}/live.json", tag = "file",
     params(("file" = String, Path, description = "The file's id")),
-    responses((status = 200, body = LiveView), (status = 404, body = crate::error::Said)))]
+    responses((status = 200, body = LiveView), (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
-    let samples = asked
-        .file()
-        .map_or_else(|_| Vec::new(), |file| file.live.history());
-    asked.answer(view, |shell, view| {
-        LivePage {
-            shell,
-            view,
-            samples: &samples,
-        }
-        .render()
-    })
+    asked.answer(view, |shell, view| LivePage { shell, view }.render())
 }
 
 async fn view(asked: &Asked) -> Result<(Head, LiveView), Error> {
@@ -95,20 +137,25 @@ async fn view(asked: &Asked) -> Result<(Head, LiveView), Error> {
         Ok(Ok(watched)) => watched.last.as_deref().cloned(),
         _ => None,
     };
-    let history = file
-        .live
-        .history()
-        .iter()
-        .map(|sample| Seen {
-            at: sample.at,
-            generation: sample.value,
-        })
-        .collect();
+    let seen = file.live.history();
+    let recent = seen.recent();
     let view = LiveView {
         file: file.into(),
         state: state.clone(),
         last,
-        history,
+        history: seen
+            .samples
+            .iter()
+            .map(|sample| Seen {
+                at: sample.at,
+                generation: sample.generation,
+                changed_pages: pages_of(&sample.changed),
+            })
+            .collect(),
+        now: seen.now,
+        recent_commits: recent.map(|(commits, _)| commits),
+        recent_milliseconds: recent.map(|(_, milliseconds)| milliseconds),
+        seen,
     };
     Ok((state, view))
 }
@@ -118,7 +165,7 @@ async fn view(asked: &Asked) -> Result<(Head, LiveView), Error> {
 #[utoipa::path(get, path = "/f/{file}/events", tag = "file",
     params(("file" = String, Path, description = "The file's id")),
     responses((status = 200, body = Snapshot, content_type = "text/event-stream"),
-        (status = 404, body = crate::error::Said), (status = 503, body = crate::error::Said)))]
+        (status = 404, body = crate::error_page::Said), (status = 503, body = crate::error_page::Said)))]
 pub(crate) async fn events(asked: Asked) -> Response {
     asked.or_error(stream_of(&asked))
 }
@@ -150,9 +197,16 @@ fn stream_of(asked: &Asked) -> Result<Response, Error> {
     );
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What lies in between passes each event on as it comes: nothing is stored,
+    // recoded, or gathered until there is more.
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store, no-transform"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ] {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
     Ok(response)
 }
 

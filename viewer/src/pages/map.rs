@@ -8,13 +8,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    checked::Checked,
     error::Error,
+    facts::Facts,
     filters,
+    head::{FileName, Head},
     inspect::{Severity, Tile},
-    pages::{FileName, Legend, LegendLine, number_or_none, overview::Checked},
+    legend::{Legend, LegendLine},
+    params::number_or_none,
     plots::{MapRect, map_rects},
     respond::Asked,
-    shell::{Head, Shell},
+    shell::Shell,
     text,
 };
 
@@ -77,6 +81,10 @@ pub(crate) struct MapView {
     flagged: Vec<u64>,
     check: Checked,
     #[serde(skip)]
+    facts: Facts,
+    #[serde(skip)]
+    legend: Legend,
+    #[serde(skip)]
     kind: Option<String>,
     #[serde(skip)]
     z: String,
@@ -117,6 +125,13 @@ pub(crate) fn level(severity: Option<Severity>) -> u8 {
     }
 }
 
+/// Tiles with the kinds that are believed.
+fn believed(tiles: &mut [Tile], legend: &Legend) {
+    for tile in tiles {
+        tile.kind = legend.code(tile.kind);
+    }
+}
+
 /// Joins neighbouring tiles that look alike. A tile with a finding that
 /// matters stands alone, so that it can be pointed at.
 pub(crate) fn runs_of(tiles: &[Tile]) -> Vec<Run> {
@@ -143,23 +158,16 @@ pub(crate) fn runs_of(tiles: &[Tile]) -> Vec<Run> {
 }
 
 impl MapView {
-    fn legend(&self) -> Legend {
-        Legend {
-            kinds: self.kinds.clone(),
-            total: self.pages,
-        }
-    }
-
     fn rects(&self) -> Vec<MapRect> {
         map_rects(self.runs.iter().map(|run| run.tiles), DRAWN_COLUMNS)
     }
 
     fn class(&self, run: &Run) -> &'static str {
-        self.legend().class(run.kind)
+        self.legend.class(run.kind)
     }
 
     fn name(&self, run: &Run) -> String {
-        self.legend().name(run.kind).to_owned()
+        self.legend.name(run.kind).to_owned()
     }
 
     fn dimmed(&self, run: &Run) -> bool {
@@ -233,7 +241,7 @@ struct MapPage<'a> {
 /// The map of a file: pooled so that it fits, or as far as was asked for.
 #[utoipa::path(get, path = "/f/{file}/map.json", tag = "file",
     params(("file" = String, Path, description = "The file's id"), MapParams),
-    responses((status = 200, body = MapView), (status = 404, body = crate::error::Said)))]
+    responses((status = 200, body = MapView), (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
     asked.answer(view, |shell, view| MapPage { shell, view }.render())
@@ -256,18 +264,20 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
             flagged.dedup();
             flagged.truncate(FLAGGED_MAX);
             let check = Checked::of(&view.check);
-            let legend = Legend::new(view.look().page_kinds()?);
+            let facts = Facts::of(view.look())?;
+            let legend = Legend::new(view.look().page_kinds()?, &facts);
             let pages = legend.total;
             let first = params.first.unwrap_or(0);
             let pages_per_tile = params
                 .per
                 .filter(|per| *per > 0)
                 .unwrap_or_else(|| pages.div_ceil(DRAWN_TILES).next_power_of_two());
-            let tiles = view.look().tiles(
+            let mut tiles = view.look().tiles(
                 first,
                 pages_per_tile,
                 u32::try_from(DRAWN_TILES).unwrap_or(u32::MAX),
             )?;
+            believed(&mut tiles, &legend);
             let runs = runs_of(&tiles);
             let next = runs
                 .last()
@@ -276,7 +286,9 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
             Ok(MapView {
                 file: file.clone(),
                 state: head.clone(),
-                kinds: legend.kinds,
+                kinds: legend.kinds.clone(),
+                legend,
+                facts,
                 pages,
                 first,
                 pages_per_tile,
@@ -293,23 +305,30 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
 }
 
 /// Which tiles.
-#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TileParams {
-    /// The first page.
-    #[serde(default)]
-    first: u64,
-    /// Pages in a tile, at least 1.
-    per: u64,
-    /// How many tiles, at most 65,536.
-    count: u32,
+    /// The first page; 0 if not given.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    first: Option<u64>,
+    /// Pages in a tile; 1 if not given.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    per: Option<u64>,
+    /// How many tiles, at most 65,536; that many if not given.
+    #[serde(deserialize_with = "number_or_none")]
+    #[param(value_type = Option<u64>)]
+    count: Option<u64>,
 }
 
 /// Tiles, packed for drawing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TilesView {
-    /// The commit counter of the state that this shows.
-    generation: u64,
+    /// The commit counter of the state that this shows; none where it is not
+    /// known.
+    generation: Option<u64>,
     /// All pages.
     pages: u64,
     /// The first page.
@@ -325,8 +344,8 @@ pub(crate) struct TilesView {
 /// Tiles of the map, packed for drawing.
 #[utoipa::path(get, path = "/f/{file}/tiles.json", tag = "file",
     params(("file" = String, Path, description = "The file's id"), TileParams),
-    responses((status = 200, body = TilesView), (status = 400, body = crate::error::Said),
-        (status = 404, body = crate::error::Said)))]
+    responses((status = 200, body = TilesView), (status = 400, body = crate::error_page::Said),
+        (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn tiles(asked: Asked) -> Response {
     let view = tiles_view(&asked).await;
     asked.answer(view, |_, _| Ok(String::new()))
@@ -334,20 +353,25 @@ pub(crate) async fn tiles(asked: Asked) -> Response {
 
 async fn tiles_view(asked: &Asked) -> Result<(Head, TilesView), Error> {
     let params: TileParams = asked.query()?;
-    if params.per == 0 || params.count > TILES_MAX {
+    let (first, per) = (params.first.unwrap_or(0), params.per.unwrap_or(1));
+    let count = params.count.map_or(Ok(TILES_MAX), u32::try_from);
+    let Some(count) = count.ok().filter(|count| per > 0 && *count <= TILES_MAX) else {
         return Err(Error::Query(format!(
             "a tile has at least 1 page, and an answer at most {} tiles",
             text::number(u64::from(TILES_MAX))
         )));
-    }
+    };
     asked
         .look(move |view, head| {
-            let tiles = view.look().tiles(params.first, params.per, params.count)?;
+            let facts = Facts::of(view.look())?;
+            let legend = Legend::new(view.look().page_kinds()?, &facts);
+            let mut tiles = view.look().tiles(first, per, count)?;
+            believed(&mut tiles, &legend);
             Ok(TilesView {
                 generation: head.generation,
                 pages: head.pages,
-                first: params.first,
-                per: params.per,
+                first,
+                per,
                 tiles: packed(&tiles),
             })
         })

@@ -7,22 +7,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    described::Described,
     error::Error,
+    facts::Facts,
     filters,
-    inspect::{Extent, Field, Reason, Side, Structure},
-    pages::{FileName, side_name},
+    head::{FileName, Head, tone_of},
+    inspect::{Extent, Reason, Side},
     respond::Asked,
     schema,
-    shell::{Head, Shell, tone_of},
+    shell::Shell,
     source::{LookError, View},
     text,
 };
-
-/// The most bytes of a field that are shown.
-const RAW_MAX: u32 = 16;
-
-/// The most fields of one structure that are shown.
-const FIELDS_MAX: usize = 400;
 
 /// The roots of a file.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,24 +36,14 @@ pub(crate) struct MetadataView {
     single: Vec<Described>,
     /// Structures of which there are two copies.
     pairs: Vec<Pair>,
-    /// Pages that the last commit allocated.
-    #[schema(value_type = Vec<schema::Extent>)]
-    last_allocated: Vec<Extent>,
-    /// Pages that the last commit freed.
-    #[schema(value_type = Vec<schema::Extent>)]
-    last_freed: Vec<Extent>,
-}
-
-/// A structure and the bytes of its fields.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Described {
-    /// What it is.
-    #[schema(value_type = schema::Structure)]
-    pub(crate) structure: Structure,
-    /// The first bytes of each field, in hex, in the fields' order.
-    pub(crate) raw: Vec<String>,
-    /// Fields that were left out, being too many.
-    pub(crate) omitted: usize,
+    /// Pages that the last commit allocated; none where that is not known.
+    #[schema(value_type = Option<Vec<schema::Extent>>)]
+    last_allocated: Option<Vec<Extent>>,
+    /// Pages that the last commit freed; none where that is not known.
+    #[schema(value_type = Option<Vec<schema::Extent>>)]
+    last_freed: Option<Vec<Extent>>,
+    #[serde(skip)]
+    can_be_changed: bool,
 }
 
 /// Two copies of a structure, field by field.
@@ -96,6 +82,18 @@ struct SideCell<'a> {
 }
 
 impl PairLine {
+    /// Which bytes it has, the last one included.
+    fn bytes(&self) -> String {
+        match self.len {
+            0 | 1 => format!("byte {}", text::number(self.offset.into())),
+            len => format!(
+                "bytes {} to {}",
+                text::number(self.offset.into()),
+                text::number(u64::from(self.offset) + u64::from(len) - 1)
+            ),
+        }
+    }
+
     fn cells(&self) -> [SideCell<'_>; 2] {
         let [a, b] = self.counts;
         let cell = |cell, counts| SideCell { cell, counts };
@@ -116,62 +114,13 @@ pub(crate) struct Cell {
     problem: String,
 }
 
-impl Described {
-    pub(crate) fn new(view: &mut View, mut structure: Structure) -> Result<Self, LookError> {
-        let omitted = structure.fields.len().saturating_sub(FIELDS_MAX);
-        structure.fields.truncate(FIELDS_MAX);
-        let mut raw = Vec::with_capacity(structure.fields.len());
-        for field in &structure.fields {
-            let bytes = view
-                .look()
-                .bytes(structure.page, field.offset, field.len.min(RAW_MAX))?;
-            let more = if field.len > RAW_MAX { " \u{2026}" } else { "" };
-            raw.push(format!("{}{more}", text::hex(&bytes)));
-        }
-        Ok(Self {
-            structure,
-            raw,
-            omitted,
-        })
-    }
-
-    /// The fields with their bytes.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (&Field, &String)> {
-        self.structure.fields.iter().zip(&self.raw)
-    }
-
-    pub(crate) fn side(&self) -> &'static str {
-        self.structure.side.map_or("", side_name)
-    }
-
-    pub(crate) fn validity(&self) -> &'static str {
-        match self.structure.valid {
-            Some(true) => "valid",
-            Some(false) => "not valid",
-            None => "no checksum",
-        }
-    }
-
-    /// The value of the field of this name.
-    pub(crate) fn value_of(&self, name: &str) -> &str {
-        let field = self
-            .structure
-            .fields
-            .iter()
-            .find(|field| field.name == name);
-        field.map_or("", |field| &field.value)
-    }
-
-    /// Whether it should be valid and is not.
-    pub(crate) fn is_bad(&self) -> bool {
-        self.structure.active && self.structure.valid == Some(false)
-    }
-
-    fn cell(&self, place: usize) -> Cell {
-        let field = self.structure.fields.get(place);
-        Cell {
+impl Cell {
+    /// The field at a place in a structure's list.
+    fn of(described: &Described, place: usize) -> Self {
+        let field = described.structure.fields.get(place);
+        Self {
             value: field.map_or_else(String::new, |field| field.value.clone()),
-            raw: self.raw.get(place).cloned().unwrap_or_default(),
+            raw: described.raw.get(place).cloned().unwrap_or_default(),
             meaning: field.map_or_else(String::new, |field| field.meaning.clone()),
             problem: field.map_or_else(String::new, |field| field.problem.clone()),
         }
@@ -198,8 +147,8 @@ impl Pair {
                 name: field.name.clone(),
                 offset,
                 len,
-                a: a.cell(place),
-                b: b.cell(place),
+                a: Cell::of(&a, place),
+                b: Cell::of(&b, place),
                 differs,
                 counts: [a.structure.active, b.structure.active],
             });
@@ -268,8 +217,8 @@ fn meaning_of(verdict: &str, counts: &Described, waits: &Described) -> String {
             "A crash can only lose what was not yet safe on the disk. Here something is wrong \
              that was safe, so the bytes of {side}, which page 0 names, do not prove the state \
              alone. Going back to {other} is no way out: it would hand out pages that are in use. \
-             The file can be read; before it can be changed, `pagebox repair` has to make a \
-             mended copy of it."
+             The file can be read as far as its bytes prove themselves; before it can be changed, \
+             a mended copy of it has to be made."
         ),
         _ => String::new(),
     }
@@ -292,9 +241,11 @@ impl MetadataView {
                 what: format!("generation {}", side.value_of("generation")),
                 says: match (side.structure.active, side.structure.valid) {
                     (_, Some(false)) => "not valid",
-                    (true, _) => "named by page 0: counts",
+                    (true, _) if self.can_be_changed => "named by page 0: counts",
+                    (true, _) => "named by page 0",
                     (false, _) if newer => "newer, but not named",
-                    (false, _) => "not newer, written next",
+                    (false, _) if self.can_be_changed => "not newer, written next",
+                    (false, _) => "not newer",
                 },
             }
         };
@@ -310,6 +261,25 @@ impl MetadataView {
     fn tone(&self) -> &'static str {
         tone_of(&self.state.verdict)
     }
+
+    /// A value of a field; one that is a number with its thousands apart.
+    fn grouped(&self, value: &str) -> String {
+        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number {
+            text::grouped(value)
+        } else {
+            value.to_owned()
+        }
+    }
+
+    /// What there is to say of a side beside its page and its checksum.
+    fn role(&self, side: &Described) -> &'static str {
+        match (side.structure.active, self.can_be_changed) {
+            (true, _) => "named by page 0",
+            (false, true) => "the next commit writes here",
+            (false, false) => "not named by page 0",
+        }
+    }
 }
 
 #[derive(Template)]
@@ -322,7 +292,7 @@ struct MetadataPage<'a> {
 /// The roots of a file, and what recovery decides.
 #[utoipa::path(get, path = "/f/{file}/metadata.json", tag = "file",
     params(("file" = String, Path, description = "The file's id")),
-    responses((status = 200, body = MetadataView), (status = 404, body = crate::error::Said)))]
+    responses((status = 200, body = MetadataView), (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
     asked.answer(view, |shell, view| MetadataPage { shell, view }.render())
@@ -332,6 +302,7 @@ async fn view(asked: &Asked) -> Result<(Head, MetadataView), Error> {
     let file = FileName::from(asked.file()?);
     asked
         .look(move |view, head| {
+            let facts = Facts::of(view.look())?;
             let summary = view.look().summary()?;
             let (mut single, mut pairs) = (Vec::new(), Vec::new());
             let mut waiting: Vec<Described> = Vec::new();
@@ -371,8 +342,9 @@ async fn view(asked: &Asked) -> Result<(Head, MetadataView), Error> {
                     .collect(),
                 single,
                 pairs,
-                last_allocated: summary.last_allocated,
-                last_freed: summary.last_freed,
+                last_allocated: facts.last_allocated,
+                last_freed: facts.last_freed,
+                can_be_changed: facts.can_be_changed,
             })
         })
         .await

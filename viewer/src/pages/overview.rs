@@ -1,7 +1,7 @@
 //! A file at a glance: what it holds, how full it is, whether it is well, what
 //! recovery makes of it.
 
-use std::{borrow::Borrow, time::Duration};
+use std::time::Duration;
 
 use askama::Template;
 use axum::response::Response;
@@ -9,15 +9,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    checked::Checked,
     error::Error,
+    facts::{Facts, side_name},
     filters,
-    inspect::{Info, Severity, Side},
-    pages::{FileName, Legend, LegendLine, side_name},
-    plots::{Bar, Gauge, Histogram},
+    head::{FileName, Head, tone_of},
+    inspect::Summary,
+    legend::{Legend, LegendLine},
+    plots::{self, Bar, Gauge, Histogram},
     respond::Asked,
     schema,
-    shell::{Head, Shell, tone_of},
-    source::Check,
+    shell::Shell,
+    space::{self, FreeSpace},
     text,
 };
 
@@ -29,97 +32,21 @@ const CHECK_BUDGET: Duration = Duration::from_millis(150);
 pub(crate) struct OverviewView {
     file: FileName,
     state: Head,
-    /// The figures, as `pagebox info --json` gives them.
+    /// The figures, as `pagebox info --json` gives them; null is what is not
+    /// known.
     #[schema(value_type = schema::Info)]
-    info: Info,
+    info: serde_json::Map<String, serde_json::Value>,
     /// The kinds of pages. Their counts sum to all pages.
     kinds: Vec<LegendLine>,
-    /// How many runs of free pages are 2^n to less than 2^(n+1) long, by n.
-    free_runs: Vec<u64>,
+    #[serde(flatten)]
+    space: FreeSpace,
     check: Checked,
     #[serde(skip)]
+    summary: Summary,
+    #[serde(skip)]
+    facts: Facts,
+    #[serde(skip)]
     first_bytes: Vec<u8>,
-}
-
-/// How far the check has come, and what it found, by severity.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub(crate) struct Checked {
-    /// Whether the counts are final.
-    pub(crate) complete: bool,
-    /// Steps of equal work done.
-    pub(crate) done: u64,
-    /// Steps in all.
-    pub(crate) total: u64,
-    /// Damage.
-    pub(crate) errors: usize,
-    /// Unproven or wasteful.
-    pub(crate) warnings: usize,
-    /// Worth knowing.
-    pub(crate) infos: usize,
-}
-
-impl Checked {
-    pub(crate) fn of(check: &Check) -> Self {
-        let count = |severity| {
-            let same = |found: &&_| found_severity(found) == severity;
-            check.findings.iter().filter(same).count()
-        };
-        Self {
-            complete: check.complete,
-            done: check.done,
-            total: check.total,
-            errors: count(Severity::Error),
-            warnings: count(Severity::Warning),
-            infos: count(Severity::Info),
-        }
-    }
-
-    pub(crate) fn tone(&self) -> &'static str {
-        match self {
-            Self { errors: 1.., .. } => "bad",
-            Self { warnings: 1.., .. } => "note",
-            _ => "good",
-        }
-    }
-
-    /// In a line.
-    pub(crate) fn line(&self, pages: impl Borrow<u64>) -> String {
-        let found: Vec<String> = [(self.errors, "error"), (self.warnings, "warning")]
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, thing)| text::counted(count as u64, thing))
-            .collect();
-        let verdict = match (found.is_empty(), self.complete) {
-            (true, true) => "OK".to_owned(),
-            (true, false) => "nothing wrong so far".to_owned(),
-            (false, true) => found.join(", "),
-            (false, false) => format!("{} so far", found.join(", ")),
-        };
-        let notes = if self.infos == 0 {
-            String::new()
-        } else {
-            format!(", {}", text::counted(self.infos as u64, "note"))
-        };
-        let progress = if self.complete {
-            String::new()
-        } else {
-            format!(" ({} done)", text::percent(self.done, self.total))
-        };
-        let how = if found.is_empty() || !self.complete {
-            ":"
-        } else {
-            " found by"
-        };
-        format!(
-            "{verdict}{how} {} on {}{notes}{progress}",
-            text::counted(self.total, "check"),
-            text::pages(*pages.borrow())
-        )
-    }
-}
-
-fn found_severity(finding: &crate::inspect::Finding) -> Severity {
-    finding.severity
 }
 
 impl OverviewView {
@@ -128,33 +55,42 @@ impl OverviewView {
     }
 
     fn bytes(&self) -> u128 {
-        u128::from(self.info.file_pages) * u128::from(self.info.page_size)
-            + u128::from(self.info.tail)
+        u128::from(self.summary.file_pages) * u128::from(self.summary.page_size)
+            + u128::from(self.summary.tail)
     }
 
     fn page_bytes(&self) -> String {
-        text::size(u128::from(self.info.page_size))
+        text::size(u128::from(self.summary.page_size))
     }
 
     fn file_bytes(&self) -> String {
         text::size(self.bytes())
     }
 
+    /// That the roots are in order is no praise for a file in which more was
+    /// found.
     fn tone(&self) -> &'static str {
-        tone_of(&self.state.verdict)
+        match self.check.tone() {
+            "bad" if self.state.verdict == "clean" => "",
+            _ => tone_of(&self.state.verdict),
+        }
     }
 
-    fn side(&self, side: &Side) -> &'static str {
-        side_name(*side)
+    fn active_side(&self) -> Option<&'static str> {
+        self.summary.active_side.map(side_name)
     }
 
     fn gauges(&self) -> [Gauge; 2] {
-        gauges(&self.info)
+        plots::gauges(&self.summary, &self.facts)
+    }
+
+    fn room(&self) -> Option<String> {
+        space::room(&self.facts)
     }
 
     /// Why it is no page file, without saying first that it is none.
     fn why_foreign(&self) -> &str {
-        let why = &self.info.explanation;
+        let why = &self.summary.recovery.explanation;
         why.strip_prefix("not a page file: ").unwrap_or(why)
     }
 
@@ -165,24 +101,6 @@ impl OverviewView {
             .map(|(offset, row)| (offset, text::hex(row), text::ascii(row)))
             .collect()
     }
-}
-
-/// How much room is left before the format's limits.
-pub(crate) fn gauges(info: &Info) -> [Gauge; 2] {
-    [
-        Gauge::new(
-            "Pages",
-            info.page_count,
-            info.page_limit,
-            "can still be added before the format is full",
-        ),
-        Gauge::new(
-            "Protected pages",
-            info.protected_pages,
-            info.protected_limit,
-            "can still be named by the directory",
-        ),
-    ]
 }
 
 #[derive(Template)]
@@ -197,7 +115,7 @@ struct OverviewPage<'a> {
 /// A file at a glance.
 #[utoipa::path(get, path = "/f/{file}/overview.json", tag = "file",
     params(("file" = String, Path, description = "The file's id, from `/files.json`")),
-    responses((status = 200, body = OverviewView), (status = 404, body = crate::error::Said)))]
+    responses((status = 200, body = OverviewView), (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
     asked.answer(view, |shell, view| {
@@ -205,7 +123,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
             shell,
             view,
             bar: Bar::new(&view.kinds),
-            histogram: Histogram::new(&view.free_runs),
+            histogram: Histogram::new(&view.space),
         };
         page.render()
     })
@@ -218,19 +136,23 @@ async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {
             view.check_for(CHECK_BUDGET)?;
             let check = Checked::of(&view.check);
             let look = view.look();
-            let legend = Legend::new(look.page_kinds()?);
+            let facts = Facts::of(look)?;
+            let summary = look.summary()?;
+            let legend = Legend::new(look.page_kinds()?, &facts);
             Ok(OverviewView {
                 file: file.clone(),
                 state: head.clone(),
-                info: look.summary()?.into(),
+                info: facts.info(summary.clone()),
                 kinds: legend.kinds,
-                free_runs: look.free_runs()?,
+                space: FreeSpace::of(look, &facts)?,
                 check,
                 first_bytes: if head.foreign() {
                     look.bytes(0, 0, 256)?
                 } else {
                     Vec::new()
                 },
+                summary,
+                facts,
             })
         })
         .await

@@ -10,26 +10,24 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    described::{Described, other_copy, spans},
     error::Error,
+    facts::Facts,
     filters,
-    hex::{self, ROW, Row, Span},
-    inspect::{Field, Found, PageInfo, Reference, Severity},
-    pages::{FileName, Legend, class_of, metadata::Described, number_or_none},
+    head::{FileName, Head},
+    hex::{self, ROW, Row},
+    inspect::{Field, Found, Reference, Severity},
+    legend::{Legend, class_of},
+    params::number_or_none,
     respond::Asked,
     schema,
-    shell::{Head, Shell},
-    source::{LookError, View},
+    shell::Shell,
     text,
 };
 
 /// Bytes on one screen, if not said otherwise, and at most.
 const WINDOW: u64 = 4096;
 const WINDOW_MAX: u64 = 16_384;
-
-/// Directory blocks that are searched for a page's other copy: in parts, and
-/// at most.
-const BLOCKS: u32 = 64;
-const BLOCKS_SEARCHED: u32 = 4096;
 
 /// Which page, and where in it.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -68,7 +66,7 @@ pub(crate) struct PageView {
     other_copy: Option<u64>,
     /// What lies in it.
     structures: Vec<Described>,
-    /// Who names it.
+    /// Who names it, as far as could be read.
     #[schema(value_type = Vec<schema::Reference>)]
     referenced_by: Vec<Reference>,
     /// What is wrong with it.
@@ -80,6 +78,8 @@ pub(crate) struct PageView {
     hex: String,
     #[serde(skip)]
     rows: Vec<Row>,
+    #[serde(skip)]
+    all_names_known: bool,
     #[serde(skip)]
     window: u64,
     #[serde(skip)]
@@ -164,64 +164,6 @@ impl PageView {
     }
 }
 
-/// The places of fields, as rows need them.
-pub(crate) fn spans(structures: &[Described]) -> Vec<Span> {
-    structures
-        .iter()
-        .flat_map(|described| &described.structure.fields)
-        .map(|field| Span {
-            offset: usize::try_from(field.offset).unwrap_or(usize::MAX),
-            len: usize::try_from(field.len).unwrap_or(0),
-        })
-        .collect()
-}
-
-/// A page that is asked for but not there.
-pub(crate) fn no_page(page: u64, head: &Head) -> Error {
-    let place = match head.pages {
-        0 => "the file has no whole page".to_owned(),
-        pages => format!("the last is page {}", text::number(pages - 1)),
-    };
-    Error::NoPage { page, place }
-}
-
-/// The other of two alternating copies, where the page is one of two.
-pub(crate) fn other_copy(view: &mut View, info: &PageInfo) -> Result<Option<u64>, LookError> {
-    if let Some(id) = info.protected {
-        let slot = view.look().directory(id, 1, false)?.into_iter().next();
-        return Ok(slot.filter(|slot| slot.id == id).map(|slot| {
-            if slot.page_a == info.page {
-                slot.page_b
-            } else {
-                slot.page_a
-            }
-        }));
-    }
-    let Some(name) = info
-        .structures
-        .iter()
-        .find(|structure| structure.side.is_some())
-        .map(|structure| &structure.name)
-    else {
-        return Ok(None);
-    };
-    let mut block = 0;
-    while block < BLOCKS_SEARCHED {
-        let mut copies = view.look().structures(block, BLOCKS)?;
-        copies.retain(|copy| copy.name == *name);
-        // The two copies of a structure are told of one after the other.
-        if let Some(place) = copies.iter().position(|copy| copy.page == info.page) {
-            let twin = copies.get(place ^ 1);
-            return Ok(twin.map(|twin| twin.page));
-        }
-        if copies.is_empty() {
-            break;
-        }
-        block += BLOCKS;
-    }
-    Ok(None)
-}
-
 #[derive(Template)]
 #[template(path = "page.html")]
 struct PagePage<'a> {
@@ -232,8 +174,8 @@ struct PagePage<'a> {
 /// All about one page.
 #[utoipa::path(get, path = "/f/{file}/page.json", tag = "file",
     params(("file" = String, Path, description = "The file's id"), PageParams),
-    responses((status = 200, body = PageView), (status = 400, body = crate::error::Said),
-        (status = 404, body = crate::error::Said)))]
+    responses((status = 200, body = PageView), (status = 400, body = crate::error_page::Said),
+        (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
     asked.answer(view, |shell, view| PagePage { shell, view }.render())
@@ -248,12 +190,13 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
             let Some(info) = view.look().page(page)? else {
                 return Ok(None);
             };
-            let legend = Legend::new(view.look().page_kinds()?);
+            let facts = Facts::of(view.look())?;
+            let legend = Legend::new(view.look().page_kinds()?, &facts);
             let kind = legend.name(info.kind).to_owned();
             let kind_description = legend
                 .kinds
                 .iter()
-                .find(|line| line.kind.code == info.kind)
+                .find(|line| line.kind.code == legend.code(info.kind))
                 .map_or_else(String::new, |line| line.kind.description.clone());
             let other_copy = other_copy(view, &info)?;
             let mut structures = Vec::new();
@@ -292,6 +235,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
                 at,
                 hex: text::hex(&bytes).replace(' ', ""),
                 rows,
+                all_names_known: facts.directory_is_whole(),
                 window,
                 cursor: params.at,
             }))
@@ -299,7 +243,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
         .await?;
     match found {
         Some(view) => Ok((head, view)),
-        None => Err(no_page(page, &head)),
+        None => Err(Error::no_page(page, head.pages)),
     }
 }
 
@@ -311,7 +255,7 @@ fn clamped(value: u64) -> u32 {
 #[utoipa::path(get, path = "/f/{file}/page.bin", tag = "file",
     params(("file" = String, Path, description = "The file's id"), PageParams),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 404, body = crate::error::Said)))]
+        (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn raw(asked: Asked) -> Response {
     asked.or_error(raw_bytes(&asked).await)
 }
@@ -328,7 +272,7 @@ async fn raw_bytes(asked: &Asked) -> Result<Response, Error> {
             }
         })
         .await?;
-    let bytes = bytes.ok_or_else(|| no_page(page, &head))?;
+    let bytes = bytes.ok_or_else(|| Error::no_page(page, head.pages))?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  centredOn, gutterOf, hit, moved, nextFlagged, pageOf, rectOf, rulerOf, scrolledTo, stepOf, stepThatFits, tileOf,
-  unpacked, viewOf,
+  centredOn, gutterOf, hit, moved, nextFlagged, pageOf, rectOf, rulerOf, scrolledTo, spansOf, stepOf, stepThatFits,
+  tileOf, tilesOf, unpacked, viewOf,
 } from "../../assets/map-layout.js";
 
 const LARGEST = 8_388_384;
@@ -121,4 +121,19 @@ test("rows say their first page, as far as there is room", () => {
   assert.ok(small.every(({ y }, place) => place === 0 || y - small[place - 1].y >= 16));
   assert.ok(gutterOf(LARGEST, 1000) > gutterOf(128, 1000));
   assert.equal(gutterOf(LARGEST, 320), 0, "a small screen is for the tiles");
+});
+
+// Of a run that crossed from one pooled tile to the next only the first was
+// outlined.
+test("a run of pages is in every tile that it touches", () => {
+  const pooled = view(LARGEST, 7);
+  assert.deepEqual(tilesOf(pooled, [{ first: 63, count: 2 }]), [0, 1]);
+  assert.deepEqual(tilesOf(pooled, [{ first: 130, count: 1 }, { first: 0, count: 1 }]), [0, 2]);
+  assert.equal(tilesOf(pooled, [{ first: 0, count: LARGEST }]).length, pooled.tiles, "in view only");
+  assert.deepEqual(tilesOf(view(LARGEST, 0, 1000), [{ first: 0, count: 5 }]), [], "above the view");
+});
+
+test("tiles that are near are asked for together", () => {
+  assert.deepEqual(spansOf([1, 2, 9, 500], 10), [{ first: 1, count: 9 }, { first: 500, count: 1 }]);
+  assert.deepEqual(spansOf([], 10), []);
 });

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { connect, createServer } from "node:net";
 import test, { after, before } from "node:test";
 
 import { launch } from "./chromium.mjs";
@@ -119,6 +120,8 @@ test("every screen says the same without script", async () => {
   for (const [name, address] of Object.entries(screens())) {
     const page = await open(address, { javaScriptEnabled: false });
     assert.equal(await page.locator("h1").count(), 1, name);
+    const dead = page.locator("[data-theme-switch]");
+    assert.equal(await dead.isVisible(), false, `${name}: a switch that does nothing`);
     await page.context().close();
   }
   const page = await open(`${files["rotten page.pages"]}/map`, { javaScriptEnabled: false });
@@ -154,6 +157,13 @@ test("paper gets the content and none of the controls", async () => {
   assert.ok(await page.locator(".steps li").first().isVisible());
   const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   assert.equal(ground, "rgb(250, 250, 248)", "paper is light");
+  await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
+  const said = await page.locator(".paper").innerText();
+  assert.match(said, /^unfinished commit\.pages · unfinished commit · generation 2 · 20\d\d-/);
+  const lefts = await page.evaluate(() => ["main h1", ".bar .brand"].map(
+    (name) => document.querySelector(name).getBoundingClientRect().left,
+  ));
+  assert.equal(lefts[0], lefts[1], "the header is as far left as the content");
   await page.context().close();
 });
 
@@ -214,9 +224,17 @@ test("the map is walked, zoomed and opened by keyboard alone", async () => {
   assert.ok(address.searchParams.get("sel"), "the view is in the address");
   await page.keyboard.press("+");
   await page.keyboard.press("-");
-  page.once("dialog", (dialog) => dialog.accept("0x2"));
   await page.keyboard.press("g");
+  await page.keyboard.type("0x2");
+  await page.keyboard.press("Enter");
   await says(/page 2\b/);
+  await page.keyboard.press("g");
+  await page.keyboard.type("99999");
+  await page.keyboard.press("Enter");
+  const said = await page.locator(".go input").evaluate((input) => input.validationMessage);
+  assert.match(said, /from 0 to 127/);
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator(".go").isVisible(), false);
   await page.keyboard.press("n");
   await page.keyboard.press("Enter");
   await page.waitForURL(/page\?n=\d+/);
@@ -280,13 +298,196 @@ test("the map outlines what changes", async () => {
   await page.context().close();
 });
 
+/** The viewer behind a wire that can be cut. */
+async function wire() {
+  const target = new URL(viewer);
+  const sockets = new Set();
+  const server = createServer((near) => {
+    const far = connect(Number(target.port), target.hostname);
+    for (const [one, other] of [[near, far], [far, near]]) {
+      sockets.add(one);
+      one.pipe(other);
+      one.on("error", () => other.destroy());
+      one.on("close", () => sockets.delete(one));
+    }
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  return {
+    address: `http://127.0.0.1:${server.address().port}`,
+    cut() {
+      server.close();
+      for (const socket of sockets) {
+        socket.destroy();
+      }
+    },
+  };
+}
+
 test("a connection that drops shows a stale badge", async () => {
-  const page = await open(`${files["live.pages"]}/overview`);
+  const { address, cut } = await wire();
+  const page = await open(files["live.pages"].replace(viewer, address) + "/overview");
   await page.locator("live-status").getByText(/live · generation/).waitFor();
-  await page.context().setOffline(true);
-  await page.evaluate(() => dispatchEvent(new Event("pagehide")));
-  await page.evaluate(() => dispatchEvent(new Event("pageshow")));
+  cut();
   await page.locator("live-status.stale").getByText(/stale/).waitFor();
+  await page.context().close();
+});
+
+// Each window had a stream of its own, and a browser has six connections: the
+// seventh window never loaded.
+test("as many windows as one likes are live", async () => {
+  const context = await browser.newContext();
+  const windows = [];
+  for (const address of [...Object.values(files), ...Array(4).fill(files["live.pages"])]) {
+    const page = await context.newPage();
+    await page.goto(`${address}/overview`, { timeout: 20_000 });
+    windows.push(page);
+  }
+  assert.ok(windows.length > 10);
+  for (const page of windows) {
+    await page.locator("live-status").getByText(/^live/).waitFor();
+  }
+  // All of them go on, and there is room for a screen still.
+  const last = windows.at(-1).locator("live-status");
+  const before = await last.innerText();
+  await until("the last window follows", async () => (await last.innerText()) !== before);
+  await windows[0].goto(`${viewer}/about`, { timeout: 20_000 });
+  await context.close();
+});
+
+test("a window is live where windows share nothing", async () => {
+  const context = await browser.newContext();
+  await context.addInitScript(() => delete globalThis.SharedWorker);
+  const page = await context.newPage();
+  const streams = [];
+  page.on("request", (request) => request.url().endsWith("/events") && streams.push(request.url()));
+  await page.goto(`${files["live.pages"]}/overview`);
+  const status = page.locator("live-status");
+  await status.getByText(/live · generation/).waitFor();
+  const before = await status.innerText();
+  await until("a newer generation", async () => (await status.innerText()) !== before);
+  assert.deepEqual(streams, [], "it asks, and holds no connection");
+  await context.close();
+});
+
+// A click on a table took the focus into it, and the screen stood still under
+// a header that went on.
+test("a screen goes on with somebody in it, and makes up for what it held back", async () => {
+  const page = await open(`${files["live.pages"]}/overview`);
+  const status = page.locator("live-status");
+  await status.getByText(/live · generation/).waitFor();
+  const drawn = () => page.locator("#commit + dl dd").first().innerText();
+  await page.locator(".scroll").first().click();
+  const before = await drawn();
+  await until("the screen is drawn anew", async () => (await drawn()) !== before);
+  const region = page.locator(".scroll").first();
+  assert.ok(await region.evaluate((element) => element === document.activeElement), "the focus stays");
+
+  // What is selected is not taken away, and the header says so.
+  await page.evaluate(() => getSelection().selectAllChildren(document.querySelector("main h1")));
+  await status.getByText(/shown: generation \d+, while you are in it/).waitFor();
+  const held = await drawn();
+  await page.waitForTimeout(1500);
+  assert.equal(await drawn(), held);
+  await page.evaluate(() => getSelection().removeAllRanges());
+  await until("it is made up for", async () => (await drawn()) !== held);
+  await page.context().close();
+});
+
+// A busy file is answered with an error now and then: its page replaced the
+// screen, and on the map all problems vanished.
+test("an answer that is an error leaves the screen as it was", async () => {
+  const busy = '<!doctype html><main id="main"><h1>Busy</h1></main>';
+  const page = await open(`${files["live.pages"]}/metadata`);
+  await page.locator("live-status").getByText(/live · generation/).waitFor();
+  let refused = 0;
+  const refuse = (route) => {
+    if (route.request().resourceType() !== "fetch") {
+      return route.continue();
+    }
+    refused += 1;
+    return route.fulfill({ status: 503, contentType: "text/html", body: busy });
+  };
+  await page.route("**/metadata", refuse);
+  await until("it is refused twice", async () => refused > 1);
+  assert.equal(await page.locator("h1").innerText(), "Metadata");
+  await page.unroute("**/metadata", refuse);
+  const drawn = () => page.locator(".sides tbody").innerText();
+  const before = await drawn();
+  await until("it is drawn when it can be", async () => (await drawn()) !== before);
+
+  await page.goto(`${files["live.pages"]}/map`);
+  await settled(page);
+  await page.evaluate(() => document.querySelector("page-map").setAttribute("flagged", "7"));
+  refused = 0;
+  await page.route("**/map", refuse);
+  await page.route("**/tiles.json*", refuse);
+  await until("it is refused twice", async () => refused > 1);
+  assert.equal(await page.locator("page-map").getAttribute("flagged"), "7");
+  assert.ok(Number(await page.locator("page-map").getAttribute("data-ready")) > 100);
+  await page.context().close();
+});
+
+// Every state asked for every tile, and an overtaken answer was thrown away.
+test("the map asks for what changed, one question at a time", async () => {
+  const page = await open(`${files["live.pages"]}/map`);
+  await settled(page);
+  const counts = [];
+  let [open_, most] = [0, 0];
+  const isTiles = (request) => request.url().includes("tiles.json");
+  page.on("request", (request) => {
+    if (isTiles(request)) {
+      counts.push(Number(new URL(request.url()).searchParams.get("count")));
+      open_ += 1;
+      most = Math.max(most, open_);
+    }
+  });
+  const closed = (request) => isTiles(request) && (open_ -= 1);
+  page.on("requestfinished", closed);
+  page.on("requestfailed", closed);
+  const all = Number(await page.locator("page-map").getAttribute("data-ready"));
+  await until("changes are asked for", async () => counts.filter((count) => count < all).length > 3);
+  assert.equal(most, 1);
+  await page.context().close();
+});
+
+// Free tiles were as pale alone as among others: nothing was to be seen.
+for (const colorScheme of ["light", "dark"]) {
+  test(`pages that are shown alone stand out, ${colorScheme}`, async () => {
+    // So small that no tile has its number, which is in ink in any case.
+    const page = await open(`${files["sound.pages"]}/map?kind=free&z=4`, { colorScheme });
+    await settled(page);
+    /** How many pixels are as far from the ground as ink is. */
+    const inked = await page.locator("canvas").evaluate((canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const ground = getComputedStyle(canvas.parentElement).backgroundColor.match(/\d+/g).map(Number);
+      let inked = 0;
+      for (let at = 0; at < data.length; at += 4) {
+        const drawn = data[at + 3] / 255;
+        const light = (data[at] + data[at + 1] + data[at + 2]) / 3;
+        const differs = Math.abs(light - (ground[0] + ground[1] + ground[2]) / 3) * drawn;
+        inked += differs > 185 ? 1 : 0;
+      }
+      return inked;
+    });
+    assert.ok(inked > 200, `${inked} pixels in ink`);
+    await page.context().close();
+  });
+}
+
+test("keys work on every screen, and not in a field", async () => {
+  const page = await open(`${files["sound.pages"]}/page?n=5`);
+  await page.keyboard.press("n");
+  await page.waitForURL(/page\?n=6/);
+  await page.keyboard.press("p");
+  await page.waitForURL(/page\?n=5/);
+  await page.keyboard.press("/");
+  await page.keyboard.type("1n?");
+  assert.equal(await page.locator("input[name=n]").inputValue(), "1n?");
+  await page.locator("h1").click();
+  await page.keyboard.press("2");
+  await page.waitForURL(/\/map/);
+  await page.keyboard.press("?");
+  await page.waitForURL(/about#keys/);
   await page.context().close();
 });
 

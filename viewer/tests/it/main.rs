@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test says enough by where it stops")]
 
 mod browser;
+mod facts;
 mod fake;
 mod files;
 mod hostile;
+mod house;
 mod live;
 mod program;
 mod routes;

@@ -278,11 +278,172 @@ fn interrupt_with_an_open_event_stream_ends_the_program_within_three_seconds() {
     program.end("-INT");
 }
 
+/// The printed address was `http://lab.example:80:43211/`, or `http://::1:80/`,
+/// and no request could ever name what was allowed.
+#[cfg(unix)]
+#[test]
+fn name_with_a_port_and_bare_address_make_a_link_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    for (bind, name, host) in [
+        ("127.0.0.2", "lab.example", "lab.example:PORT"),
+        ("127.0.0.2", "lab.example:8080", "lab.example:8080"),
+        ("127.0.0.2", "127.0.0.2", "127.0.0.2:PORT"),
+        ("127.0.0.2", "fe80::7", "[fe80::7]:PORT"),
+        ("127.0.0.2", "[fe80::7]:8080", "[fe80::7]:8080"),
+    ] {
+        let port = free_port(bind);
+        let host = host.replace("PORT", &port.to_string());
+        let mut command = program();
+        command.args(["--bind", bind, "--token", "--no-open", "--allow-host", name]);
+        command.args(["--port", &port.to_string()]).arg(&path);
+        let mut child = Ended(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut output = BufReader::new(child.0.stdout.take().unwrap());
+        let mut said = [String::new(), String::new()];
+        for line in &mut said {
+            output.read_line(line).unwrap();
+        }
+        let start = format!("http://{host}/");
+        assert!(said[0].contains(&format!("{start} ")), "{said:?}");
+        let (_, link) = said[1].trim().split_once(&start).unwrap();
+        let mut stream = TcpStream::connect((bind, port)).unwrap();
+        let request = format!("GET /{link} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        assert_eq!(Answer::read(&mut stream).status, 303, "{name}");
+    }
+    for name in ["http://lab.example/", "lab.example:", "fe80::1%eth0"] {
+        let text = said(&refused(&["--allow-host", name, path.to_str().unwrap()]));
+        assert!(text.contains("lab.example:8080"), "{text}");
+    }
+}
+
+/// A port that nothing listens on, as far as one can know.
+fn free_port(bind: &str) -> u16 {
+    let listener = std::net::TcpListener::bind((bind, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A process that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// It ended in a panic when there was no room for the line that says where it
+/// is.
+#[cfg(target_os = "linux")]
+#[test]
+fn program_whose_words_find_no_room_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let full = || {
+        fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let unread = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    for token in [&[][..], &["--token"]] {
+        for (output, error) in [
+            (Stdio::from(full()), Stdio::from(full())),
+            (unread(), unread()),
+        ] {
+            let port = free_port("127.0.0.1");
+            let mut command = program();
+            command
+                .args(["--port", &port.to_string()])
+                .args(token)
+                .arg(&path);
+            for name in ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"] {
+                command.env_remove(name);
+            }
+            let mut child = Ended(command.stdout(output).stderr(error).spawn().unwrap());
+            let began = Instant::now();
+            let mut stream = loop {
+                match TcpStream::connect(("127.0.0.1", port)) {
+                    Ok(stream) => break stream,
+                    Err(_) => assert!(
+                        began.elapsed() < Duration::from_mins(1),
+                        "it never listened"
+                    ),
+                }
+                assert_eq!(child.0.try_wait().unwrap(), None, "it ended");
+                std::thread::sleep(Duration::from_millis(20));
+            };
+            stream
+                .write_all(b"GET /about HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            let expected = if token.is_empty() { 200 } else { 401 };
+            assert_eq!(Answer::read(&mut stream).status, expected);
+            assert_eq!(child.0.try_wait().unwrap(), None, "it goes on");
+        }
+    }
+}
+
+/// A limit on the size of files killed it without a word, and left the demo's
+/// folder.
+#[cfg(target_os = "linux")]
+#[test]
+fn limit_on_the_size_of_files_is_an_error_that_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let viewer = env!("CARGO_BIN_EXE_pagebox-viewer");
+    let script = format!("ulimit -f 16; exec '{viewer}' --demo --no-open");
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        said(&output).starts_with("error: the demo could not be made"),
+        "{output:?}"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// `nohup` is for programs that outlive their terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn hangup_that_was_ignored_at_the_start_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let viewer = env!("CARGO_BIN_EXE_pagebox-viewer");
+    let script = format!("trap '' HUP; exec '{viewer}' --no-open \"$0\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).arg(&path);
+    let mut child = Ended(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let id = child.0.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-HUP", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(child.0.try_wait().unwrap(), None);
+}
+
 /// Without an argument, as `cargo run` starts it.
 #[cfg(unix)]
 #[test]
 fn program_without_a_file_is_the_demo_and_leaves_nothing_behind() {
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let folder = tempfile::tempdir().unwrap();
         let mut program = Program::start(
             |command| command.arg("--no-open").env("TMPDIR", folder.path()),
@@ -319,24 +480,111 @@ fn machine_without_a_screen_is_told_the_address_and_opens_nothing() {
     }
 }
 
+/// A program that is found as `chromium`, and what it does after it has written
+/// down what it was told.
+#[cfg(unix)]
+fn window(folder: &Path, then: &str) -> Browser {
+    use std::io::Write;
+    let browser = Browser::new(folder);
+    let mut script = fs::OpenOptions::new()
+        .append(true)
+        .open(&browser.path)
+        .unwrap();
+    writeln!(script, "{then}").unwrap();
+    drop(script);
+    fs::rename(&browser.path, folder.join("chromium")).unwrap();
+    browser
+}
+
+/// Starts the program with `--app` where nothing but a folder's browser is
+/// found; its script finds what it needs by full paths.
+#[cfg(unix)]
+fn with_window(folder: &Path, lines: usize) -> Program {
+    let path = folder.join("a.pages");
+    drop(files::sample(&path));
+    Program::start(
+        |command| {
+            command.env("PATH", folder).env("DISPLAY", ":99");
+            command
+                .env("XDG_CACHE_HOME", folder.join("cache"))
+                .env("HOME", folder);
+            command.arg("--app").arg(&path)
+        },
+        lines,
+    )
+}
+
 #[cfg(unix)]
 #[test]
 fn window_of_its_own_is_opened_where_there_is_a_browser_for_it() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.pages");
-    drop(files::sample(&path));
-    let browser = Browser::new(folder.path());
-    fs::rename(&browser.path, folder.path().join("chromium")).unwrap();
-    let program = Program::start(
-        |command| {
-            // Its script finds what it needs by full paths.
-            command.env("PATH", folder.path()).env("DISPLAY", ":99");
-            command.arg("--app").arg(&path)
-        },
-        1,
+    let browser = window(folder.path(), "");
+    let program = with_window(folder.path(), 1);
+    let said = browser.argument();
+    let arguments: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(arguments[0], format!("--app=http://{}/", program.address));
+    let profile = arguments
+        .iter()
+        .find_map(|one| one.strip_prefix("--user-data-dir="));
+    assert!(Path::new(profile.unwrap()).is_dir(), "{arguments:?}");
+    // That one handed the window over, and is no sign of anything.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(program.get("/").status, 200);
+}
+
+/// It went on for ever after its window was closed.
+#[cfg(unix)]
+#[test]
+fn window_that_is_closed_ends_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    window(folder.path(), "/bin/sleep 3");
+    let mut program = with_window(folder.path(), 1);
+    assert_eq!(program.get("/").status, 200);
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = program.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < Duration::from_mins(1), "it goes on");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(status.success(), "{status}");
+}
+
+/// That a browser was started was taken for a window: where it then refused,
+/// as it does for root, nothing happened and nothing was said.
+#[cfg(unix)]
+#[test]
+fn window_that_cannot_be_opened_is_told_of_and_the_usual_browser_takes_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    window(folder.path(), "exit 1");
+    let program = with_window(folder.path(), 2);
+    let said = &program.lines[1];
+    assert!(
+        said.contains("No browser could open a window of its own"),
+        "{said}"
     );
-    let expected = format!("--app=http://{}/", program.address);
-    assert_eq!(browser.argument().trim(), expected);
+    assert_eq!(program.get("/").status, 200);
+}
+
+#[test]
+fn folder_stands_for_the_page_files_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["b.data", "a.pages"] {
+        drop(files::sample(&folder.path().join(name)));
+    }
+    fs::write(folder.path().join("notes.pages"), "not one of them").unwrap();
+    let below = folder.path().join("below");
+    fs::create_dir(&below).unwrap();
+    let text = said(&refused(&[below.to_str().unwrap()]));
+    assert!(text.contains("no page file in the folder"), "{text}");
+    drop(files::sample(&below.join("c.pages")));
+    let program = Program::start(|command| command.arg("--no-open").arg(folder.path()), 1);
+    let files: serde_json::Value =
+        serde_json::from_slice(&program.get("/files.json").body).unwrap();
+    let files = files["files"].as_array().unwrap();
+    let names: Vec<_> = files.iter().map(|file| &file["file"]["name"]).collect();
+    assert_eq!(names, ["a.pages", "b.data"]);
 }
 
 /// Line 11.

@@ -153,7 +153,7 @@ fn links_of_every_screen_lead_somewhere() {
     let mut waiting = vec!["/".to_owned()];
     while let Some(route) = waiting.pop() {
         let bare = route.split('#').next().unwrap().to_owned();
-        if !seen.insert(bare.clone()) || seen.len() > 400 {
+        if bare.is_empty() || !seen.insert(bare.clone()) || seen.len() > 400 {
             continue;
         }
         let (status, headers, body) = site.answer(&bare, &[]);
@@ -343,6 +343,12 @@ fn page_shows_its_structure_and_who_names_it() {
 #[test]
 fn diff_compares_the_other_copy_unless_told_otherwise() {
     let site = Site::new();
+    // Of nothing in particular: page 0 and what follows it had nothing in common.
+    let diff = site.json("/f/1/diff.json");
+    assert_eq!(
+        (&diff["left"]["page"], &diff["right"]["page"]),
+        (&1.into(), &2.into())
+    );
     let diff = site.json("/f/1/diff.json?n=1");
     assert_eq!(diff["right"]["page"], 2);
     let names: Vec<&str> = diff["fields"]
@@ -498,7 +504,7 @@ fn same_keys(openapi: &Value, keys: &serde_json::Map<String, Value>, value: &Val
 }
 
 #[test]
-fn router_that_is_nested_links_to_where_it_is() {
+fn router_below_a_path_links_to_where_it_is_and_answers_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pages");
     drop(files::sample(&path));
@@ -507,21 +513,218 @@ fn router_that_is_nested_links_to_where_it_is() {
         .file(&path, "")
         .unwrap()
         .build();
+    let own = axum::routing::get(|| async { "the program's own page" });
     let site = Site {
-        app: Router::new().nest("/pages", router(viewer)),
+        app: Router::new().route("/", own).merge(router(viewer)),
         _folder: folder,
     };
+    let mut seen = std::collections::BTreeSet::new();
     for screen in SCREENS {
         let html = site.html(&format!("/pages/f/1/{screen}"));
         for link in links(&html) {
             let is_local = link.starts_with("/pages/") || link.starts_with('#');
             assert!(is_local, "{screen}: {link}");
+            seen.insert(link.split('#').next().unwrap().to_owned());
         }
     }
+    for link in seen.iter().filter(|link| !link.is_empty()) {
+        let (status, _, _) = site.answer(link, &[]);
+        assert_eq!(status, StatusCode::OK, "{link}");
+    }
+    // The home link led to an empty 404.
+    assert!(seen.contains("/pages/"), "{seen:?}");
+    for start in ["/pages", "/pages/", "/pages/?from=elsewhere"] {
+        assert_eq!(texts(&site.html(start), "h1"), ["Page files"], "{start}");
+    }
+    let (status, headers, _) = site.answer("/pages/f/1/?x=1", &[]);
+    assert!(status.is_redirection());
+    assert_eq!(headers["location"], "/pages/f/1?x=1");
+    let (_, _, body) = site.answer("/", &[]);
+    assert_eq!(body, b"the program's own page");
     let (status, headers, _) = site.answer("/pages/nothing", &[]);
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(headers.contains_key("content-security-policy"));
     assert_eq!(site.json("/pages/f/1/map.json")["first"], 0);
+}
+
+/// The way on that the page of an error spoke of was not on it, nor was
+/// anything else of the file.
+#[test]
+fn error_of_a_file_keeps_its_screens_and_links_to_what_it_advises() {
+    let site = Site::new();
+    let error = |route: &str| {
+        let (status, _, body) = site.answer(route, &[]);
+        assert!(!status.is_success(), "{route}");
+        Html::parse_document(&String::from_utf8(body).unwrap())
+    };
+    for (route, words, way) in [
+        ("/f/1/page?n=99999", "there is no page 99999", "/f/1/map"),
+        (
+            "/f/1/page?n=abc",
+            "'abc' is not a page or byte number",
+            "/f/1/overview",
+        ),
+        ("/f/1/tiles?x=1", "nothing at this address", "/f/1/overview"),
+        (
+            "/f/1/directory?sort=colour",
+            "sort is one of",
+            "/f/1/overview",
+        ),
+    ] {
+        let html = error(route);
+        let lead = texts(&html, ".lead").concat().to_lowercase();
+        assert!(lead.contains(words), "{route}: {lead}");
+        assert!(!lead.contains("deserialize"), "{lead}");
+        assert_eq!(texts(&html, "nav.tabs a").len(), SCREENS.len(), "{route}");
+        assert_eq!(texts(&html, "[data-theme-switch]").len(), 1);
+        assert!(
+            links(&html).contains(&way.to_owned()),
+            "{route}: {:?}",
+            links(&html)
+        );
+    }
+    let html = error("/f/99/map");
+    assert_eq!(texts(&html, ".lead"), ["There is no file 99."]);
+    assert!(texts(&html, "nav.tabs a").is_empty());
+}
+
+/// A fresh file of many directory blocks had a card for each of them.
+#[test]
+fn findings_of_one_kind_are_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    drop(files::sample(&path));
+    let mut bytes = fs::read(&path).unwrap();
+    let mut inspector = pagebox::Engine::new().unwrap().inspect(&path).unwrap();
+    for slot in inspector.directory(0, 9, false).unwrap() {
+        let page = match slot.active {
+            pagebox::inspect::Side::A => slot.page_a,
+            pagebox::inspect::Side::B => slot.page_b,
+        };
+        bytes[usize::try_from(page).unwrap() * 4096 + 100] ^= 1;
+    }
+    fs::write(&path, bytes).unwrap();
+    let site = Site {
+        app: router(files::viewer(&path)),
+        _folder: folder,
+    };
+    assert_eq!(site.json("/f/1/health.json")["errors"], 9);
+    let html = site.html("/f/1/health");
+    assert_eq!(texts(&html, ".finding.bad").len(), 1);
+    assert_eq!(
+        texts(&html, ".more summary"),
+        ["8 more findings of this kind"]
+    );
+    assert_eq!(texts(&html, ".more li").len(), 8);
+}
+
+/// An operator's questions, which no screen answered.
+#[test]
+fn free_space_is_told_by_its_longest_run_and_how_scattered_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    let mut pager = pagebox::Engine::new()
+        .unwrap()
+        .create(&path, pagebox::PageSize::KIB_4)
+        .unwrap();
+    let pages = pager.alloc_many(1200).unwrap();
+    // Runs of one page, and one long one; all that is after is free as well.
+    let mut freed: Vec<u64> = pages[..200].iter().copied().step_by(2).collect();
+    freed.extend(&pages[300..900]);
+    pager.free_many(&freed).unwrap();
+    drop(pager);
+    let mut inspector = pagebox::Engine::new().unwrap().inspect(&path).unwrap();
+    let kinds = inspector.kinds(0, 100_000).unwrap();
+    let free = inspector.page_kinds().unwrap();
+    let free = free.iter().find(|kind| kind.name == "free").unwrap().code;
+    // The same by hand.
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for (page, _) in (0..).zip(&kinds).filter(|(_, kind)| **kind == free) {
+        match runs.last_mut() {
+            Some((first, count)) if *first + *count == page => *count += 1,
+            _ => runs.push((page, 1)),
+        }
+    }
+    let longest = runs.iter().rev().max_by_key(|run| run.1).unwrap();
+    let short: u64 = runs
+        .iter()
+        .map(|run| run.1)
+        .filter(|count| *count < 8)
+        .sum();
+    let site = Site {
+        app: router(files::viewer(&path)),
+        _folder: folder,
+    };
+    let view = site.json("/f/1/overview.json");
+    assert_eq!(view["largest_free_run"]["count"], longest.1);
+    assert_eq!(view["largest_free_run"]["first"], longest.0);
+    assert_eq!(view["free_pages_in_short_runs"], short);
+    let sum: u64 = view["free_pages_by_run"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n.as_u64().unwrap())
+        .sum();
+    assert_eq!(sum, view["info"]["free_pages"].as_u64().unwrap());
+    let html = site.html("/f/1/overview");
+    let lines = texts(&html, ".histogram tbody tr");
+    let last = lines.last().unwrap();
+    assert!(lines.len() > 9 && last.starts_with("512"), "{lines:?}");
+}
+
+#[test]
+fn room_is_what_is_left_and_counts_no_page_twice() {
+    let site = Site::new();
+    let info = &site.json("/f/1/overview.json")["info"];
+    let number = |key: &str| info[key].as_u64().unwrap();
+    let slots = number("protected_capacity") - number("protected_pages");
+    let protected = slots.min(number("free_pages") / 2);
+    let room = texts(&site.html("/f/1/overview"), ".room").concat();
+    let expected = format!(
+        "Without growth there is room for {} further pages, or for {protected} protected ones",
+        number("free_pages")
+    );
+    assert!(room.starts_with(&expected), "{room}");
+}
+
+/// Words that everything rests on were nowhere explained where they stood.
+#[test]
+fn words_link_to_what_they_mean() {
+    let site = Site::new();
+    let about = site.html("/about");
+    for (screen, word) in [
+        ("overview", "generation"),
+        ("directory", "protected"),
+        ("live", "generation"),
+    ] {
+        let link = format!("/about#{word}");
+        assert!(
+            links(&site.html(&format!("/f/1/{screen}"))).contains(&link),
+            "{screen}"
+        );
+        assert_eq!(texts(&about, &format!("dt#{word}")).len(), 1);
+    }
+}
+
+/// People type them, and some programs add them.
+#[test]
+fn address_with_a_slash_at_its_end_leads_to_the_one_without() {
+    let site = Site::new();
+    for (asked, location) in [
+        ("/f/1/", "/f/1"),
+        ("/f/1/map/?z=2", "/f/1/map?z=2"),
+        ("/f/1/map.json/", "/f/1/map.json"),
+        ("/about/", "/about"),
+    ] {
+        let (status, headers, _) = site.answer(asked, &[]);
+        assert_eq!(status, StatusCode::SEE_OTHER, "{asked}");
+        assert_eq!(headers["location"], location);
+    }
+    // Never to another host, nor round in a circle.
+    for nowhere in ["//evil.test/", "/nothing/", "/%2f/evil.test/"] {
+        let (status, _, _) = site.answer(nowhere, &[]);
+        assert_eq!(status, StatusCode::NOT_FOUND, "{nowhere}");
+    }
 }
 
 #[test]

@@ -169,6 +169,34 @@ fn one_time_link_sets_a_cookie_and_lands_on_a_clean_address_once() {
     assert!(!server.get("/", &cookie).text().contains(&secret));
 }
 
+/// Chromium fetches the address that is being typed or pointed at before
+/// anybody goes there: the link was spent, and "used already" when it was
+/// followed.
+#[test]
+fn one_time_link_is_not_spent_by_a_browser_that_looks_ahead() {
+    let token = Token::random().unwrap();
+    let link = token.entrance();
+    let viewer = Builder::new().token(token).build();
+    let server = Server::start(viewer);
+    for ahead in [
+        "Sec-Purpose: prefetch",
+        "Sec-Purpose: prefetch;prerender",
+        "Sec-Purpose: prefetch;anonymous-client-ip",
+        "Purpose: prefetch",
+        "Purpose: Preview",
+        "X-Moz: prefetch",
+    ] {
+        let answer = server.get(&link, &format!("{ahead}\r\n"));
+        assert_eq!(answer.status, 503, "{ahead}");
+        assert_eq!(answer.header("set-cookie"), None, "{ahead}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{ahead}");
+    }
+    assert_eq!(
+        server.get(&link, "Sec-Fetch-Dest: document\r\n").status,
+        303
+    );
+}
+
 /// Line 4.
 #[test]
 fn method_that_is_neither_get_nor_head_is_refused_on_every_route() {
@@ -324,8 +352,36 @@ fn address_longer_than_four_kibibytes_is_refused() {
     let fits = format!("/about?{}", "x".repeat(4096 - 7));
     assert_eq!(server.get(&fits, "").status, 200);
     assert_eq!(server.get(&format!("{fits}x"), "").status, 414);
-    let head = format!("X: {}\r\n", "x".repeat(20_000));
-    assert_eq!(server.get("/about", &head).status, 431);
+}
+
+/// All programs of a machine share its cookies, whatever their ports: others'
+/// large ones made every screen a blank page.
+#[test]
+fn cookies_of_other_programs_are_borne_or_answered_with_what_to_do() {
+    let server = Server::start(plain());
+    let cookies = |len: usize| format!("Cookie: other={}\r\n", "x".repeat(len));
+    assert_eq!(server.get("/about", &cookies(40_000)).status, 200);
+    let answer = server.get("/about", &cookies(80_000));
+    assert_eq!(answer.status, 431);
+    let text = answer.text();
+    assert!(
+        text.contains("cookies") && text.contains("localhost"),
+        "{text}"
+    );
+    assert!(answer.header("content-security-policy").is_some());
+    // What is past all bounds is not even read.
+    assert_eq!(server.get("/about", &cookies(2_000_000)).status, 431);
+}
+
+/// Proxies gather answers, and compress them, until there is enough: events
+/// came in heaps, or never.
+#[test]
+fn event_is_not_held_back_by_what_lies_between() {
+    let server = Server::start(plain());
+    let head = server.ask("HEAD", "/f/1/events", "Accept-Encoding: gzip\r\n");
+    assert_eq!(head.header("x-accel-buffering"), Some("no"));
+    assert_eq!(head.header("cache-control"), Some("no-store, no-transform"));
+    assert_eq!(head.header("content-encoding"), None);
 }
 
 /// Line 9.

@@ -1,11 +1,17 @@
 //! Opening the browser, or a window of its own.
 
 use std::{
+    ffi::OsString,
+    fs,
     io::{self, Write},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use tempfile::NamedTempFile;
+
+use crate::say;
 
 /// Browsers that open a window without a frame when asked with `--app`.
 const WITH_WINDOWS: [&str; 8] = [
@@ -19,22 +25,36 @@ const WITH_WINDOWS: [&str; 8] = [
     "vivaldi",
 ];
 
+/// A window that somebody saw was open for longer than this.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// What became of a browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// It goes its own ways.
+    Elsewhere,
+    /// It had a window of its own, which somebody closed.
+    Closed,
+}
+
 /// Opens the browser that the user prefers, `$BROWSER` respected; or a window
-/// of its own. Says so where that is not possible.
-pub(crate) fn show(address: &str, window: bool) {
+/// of its own, and then waits until that is closed. Says so where that is not
+/// possible.
+pub(crate) fn show(address: &str, window: bool) -> Shown {
     if !has_screen() {
-        println!("No browser could be opened, for want of a display: open the address yourself.");
-        return;
+        say::line("No browser could be opened, for want of a display: open the address yourself.");
+        return Shown::Elsewhere;
     }
     if window {
-        if open_window(address) {
-            return;
+        if let Some(shown) = show_window(address) {
+            return shown;
         }
-        println!("There is no browser with windows of its own; opening the usual one.");
+        say::line("No browser could open a window of its own; opening the usual one.");
     }
     if webbrowser::open(address).is_err() {
-        println!("No browser could be opened: open the address yourself.");
+        say::line("No browser could be opened: open the address yourself.");
     }
+    Shown::Elsewhere
 }
 
 /// Whether a browser has a screen to appear on. Where there is none, some are
@@ -46,16 +66,65 @@ fn has_screen() -> bool {
             .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-fn open_window(address: &str) -> bool {
-    WITH_WINDOWS.iter().any(|browser| {
-        Command::new(browser)
-            .arg(format!("--app={address}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .is_ok()
+/// A window without a frame; none where no browser opens one.
+fn show_window(address: &str) -> Option<Shown> {
+    let profile = profile();
+    WITH_WINDOWS
+        .iter()
+        .find_map(|browser| show_window_of(browser, address, profile.as_deref()))
+}
+
+/// With a profile of its own the browser is a process of its own too: it ends
+/// when its window is closed.
+fn show_window_of(browser: &str, address: &str, profile: Option<&Path>) -> Option<Shown> {
+    let mut command = Command::new(browser);
+    command
+        .arg(format!("--app={address}"))
+        .args(["--no-first-run", "--no-default-browser-check"]);
+    if let Some(profile) = profile {
+        let mut own = OsString::from("--user-data-dir=");
+        own.push(profile);
+        command.arg(own);
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let began = Instant::now();
+    let status = child.wait().ok()?;
+    if !status.success() {
+        return None;
+    }
+    // One that is gone at once handed the window to a browser that runs
+    // already; without a profile of its own it may have, at any time.
+    let handed_over = began.elapsed() < AT_ONCE || profile.is_none();
+    Some(if handed_over {
+        Shown::Elsewhere
+    } else {
+        Shown::Closed
     })
+}
+
+/// The folder where the window's browser keeps its size and place. None where
+/// the user has no place for such things.
+fn profile() -> Option<PathBuf> {
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let caches = if cfg!(windows) {
+        set("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        set("HOME").map(|home| home.join("Library/Caches"))
+    } else {
+        set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))
+    };
+    let profile = caches?.join("pagebox-viewer").join("window");
+    fs::create_dir_all(&profile).ok()?;
+    Some(profile)
 }
 
 /// A file that sends the browser on to an address that is to be kept secret,

@@ -15,6 +15,8 @@ use std::{
 use pagebox::{Engine, Error, PageSize, Pager, inspect::Side};
 use tempfile::TempDir;
 
+use crate::say;
+
 /// From one commit of the changing file to the next.
 const INTERVAL: Duration = Duration::from_millis(700);
 
@@ -255,7 +257,7 @@ fn work(mut pager: Pager, stopped: &Receiver<()>) {
     while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         round += 1;
         if let Err(error) = change(&mut pager, round) {
-            eprintln!("the demo's changes stopped: {error}");
+            say::problem(format_args!("the demo's changes stopped: {error}"));
             return;
         }
     }

@@ -2,23 +2,26 @@
 
 mod browser;
 mod demo;
+mod folder;
+mod say;
+mod signals;
 
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use pagebox::{Engine, Error};
 use pagebox_viewer::{
-    Builder, Token, Viewer, router,
+    Builder, HostName, Token, Viewer, router,
     serve::{self, Limits},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
-use crate::demo::Demo;
+use crate::{browser::Shown, demo::Demo};
 
 /// The environment variable that holds a token of your own.
 const TOKEN_VARIABLE: &str = "PAGEBOX_VIEWER_TOKEN";
@@ -43,7 +46,8 @@ environment variable PAGEBOX_VIEWER_TOKEN (32 letters or digits at least); on
 the command line every user of the machine could read it."
 )]
 struct Options {
-    /// The page files to look at
+    /// The page files to look at; of a folder those that are in it now, up to
+    /// 200
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Make a page file that changes all the time, and damaged ones beside it;
@@ -54,7 +58,7 @@ struct Options {
     #[arg(long)]
     no_open: bool,
     /// Open a window without the browser's frame, where there is a browser of
-    /// the Chromium family
+    /// the Chromium family, and end when it is closed
     #[arg(long, conflicts_with = "no_open")]
     app: bool,
     /// The port to listen on; any free one unless given
@@ -67,9 +71,10 @@ struct Options {
     /// Answer only those who have the token
     #[arg(long)]
     token: bool,
-    /// Answer requests that go by this name too; may be given several times
-    #[arg(long, value_name = "NAME")]
-    allow_host: Vec<String>,
+    /// Answer requests that go by this name or address too, at any port; may be
+    /// given several times
+    #[arg(long, value_name = "NAME[:PORT]")]
+    allow_host: Vec<HostName>,
 }
 
 fn main() -> ExitCode {
@@ -82,7 +87,7 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("error: {problem}");
+            say::problem(problem);
             ExitCode::FAILURE
         }
     }
@@ -118,10 +123,17 @@ impl Options {
 async fn run(options: &Options) -> Result<(), String> {
     // First of all: who interrupts it early is not to be left with the demo's
     // files.
-    let stop = interrupted().map_err(|error| error.to_string())?;
+    let stop = signals::end().map_err(|error| error.to_string())?;
+    signals::survive_limits().map_err(|error| error.to_string())?;
     let engine = Engine::new().map_err(|error| error.to_string())?;
     let mut builder = Builder::new().engine(&engine);
     for path in &options.files {
+        if path.is_dir() {
+            for path in folder::page_files(&engine, path)? {
+                builder = builder.file(&path, "").map_err(|error| error.to_string())?;
+            }
+            continue;
+        }
         match engine.inspect(path) {
             // A file that may not be read is shown with what to do about it.
             Err(error @ (Error::NotFound { .. } | Error::NotAFile { .. })) => {
@@ -145,7 +157,7 @@ async fn run(options: &Options) -> Result<(), String> {
         None
     };
     for host in &options.allow_host {
-        builder = builder.allow_host(host);
+        builder = builder.allow_host(host.clone());
     }
     if let Some(token) = options.token()? {
         builder = builder.token(token);
@@ -159,15 +171,26 @@ async fn run(options: &Options) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (start, _redirect) = announce(options, &viewer, address)?;
     if options.files.is_empty() && !options.demo {
-        println!("No file was named: this is the demo. To look at yours: pagebox-viewer FILE");
+        say::line("No file was named: this is the demo. To look at yours: pagebox-viewer FILE");
     }
+    let closed = Arc::new(Notify::new());
     if !options.no_open {
-        let window = options.app;
+        let (window, closed) = (options.app, Arc::clone(&closed));
         // Whatever a browser does, the viewer answers meanwhile.
-        std::thread::spawn(move || browser::show(&start, window));
+        std::thread::spawn(move || {
+            if browser::show(&start, window) == Shown::Closed {
+                closed.notify_one();
+            }
+        });
     }
     let app = router(viewer.clone());
-    serve::serve(listener, app, &viewer, Limits::default(), stop).await;
+    let end = async {
+        tokio::select! {
+            () = stop => {}
+            () = closed.notified() => {}
+        }
+    };
+    serve::serve(listener, app, &viewer, Limits::default(), end).await;
     drop(demo);
     Ok(())
 }
@@ -181,17 +204,19 @@ fn announce(
 ) -> Result<(String, Option<tempfile::NamedTempFile>), String> {
     let own = options.bind == IpAddr::V4(Ipv4Addr::LOCALHOST);
     let host = match options.allow_host.first() {
-        Some(name) if !own => format!("{name}:{}", address.port()),
+        Some(name) if !own => name.authority(address.port()),
         _ => address.to_string(),
     };
     let Some(token) = viewer.token() else {
         let start = format!("http://{host}/");
-        println!("Looking at {start}  (Ctrl-C ends it)");
+        say::line(format_args!("Looking at {start}  (Ctrl-C ends it)"));
         return Ok((start, None));
     };
     let link = format!("http://{host}{}", token.entrance());
-    println!("Listening on http://{host}/  (Ctrl-C ends it)");
-    println!("Open this link, which works once: {link}");
+    say::line(format_args!(
+        "Listening on http://{host}/  (Ctrl-C ends it)"
+    ));
+    say::line(format_args!("Open this link, which works once: {link}"));
     if options.no_open {
         return Ok((link, None));
     }
@@ -199,27 +224,4 @@ fn announce(
     // file of one's own cannot.
     let (start, file) = browser::hidden(&link).map_err(|error| error.to_string())?;
     Ok((start, Some(file)))
-}
-
-/// Ready at Ctrl-C, or when the system asks the program to end; both are heard
-/// from now on.
-#[cfg(unix)]
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ready at Ctrl-C.
-#[cfg(not(unix))]
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
 }

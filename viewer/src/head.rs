@@ -1,0 +1,133 @@
+//! What every answer says of its file: which it is, and in what state.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    facts::Facts,
+    inspect::Severity,
+    source::{LookError, View},
+    text,
+};
+
+/// A file, by what addresses and what people call it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct FileName {
+    /// What addresses call it.
+    pub(crate) id: String,
+    /// What people call it. Characters that cannot be seen are written out.
+    pub(crate) name: String,
+}
+
+/// What every screen says of its file, taken in the same look as the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Head {
+    /// The state in one label: `clean`, `unfinished commit`, `torn`,
+    /// `damaged`, `not a page file`.
+    pub(crate) state: String,
+    /// What recovery decides, by its stable name.
+    pub(crate) verdict: String,
+    /// The commit counter; none where it is not known.
+    pub(crate) generation: Option<u64>,
+    /// Bytes in a page.
+    pub(crate) page_size: u32,
+    /// The pages that the file accounts for or holds, whichever is more.
+    pub(crate) pages: u64,
+    /// How many errors the check has found so far.
+    pub(crate) errors: usize,
+}
+
+impl Head {
+    /// What the look says.
+    pub(crate) fn of(view: &mut View) -> Result<Self, LookError> {
+        let errors = errors_of(view);
+        let generation = Facts::of(view.look())?.generation;
+        let summary = view.look().summary()?;
+        Ok(Self {
+            state: state_of(&summary.recovery.verdict).to_owned(),
+            verdict: summary.recovery.verdict,
+            generation,
+            page_size: summary.page_size,
+            pages: summary.page_count.max(summary.file_pages),
+            errors,
+        })
+    }
+
+    /// The same after more was checked.
+    pub(crate) fn checked(self, view: &View) -> Self {
+        Self {
+            errors: errors_of(view),
+            ..self
+        }
+    }
+
+    /// How good it is, for its colour and its mark.
+    pub(crate) fn tone(&self) -> &'static str {
+        match self.verdict.as_str() {
+            "clean" if self.errors == 0 => "good",
+            "clean" => "bad",
+            verdict => tone_of(verdict),
+        }
+    }
+
+    /// The same for what recovery says alone.
+    pub(crate) fn recovery_tone(&self) -> &'static str {
+        tone_of(&self.verdict)
+    }
+
+    /// Whether the state in one label is what recovery says. Where that is that
+    /// all is well, and the check found otherwise, the check has the word.
+    pub(crate) fn recovery_has_the_word(&self) -> bool {
+        self.verdict != "clean" || self.errors == 0
+    }
+
+    /// Whether errors are worth a label of their own.
+    pub(crate) fn errors_are_news(&self) -> bool {
+        self.errors > 0 && !self.foreign()
+    }
+
+    /// The worst of what is known, for the title of a window.
+    pub(crate) fn label(&self) -> String {
+        if self.recovery_has_the_word() {
+            self.state.clone()
+        } else {
+            self.errors_label()
+        }
+    }
+
+    /// What was found beside what recovery says, as a label.
+    pub(crate) fn errors_label(&self) -> String {
+        text::counted(self.errors as u64, "error")
+    }
+
+    /// Whether the bytes are no page file at all.
+    pub(crate) fn foreign(&self) -> bool {
+        self.verdict == "not-a-page-file"
+    }
+}
+
+fn errors_of(view: &View) -> usize {
+    let findings = view.check.findings.iter();
+    findings
+        .filter(|finding| finding.severity == Severity::Error)
+        .count()
+}
+
+/// A verdict in a label. New verdicts show as they are.
+fn state_of(verdict: &str) -> &str {
+    match verdict {
+        "rolled-back" => "unfinished commit",
+        "rolled-forward" => "torn",
+        "not-a-page-file" => "not a page file",
+        other => other,
+    }
+}
+
+/// How good a state is, for its colour and its mark.
+pub(crate) fn tone_of(verdict: &str) -> &'static str {
+    match verdict {
+        "clean" => "good",
+        "rolled-back" | "rolled-forward" => "note",
+        _ => "bad",
+    }
+}
