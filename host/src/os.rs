@@ -265,14 +265,13 @@ pub(crate) fn zero(file: &File, position: u64, len: u64) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const NOTED_MIN: u64 = 64 << 10;
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    while len >= NOTED_MIN {
+    if len >= NOTED_MIN {
         use rustix::fs::{FallocateFlags, fallocate};
-        match fallocate(file, FallocateFlags::ZERO_RANGE, position, len) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::INTR) => {}
-            // A file system that cannot, as one in memory; or what is wrong is
-            // wrong with writing too.
-            Err(_) => break,
+        let note = || fallocate(file, FallocateFlags::ZERO_RANGE, position, len);
+        // An error is a file system that cannot, as one in memory, or one that
+        // comes up in writing too.
+        if rustix::io::retry_on_intr(note).is_ok() {
+            return Ok(());
         }
     }
     write_zeros(file, position, len)
@@ -282,11 +281,11 @@ pub(crate) fn zero(file: &File, position: u64, len: u64) -> io::Result<()> {
 /// reserved but were never written: all of it zeros. What the file system
 /// keeps to itself is not among them.
 pub(crate) fn holes(file: &File, len: u64) -> io::Result<Vec<Range<u64>>> {
-    let mut holes = Vec::new();
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         use rustix::fs::{SeekFrom, seek};
         use rustix::io::Errno;
+        let mut holes = Vec::new();
         let mut next = 0;
         while next < len {
             let start = match seek(file, SeekFrom::Hole(next)) {
@@ -305,11 +304,14 @@ pub(crate) fn holes(file: &File, len: u64) -> io::Result<Vec<Range<u64>>> {
                 holes.push(start..next);
             }
         }
+        Ok(holes)
     }
-    // Elsewhere they are written to when they are written back.
+    // Elsewhere none is known that needs room to be read.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = (file, len);
-    Ok(holes)
+    {
+        let _ = (file, len);
+        Ok(Vec::new())
+    }
 }
 
 /// Gives a file its name. A file that has the name already stays, and that is

@@ -73,3 +73,35 @@ impl Owner {
         self.is_here() && process::id() == self.process
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn process_is_known_where_a_fork_wipes_nothing() {
+        static NONE: AtomicU64 = AtomicU64::new(0);
+        let owner = |process| Owner {
+            number: &NONE,
+            noted: NOT_WIPED,
+            process,
+        };
+        assert!(owner(process::id()).is_here() && owner(process::id()).is_surely_here());
+        assert!(!owner(process::id() + 1).is_here());
+        assert!(Owner::here().is_surely_here());
+    }
+
+    /// That forks wipe it is for the tests of real processes.
+    #[test]
+    fn number_that_was_wiped_is_another_process_s() {
+        static WIPED: AtomicU64 = AtomicU64::new(0);
+        let owner = Owner {
+            number: &WIPED,
+            noted: 7,
+            process: process::id(),
+        };
+        assert!(!owner.is_here() && !owner.is_surely_here());
+        WIPED.store(7, Ordering::Relaxed);
+        assert!(owner.is_here());
+    }
+}

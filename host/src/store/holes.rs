@@ -42,9 +42,10 @@ impl Holes {
             return Ok(None);
         }
         let mut holes = Self {
-            reserved_at_once: match os::is_sparse(&bare.metadata()?) {
-                true => 1,
-                false => (RESERVED_AT_ONCE / page_size).max(1),
+            reserved_at_once: if os::is_sparse(&bare.metadata()?) {
+                1
+            } else {
+                (RESERVED_AT_ONCE / page_size).max(1)
             },
             ..Self::default()
         };

@@ -1,6 +1,5 @@
 //! [`FileStore`]: a locked file that is read and written by position only.
 
-use std::io;
 use std::path::Path;
 
 use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then, bounds};
@@ -58,11 +57,6 @@ impl FileStore {
     }
 }
 
-/// There is nothing of which only this process knows.
-fn nothing() -> io::Result<()> {
-    Ok(())
-}
-
 impl PageStore for FileStore {
     type Buffer = PageBuffer;
 
@@ -96,13 +90,13 @@ impl PageStore for FileStore {
     }
 
     fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
-        self.0.write(changes, then, nothing)
+        self.0.write(changes, then, || Ok(()))
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
         self.0.expect_own()?;
         if page_count > self.geometry().page_count {
-            self.0.extend(page_count, |_, _| nothing())?;
+            self.0.extend(page_count, |_, _| Ok(()))?;
         }
         Ok(self.geometry())
     }
