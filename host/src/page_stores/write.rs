@@ -1,7 +1,7 @@
 //! `store.write`, defined by hand: the pages that a guest writes are taken from
 //! its memory where they lie, instead of being copied into a vector first.
 
-use pagebox_store::{PageBuffer, Then};
+use pagebox_store::{PageBuffer, StoreError, Then};
 use wasmtime::component::{ComponentType, Lift, Linker, Resource, WasmList};
 use wasmtime::{AsContext, Result, StoreContext, StoreContextMut};
 
@@ -85,10 +85,18 @@ fn write<T: PageStoreView>(
         .iter()
         .map(|change| native(change, context.as_context(), &taken.views, page_size))
         .collect();
+    let mut changed = false;
     let answer = natives.map(|natives| {
-        let natives: Result<Vec<_>, _> = natives.into_iter().collect();
-        taken.store.write(&natives?, then).map_err(Into::into)
+        let natives: Vec<_> = natives.into_iter().collect::<Result<_, _>>()?;
+        let written = taken.store.write(&natives, then);
+        let refused = [StoreError::OutOfBounds, StoreError::ReadOnly];
+        changed =
+            !natives.is_empty() && written.as_ref().err().is_none_or(|e| !refused.contains(e));
+        written.map_err(Into::into)
     });
+    if changed {
+        taken.views.end_pages(store.rep());
+    }
     context.data_mut().page_stores().put_back(taken);
     Ok((answer?,))
 }
@@ -108,14 +116,14 @@ fn native<'a, T: 'static>(
             start: sealed.start,
         },
         Change::Staged(staged) => {
-            match &views.get(staged.view.rep()).ok_or_else(gone)?.bytes {
+            match views.bytes(staged.view.rep()).ok_or_else(gone)? {
                 Bytes::Private(buffer) if buffer.len() == page_size => Native::Staged {
                     page: staged.page,
                     buffer,
                 },
                 // Of a store with other pages.
                 Bytes::Private(_) => return Ok(Err(wit::StoreError::OutOfBounds)),
-                Bytes::Page { .. } | Bytes::Gone => {
+                Bytes::Page { .. } | Bytes::Shared(_) | Bytes::Ended => {
                     let text = "only a view that stage made can be written".to_owned();
                     return Ok(Err(wit::StoreError::Other(Some(text))));
                 }
