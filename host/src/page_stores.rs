@@ -31,7 +31,10 @@ pub trait PageStoreView: 'static {
 }
 
 /// Adds the import `page-store` to a linker: for programs that run wasmtime
-/// already. `host/examples/own_engine.rs` goes on from here.
+/// already, of the major version that this crate uses. `host/examples/own_engine.rs`
+/// goes on from here. With another wasmtime, [`COMPONENT`](crate::COMPONENT) and
+/// the WIT in `wit/` are all that is needed: generate bindings, and provide a
+/// `page-store` of your own.
 ///
 /// ```
 /// use pagebox::{PageStoreView, PageStores};
@@ -110,38 +113,66 @@ struct Taken {
     since: u64,
 }
 
+/// One handle of a view.
 #[derive(Debug)]
 struct View {
-    handles: u32,
+    /// The store that it ends with.
+    store: u32,
     bytes: Bytes,
     /// Whether its bytes are of the budget: not while the host holds them.
     counts: bool,
+    /// How many other views share its private buffer. It stays for them, so
+    /// that its number comes to stand for nothing else.
+    sharers: u32,
+    /// The handle was dropped.
+    dropped: bool,
 }
 
 #[derive(Debug)]
 enum Bytes {
-    /// A page of a store.
-    Page { store: u32, page: u64 },
+    /// A page of the store.
+    Page { page: u64, access: wit::ViewAccess },
     /// A private buffer.
     Private(PageBuffer),
-    /// A page of a store that is gone.
-    Gone,
+    /// The private buffer of another view.
+    Shared(u32),
+    /// None any more.
+    Ended,
 }
 
 /// What a handle of a view costs, so that their number has a limit.
 pub(crate) const HANDLE_COST: usize = 64;
 
 /// A number of bytes of a budget.
-fn bytes(len: usize) -> i64 {
+fn amount(len: usize) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }
 
-impl Bytes {
-    /// What they cost.
-    fn cost(&self) -> i64 {
-        match self {
-            Self::Page { .. } | Self::Gone => 0,
-            Self::Private(buffer) => bytes(buffer.len()),
+impl Slab<View> {
+    /// The view that has the bytes of this one.
+    fn origin(&self, rep: u32) -> Option<u32> {
+        match self.get(rep)?.bytes {
+            Bytes::Shared(origin) => Some(origin),
+            Bytes::Page { .. } | Bytes::Private(_) | Bytes::Ended => Some(rep),
+        }
+    }
+
+    /// The bytes of a view, wherever they are.
+    fn bytes(&self, rep: u32) -> Option<&Bytes> {
+        Some(&self.get(self.origin(rep)?)?.bytes)
+    }
+
+    fn bytes_mut(&mut self, rep: u32) -> Option<&mut Bytes> {
+        let origin = self.origin(rep)?;
+        Some(&mut self.get_mut(origin)?.bytes)
+    }
+
+    /// Ends the views of a store's pages, since the store changed.
+    fn end_pages(&mut self, store: u32) {
+        for view in self.values_mut() {
+            if view.store == store && matches!(view.bytes, Bytes::Page { .. }) {
+                view.bytes = Bytes::Ended;
+            }
         }
     }
 }
@@ -175,7 +206,7 @@ impl PageStores {
             views: Slab::default(),
             spare: Spare::default(),
             budget_max: budget,
-            budget: bytes(budget),
+            budget: amount(budget),
             clock,
             ticks: 0,
         }
@@ -194,8 +225,9 @@ impl PageStores {
         let store = self.stores.remove(handle.rep())?;
         // The number may come to stand for another store.
         for view in self.views.values_mut() {
-            if matches!(view.bytes, Bytes::Page { store, .. } if store == handle.rep()) {
-                view.bytes = Bytes::Gone;
+            if view.store == handle.rep() && !matches!(view.bytes, Bytes::Shared(_)) {
+                let bytes = std::mem::replace(&mut view.bytes, Bytes::Ended);
+                self.budget += cost(&bytes);
             }
         }
         Some(store)
@@ -210,7 +242,8 @@ impl PageStores {
     /// How many stores and views there are. After a guest is done that is what
     /// it forgot to drop.
     pub fn left_open(&self) -> (usize, usize) {
-        (self.stores.len(), self.views.len())
+        let views = self.views.values().filter(|view| !view.dropped);
+        (self.stores.len(), views.count())
     }
 
     /// A handle on the host's own store.
@@ -257,54 +290,142 @@ impl PageStores {
 
     /// The bytes of a private buffer.
     pub fn buffer_mut(&mut self, view: &Resource<ViewHandle>) -> Option<&mut [u8]> {
-        match &mut self.views.get_mut(view.rep())?.bytes {
+        match self.views.bytes_mut(view.rep())? {
             Bytes::Private(buffer) => Some(buffer),
-            Bytes::Page { .. } | Bytes::Gone => None,
+            Bytes::Page { .. } | Bytes::Shared(_) | Bytes::Ended => None,
+        }
+    }
+
+    /// Reads bytes of any view that a guest handed out, from `offset` in its
+    /// page.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfBounds`] past the end of the page;
+    /// [`StoreError::Other`] where the view has ended: its store is gone or was
+    /// changed since; whatever the store fails with.
+    pub fn read_view(
+        &mut self,
+        view: &Resource<ViewHandle>,
+        offset: u32,
+        bytes: &mut [u8],
+    ) -> Result<(), StoreError> {
+        let origin = self.views.origin(view.rep()).ok_or_else(ended)?;
+        match self.views.get(origin).ok_or_else(ended)? {
+            View {
+                bytes: Bytes::Page { page, .. },
+                store,
+                ..
+            } => {
+                let (page, store) = (*page, *store);
+                self.with_store(store, |store, _| store.read(page, offset, bytes))
+                    .map_err(|_| ended())?
+            }
+            View {
+                bytes: Bytes::Private(buffer),
+                ..
+            } => {
+                let range = range(buffer.len(), offset, bytes.len())?;
+                bytes.copy_from_slice(&buffer[range]);
+                Ok(())
+            }
+            _ => Err(ended()),
+        }
+    }
+
+    /// Writes bytes through a view that a guest handed out, from `offset` in
+    /// its page: into a private buffer, or in place into a regular page.
+    ///
+    /// # Errors
+    /// [`StoreError::ReadOnly`], as of a protected page, which changes by a
+    /// commit alone; else as [`read_view`](Self::read_view).
+    pub fn write_view(
+        &mut self,
+        view: &Resource<ViewHandle>,
+        offset: u32,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let origin = self.views.origin(view.rep()).ok_or_else(ended)?;
+        match self.views.get_mut(origin).ok_or_else(ended)? {
+            View {
+                bytes: Bytes::Page { page, access },
+                store,
+                ..
+            } => {
+                if *access == wit::ViewAccess::Read {
+                    return Err(StoreError::ReadOnly);
+                }
+                let (page, store) = (*page, *store);
+                self.with_store(store, |store, _| write_at(store, page, offset, bytes))
+                    .map_err(|_| ended())?
+            }
+            View {
+                bytes: Bytes::Private(buffer),
+                ..
+            } => {
+                let range = range(buffer.len(), offset, bytes.len())?;
+                buffer[range].copy_from_slice(bytes);
+                Ok(())
+            }
+            _ => Err(ended()),
         }
     }
 
     /// Drops a view that a guest handed out.
     pub fn drop_view(&mut self, view: &Resource<ViewHandle>) {
-        let Some(entry) = self.views.get_mut(view.rep()) else {
+        let rep = view.rep();
+        let Some(entry) = self.views.get_mut(rep).filter(|entry| !entry.dropped) else {
             return;
         };
-        entry.handles -= 1;
-        self.budget += bytes(HANDLE_COST);
-        if entry.handles == 0 {
-            if entry.counts {
-                self.budget += entry.bytes.cost();
+        entry.dropped = true;
+        let is_shared = entry.sharers > 0;
+        let counts = entry.counts;
+        let bytes = std::mem::replace(&mut entry.bytes, Bytes::Ended);
+        self.budget += amount(HANDLE_COST);
+        if counts {
+            self.budget += cost(&bytes);
+        }
+        if !is_shared {
+            self.views.remove(rep);
+        }
+        match bytes {
+            Bytes::Private(buffer) => self.spare.keep(buffer),
+            Bytes::Shared(origin) => {
+                if let Some(entry) = self.views.get_mut(origin) {
+                    entry.sharers -= 1;
+                    if entry.sharers == 0 && entry.dropped {
+                        self.views.remove(origin);
+                    }
+                }
             }
-            if let Some(View {
-                bytes: Bytes::Private(buffer),
-                ..
-            }) = self.views.remove(view.rep())
-            {
-                self.spare.keep(buffer);
-            }
+            Bytes::Page { .. } | Bytes::Ended => {}
         }
     }
 
     /// The host holds a private buffer that it asked for: the guest has not to
     /// answer for its bytes any more.
     pub(crate) fn hold(&mut self, view: &Resource<ViewHandle>) {
-        if let Some(entry) = self.views.get_mut(view.rep())
-            && entry.counts
-        {
-            entry.counts = false;
-            self.budget += entry.bytes.cost();
-        }
+        self.count(view, false);
     }
 
     /// The host lets go of what it held. Where the guest keeps it, that is the
     /// guest's.
     pub(crate) fn let_go(&mut self, view: &Resource<ViewHandle>) {
-        if let Some(entry) = self.views.get_mut(view.rep())
-            && !entry.counts
-        {
-            entry.counts = true;
-            self.budget -= entry.bytes.cost();
-        }
+        self.count(view, true);
         self.drop_view(view);
+    }
+
+    /// Whether the bytes of a view are of the budget.
+    fn count(&mut self, view: &Resource<ViewHandle>, counts: bool) {
+        let origin = self.views.origin(view.rep());
+        let Some(entry) = origin.and_then(|origin| self.views.get_mut(origin)) else {
+            return;
+        };
+        if entry.counts == counts {
+            return;
+        }
+        entry.counts = counts;
+        let cost = cost(&entry.bytes);
+        self.budget += if counts { -cost } else { cost };
     }
 
     /// The ticks that passed in stores since this was last asked.
@@ -355,29 +476,49 @@ impl PageStores {
         }
     }
 
-    fn view(&self, view: &Resource<ViewHandle>) -> Result<&View> {
-        self.views.get(view.rep()).ok_or_else(gone)
+    /// The view that has the bytes of a view that a guest has.
+    fn origin(&self, view: &Resource<ViewHandle>) -> Result<&View> {
+        let origin = self.views.origin(view.rep()).ok_or_else(gone)?;
+        self.views.get(origin).ok_or_else(gone)
     }
 
-    fn push_view(&mut self, page: Bytes) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
-        let cost = bytes(HANDLE_COST) + page.cost();
-        // With room for one more handle, to share it with the host.
-        if self.budget < cost + bytes(HANDLE_COST) {
+    fn push_view(
+        &mut self,
+        store: u32,
+        bytes: Bytes,
+    ) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
+        let cost = amount(HANDLE_COST) + cost(&bytes);
+        // Of a private buffer with room for one more handle, to share it with
+        // the host.
+        let spare = match bytes {
+            Bytes::Private(_) => amount(HANDLE_COST),
+            _ => 0,
+        };
+        if self.budget < cost + spare {
             let text = format!(
                 "too many pages are staged at once: they may take {} bytes",
                 self.budget_max
             );
             return Ok(Err(wit::StoreError::Other(Some(text))));
         }
-        self.budget -= cost;
         let view = View {
-            handles: 1,
-            bytes: page,
+            store,
+            bytes,
             counts: true,
+            sharers: 0,
+            dropped: false,
         };
-        self.views
-            .insert(view)
-            .map(|rep| Ok(Resource::new_own(rep)))
+        let rep = self.views.insert(view)?;
+        self.budget -= cost;
+        Ok(Ok(Resource::new_own(rep)))
+    }
+}
+
+/// What bytes cost besides their handle.
+fn cost(bytes: &Bytes) -> i64 {
+    match bytes {
+        Bytes::Private(buffer) => amount(buffer.len()),
+        Bytes::Page { .. } | Bytes::Shared(_) | Bytes::Ended => 0,
     }
 }
 
@@ -385,8 +526,10 @@ fn gone() -> wasmtime::Error {
     format_err!("the host has no such store or view any more")
 }
 
-fn store_gone() -> wit::StoreError {
-    wit::StoreError::Other(Some("the store of this view is gone".into()))
+fn ended() -> StoreError {
+    let text = "this view has ended: its file was changed or closed, \
+                or its transaction is over";
+    StoreError::Other(Some(text.into()))
 }
 
 impl wit::Host for PageStores {}
@@ -398,15 +541,22 @@ impl wit::HostPageView for PageStores {
         offset: u32,
         len: u32,
     ) -> Result<Result<Vec<u8>, wit::StoreError>> {
-        match self.view(&this)?.bytes {
-            Bytes::Page { store, page } => {
-                self.with_store(store, |store, _| read(store, page, offset, len))
+        let view = self.origin(&this)?;
+        // Before the memory is asked for.
+        let page_size = match &view.bytes {
+            Bytes::Page { .. } => {
+                let store = view.store;
+                self.with_store(store, |store, _| store.geometry().page_size.bytes())?
             }
-            Bytes::Private(ref buffer) => Ok(range(buffer.len(), offset, len as usize)
-                .map(|range| buffer[range].to_vec())
-                .map_err(Into::into)),
-            Bytes::Gone => Ok(Err(store_gone())),
+            Bytes::Private(buffer) => buffer.len(),
+            Bytes::Shared(_) | Bytes::Ended => return Ok(Err(ended().into())),
+        };
+        if range(page_size, offset, len as usize).is_err() {
+            return Ok(Err(wit::StoreError::OutOfBounds));
         }
+        let mut bytes = vec![0; len as usize];
+        let read = self.read_view(&this, offset, &mut bytes);
+        Ok(read.map(|()| bytes).map_err(Into::into))
     }
 
     fn write(
@@ -415,42 +565,48 @@ impl wit::HostPageView for PageStores {
         offset: u32,
         bytes: Vec<u8>,
     ) -> Result<Result<(), wit::StoreError>> {
-        match &mut self.views.get_mut(this.rep()).ok_or_else(gone)?.bytes {
-            Bytes::Page { store, page } => {
-                let (store, page) = (*store, *page);
-                self.require(store, Right::Write)?;
-                self.with_store(store, |store, _| {
-                    write_at(store, page, offset, &bytes).map_err(Into::into)
-                })
-            }
-            Bytes::Private(buffer) => Ok(range(buffer.len(), offset, bytes.len())
-                .map(|range| buffer[range].copy_from_slice(&bytes))
-                .map_err(Into::into)),
-            Bytes::Gone => Ok(Err(store_gone())),
+        let view = self.origin(&this)?;
+        if let Bytes::Page {
+            access: wit::ViewAccess::ReadWrite,
+            ..
+        } = view.bytes
+        {
+            self.require(view.store, Right::Write)?;
         }
+        Ok(self.write_view(&this, offset, &bytes).map_err(Into::into))
     }
 
     fn crc32(&mut self, this: Resource<ViewHandle>) -> Result<Result<u32, wit::StoreError>> {
-        match self.view(&this)?.bytes {
-            Bytes::Page { store, page } => self.with_store(store, |store, _| {
+        let view = self.origin(&this)?;
+        let store = view.store;
+        match view.bytes {
+            Bytes::Page { page, .. } => self.with_store(store, |store, _| {
                 let len = store.geometry().page_size.bytes_u32();
                 store.crc32(page, 0, len).map_err(Into::into)
             }),
             Bytes::Private(ref buffer) => Ok(Ok(buffer.crc32())),
-            Bytes::Gone => Ok(Err(store_gone())),
+            Bytes::Shared(_) | Bytes::Ended => Ok(Err(ended().into())),
         }
     }
 
     fn share(&mut self, this: Resource<ViewHandle>) -> Result<Resource<ViewHandle>> {
-        let view = self.views.get_mut(this.rep()).ok_or_else(gone)?;
-        let handles = view.handles.checked_add(1);
-        let budget = self.budget - bytes(HANDLE_COST);
-        let (Some(handles), 0..) = (handles, budget) else {
+        let origin = self.views.origin(this.rep()).ok_or_else(gone)?;
+        let view = self.views.get_mut(origin).ok_or_else(gone)?;
+        let store = view.store;
+        let bytes = match view.bytes {
+            Bytes::Page { page, access } => Bytes::Page { page, access },
+            Bytes::Private(_) => Bytes::Shared(origin),
+            Bytes::Shared(_) | Bytes::Ended => Bytes::Ended,
+        };
+        let is_shared = matches!(bytes, Bytes::Shared(_));
+        let Ok(shared) = self.push_view(store, bytes)? else {
             return Err(format_err!("it holds too many handles of views"));
         };
-        view.handles = handles;
-        self.budget = budget;
-        Ok(Resource::new_own(this.rep()))
+        if let Some(view) = self.views.get_mut(origin).filter(|_| is_shared) {
+            // As many as there are numbers of views, at most.
+            view.sharers += 1;
+        }
+        Ok(shared)
     }
 
     fn drop(&mut self, this: Resource<ViewHandle>) -> Result<()> {
@@ -490,14 +646,12 @@ impl wit::HostStore for PageStores {
         &mut self,
         this: Resource<StoreHandle>,
         page: u64,
+        access: wit::ViewAccess,
     ) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
         if page >= self.with_store(this.rep(), |store, _| store.geometry().page_count)? {
             return Ok(Err(wit::StoreError::OutOfBounds));
         }
-        self.push_view(Bytes::Page {
-            store: this.rep(),
-            page,
-        })
+        self.push_view(this.rep(), Bytes::Page { page, access })
     }
 
     fn stage(
@@ -509,7 +663,7 @@ impl wit::HostStore for PageStores {
         let staged = self.with_store(this.rep(), |store, _| spare.stage(store, source));
         self.spare = spare;
         match staged? {
-            Ok(buffer) => self.push_view(Bytes::Private(buffer)),
+            Ok(buffer) => self.push_view(this.rep(), Bytes::Private(buffer)),
             Err(error) => Ok(Err(error.into())),
         }
     }

@@ -31,6 +31,10 @@ impl<T> Slab<T> {
         Ok(key)
     }
 
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().flatten()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.vacant.len()
     }

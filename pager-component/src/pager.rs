@@ -11,11 +11,11 @@ use crate::Component;
 use crate::runtime::trap;
 use crate::store::HostStore;
 use crate::wit::exports::pagebox::pager::pager as wit;
-use crate::wit::pagebox::pager::page_store::{Extent, PageView, Store};
+use crate::wit::pagebox::pager::page_store::{Extent, PageView, Store, ViewAccess};
 
-/// A pager. This is the only strong reference to it, so that closing it ends
-/// its transactions.
-pub(crate) struct OpenPager(Rc<RefCell<Pager<HostStore>>>);
+/// A pager, and what may be done with the bytes of its regular pages. This is
+/// the only strong reference to it, so that closing it ends its transactions.
+pub(crate) struct OpenPager(Rc<RefCell<Pager<HostStore>>>, ViewAccess);
 
 /// A transaction, and the pager that it is of.
 pub(crate) struct OpenTransaction {
@@ -23,8 +23,8 @@ pub(crate) struct OpenTransaction {
     transaction: RefCell<Transaction<PageView>>,
 }
 
-fn opened(pager: Pager<HostStore>) -> wit::Pager {
-    wit::Pager::new(OpenPager(Rc::new(RefCell::new(pager))))
+fn opened(pager: Pager<HostStore>, access: ViewAccess) -> wit::Pager {
+    wit::Pager::new(OpenPager(Rc::new(RefCell::new(pager)), access))
 }
 
 fn closed() -> wit::Error {
@@ -58,15 +58,16 @@ impl wit::Guest for Component {
     }
 
     fn create(store: Store, page_count: u64) -> Result<wit::Pager, wit::Error> {
-        Ok(opened(Pager::create(HostStore::new(store)?, page_count)?))
+        let pager = Pager::create(HostStore::new(store)?, page_count)?;
+        Ok(opened(pager, ViewAccess::ReadWrite))
     }
 
     fn open(store: Store, access: wit::Access) -> Result<wit::Pager, wit::Error> {
-        let access = match access {
-            wit::Access::Read => Access::Read,
-            wit::Access::Write => Access::Write,
+        let (access, views) = match access {
+            wit::Access::Read => (Access::Read, ViewAccess::Read),
+            wit::Access::Write => (Access::Write, ViewAccess::ReadWrite),
         };
-        Ok(opened(Pager::open(HostStore::new(store)?, access)?))
+        Ok(opened(Pager::open(HostStore::new(store)?, access)?, views))
     }
 
     fn close(pager: wit::Pager) -> Store {
@@ -106,13 +107,14 @@ impl wit::GuestPager for OpenPager {
     fn view(&self, id: u64) -> Result<PageView, wit::Error> {
         let pager = self.0.borrow();
         let page = pager.locate(id)?;
-        pager.store().view(page)
+        pager.store().view(page, self.1)
     }
 
     fn view_protected(&self, id: u64) -> Result<PageView, wit::Error> {
         let mut pager = self.0.borrow_mut();
         let page = pager.verify_protected(ProtectedId(id))?.page;
-        pager.store().view(page)
+        // It changes by a commit alone.
+        pager.store().view(page, ViewAccess::Read)
     }
 
     fn allocated(&self, start: u64, limit: u32) -> Result<Vec<Extent>, wit::Error> {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use pagebox_store::{Change, Geometry, PageSize, PageStore, StoreError, Then, UnsupportedPageSize};
 
 use crate::wit::exports::pagebox::pager::pager::{Error, StoreFailure};
-use crate::wit::pagebox::pager::page_store::{self as wit, PageView, Store};
+use crate::wit::pagebox::pager::page_store::{self as wit, PageView, Store, ViewAccess};
 
 /// A store that the host handed in.
 pub(crate) struct HostStore {
@@ -35,8 +35,8 @@ impl HostStore {
     }
 
     /// The page itself, as the host shows it.
-    pub(crate) fn view(&self, page: u64) -> Result<PageView, Error> {
-        self.store.view(page).map_err(|cause| {
+    pub(crate) fn view(&self, page: u64, access: ViewAccess) -> Result<PageView, Error> {
+        self.store.view(page, access).map_err(|cause| {
             Error::Store(StoreFailure {
                 operation: format!("reading page {page}"),
                 cause,

@@ -1,7 +1,7 @@
 //! `store.write`, defined by hand: the pages that a guest writes are taken from
 //! its memory where they lie, instead of being copied into a vector first.
 
-use pagebox_store::{PageBuffer, Then};
+use pagebox_store::{PageBuffer, StoreError, Then};
 use wasmtime::component::{ComponentType, Lift, Linker, Resource, WasmList};
 use wasmtime::{AsContext, Result, StoreContext, StoreContextMut};
 
@@ -81,14 +81,32 @@ fn write<T: PageStoreView>(
     // latter is taken out meanwhile.
     let taken = context.data_mut().page_stores().take(store.rep())?;
     let mut out = Out { context, taken };
-    let Taken { store, views, .. } = &mut out.taken;
+    let Taken {
+        handle,
+        store,
+        views,
+        ..
+    } = &mut out.taken;
     let page_size = store.geometry().page_size.bytes();
     let natives: Result<Vec<_>> = changes
         .iter()
         .map(|change| native(change, out.context.as_context(), views, page_size))
         .collect();
     let natives: Result<Vec<_>, _> = natives?.into_iter().collect();
-    let answer = natives.and_then(|natives| store.write(&natives, then).map_err(Into::into));
+    let answer = match natives {
+        Ok(natives) => {
+            let written = store.write(&natives, then);
+            let refused = [StoreError::OutOfBounds, StoreError::ReadOnly];
+            let changed =
+                !natives.is_empty() && written.as_ref().err().is_none_or(|e| !refused.contains(e));
+            drop(natives);
+            if changed {
+                views.end_pages(*handle);
+            }
+            written.map_err(Into::into)
+        }
+        Err(error) => Err(error),
+    };
     Ok((answer,))
 }
 
@@ -121,14 +139,14 @@ fn native<'a, T: 'static>(
             start: sealed.start,
         },
         Change::Staged(staged) => {
-            match &views.get(staged.view.rep()).ok_or_else(gone)?.bytes {
+            match views.bytes(staged.view.rep()).ok_or_else(gone)? {
                 Bytes::Private(buffer) if buffer.len() == page_size => Native::Staged {
                     page: staged.page,
                     buffer,
                 },
                 // Of a store with other pages.
                 Bytes::Private(_) => return Ok(Err(wit::StoreError::OutOfBounds)),
-                Bytes::Page { .. } | Bytes::Gone => {
+                Bytes::Page { .. } | Bytes::Shared(_) | Bytes::Ended => {
                     let text = "only a view that stage made can be written".to_owned();
                     return Ok(Err(wit::StoreError::Other(Some(text))));
                 }

@@ -11,6 +11,7 @@ mod hostile_guests;
 mod inspecting;
 mod mirror;
 mod native;
+mod own_linker;
 mod reading;
 #[cfg(unix)]
 mod real_files;

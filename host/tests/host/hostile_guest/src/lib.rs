@@ -26,7 +26,7 @@ use runtime::trap;
 use wit::exports::pagebox::pager::inspect as inspecting;
 use wit::exports::pagebox::pager::pager;
 use wit::exports::pagebox::pager::repair as repairing;
-use wit::pagebox::pager::page_store::{Change, Extent, PageView, Store};
+use wit::pagebox::pager::page_store::{Change, Extent, PageView, Store, ViewAccess};
 
 struct Guest;
 
@@ -82,7 +82,7 @@ impl Misdeed {
                 let _ = self.store.grow(self.store.geometry().page_count + 1);
             }
             "change a view in " => {
-                if let Ok(view) = self.store.view(0) {
+                if let Ok(view) = self.store.view(0, ViewAccess::ReadWrite) {
                     let _ = view.write(0, &[0; 64]);
                 }
             }
@@ -106,7 +106,7 @@ impl Misdeed {
 
     fn hold_views(&self) {
         loop {
-            match self.store.view(0) {
+            match self.store.view(0, ViewAccess::ReadWrite) {
                 Ok(view) => core::mem::forget(view),
                 Err(_) => trap(),
             }
@@ -114,7 +114,7 @@ impl Misdeed {
     }
 
     fn share_views(&self) {
-        if let Ok(view) = self.store.view(0) {
+        if let Ok(view) = self.store.view(0, ViewAccess::ReadWrite) {
             loop {
                 core::mem::forget(view.share());
             }
@@ -505,7 +505,7 @@ impl pager::GuestTransaction for Tx {
         let misdeed = self.misdeed();
         misdeed.anywhere("stage");
         let view = match &*self.name {
-            "stage page 0 itself" => misdeed.store.view(0),
+            "stage page 0 itself" => misdeed.store.view(0, ViewAccess::ReadWrite),
             // Not sound: that is the point.
             "stage a handle of nothing" => return Ok(unsafe { PageView::from_handle(4711) }),
             "keep what it staged" => misdeed.store.stage(Some(PROTECTED)).map(|view| {
