@@ -150,6 +150,8 @@ impl PageStore for MemoryStore {
             .try_reserve_exact(len - self.bytes.len())
             .map_err(|_| StoreError::InsufficientSpace)?;
         // What lay past the last whole page becomes part of a new one.
+        let whole = self.bytes.len() - self.bytes.len() % self.page_size.bytes();
+        self.bytes.truncate(whole);
         self.bytes.resize(len, 0);
         Ok(self.geometry())
     }
