@@ -3,163 +3,407 @@
 Views stay on this side: the component passes handles, the host slices the file.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import itertools
+import operator
 import os
+import stat
+import threading
 import zlib
+from typing import Any, Callable, Iterator, Union, overload
 
-from wasmtime.component import Record, ResourceHost, ResourceType, Variant
+from wasmtime.component import Linker, Record, ResourceHost, ResourceType, Variant
 
 STORE, VIEW = 1, 2  # which resource a handle is of
+
+Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+# Whatever `memoryview` takes: bytes, bytearray, array, mmap.
+Buffer = Any
+
+
+class PagerError(Exception):
+    """Why an operation was not done, in a sentence.
+
+    `tag` is the case of the WIT's `error` (`not-allocated`), or one of the
+    host's own: `closed`, `ended` (a view or a transaction), `forked`, `locked`,
+    `sandbox` (the component failed: open the file again)."""
+
+    def __init__(self, text: str, tag: str) -> None:
+        super().__init__(text)
+        self.tag = tag
 
 
 class StoreError(Exception):
     """A case of the WIT's `store-error`."""
 
 
+def integer(name: str, value: Any, end: int) -> int:
+    """An argument that is to be an integer of 0 to `end` - 1."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+    number = operator.index(value)
+    if not 0 <= number < end:
+        raise ValueError(f"{name} must be 0 to {end - 1}, not {number}")
+    return number
+
+
 class FileStore:
-    """Pages of one file, which is locked against other writers. `page_size` is
-    to be set before the component has it."""
+    """Pages of one file, for this process alone. `page_size` is to be set before
+    the component has it."""
 
-    page_size = 0
+    def __init__(self, path: Path, flags: int) -> None:
+        self.path = os.fspath(path)
+        self.page_size = 0
+        self.read_only = flags & os.O_ACCMODE == os.O_RDONLY
+        self.process = os.getpid()
+        # Grows when the pages change: what was shown of them has ended then.
+        self.state = 0
+        self.lock = threading.RLock()
+        self._fd = os.open(path, flags | os.O_NONBLOCK, 0o666)
+        try:
+            kind = os.fstat(self._fd).st_mode
+            if stat.S_ISDIR(kind):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            if not stat.S_ISREG(kind):
+                raise OSError(errno.EINVAL, "not a regular file", path)
+            if not self.read_only:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._fd)
+            raise PagerError("the file is in use, by another process or by this one",
+                             "locked") from None
+        except BaseException:
+            os.close(self._fd)
+            raise
 
-    def __init__(self, fd):
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self.fd = fd
+    @classmethod
+    def open(cls, path: Path, read_only: bool) -> FileStore:
+        """An existing file, which is locked unless it is only read."""
+        while True:
+            store = cls(path, os.O_RDONLY if read_only else os.O_RDWR)
+            # Another file may have taken the name in between: a lock on the old
+            # one keeps nobody out.
+            try:
+                if read_only or os.path.samestat(os.fstat(store.fd), os.stat(path)):
+                    return store
+            except BaseException:
+                store.close()
+                raise
+            store.close()
 
-    def page_count(self):
+    @property
+    def fd(self) -> int:
+        """The open file. Somebody else's may have its number after it is
+        closed, and a fork shares it: it is not to be kept."""
+        self.check_process()
+        if self._fd < 0:
+            raise PagerError("the file is closed", "closed")
+        return self._fd
+
+    def check_process(self) -> None:
+        if os.getpid() != self.process:
+            raise PagerError(f"the file is open in process {self.process}, and this is a fork "
+                             "of it: open the file here", "forked")
+
+    @property
+    def is_closed(self) -> bool:
+        return self._fd < 0
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        try:
+            # A fork has the same lock: only we give it up, and whoever has a
+            # copy of the descriptor does not keep it.
+            if not self.read_only and os.getpid() == self.process:
+                fcntl.flock(fd, fcntl.LOCK_UN)
+        finally:
+            os.close(fd)
+
+    def page_count(self) -> int:
         return os.fstat(self.fd).st_size // self.page_size
 
-    def geometry(self):
+    def geometry(self) -> Record:
         made = Record()
-        made.__dict__ = {"page-size": self.page_size, "page-count": self.page_count(),
-                         "tail": os.fstat(self.fd).st_size % self.page_size}
+        setattr(made, "page-size", self.page_size)
+        setattr(made, "page-count", self.page_count())
+        setattr(made, "tail", os.fstat(self.fd).st_size % self.page_size)
         return made
 
-    def check(self, page, offset=0, length=0):
+    def check(self, page: int, offset: int = 0, length: int = 0) -> None:
         if page >= self.page_count() or offset + length > self.page_size:
             raise StoreError("out-of-bounds")
 
-    def read(self, page, offset, length):
+    def read(self, page: int, offset: int, length: int) -> bytes:
         self.check(page, offset, length)
-        return os.pread(self.fd, length, page * self.page_size + offset)
+        data = os.pread(self.fd, length, page * self.page_size + offset)
+        if len(data) != length:
+            raise OSError(errno.EIO, "the file ends early")
+        return data
 
-    def write_at(self, page, offset, data):
+    def write_at(self, page: int, offset: int, data: Buffer) -> None:
+        if self.read_only:
+            raise StoreError("read-only")
         self.check(page, offset, len(data))
-        if os.pwrite(self.fd, data, page * self.page_size + offset) != len(data):
-            raise OSError(errno.EIO, "a short write")
+        position, rest = page * self.page_size + offset, memoryview(data)
+        while rest:
+            count = os.pwrite(self.fd, rest, position)
+            position, rest = position + count, rest[count:]
 
-    def write(self, pages, then_sync):
+    def write(self, pages: list[tuple[int, bytes]], then_sync: bool) -> None:
+        if self.read_only and (pages or then_sync):
+            raise StoreError("read-only")
         for page, _ in pages:
             self.check(page)  # before anything is changed
+        if pages:
+            self.state += 1
         for page, data in pages:
             self.write_at(page, 0, data)
         if then_sync:
             os.fsync(self.fd)
 
-    def grow(self, page_count):
-        if page_count > self.page_count():
-            os.posix_fallocate(self.fd, 0, page_count * self.page_size)
-            os.fsync(self.fd)
+    def grow(self, page_count: int) -> Record:
+        if self.read_only:
+            raise StoreError("read-only")
+        before = os.fstat(self.fd).st_size
+        if page_count * self.page_size > before:
+            try:
+                os.posix_fallocate(self.fd, 0, page_count * self.page_size)
+                os.fsync(self.fd)
+            except BaseException:
+                os.ftruncate(self.fd, before)
+                raise
         return self.geometry()
 
 
+class Private:
+    """A private buffer, until it ends."""
+
+    def __init__(self, data: bytearray) -> None:
+        self.data: bytearray | None = data
+
+
 class View:
-    """The bytes of a page or, with `private`, of a copy: `view[:5] = b"hello"`.
-    Not to be used after a commit, or after its file is closed."""
+    """The bytes of a page: `view[:5]`, `view[7]`, `bytes(view)`, and of a page
+    that can be written `view[:5] = b"hello"`.
 
-    def __init__(self, store, page=None, private=None):
-        self.store, self.page, self.private = store, page, private
+    A view ends with its file, a view of a page also when a commit changes the
+    file, and a staged page with its transaction. Used after that it raises
+    `PagerError`, tag `ended`; so does writing to a protected page, tag
+    `read-only`. An offset past the end of the page is an `IndexError`."""
 
-    def read(self, offset, length):
-        if self.private is None:
-            return self.store.read(self.page, offset, length)
-        self.store.check(0, offset, length)
-        return bytes(self.private[offset:offset + length])
+    def __init__(self, store: FileStore, page: int = 0, writable: bool = True,
+                 private: Private | None = None) -> None:
+        self._store, self._page, self._writable, self._private = store, page, writable, private
+        self._state = store.state
+        # Who would close the file if nobody used it any more.
+        self.file: object = None
 
-    def write(self, offset, data):
-        if self.private is None:
-            return self.store.write_at(self.page, offset, data)
-        self.store.check(0, offset, len(data))
-        self.private[offset:offset + len(data)] = data
+    def share(self) -> View:
+        """Another one on the same bytes."""
+        other = View(self._store, self._page, self._writable, self._private)
+        other._state = self._state
+        return other
 
-    def __getitem__(self, span):
-        start, stop, _ = span.indices(self.store.page_size)
+    def __len__(self) -> int:
+        return self._store.page_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """`length` bytes from `offset`."""
+        offset, length = integer("offset", offset, 1 << 32), integer("length", length, 1 << 32)
+        self._store.check_process()  # the lock may be held for ever in a fork
+        with self._store.lock:
+            private = self._buffer()
+            self._require("length", offset, length)
+            if private is not None:
+                return bytes(private[offset:offset + length])
+            return self._store.read(self._page, offset, length)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Replaces bytes from `offset`. Of a regular page, durable after
+        `PageFile.sync`."""
+        offset = integer("offset", offset, 1 << 32)
+        try:
+            data = memoryview(data).cast("B")
+        except TypeError:
+            raise TypeError("data must be bytes, or what else has its bytes in one piece, not "
+                            f"{type(data).__name__}") from None
+        self._store.check_process()
+        with self._store.lock:
+            private = self._buffer()
+            if not self._writable or self._store.read_only:
+                why = ("the file was opened to read" if self._store.read_only
+                       else "a protected page changes by a commit alone: see `stage`")
+                raise PagerError(f"this view is read-only: {why}", "read-only")
+            self._require("data", offset, len(data))
+            if private is not None:
+                private[offset:offset + len(data)] = data
+            else:
+                self._store.write_at(self._page, offset, data)
+
+    def __bytes__(self) -> bytes:
+        return self.read(0, len(self))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(bytes(self))
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> bytes: ...
+
+    def __getitem__(self, place: int | slice) -> int | bytes:
+        if not isinstance(place, slice):
+            return self.read(self._index(place), 1)[0]
+        start, stop, step = place.indices(len(self))
+        if step != 1:
+            return bytes(self)[place]
         return self.read(start, max(stop - start, 0))
 
-    def __setitem__(self, span, data):
-        start, stop, step = span.indices(self.store.page_size)
-        if step != 1 or len(data) != stop - start:
-            raise ValueError(f"{len(data)} bytes for a place of {stop - start}")
+    def __setitem__(self, place: int | slice, data: Any) -> None:
+        if not isinstance(place, slice):
+            self.write(self._index(place), bytes([integer("a byte", data, 256)]))
+            return
+        start, stop, step = place.indices(len(self))
+        if step != 1:
+            raise ValueError(f"bytes are written in one piece, not in steps of {step}")
+        length = memoryview(data).nbytes
+        if length != max(stop - start, 0):
+            raise ValueError(f"{length} bytes for a place of {max(stop - start, 0)}")
         self.write(start, data)
 
+    def __repr__(self) -> str:
+        return f"<View of {len(self)} bytes>"
 
-def add_to_linker(linker, store):
-    """Adds the import. Gives the table of views by the numbers of handles."""
-    views, numbers = {}, itertools.count(1)
+    def _index(self, place: Any) -> int:
+        if isinstance(place, bool) or not hasattr(place, "__index__"):
+            raise TypeError(f"a place must be an integer or a slice, not {type(place).__name__}")
+        index = operator.index(place)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"byte {index} of a page of {len(self)}")
+        return index % len(self)
 
-    def own(view):
-        number = next(numbers)
-        views[number] = view
+    def _require(self, name: str, offset: int, length: int) -> None:
+        if offset > len(self):
+            raise IndexError(f"offset {offset} is past the end of a page of {len(self)} bytes")
+        if offset + length > len(self):
+            raise IndexError(f"{name}: {length} bytes from offset {offset} end past a page of "
+                             f"{len(self)} bytes")
+
+    def _buffer(self) -> bytearray | None:
+        """The private buffer, if it is one. Raises if the view has ended."""
+        if self._store.is_closed:
+            raise PagerError("this view has ended: its file is closed", "ended")
+        if self._private is not None:
+            if self._private.data is None:
+                raise PagerError("this view has ended: its transaction is over", "ended")
+            return self._private.data
+        if self._state != self._store.state:
+            raise PagerError("this view has ended: a commit changed its file since", "ended")
+        return None
+
+
+class Views:
+    """The views that the component has, by the numbers of their handles."""
+
+    def __init__(self) -> None:
+        self._views: dict[int, View] = {}
+        self._staged: dict[int, Private] = {}
+        self._numbers = itertools.count(1)
+
+    def add(self, view: View, private: Private | None = None) -> ResourceHost:
+        """`private` is what ends with this handle."""
+        number = next(self._numbers)
+        self._views[number] = view
+        if private is not None:
+            self._staged[number] = private
         return ResourceHost.own(number, VIEW)
 
-    def of(context, handle):  # consumes the handle: a borrow that is kept traps
-        return views[handle.to_host(context).rep]
+    def of(self, context: Any, handle: Any) -> View:
+        """Consumes the handle: a borrow that is kept traps."""
+        return self._views[handle.to_host(context).rep]
 
-    def page(number):
-        store.check(number)
-        return View(store, page=number)
+    def take(self, number: int) -> View:
+        """The view of a handle that came back to the host."""
+        return self._views.pop(number)
 
-    def stage(source):
-        copy = bytes(store.page_size) if source is None else page(source)[:]
-        return own(View(store, private=bytearray(copy)))
+    def drop(self, number: int) -> None:
+        del self._views[number]
+        if number in self._staged:
+            self._staged.pop(number).data = None
 
-    def pages(context, change):
-        what = change.payload
+
+def add_to_linker(linker: Linker, store: FileStore) -> Views:
+    """Adds the import. Gives the views that the component hands out."""
+    views = Views()
+
+    def view(page: int, access: str) -> ResourceHost:
+        store.check(page)
+        return views.add(View(store, page, writable=access == "read-write"))
+
+    def stage(source: int | None) -> ResourceHost:
+        copy = bytes(store.page_size) if source is None else store.read(source, 0, store.page_size)
+        private = Private(bytearray(copy))
+        return views.add(View(store, private=private), private)
+
+    def pages(context: Any, change: Variant) -> list[tuple[int, bytes]]:
+        what: Any = change.payload
         if change.tag == "sealed":
             crc = zlib.crc32(what.bytes[what.start:])
             return [(what.page, what.bytes + crc.to_bytes(4, "little"))]
         if change.tag == "staged":
-            return [(what.page, of(context, what.view)[:])]
+            return [(what.page, bytes(views.of(context, what.view)))]
         first, count = (what, 1) if change.tag == "zero" else (what.first, what.count)
         return [(number, bytes(store.page_size)) for number in range(first, first + count)]
 
-    def write(context, handle, changes, then_sync):
+    def write(context: Any, handle: Any, changes: list[Variant], then_sync: bool) -> None:
         handle.to_host(context)
         store.write([part for change in changes for part in pages(context, change)], then_sync)
 
-    def method(function):
-        return lambda context, handle, *args: (handle.to_host(context), function(*args))[1]
+    def method(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(context: Any, handle: Any, *args: Any) -> Any:
+            handle.to_host(context)
+            return function(*args)
+        return call
 
-    functions = {
-        "page-view.read": lambda context, handle, *args: of(context, handle).read(*args),
-        "page-view.write": lambda context, handle, *args: of(context, handle).write(*args),
-        "page-view.crc32": lambda context, handle: zlib.crc32(of(context, handle)[:]),
-        "page-view.share": lambda context, handle: own(of(context, handle)),
+    functions: dict[str, Callable[..., Any]] = {
+        "page-view.read": lambda context, handle, *args: views.of(context, handle).read(*args),
+        "page-view.write": lambda context, handle, *args: views.of(context, handle).write(*args),
+        "page-view.crc32": lambda context, handle: zlib.crc32(bytes(views.of(context, handle))),
+        "page-view.share": lambda context, handle: views.add(views.of(context, handle).share()),
         "store.geometry": method(store.geometry),
         "store.read": method(store.read),
         "store.crc32": method(lambda *span: zlib.crc32(store.read(*span))),
-        "store.view": method(lambda number: own(page(number))),
+        "store.view": method(view),
         "store.stage": method(stage),
         "store.write": write,
         "store.grow": method(store.grow),
     }
     with linker.root() as root, root.add_instance("pagebox:pager/page-store@0.1.0") as instance:
         instance.add_resource("store", ResourceType.host(STORE), lambda *_: None)
-        instance.add_resource("page-view", ResourceType.host(VIEW), lambda _, rep: views.pop(rep))
+        instance.add_resource("page-view", ResourceType.host(VIEW),
+                              lambda _, number: views.drop(number))
         for name, function in functions.items():
             instance.add_func(f"[method]{name}", as_result(function))
     return views
 
 
-def as_result(function):
+def as_result(function: Callable[..., Any]) -> Callable[..., Any]:
     """What goes wrong becomes an `err` value of the WIT."""
-    def call(*args):
+    def call(*args: Any) -> Any:
         try:
             return function(*args)
         except StoreError as error:
             return Variant(str(error))
+        except IndexError:
+            return Variant("out-of-bounds")
+        except PagerError as error:
+            return Variant("read-only") if error.tag == "read-only" else Variant("other", str(error))
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
             return Variant("insufficient-space") if full else Variant("io", str(error))

@@ -7,154 +7,347 @@ shows how it is used.
             page, = tx.alloc_protected(1)
             tx.stage(page)[:5] = b"hello"
         print(file.view_protected(page)[:5])
+
+A file can be used by any thread, one call at a time. After a fork it is the
+parent's alone: calls of the child are errors, and its `close` gives up nothing.
+Signals wait until a call is over.
 """
 
+from __future__ import annotations
+
+import errno
 import os
+import secrets
+import signal
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Callable, Iterable
 
 import wasmtime
 from wasmtime.component import Component, Linker, ResourceHost, Variant
 
-from page_store import STORE, FileStore, add_to_linker
+from page_store import STORE, FileStore, PagerError, Path, View, add_to_linker, integer
+
+__all__ = ["CommitInfo", "Engine", "PageFile", "PagerError", "Stats", "Transaction", "View"]
+
+U64 = 1 << 64
 
 
-class PagerError(Exception):
-    """Why an operation was not done, in a sentence. `tag` is the case of the
-    WIT's `error`: `not-allocated`."""
+@dataclass(frozen=True)
+class Stats:
+    """Figures of a page file, in pages unless said otherwise: `stats` of the
+    WIT."""
 
-    def __init__(self, text, tag):
-        super().__init__(text)
-        self.tag = tag
+    page_size: int  # bytes
+    page_count: int
+    page_limit: int
+    free_pages: int
+    regular_pages: int
+    protected_pages: int
+    protected_capacity: int
+    protected_limit: int
+    internal_pages: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    """What a commit did."""
+
+    generation: int
+    page_count: int
+
+
+def fields(record: Any) -> dict[str, int]:
+    return {name.replace("-", "_"): value for name, value in vars(record).items()}
 
 
 class Engine:
     """The component, compiled: one for any number of files."""
 
-    def __init__(self, component):
+    def __init__(self, component: str | os.PathLike[str]) -> None:
         self.engine = wasmtime.Engine()
-        self.component = Component.from_file(self.engine, component)
+        self.component = Component.from_file(self.engine, os.fspath(component))
 
-    def create(self, path, page_size=4096, page_count=4):
-        """Makes a page file: after a crash there is all of it, or none."""
-        temporary = f"{path}.new-{os.getpid()}"
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    def create(self, path: Path, page_size: int = 4096, page_count: int = 4) -> PageFile:
+        """Makes a page file: after a crash there is all of it, or none.
+
+        `page_size` is a power of two, 1024 to 524288; the file has room for
+        `page_count` pages at first. Raises `FileExistsError` if there is a file
+        of this name."""
+        page_size = integer("page_size", page_size, 1 << 32)
+        # There are pages of 1048576 bytes, but wasmtime's Python package does
+        # not copy as much at once.
+        if page_size & (page_size - 1) or not 1 << 10 <= page_size <= 1 << 19:
+            raise ValueError(f"page_size must be a power of two, 1024 to 524288, not {page_size}")
+        page_count = integer("page_count", page_count, U64)
+        name = os.fsdecode(path)
+        if os.path.lexists(name):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+        temporary = f"{name}.new-{secrets.token_hex(8)}"
+        file = None
         try:
-            file = PageFile(self, fd, "create", page_count, page_size)
-            os.link(temporary, path)
+            store = FileStore(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            store.page_size = page_size
+            file = PageFile(self, store, "create", page_count)
+            try:
+                os.link(temporary, name)
+            except FileExistsError:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
+            store.path = name
+            folder = os.open(os.path.dirname(os.path.abspath(name)), os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except BaseException:
+            if file is not None:
+                file.close()
+            raise
         finally:
-            os.unlink(temporary)
-        folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+            try:
+                os.unlink(temporary)
+            except FileNotFoundError:
+                pass  # it was not made
         return file
 
-    def open(self, path):
-        """Opens a page file to change it. Its page size is found in it."""
-        return PageFile(self, os.open(path, os.O_RDWR), "open", "write")
+    def open(self, path: Path, *, read_only: bool = False) -> PageFile:
+        """Opens a page file to change it, and locks it; or only to read it,
+        without a lock. Its page size is found in it.
+
+        Raises `PagerError`, tag `locked`, if somebody else has it open to change
+        it, in this process or in another one."""
+        store = FileStore.open(path, bool(read_only))
+        return PageFile(self, store, "open", "read" if read_only else "write")
 
 
 class PageFile:
     """An open page file, and an instance of the component that serves it."""
 
-    def __init__(self, engine, fd, how, argument, page_size=None):
-        self.fd = fd
+    def __init__(self, engine: Engine, file: FileStore, how: str, argument: Any) -> None:
+        self._file = file
+        self._failed = False
         try:
-            self.store = wasmtime.Store(engine.engine)
+            self._store = wasmtime.Store(engine.engine)
             linker = Linker(engine.engine)
-            try:
-                file = FileStore(fd)
-            except BlockingIOError:
-                raise PagerError("the file is in use by another process", "locked") from None
-            self.views = add_to_linker(linker, file)
-            self.instance = linker.instantiate(self.store, engine.component)
-            self.pager_exports = self.instance.get_export_index(
-                self.store, "pagebox:pager/pager@0.1.0")
-            file.page_size = page_size or self.call("page-size", os.pread(fd, 512, 0))
-            self.pager = self.call(how, ResourceHost.own(0, STORE), argument)
+            self._views = add_to_linker(linker, file)
+            self._instance = linker.instantiate(self._store, engine.component)
+            self._exports = self._instance.get_export_index(
+                self._store, "pagebox:pager/pager@0.1.0")
+            if how == "open":
+                file.page_size = self._call("page-size", os.pread(file.fd, 512, 0))
+            self._pager: Any = self._call(how, ResourceHost.own(0, STORE), argument)
         except BaseException:
-            os.close(fd)
+            file.close()
             raise
 
-    def call(self, name, *args):
+    def _call(self, name: str, *args: Any) -> Any:
         """Calls an export of `pager`. Its error is raised."""
-        index = self.instance.get_export_index(self.store, name, self.pager_exports)
-        result = self.instance.get_func(self.store, index)(self.store, *args)
+        self._file.fd  # raises if it is closed, or this is a fork
+        return self._guarded(name, lambda: self._enter(name, *args))
+
+    def _guarded(self, name: str, work: Callable[[], Any]) -> Any:
+        """One call at a time, and without signals. After a failure of the
+        sandbox there is no other call."""
+        with self._file.lock, SignalsHeld():
+            if self._failed:
+                raise PagerError("the sandbox failed before: close the file and open it again",
+                                 "sandbox")
+            try:
+                return work()
+            except PagerError:
+                raise
+            except Exception as error:
+                self._failed = True
+                what = name.rpartition(".")[2]
+                cause = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+                raise PagerError(f"the sandbox failed in {what}: {cause[0].strip()}",
+                                 "sandbox") from error
+
+    def _enter(self, name: str, *args: Any) -> Any:
+        index = self._instance.get_export_index(self._store, name, self._exports)
+        function: Any = index and self._instance.get_func(self._store, index)
+        result = function(self._store, *args)
         if isinstance(result, Variant):
-            raise PagerError(self.call("describe", result), result.tag)
+            raise PagerError(self._enter("describe", result), result.tag)
         return result
 
-    def call_for_view(self, name, *args):
+    def _call_for_view(self, name: str, *args: Any) -> View:
         """The same for a view: the handle comes back, and the view is ours."""
-        handle = self.call(name, *args).to_host(self.store)
-        return self.views.pop(handle.rep)
+        handle = self._call(name, *args).to_host(self._store)
+        view = self._views.take(handle.rep)
+        view.file = self
+        return view
 
-    def stats(self):
-        return self.call("[method]pager.stats", self.pager)
+    def stats(self) -> Stats:
+        self._file.fd
+        return Stats(**fields(self._call("[method]pager.stats", self._pager)))
 
-    def view(self, page):
+    def view(self, page: int) -> View:
         """A regular page, to read and to write. Durable after `sync`."""
-        return self.call_for_view("[method]pager.view", self.pager, page)
+        page = integer("page", page, U64)
+        return self._call_for_view("[method]pager.view", self._pager, page)
 
-    def view_protected(self, page):
+    def view_protected(self, page: int) -> View:
         """A protected page, verified, to read."""
-        return self.call_for_view("[method]pager.view-protected", self.pager, page)
+        page = integer("page", page, U64)
+        return self._call_for_view("[method]pager.view-protected", self._pager, page)
 
-    def sync(self):
-        self.call("[method]pager.sync", self.pager)
+    def sync(self) -> None:
+        """Makes durable what was written to regular pages."""
+        self._call("[method]pager.sync", self._pager)
 
-    def begin(self):
+    def begin(self) -> Transaction:
         return Transaction(self)
 
-    def close(self):
-        if self.pager is not None:
-            self.pager.drop(self.store)
-            self.pager = None
-            os.close(self.fd)
+    def close(self) -> None:
+        """Closes the file and gives up its lock, whatever happened before.
+        Transactions that are open never happened. Closing it again does
+        nothing."""
+        # All that the component would do is forget: its memory goes with it.
+        if os.getpid() != self._file.process:
+            self._file.close()  # the lock may be held for ever here
+            return
+        with self._file.lock:
+            self._file.close()
 
-    def __enter__(self):
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+
+    def __enter__(self) -> PageFile:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 class Transaction:
     """Pending changes: all of them at `commit`, or none."""
 
-    def __init__(self, file):
-        self.file, self.handle = file, file.call("[method]pager.begin", file.pager)
+    def __init__(self, file: PageFile) -> None:
+        self._file = file
+        self._handle: Any = file._call("[method]pager.begin", file._pager)
 
-    def call(self, name, *args):
-        return self.file.call(f"[method]transaction.{name}", self.handle, *args)
+    def _open(self) -> Any:
+        self._file._file.fd
+        if self._handle is None:
+            raise PagerError("the transaction is over: it was committed or rolled back", "ended")
+        return self._handle
 
-    def alloc(self, count):
-        return self.call("alloc", count)
+    def _call(self, name: str, *args: Any) -> Any:
+        return self._file._call(f"[method]transaction.{name}", self._open(), *args)
 
-    def free(self, pages):
-        self.call("free", pages)
+    def alloc(self, count: int) -> list[int]:
+        """Allocates regular pages, which read as zeros once committed."""
+        made: list[int] = self._call("alloc", integer("count", count, 1 << 32))
+        return made
 
-    def alloc_protected(self, count):
-        return self.call("alloc-protected", count)
+    def free(self, pages: Iterable[int]) -> None:
+        self._call("free", integers("pages", pages))
 
-    def free_protected(self, pages):
-        self.call("free-protected", pages)
+    def alloc_protected(self, count: int) -> list[int]:
+        """Allocates protected pages, which read as zeros once committed."""
+        made: list[int] = self._call("alloc-protected", integer("count", count, 1 << 32))
+        return made
 
-    def stage(self, page):
+    def free_protected(self, pages: Iterable[int]) -> None:
+        self._call("free-protected", integers("pages", pages))
+
+    def stage(self, page: int) -> View:
         """A protected page to be changed; it starts as its current bytes."""
-        return self.file.call_for_view("[method]transaction.stage", self.handle, page)
+        page = integer("page", page, U64)
+        return self._file._call_for_view("[method]transaction.stage", self._open(), page)
 
-    def commit(self):
-        handle, self.handle = self.handle, None
-        return self.file.call("commit", handle)
+    def commit(self) -> CommitInfo:
+        """Makes the changes durable: all of them or, if it raises, none or all;
+        which it is shows when the file is opened again."""
+        handle, self._handle = self._open(), None
+        return CommitInfo(**fields(self._file._call("commit", handle)))
 
-    def rollback(self):
-        handle, self.handle = self.handle, None
-        if handle is not None:
-            handle.drop(self.file.store)
+    def rollback(self) -> None:
+        """Drops the changes. A transaction that is over stays as it is."""
+        handle, self._handle = self._handle, None
+        file = self._file
+        if handle is None or file._file.is_closed or file._failed:
+            return
+        if os.getpid() == file._file.process:
+            file._guarded("rolling back", lambda: handle.drop(file._store))
 
-    def __enter__(self):
+    def __enter__(self) -> Transaction:
         return self
 
-    def __exit__(self, kind, *_):
-        if kind is None and self.handle is not None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if kind is None and self._handle is not None:
             self.commit()
         self.rollback()
+
+
+def integers(name: str, values: Iterable[int]) -> list[int]:
+    if isinstance(values, (str, bytes, bytearray, memoryview)) or not hasattr(values, "__iter__"):
+        raise TypeError(f"{name} must be a list of integers, not {type(values).__name__}")
+    return [integer(f"{name}[{at}]", value, U64) for at, value in enumerate(values)]
+
+
+Handler = Callable[[int, Any], Any]
+
+
+class SignalsHeld:
+    """Python runs the handlers of signals between any two instructions of the
+    main thread, those of a store's functions too. An exception of theirs, as
+    KeyboardInterrupt, does not get past the WebAssembly that called: with it
+    the call's answer would be lost. So they run when the call is over."""
+
+    SIGNALS = [getattr(signal, name)
+               for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGVTALRM",
+                            "SIGPROF", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGWINCH", "SIGPIPE")
+               if hasattr(signal, name)]
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Handler] = {}
+        self._came: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # handlers run in the main thread alone
+        try:
+            for number in self.SIGNALS:
+                handler = signal.getsignal(number)
+                # Within a call, as of a finalizer that closes another file, they
+                # are held already.
+                if callable(handler) and not isinstance(
+                        getattr(handler, "__self__", None), SignalsHeld):
+                    self._handlers[number] = handler
+                    signal.signal(number, self._hold)
+        except BaseException:  # of a handler that is not held yet
+            self._let_go()
+            raise
+
+    def _hold(self, number: int, frame: Any) -> None:
+        self._came[number] = frame
+
+    def _let_go(self) -> BaseException | None:
+        """Puts the handlers back. Gives what one of them raised, which may run
+        as soon as it is back."""
+        raised: BaseException | None = None
+        left = dict(self._handlers)
+        while left:
+            try:
+                for number, handler in list(left.items()):
+                    signal.signal(number, handler)
+                    left.pop(number, None)
+            except BaseException as error:
+                raised = raised or error
+        return raised
+
+    def __exit__(self, *_: object) -> None:
+        raised = self._let_go()
+        for number, frame in self._came.items():
+            try:
+                self._handlers[number](number, frame)
+            except BaseException as error:
+                raised = raised or error
+        if raised is not None:
+            raise raised

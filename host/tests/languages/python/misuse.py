@@ -1,0 +1,403 @@
+"""What goes wrong in a program that uses the Python host, and what becomes of
+it: `PAGER=pager.wasm PAGEBOX=pagebox python misuse.py`."""
+
+import array
+import fcntl
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from pagebox import Engine, PagerError
+
+ENGINE = Engine(os.environ["PAGER"])
+U64 = 1 << 64
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = os.path.join(self.folder.name, "data.pages")
+
+    def create(self):
+        """A file of one regular and one protected page."""
+        file = ENGINE.create(self.path)
+        self.addCleanup(file.close)
+        with file.begin() as tx:
+            self.regular, = tx.alloc(1)
+            self.protected, = tx.alloc_protected(1)
+            tx.stage(self.protected)[:5] = b"hello"
+        return file
+
+    def raises(self, kind, text, function, *args, **named):
+        with self.assertRaises(kind) as caught:
+            function(*args, **named)
+        self.assertIn(text, str(caught.exception))
+        return caught.exception
+
+    def fails(self, tag, function, *args):
+        error = self.raises(PagerError, "", function, *args)
+        self.assertEqual(error.tag, tag, error)
+        return error
+
+    def check(self):
+        subprocess.run([os.environ["PAGEBOX"], "check", self.path], check=True,
+                       stdout=subprocess.DEVNULL)
+
+
+class Arguments(Case):
+    def test_wrong_type_is_an_error_that_names_the_argument(self):
+        file = self.create()
+        view, tx = file.view(self.regular), file.begin()
+        for text, function, args in [
+            ("page must be an integer, not str", file.view, ["7"]),
+            ("page must be an integer, not float", file.view, [7.0]),
+            ("page must be an integer, not bool", file.view, [True]),
+            ("page must be an integer, not NoneType", file.view_protected, [None]),
+            ("page must be an integer", tx.stage, ["0"]),
+            ("count must be an integer", tx.alloc, [1.5]),
+            ("count must be an integer", tx.alloc_protected, ["1"]),
+            ("pages must be a list of integers, not int", tx.free, [3]),
+            ("pages must be a list of integers, not bytes", tx.free, [b"\3"]),
+            ("pages[1] must be an integer", tx.free_protected, [[0, "1"]]),
+            ("offset must be an integer", view.read, ["0", 1]),
+            ("length must be an integer", view.read, [0, None]),
+            ("data must be bytes", view.write, [0, "text"]),
+            ("data must be bytes", view.write, [0, [1, 2, 3]]),
+            ("a place must be an integer or a slice", view.__getitem__, ["0"]),
+            ("page_size must be an integer", ENGINE.create, [self.path + "2", "4096"]),
+            ("page_count must be an integer", ENGINE.create, [self.path + "2", 4096, 4.0]),
+        ]:
+            with self.subTest(text):
+                self.raises(TypeError, text, function, *args)
+        self.assertFalse(any(view))
+        self.assertEqual(os.listdir(self.folder.name), ["data.pages"])
+
+    def test_wrong_range_is_an_error_that_names_the_argument(self):
+        file = self.create()
+        view, tx = file.view(self.regular), file.begin()
+        before = read(self.path)
+        for kind, text, function, args in [
+            (ValueError, "page must be 0 to", file.view, [-1]),
+            (ValueError, "page must be 0 to", file.view, [U64]),
+            (ValueError, "page must be 0 to", file.view_protected, [U64]),
+            (ValueError, "page must be 0 to", tx.stage, [-1]),
+            (ValueError, "count must be 0 to", tx.alloc, [1 << 32]),
+            (ValueError, "pages[0] must be 0 to", tx.free, [[U64 + self.regular]]),
+            (ValueError, "offset must be 0 to", view.read, [-1, 2]),
+            (ValueError, "offset must be 0 to", view.write, [-4, b"OOPS"]),
+            (IndexError, "offset 4097 is past", view.read, [4097, 0]),
+            (IndexError, "data: 5 bytes from offset 4092", view.write, [4092, b"12345"]),
+            (IndexError, "byte 4096 of a page", view.__getitem__, [4096]),
+            (IndexError, "byte -4097 of a page", view.__setitem__, [-4097, 1]),
+            (ValueError, "a byte must be 0 to 255", view.__setitem__, [0, 256]),
+            (ValueError, "3 bytes for a place of 2", view.__setitem__, [slice(0, 2), b"abc"]),
+            (ValueError, "not in steps of 2", view.__setitem__, [slice(0, 4, 2), b"ab"]),
+            (ValueError, "power of two", ENGINE.create, [self.path + "2", 1000]),
+            (ValueError, "power of two", ENGINE.create, [self.path + "2", 1 << 20]),
+            (ValueError, "page_count must be 0 to", ENGINE.create, [self.path + "2", 4096, -1]),
+        ]:
+            with self.subTest(text):
+                self.raises(kind, text, function, *args)
+        self.assertEqual(read(self.path), before)
+        self.assertEqual(os.listdir(self.folder.name), ["data.pages"])
+
+    def test_view_is_a_sequence_of_bytes(self):
+        file = self.create()
+        view = file.view(self.regular)
+        view[:8] = bytes(range(8))
+        whole = bytes(range(8)) + bytes(4088)
+        self.assertEqual(bytes(view), whole)
+        self.assertEqual(len(view), 4096)
+        self.assertEqual(list(view), list(whole))
+        self.assertEqual(view[3], 3)
+        view[-1] = 9
+        self.assertEqual(view[4095], 9)
+        for place in [slice(0, 10, 2), slice(9, None, -1), slice(5, 2), slice(-4, None),
+                      slice(None, None, 1000), slice(4090, 9999)]:
+            self.assertEqual(view[place], bytes(view)[place], place)
+        view.write(0, array.array("H", [0x0101, 0x0202]))
+        self.assertEqual(view[:5], b"\1\1\2\2\4")
+        view[4:4] = b""
+
+    def test_figures_are_attributes(self):
+        file = self.create()
+        stats = file.stats()
+        self.assertEqual((stats.page_size, stats.regular_pages, stats.protected_pages),
+                         (4096, 1, 1))
+        tx = file.begin()
+        tx.alloc(1)
+        self.assertEqual(tx.commit().generation, stats.generation + 1)
+
+
+class Endings(Case):
+    def test_second_close_is_no_error_and_calls_after_it_say_closed(self):
+        file = self.create()
+        tx = file.begin()
+        staged = tx.stage(self.protected)
+        file.close()
+        file.close()
+        for function, args in [(file.stats, []), (file.view, [3]), (file.view_protected, [0]),
+                               (file.sync, []), (file.begin, []), (tx.alloc, [1]),
+                               (tx.stage, [0]), (tx.commit, [])]:
+            error = self.fails("closed", function, *args)
+            self.assertEqual(str(error), "the file is closed")
+        tx.rollback()
+        self.fails("ended", bytes, staged)
+        with file:
+            pass
+        with ENGINE.open(self.path) as file:
+            self.assertEqual(file.view_protected(self.protected)[:5], b"hello")
+
+    def test_transaction_that_is_over_says_so(self):
+        file = self.create()
+        committed, rolled_back = file.begin(), file.begin()
+        rolled_back.rollback()
+        rolled_back.rollback()
+        committed.commit()
+        for tx in committed, rolled_back:
+            for function, args in [(tx.alloc, [1]), (tx.stage, [0]), (tx.commit, [])]:
+                self.fails("ended", function, *args)
+
+    def test_file_that_is_there_is_named_and_no_temporary_stays(self):
+        self.create()
+        error = self.raises(FileExistsError, self.path, ENGINE.create, self.path)
+        self.assertNotIn(".new-", str(error))
+        self.assertEqual(error.filename, self.path)
+        nowhere = os.path.join(self.folder.name, "nowhere", "data.pages")
+        self.raises(FileNotFoundError, "nowhere", ENGINE.create, nowhere)
+        self.assertEqual(os.listdir(self.folder.name), ["data.pages"])
+
+    def test_what_is_no_regular_file_is_refused_at_once(self):
+        pipe = os.path.join(self.folder.name, "pipe")
+        os.mkfifo(pipe)
+        self.raises(OSError, "not a regular file", ENGINE.open, pipe)
+        self.raises(OSError, "", ENGINE.open, self.folder.name)
+
+    def test_sandbox_that_failed_says_so_and_its_lock_is_given_up(self):
+        file = self.create()
+        file.close()
+        first = None
+        with self.assertRaises(PagerError) as caught:
+            with ENGINE.open(self.path) as file:
+                file._file.read = None  # what only a bug can do
+                with file.begin() as tx:
+                    try:
+                        tx.stage(self.protected)
+                    except PagerError as error:
+                        first = error
+                        raise
+        self.assertIs(caught.exception, first)
+        self.assertEqual(first.tag, "sandbox")
+        self.assertIn("the sandbox failed in stage", str(first))
+        self.check()
+        with ENGINE.open(self.path) as file:
+            file._file.read = None
+            self.fails("sandbox", file.view_protected, self.protected)
+            self.assertIn("failed before", str(self.fails("sandbox", file.sync)))
+        ENGINE.open(self.path).close()
+
+
+class Locks(Case):
+    def test_file_is_opened_to_write_once_and_read_by_anybody(self):
+        file = self.create()
+        self.fails("locked", ENGINE.open, self.path)
+        with ENGINE.open(self.path, read_only=True) as reader:
+            self.assertEqual(reader.view_protected(self.protected)[:5], b"hello")
+            self.fails("read-only", reader.begin)
+            self.fails("read-only", reader.sync)
+        told = subprocess.run([os.environ["PAGEBOX"], "alloc", self.path], capture_output=True)
+        self.assertNotEqual(told.returncode, 0)
+        self.assertIn(b"in use", told.stderr)
+        file.close()
+        subprocess.run([os.environ["PAGEBOX"], "alloc", self.path], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def test_file_that_is_forgotten_is_closed(self):
+        self.create()
+        self.doCleanups()
+        self.setUp()
+        ENGINE.create(self.path).begin().alloc(1)
+        with ENGINE.open(self.path) as file:
+            with file.begin() as tx:
+                page, = tx.alloc_protected(1)
+        # A view is a use of it.
+        self.assertEqual(ENGINE.open(self.path).view_protected(page)[:2], b"\0\0")
+        ENGINE.open(self.path).close()
+
+    def test_file_is_the_parent_s_alone_after_a_fork(self):
+        file = self.create()
+        view, tx = file.view(self.regular), file.begin()
+        staged = tx.stage(self.protected)
+        done, told = os.pipe()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                for function, args in [(file.stats, []), (file.begin, []), (file.view, [3]),
+                                       (tx.alloc, [1]), (tx.commit, []), (bytes, [view]),
+                                       (view.write, [0, b"child"]), (bytes, [staged])]:
+                    self.assertIn("fork", str(self.fails("forked", function, *args)))
+                tx.rollback()
+                file.close()
+                code = 0
+            finally:
+                os.write(told, b"!")
+                os._exit(code)
+        os.read(done, 1)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        # The lock is still the parent's, and so is the transaction.
+        self.fails("locked", ENGINE.open, self.path)
+        tx.alloc(1)
+        tx.commit()
+        os.close(done)
+        os.close(told)
+
+    def test_closing_gives_the_lock_up_though_a_fork_lives(self):
+        file = self.create()
+        wait, end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(end)
+            os.read(wait, 1)
+            os._exit(0)
+        file.close()
+        ENGINE.open(self.path).close()
+        os.close(end)
+        os.close(wait)
+        os.waitpid(child, 0)
+
+    def test_file_that_took_the_name_is_the_one_that_is_locked(self):
+        self.create().close()
+        new = self.path + ".2"
+        ENGINE.create(new).close()
+        flock, raced = fcntl.flock, []
+
+        def race(fd, how):
+            if not raced:
+                raced.append(True)
+                os.replace(new, self.path)
+            return flock(fd, how)
+        fcntl.flock = race
+        try:
+            file = ENGINE.open(self.path)
+        finally:
+            fcntl.flock = flock
+        self.assertEqual(os.fstat(file._file.fd).st_ino, os.stat(self.path).st_ino)
+        file.close()
+
+    def test_threads_take_turns(self):
+        file = self.create()
+
+        def work():
+            for _ in range(5):
+                file.stats()
+                bytes(file.view_protected(self.protected))
+                try:
+                    with file.begin() as tx:
+                        tx.stage(self.protected)[0] = 7
+                except PagerError as error:
+                    self.assertIn(error.tag, ("stale-transaction", "ended"))
+        def quiet():
+            try:
+                work()
+            except PagerError as error:
+                if error.tag != "ended":
+                    failed.append(error)
+            except BaseException as error:
+                failed.append(error)
+        failed = []
+        threads = [threading.Thread(target=quiet) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failed, [])
+
+
+class Interrupts(Case):
+    def test_signals_wait_until_a_call_is_over(self):
+        """A KeyboardInterrupt in a function of the store was lost with the
+        call's answer: the interpreter crashed in 39 of 40 commits."""
+        program = [sys.executable, __file__, "interrupted", self.path]
+        ended = subprocess.run(program, capture_output=True, text=True, timeout=300)
+        self.assertEqual(ended.returncode, 0, ended.stderr[-2000:])
+        self.assertEqual(ended.stderr, "")
+        acknowledged, interrupts = map(int, ended.stdout.split())
+        self.assertEqual(interrupts, 40)
+        self.check()
+        with ENGINE.open(self.path) as file:
+            count = int.from_bytes(file.view_protected(0)[:8], "little")
+        # The answer of the last commit may have been lost to an interrupt.
+        self.assertGreaterEqual(count, acknowledged)
+
+    def test_handlers_are_as_they_were_after_a_call(self):
+        file = self.create()
+        came = []
+        before = signal.signal(signal.SIGUSR1, lambda *_: came.append("held"))
+        read = file._file.read
+
+        def interrupted(*args):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.01)
+            came.append("call")
+            return read(*args)
+        file._file.read = interrupted
+        try:
+            handler = signal.getsignal(signal.SIGUSR1)
+            file.begin().stage(self.protected)
+            self.assertIs(signal.getsignal(signal.SIGUSR1), handler)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        self.assertEqual(came[-1], "held")
+        self.assertEqual(came.count("held"), 1)
+
+
+def interrupted(path):
+    """Commits, while a thread interrupts 40 times."""
+    main, armed = threading.get_ident(), threading.Event()
+
+    def interrupt():
+        for _ in range(40):
+            armed.wait()
+            armed.clear()
+            time.sleep(random.uniform(0, 0.1))
+            signal.pthread_kill(main, signal.SIGINT)
+
+    file = ENGINE.create(path)
+    with file.begin() as tx:
+        tx.alloc_protected(1)
+    count = interrupts = 0
+    threading.Thread(target=interrupt, daemon=True).start()
+    armed.set()
+    while interrupts < 40:
+        try:
+            while True:
+                with file.begin() as tx:
+                    view = tx.stage(0)
+                    next_count = int.from_bytes(view[:8], "little") + 1
+                    view[:8] = next_count.to_bytes(8, "little")
+                count = next_count
+        except KeyboardInterrupt:
+            interrupts += 1
+            armed.set()
+    file.close()
+    print(count, interrupts)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["interrupted"]:
+        interrupted(sys.argv[2])
+    else:
+        unittest.main()

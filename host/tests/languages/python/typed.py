@@ -1,0 +1,56 @@
+"""Uses what the Python host has with its types: `mypy --strict typed.py` is
+clean, and it runs: `python typed.py pager.wasm FOLDER`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pagebox import CommitInfo, Engine, PageFile, PagerError, Stats, Transaction, View
+
+
+def fill(tx: Transaction, count: int) -> list[int]:
+    pages = tx.alloc_protected(count)
+    for number, page in enumerate(pages):
+        view: View = tx.stage(page)
+        view[0] = number
+        view[1:6] = b"hello"
+        view.write(6, bytearray(b"!"))
+    return pages
+
+
+def words(file: PageFile, pages: list[int]) -> list[bytes]:
+    found: list[bytes] = [file.view_protected(page)[1:7] for page in pages]
+    first: int = file.view_protected(pages[0])[0]
+    return found + [bytes([first]), file.view_protected(pages[0]).read(0, 2)]
+
+
+def main(component: str, folder: str) -> None:
+    path = Path(folder) / "typed.pages"
+    engine = Engine(component)
+    with engine.create(path, page_size=1024, page_count=8) as file:
+        with file.begin() as tx:
+            pages = fill(tx, 2)
+            regular: list[int] = tx.alloc(2)
+        other = file.begin()
+        other.free(regular[1:])
+        other.free_protected(pages[1:])
+        info: CommitInfo = other.commit()
+        file.begin().rollback()
+        stats: Stats = file.stats()
+        assert info.generation == stats.generation and stats.page_size == 1024
+        file.view(regular[0])[:] = bytes(1024)
+        file.sync()
+    with engine.open(os.fspath(path), read_only=True) as file:
+        assert words(file, pages[:1]) == [b"hello!", b"\0", b"\0h"]
+        try:
+            file.view(1 << 40)
+        except PagerError as error:
+            tag: str = error.tag
+            assert tag == "out-of-range", error
+    print("all is as declared")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
