@@ -1,7 +1,9 @@
 // The worker: the pager component on files of the browser's private file
 // system (OPFS), whose synchronous handles exist in workers only.
 
-import { PageView, Store } from '../javascript/page-store.js';
+import { PageFile } from '../javascript/page-file.js';
+import { PagerError, PageView, Store } from '../javascript/page-store.js';
+import { Opfs } from './opfs.js';
 import { instantiate } from './pager/pager.js';
 
 /** Pages that the map shows. */
@@ -19,39 +21,16 @@ addEventListener('message', ({ data }) => {
     try {
       postMessage(await (data.show ? show(data.show) : create(data.create)));
     } catch (error) {
-      const { pager } = await component;
-      const tag = error.payload?.tag;
-      postMessage({ problem: tag ? pager.describe(error.payload) : String(error) });
+      postMessage({ problem: await inWords(error) });
     }
   });
 });
 
-/** A file, as the store wants it. */
-class Opfs {
-  constructor(handle) {
-    this.handle = handle;
-  }
-
-  size() {
-    return this.handle.getSize();
-  }
-
-  read(bytes, at) {
-    if (this.handle.read(bytes, { at }) !== bytes.length) throw new Error('the file ends early');
-  }
-
-  write(bytes, at) {
-    if (this.handle.write(bytes, { at }) !== bytes.length) throw new Error('a short write');
-  }
-
-  grow(size) {
-    this.handle.truncate(size);
-    this.sync();
-  }
-
-  sync() {
-    this.handle.flush();
-  }
+/** An error for people, whether the component threw it or we did. */
+async function inWords(error) {
+  if (error instanceof PagerError) return error.message;
+  const { pager } = await component;
+  return error.payload?.tag === undefined ? String(error) : pager.describe(error.payload);
 }
 
 /** Uses a private file under a synchronous handle. */
@@ -83,12 +62,12 @@ async function create(text) {
   const { entry, ...shown } = await withFile(async (opfs, handle) => {
     const { pager } = await component;
     handle.truncate(0);
-    const file = pager.create(new Store(opfs, 4096), 4n);
-    const tx = file.begin();
-    const [id] = tx.allocProtected(1);
-    tx.stage(id).write(0, new TextEncoder().encode(text));
-    pager.commit(tx);
-    file[Symbol.dispose]();
+    const file = new PageFile(pager, new Store(opfs, 4096), (api, store) => api.create(store, 4n), () => {});
+    file.commit((tx) => {
+      const [id] = tx.allocProtected(1);
+      tx.stage(id).write(0, new TextEncoder().encode(text));
+    });
+    file.close();
     return describe(opfs, 'new.pages');
   });
   // A copy in memory: the next one is made in the same place.

@@ -1,37 +1,64 @@
 // Page files in Node: the pager component, on files with `fs.fsync`. `demo.js`
 // beside it shows how it is used.
-//
-// Node has no file locks: nobody else may write the file meanwhile.
 
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-import { PageView, Store, StoreError } from '../javascript/page-store.js';
+import { PageFile, pageSizeOf } from '../javascript/page-file.js';
+import { PagerError, PageView, Store, u64 } from '../javascript/page-store.js';
 import { instantiate } from './pager/pager.js';
 
-/** Why an operation was not done, in a sentence. `tag` is the case of the WIT's `error`. */
-export class PagerError extends Error {
-  name = 'PagerError';
+export { PageFile, PagerError, PageView };
 
-  constructor(text, tag) {
-    super(text);
-    this.tag = tag;
+const modules = new Map();
+
+/** A part of the component, compiled once. */
+function compiled(name) {
+  if (!modules.has(name)) {
+    modules.set(name, readFile(new URL(`./pager/${name}`, import.meta.url)).then(WebAssembly.compile));
   }
+  return modules.get(name);
 }
 
 /** A new instance of the component. What traps in it is gone with it. */
 async function instance() {
-  const core = async (name) =>
-    WebAssembly.compile(await readFile(new URL(`./pager/${name}`, import.meta.url)));
-  const { pager } = await instantiate(core, { 'pagebox:pager/page-store': { PageView, Store } });
+  const { pager } = await instantiate(compiled, { 'pagebox:pager/page-store': { PageView, Store } });
   return pager;
 }
 
 /** A file, as the store wants it. */
 class File {
-  constructor(fd) {
-    this.fd = fd;
+  #fd;
+
+  constructor(name, flags) {
+    // What is no regular file is never waited for.
+    this.#fd = fs.openSync(name, flags | fs.constants.O_NONBLOCK, 0o666);
+    if (!fs.fstatSync(this.#fd).isFile()) {
+      this.close();
+      throw new PagerError(`${name} is not a regular file`, 'other');
+    }
+  }
+
+  /** The open file. Somebody else's may have its number once it is closed. */
+  get fd() {
+    if (this.#fd === undefined) throw new PagerError('the file is closed', 'closed');
+    return this.#fd;
+  }
+
+  close() {
+    const fd = this.#fd;
+    this.#fd = undefined;
+    if (fd !== undefined) fs.closeSync(fd);
+  }
+
+  /** The first bytes: enough to tell what it is. */
+  head() {
+    const head = new Uint8Array(512);
+    return head.subarray(0, fs.readSync(this.fd, head, 0, head.length, 0));
   }
 
   size() {
@@ -72,100 +99,123 @@ class File {
   }
 }
 
-/** Makes a page file: after a crash there is all of it, or none. */
-export async function create(name, { pageSize = 4096, pageCount = 4 } = {}) {
-  const temporary = `${name}.new-${process.pid}`;
-  const fd = fs.openSync(temporary, 'wx+');
-  try {
-    const pager = await instance();
-    const store = new Store(new File(fd), pageSize);
-    const file = new PageFile(pager, fd, (api) => api.create(store, BigInt(pageCount)));
-    fs.linkSync(temporary, name); // fails where there is one already
-    const folder = fs.openSync(path.dirname(path.resolve(name)), 'r');
-    fs.fsyncSync(folder);
-    fs.closeSync(folder);
-    return file;
-  } finally {
-    fs.unlinkSync(temporary);
+// Node has no call for flock(2). But that lock is of the open file, which a child
+// process has too: one of these takes the lock on it and ends, and the lock
+// stays until the file is closed here, or this process ends. They exit with 1
+// where somebody else has it.
+const LOCKING = [
+  ['flock', '-x', '-n', '3'],
+  ['perl', '-MErrno', '-e', 'open(my $file, "+<&=", 3) or exit 2; flock($file, 6) or exit($!{EWOULDBLOCK} ? 1 : 2)'],
+];
+
+/** Takes the lock that every other host takes. */
+function lock(file, name) {
+  for (const [program, ...args] of LOCKING) {
+    const { error, status, stderr } = spawnSync(program, args, { stdio: ['ignore', 'ignore', 'pipe', file.fd] });
+    if (error?.code === 'ENOENT') continue;
+    if (status === 0) return;
+    if (status === 1) {
+      throw new PagerError(`${name} is in use, by another process or by this one`, 'locked');
+    }
+    throw new PagerError(`${name} cannot be locked: ${error?.message ?? String(stderr).trim()}`, 'unlockable');
   }
+  throw new PagerError(
+    `${name} cannot be locked: there is neither \`flock\` nor \`perl\` here. ` +
+      '`unlocked: true` opens it without a lock: then nobody else may write it meanwhile',
+    'unlockable',
+  );
 }
 
-/** Opens a page file to change it. Its page size is found in it. */
-export async function open(name) {
-  const fd = fs.openSync(name, 'r+');
-  const pager = await instance();
-  return new PageFile(pager, fd, (api) => {
-    const head = new Uint8Array(512);
-    const size = fs.readSync(fd, head, 0, head.length, 0);
-    return api.open(new Store(new File(fd), api.pageSize(head.subarray(0, size))), 'write');
-  });
-}
-
-/** An open page file. Pages and ids are BigInts. */
-export class PageFile {
-  #api;
-  #fd;
-  #pager;
-
-  constructor(api, fd, start) {
-    this.#api = api;
-    this.#fd = fd;
+/** Opens an existing file and, unless it is only read, locks it. */
+function opened(name, readOnly, unlocked) {
+  if (readOnly) return new File(name, fs.constants.O_RDONLY);
+  for (;;) {
+    const file = new File(name, fs.constants.O_RDWR);
     try {
-      this.#pager = this.#explained(() => start(api));
+      if (unlocked) return file;
+      lock(file, name);
+      // Another file may have taken the name in between: a lock on the old one
+      // keeps nobody out.
+      const [ours, named] = [fs.fstatSync(file.fd, { bigint: true }), fs.statSync(name, { bigint: true })];
+      if (ours.dev === named.dev && ours.ino === named.ino) return file;
     } catch (error) {
-      fs.closeSync(fd);
+      file.close();
       throw error;
     }
+    file.close();
   }
+}
 
-  stats() {
-    return this.#pager.stats();
-  }
+function nameOf(name) {
+  if (typeof name === 'string') return name;
+  if (name instanceof URL) return fileURLToPath(name);
+  throw new TypeError('name must be a string or a file URL');
+}
 
-  /** A regular page, to read and to write; durable after `sync`. */
-  view(id) {
-    return this.#explained(() => this.#pager.view(id));
-  }
-
-  /** A protected page, verified, to read. */
-  viewProtected(id) {
-    return this.#explained(() => this.#pager.viewProtected(id));
-  }
-
-  sync() {
-    this.#explained(() => this.#pager.sync());
-  }
-
-  /** Commits what `change` does to a transaction: all of it or, if it throws, none. */
-  commit(change) {
-    return this.#explained(() => {
-      const tx = this.#pager.begin();
-      let result;
-      try {
-        result = change(tx);
-      } catch (error) {
-        tx[Symbol.dispose]();
-        throw error;
-      }
-      this.#api.commit(tx);
-      return result;
-    });
-  }
-
-  close() {
-    this.#pager[Symbol.dispose]();
-    fs.closeSync(this.#fd);
-  }
-
-  #explained(operation) {
+/** Makes a page file and locks it: after a crash there is all of it, or none. */
+export async function create(name, { pageSize = 4096, pageCount = 4, unlocked = false } = {}) {
+  const file = nameOf(name);
+  pageSizeOf(pageSize);
+  const count = u64('pageCount', pageCount);
+  const pager = await instance();
+  const exists = () =>
+    Object.assign(new Error(`EEXIST: file already exists, '${file}'`), { code: 'EEXIST', path: file });
+  if (fs.lstatSync(file, { throwIfNoEntry: false })) throw exists();
+  const temporary = `${file}.new-${randomBytes(8).toString('hex')}`;
+  const { O_RDWR, O_CREAT, O_EXCL } = fs.constants;
+  try {
+    const made = new File(temporary, O_RDWR | O_CREAT | O_EXCL);
+    let open;
     try {
-      return operation();
+      if (!unlocked) lock(made, file);
+      const store = new Store(made, pageSize);
+      open = new PageFile(pager, store, (api) => api.create(store, count), () => made.close());
+      try {
+        fs.linkSync(temporary, file);
+      } catch (error) {
+        throw error.code === 'EEXIST' ? exists() : error;
+      }
+      const folder = fs.openSync(path.dirname(path.resolve(file)), 'r');
+      try {
+        fs.fsyncSync(folder);
+      } finally {
+        fs.closeSync(folder);
+      }
+      return open;
     } catch (error) {
-      if (error.payload?.tag === undefined) throw error;
-      const cause = error.payload;
-      const payload =
-        error instanceof StoreError ? { tag: 'store', val: { operation: 'using a page', cause } } : cause;
-      throw new PagerError(this.#api.describe(payload), payload.tag);
+      made.close();
+      throw error;
     }
+  } finally {
+    fs.rmSync(temporary, { force: true });
+  }
+}
+
+/**
+ * Opens a page file to change it, and locks it; with `readOnly`, only to read it,
+ * without a lock. Its page size is found in it. `unlocked` changes a file without
+ * a lock, where there is none to be had: nobody else may write it meanwhile.
+ */
+export async function open(name, { readOnly = false, unlocked = false } = {}) {
+  const file = nameOf(name);
+  const pager = await instance();
+  const found = opened(file, readOnly, unlocked);
+  let store;
+  try {
+    store = new Store(found, sizeIn(pager, found.head()), { readOnly });
+  } catch (error) {
+    found.close();
+    throw error;
+  }
+  const start = (api) => api.open(store, readOnly ? 'read' : 'write');
+  return new PageFile(pager, store, start, () => found.close());
+}
+
+function sizeIn(pager, head) {
+  try {
+    return pager.pageSize(head);
+  } catch (error) {
+    if (error.payload?.tag === undefined) throw error;
+    throw new PagerError(pager.describe(error.payload), error.payload.tag);
   }
 }

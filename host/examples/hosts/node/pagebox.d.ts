@@ -1,0 +1,98 @@
+// The types of `pagebox.js`.
+
+/** A page, or an id of a protected one: integers will do as arguments. */
+export type Id = bigint | number;
+
+/** Why an operation was not done, in a sentence. */
+export class PagerError extends Error {
+  constructor(text: string, tag: string, options?: ErrorOptions);
+  /**
+   * The case of the WIT's `error` (`not-allocated`), or one of the host's own:
+   * `closed`, `ended` (a view or a transaction), `read-only`, `locked`,
+   * `unlockable`, `sandbox` (the component failed: open the file again).
+   */
+  readonly tag: string;
+}
+
+/**
+ * The bytes of a page. A view ends with its file, a view of a page also when a
+ * commit changes the file, and a staged page with its transaction: used after
+ * that, it throws a `PagerError`, tag `ended`.
+ */
+export interface PageView {
+  /** Bytes in the page. */
+  readonly size: number;
+  /** A copy of `len` bytes from `offset`: of all to the end, unless said. */
+  read(offset?: number, len?: number): Uint8Array<ArrayBuffer>;
+  /** Replaces bytes from `offset`. */
+  write(offset: number, bytes: Uint8Array): void;
+  /** The CRC-32 of the page. */
+  crc32(): number;
+}
+
+/** Figures of a page file, in pages unless said otherwise. */
+export interface Stats {
+  /** In bytes. */
+  readonly pageSize: number;
+  readonly pageCount: bigint;
+  readonly pageLimit: bigint;
+  readonly freePages: bigint;
+  readonly regularPages: bigint;
+  readonly protectedPages: bigint;
+  readonly protectedCapacity: bigint;
+  readonly protectedLimit: bigint;
+  readonly internalPages: bigint;
+  readonly generation: bigint;
+}
+
+/** Pending changes, until `commit` returns. */
+export interface Transaction {
+  /** Allocates regular pages, which read as zeros once committed. */
+  alloc(count: number): bigint[];
+  free(ids: readonly Id[] | BigUint64Array): void;
+  /** Allocates protected pages, which read as zeros once committed. */
+  allocProtected(count: number): bigint[];
+  freeProtected(ids: readonly Id[] | BigUint64Array): void;
+  /** A protected page to be changed; it starts as its current bytes. */
+  stage(id: Id): PageView;
+}
+
+/** What nothing waits for: a promise is refused. */
+export type Synchronous<T> = T extends PromiseLike<unknown> ? never : T;
+
+/** An open page file. */
+export interface PageFile extends Disposable {
+  stats(): Stats;
+  /** A regular page, to read and to write; durable after `sync`. */
+  view(id: Id): PageView;
+  /** A protected page, verified, to read. */
+  viewProtected(id: Id): PageView;
+  /** Makes durable what was written to regular pages. */
+  sync(): void;
+  /** Commits what `change` does: all of it or, if it throws, none. */
+  commit<T>(change: (tx: Transaction) => Synchronous<T>): T;
+  /** Closes the file. Closing it again does nothing. */
+  close(): void;
+}
+
+export interface CreateOptions {
+  /** A power of two, 1024 to 1048576 bytes. 4096 unless said. */
+  pageSize?: number;
+  /** Pages that there is room for at first. 4 unless said. */
+  pageCount?: Id;
+  /** Takes no lock, where there is none to be had. */
+  unlocked?: boolean;
+}
+
+export interface OpenOptions {
+  /** Opens it only to read, without a lock. */
+  readOnly?: boolean;
+  /** Takes no lock, where there is none to be had. */
+  unlocked?: boolean;
+}
+
+/** Makes a page file and locks it: after a crash there is all of it, or none. */
+export function create(name: string | URL, options?: CreateOptions): Promise<PageFile>;
+
+/** Opens a page file to change it, and locks it; or only to read it. */
+export function open(name: string | URL, options?: OpenOptions): Promise<PageFile>;

@@ -1,0 +1,268 @@
+// What goes wrong in a program that uses the Node host, and what becomes of it:
+// `PAGEBOX=pagebox node --test misuse.test.js`.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import * as fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+
+import { create, open, PagerError } from '../../../examples/hosts/node/pagebox.js';
+import { Store } from '../../../examples/hosts/javascript/page-store.js';
+
+const { PAGEBOX } = process.env;
+const bytes = (text) => new TextEncoder().encode(text);
+const text = (view, len) => new TextDecoder().decode(view.read(0, len));
+
+let folder, name, file, regular, page;
+
+beforeEach(async () => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'misuse-'));
+  name = path.join(folder, 'data.pages');
+  file = await create(name);
+  [regular, page] = file.commit((tx) => {
+    const [made] = tx.allocProtected(1);
+    tx.stage(made).write(0, bytes('hello'));
+    return [tx.alloc(1)[0], made];
+  });
+});
+
+afterEach(() => {
+  file.close();
+  fs.rmSync(folder, { recursive: true });
+});
+
+const failed = (tag) => (error) => {
+  assert(error instanceof PagerError, `${error.stack}`);
+  assert.equal(error.tag, tag, error.message);
+  return true;
+};
+
+/** An error of a class whose text begins so, and nothing done. */
+function refused(kind, begins, operation) {
+  const before = fs.readFileSync(name);
+  assert.throws(operation, (error) => {
+    assert.equal(error.constructor, kind, `${begins}: ${error.stack}`);
+    assert(error.message.startsWith(begins), error.message);
+    return true;
+  });
+  assert(fs.readFileSync(name).equals(before), `${begins}: the file changed`);
+}
+
+test('argument_of_a_wrong_type_is_named', async () => {
+  const view = file.view(regular);
+  for (const [begins, operation] of [
+    ['bytes must be a Uint8Array, not string', () => view.write(0, 'hello world')],
+    ['bytes must be a Uint8Array, not Uint16Array', () => view.write(0, new Uint16Array([1, 2, 3]))],
+    ['bytes must be a Uint8Array, not Array', () => view.write(0, [1, 2, 3])],
+    ['bytes must be a Uint8Array, not null', () => view.write(0, null)],
+    ['offset must be a number, not string', () => view.write('0', bytes('x'))],
+    ['offset must be a number, not bigint', () => view.read(0n, 1)],
+    ['len must be a number, not string', () => view.read(0, '1')],
+    ['id must be a BigInt or an integer, not string', () => file.view('3')],
+    ['id must be a BigInt or an integer, not undefined', () => file.viewProtected()],
+    ['change must be a function, not undefined', () => file.commit()],
+  ]) {
+    refused(TypeError, begins, operation);
+  }
+  file.commit((tx) => {
+    const staged = tx.stage(page);
+    refused(TypeError, 'bytes must be a Uint8Array', () => staged.write(0, 'hello'));
+    refused(TypeError, 'id must be', () => tx.stage('0'));
+    refused(TypeError, 'count must be a number', () => tx.alloc(1n));
+    refused(TypeError, 'count must be a number', () => tx.allocProtected('1'));
+    refused(TypeError, 'ids must be an array of BigInts, not bigint', () => tx.free(3n));
+    refused(TypeError, 'ids[1] must be a BigInt', () => tx.freeProtected([0n, '1']));
+  });
+  assert.equal(text(file.viewProtected(page), 5), 'hello');
+  await assert.rejects(create(7), TypeError);
+  await assert.rejects(create(`${name}.2`, { pageSize: '4096' }), TypeError);
+  assert.deepEqual(fs.readdirSync(folder), ['data.pages']);
+});
+
+test('argument_of_a_wrong_range_is_named', async () => {
+  const view = file.view(regular);
+  for (const [begins, operation] of [
+    ['offset must be an integer of 0 to', () => view.write(-4, bytes('OOPS'))],
+    ['offset must be an integer of 0 to', () => view.read(-1, 2)],
+    ['offset must be an integer of 0 to', () => view.read(0.5, 2)],
+    ['offset must be an integer of 0 to', () => view.write(NaN, bytes('x'))],
+    ['len must be an integer of 0 to', () => view.read(0, -1)],
+    ['offset 4092 and 5 bytes: the page has 4096', () => view.write(4092, bytes('12345'))],
+    ['offset 4097 and 0 bytes', () => view.read(4097)],
+    ['id must be 0 to 2^64 - 1', () => file.view(2n ** 64n)],
+    ['id must be 0 to 2^64 - 1', () => file.view(-1n)],
+    ['id must be an integer', () => file.view(1.5)],
+    ['id must be an integer, and a BigInt', () => file.view(2 ** 60)],
+  ]) {
+    refused(RangeError, begins, operation);
+  }
+  file.commit((tx) => {
+    const staged = tx.stage(page);
+    refused(RangeError, 'offset must be', () => staged.write(-4, bytes('OOPS')));
+    refused(RangeError, 'offset 4095 and 2 bytes', () => staged.write(4095, bytes('ab')));
+    refused(RangeError, 'count must be', () => tx.alloc(2 ** 32));
+    refused(RangeError, 'ids[0] must be', () => tx.free([2n ** 64n + regular]));
+  });
+  await assert.rejects(create(`${name}.2`, { pageSize: 1000 }), RangeError);
+  await assert.rejects(create(`${name}.2`, { pageCount: -1 }), RangeError);
+  assert.deepEqual(fs.readdirSync(folder), ['data.pages']);
+});
+
+test('integers_will_do_as_ids', () => {
+  file.view(Number(regular)).write(4000, bytes('number'));
+  assert.equal(file.view(regular).read(4000).length, 96);
+  assert.equal(file.view(regular).read().length, file.view(regular).size);
+  file.commit((tx) => tx.free([Number(regular)]));
+  assert.throws(() => file.view(regular), failed('not-allocated'));
+});
+
+/** It committed nothing, and then failed with "not a valid Transaction". */
+test('change_that_is_async_is_refused_and_rolled_back', async () => {
+  let late;
+  refused(TypeError, 'change is async', () =>
+    file.commit(async (tx) => {
+      tx.stage(page).write(0, bytes('never'));
+      await null;
+      try {
+        tx.alloc(1);
+      } catch (error) {
+        late = error;
+      }
+      throw new Error('nobody hears of it');
+    }),
+  );
+  refused(TypeError, 'change is async', () => file.commit(() => ({ then: () => {} })));
+  await new Promise((done) => setTimeout(done, 10));
+  assert(failed('ended')(late));
+  assert.equal(text(file.viewProtected(page), 5), 'hello');
+  file.commit((tx) => tx.stage(page).write(0, bytes('later')));
+  assert.equal(text(file.viewProtected(page), 5), 'later');
+});
+
+test('transaction_that_is_over_says_so', () => {
+  let kept;
+  assert.throws(() => file.commit((tx) => {
+    kept = tx;
+    throw new SyntaxError('of the caller');
+  }), SyntaxError);
+  assert.throws(() => kept.alloc(1), failed('ended'));
+  file.commit((tx) => (kept = tx, undefined));
+  assert.throws(() => kept.stage(page), failed('ended'));
+});
+
+test('second_close_is_no_error_and_calls_after_it_say_closed', async () => {
+  file.close();
+  file.close();
+  for (const call of [
+    () => file.stats(),
+    () => file.view(regular),
+    () => file.viewProtected(page),
+    () => file.sync(),
+    () => file.commit(() => {}),
+  ]) {
+    assert.throws(call, (error) => failed('closed')(error) && error.message === 'the file is closed');
+  }
+  file = await open(name);
+  assert.throws(() => file.commit(() => file.close()), failed('closed'));
+});
+
+test('file_that_is_there_is_named_and_no_temporary_stays', async () => {
+  await assert.rejects(create(name), (error) => {
+    assert.equal(error.code, 'EEXIST');
+    assert.equal(error.path, name);
+    assert(!error.message.includes('.new-'), error.message);
+    return true;
+  });
+  await assert.rejects(create(path.join(folder, 'nowhere', 'data.pages')), { code: 'ENOENT' });
+  assert.deepEqual(fs.readdirSync(folder), ['data.pages']);
+});
+
+test('what_is_no_regular_file_is_refused_at_once', async () => {
+  const pipe = path.join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  await assert.rejects(open(pipe), /not a regular file/);
+  await assert.rejects(open(folder));
+});
+
+test('sandbox_that_failed_says_so_and_its_lock_is_given_up', async () => {
+  const { crc32 } = Store.prototype;
+  file.close();
+  file = await open(name);
+  Store.prototype.crc32 = () => {
+    throw new SyntaxError('what only a bug can do');
+  };
+  try {
+    assert.throws(() => file.viewProtected(page), failed('sandbox'));
+    assert.throws(() => file.sync(), /failed before/);
+    assert.throws(() => file.commit(() => {}), failed('sandbox'));
+  } finally {
+    Store.prototype.crc32 = crc32;
+  }
+  file.close();
+  file = await open(name);
+  assert.equal(text(file.viewProtected(page), 5), 'hello');
+});
+
+test('file_is_opened_to_write_once_and_read_by_anybody', async () => {
+  await assert.rejects(open(name), failed('locked'));
+  const reader = await open(name, { readOnly: true });
+  assert.equal(text(reader.viewProtected(page), 5), 'hello');
+  assert.throws(() => reader.commit(() => {}), failed('read-only'));
+  assert.throws(() => reader.sync(), failed('read-only'));
+  reader.close();
+  const alloc = () => spawnSync(PAGEBOX, ['alloc', name], { encoding: 'utf8' });
+  assert.match(alloc().stderr, /in use/);
+  file.close();
+  assert.equal(alloc().status, 0);
+});
+
+test('lock_ends_with_the_process', async () => {
+  file.close();
+  const script = `
+    import { open } from '${import.meta.resolve('../../../examples/hosts/node/pagebox.js')}';
+    await open(process.argv[1]);
+    console.log('open');
+    setInterval(() => {}, 1000);
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, name], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  await assert.rejects(open(name), failed('locked'));
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  file = await open(name);
+});
+
+test('file_that_cannot_be_locked_is_opened_on_request_only', async () => {
+  file.close();
+  const before = process.env.PATH;
+  process.env.PATH = folder;
+  try {
+    await assert.rejects(open(name), failed('unlockable'));
+    await assert.rejects(create(`${name}.2`), failed('unlockable'));
+    (await open(name, { readOnly: true })).close();
+    file = await open(name, { unlocked: true });
+  } finally {
+    process.env.PATH = before;
+  }
+  assert.deepEqual(fs.readdirSync(folder), ['data.pages']);
+  (await open(name)).close(); // it is not locked
+});
+
+test('perl_locks_where_there_is_no_flock', { skip: !fs.existsSync('/usr/bin/perl') }, async () => {
+  file.close();
+  const before = process.env.PATH;
+  fs.symlinkSync('/usr/bin/perl', path.join(folder, 'perl'));
+  process.env.PATH = folder;
+  try {
+    file = await open(name);
+    await assert.rejects(open(name), failed('locked'));
+  } finally {
+    process.env.PATH = before;
+  }
+  await assert.rejects(open(name), failed('locked'));
+});

@@ -1,0 +1,53 @@
+// Uses all that the declarations of the Node host have: it compiles with
+// `--strict`, and what it says of the values is so. `node types.mjs FOLDER`.
+
+import * as pagebox from '../../../examples/hosts/node/pagebox.js';
+import type { PageView, Stats } from '../../../examples/hosts/node/pagebox.js';
+
+declare const process: { argv: string[] };
+
+function assert(value: boolean, what: string): void {
+  if (!value) throw new Error(what);
+}
+
+const name: string = `${process.argv[2]}/types.pages`;
+const file = await pagebox.create(name, { pageSize: 1024, pageCount: 8n, unlocked: false });
+const ids = file.commit((tx) => {
+  const pages: bigint[] = tx.alloc(2);
+  const made: bigint[] = tx.allocProtected(2);
+  const staged: PageView = tx.stage(made[0]!);
+  staged.write(0, new TextEncoder().encode('hello'));
+  return { pages, made };
+});
+file.commit((tx) => {
+  tx.free([Number(ids.pages[1])]);
+  tx.freeProtected(new BigUint64Array([ids.made[1]!]));
+});
+// @ts-expect-error: nothing waits for what it returns.
+try { file.commit(async () => 1); } catch (error) { assert(error instanceof TypeError, 'it is refused'); }
+// @ts-expect-error: text is no bytes.
+try { file.view(ids.pages[0]!).write(0, 'text'); } catch (error) { assert(error instanceof TypeError, 'it is refused'); }
+
+const stats: Stats = file.stats();
+assert(stats.pageSize === 1024, 'bytes are a number');
+for (const figure of [
+  stats.pageCount, stats.pageLimit, stats.freePages, stats.regularPages, stats.protectedPages,
+  stats.protectedCapacity, stats.protectedLimit, stats.internalPages, stats.generation,
+]) {
+  assert(typeof figure === 'bigint', 'pages are BigInts');
+}
+assert(Object.keys(stats).length === 10, 'they are all declared');
+const view: PageView = file.viewProtected(0);
+const bytes: Uint8Array = view.read(0, 5);
+assert(bytes.length === 5 && view.size === 1024 && view.read().length === 1024, 'as long as asked for');
+assert(typeof view.crc32() === 'number', 'a checksum is a number');
+file.sync();
+file.close();
+const again = await pagebox.open(new URL(`file://${name}`), { readOnly: true, unlocked: false });
+try {
+  again.view(1000000n);
+} catch (error) {
+  assert(error instanceof pagebox.PagerError && error.tag === 'out-of-range', `${error}`);
+}
+again[Symbol.dispose ?? Symbol.for('dispose')]();
+console.log('all is as declared');
