@@ -11,6 +11,7 @@ mod hostile_guests;
 mod inspecting;
 mod mirror;
 mod native;
+mod panicking;
 mod reading;
 #[cfg(unix)]
 mod real_files;
