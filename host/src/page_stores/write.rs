@@ -89,6 +89,9 @@ fn write<T: PageStoreView>(
         .collect();
     let natives: Result<Vec<_>, _> = natives?.into_iter().collect();
     let answer = natives.and_then(|natives| store.write(&natives, then).map_err(Into::into));
+    if then_sync && answer.is_ok() {
+        out.context.data_mut().page_stores().synced = true;
+    }
     Ok((answer,))
 }
 

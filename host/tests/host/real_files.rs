@@ -3,6 +3,7 @@
 //! names or lose theirs.
 
 mod killed;
+mod many;
 mod names;
 mod race;
 mod space;
