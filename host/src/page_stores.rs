@@ -86,7 +86,7 @@ pub struct PageStores {
 /// times, and a time in them that is as many times its own as this. One that
 /// waits for a slow medium is not to be blamed, so its time alone does not end
 /// it; and it ends before it does something, never after.
-const CHANGES_MAX: u32 = 10_000;
+const CHANGES_MAX: u32 = 1000;
 const SPENT_MAX: u64 = 60 * TICKS;
 
 /// What stands for the host's own store.
