@@ -1,5 +1,6 @@
 //! Builds the component, compiles it ahead of time for the target, and leaves
-//! both in `OUT_DIR`: `pager.wasm` and `pager.cwasm`.
+//! them in `OUT_DIR`: `pager.wasm`, and `ample.cwasm` and `tight.cwasm`, which
+//! differ in how much of the address space an instance takes.
 //!
 //! The component is the same whatever the outer build is: always its own
 //! profile, never the outer flags and wrappers, and one target folder for all
@@ -67,14 +68,24 @@ fn run() -> Result<(), Box<dyn Error>> {
     let wasm = fs::read(&component)
         .map_err(|error| format!("cannot read the component {}: {error}", component.display()))?;
 
-    let mut config = config::config();
-    // For any processor of this kind, not only for the one at hand.
-    config.target(&variable("TARGET")?.to_string_lossy())?;
-    let compiled = wasmtime::Engine::new(&config)?
-        .precompile_component(&wasm)
-        .map_err(|error| format!("cannot compile {}: {error:#}", component.display()))?;
+    let target = variable("TARGET")?;
+    let compile = |room| {
+        let mut config = config::config(room);
+        // For any processor of this kind, not only for the one at hand.
+        config.target(&target.to_string_lossy())?;
+        wasmtime::Engine::new(&config)?.precompile_component(&wasm)
+    };
+    let compiled = std::thread::scope(|scope| {
+        let threads = [config::Room::Ample, config::Room::Tight]
+            .map(|room| scope.spawn(move || compile(room)));
+        threads.map(|thread| thread.join().expect("a compiler that ends"))
+    });
+    for (name, compiled) in ["ample.cwasm", "tight.cwasm"].into_iter().zip(compiled) {
+        let compiled = compiled
+            .map_err(|error| format!("cannot compile {}: {error:#}", component.display()))?;
+        fs::write(out.join(name), compiled)?;
+    }
     fs::write(out.join("pager.wasm"), wasm)?;
-    fs::write(out.join("pager.cwasm"), compiled)?;
     Ok(())
 }
 

@@ -2,21 +2,23 @@
 //! may use.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pagebox_store::PageSize;
+use wasmtime::EngineWeak;
 use wasmtime::component::{Component, Linker};
 
+use crate::config::{Room, config};
 use crate::inspect::Inspector;
 use crate::os::{self, Locked};
 use crate::owner::Owner;
 use crate::page_stores::add_to_linker;
 use crate::pager::{Access, Pager};
 use crate::repair::RepairAction;
-use crate::sandbox::{Clock, Data, Sandbox, failure, nonsense};
+use crate::sandbox::{Clock, Data, Sandbox, failure, is_no_room, nonsense};
 use crate::steady::{Attempt, steadily};
 use crate::store::{MmapStore, ReadOnlyStore, Unpublished};
 use crate::wit::inspecting::{Inspecting, InspectingPre};
@@ -28,7 +30,12 @@ use crate::{Error, Store, repair};
 pub const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pager.wasm"));
 
 /// The same, compiled ahead of time for this build's own engine.
-const COMPILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pager.cwasm"));
+fn compiled(room: Room) -> &'static [u8] {
+    match room {
+        Room::Ample => include_bytes!(concat!(env!("OUT_DIR"), "/ample.cwasm")),
+        Room::Tight => include_bytes!(concat!(env!("OUT_DIR"), "/tight.cwasm")),
+    }
+}
 
 /// How many ticks of the clock a call may take.
 pub(crate) const TICKS: u64 = 8;
@@ -58,7 +65,8 @@ pub struct Limits {
     /// has one.
     pub store: u64,
     /// Time that one call may compute, store calls not counted. 10 seconds
-    /// unless changed.
+    /// unless changed; not zero. It is measured in eighths, and by no finer
+    /// clock than one of a millisecond: less than 8 milliseconds are as many.
     pub time: Duration,
 }
 
@@ -98,28 +106,48 @@ impl Default for Limits {
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    engine: wasmtime::Engine,
-    component: Component,
-    pager: PagerComponentPre<Data>,
-    inspecting: InspectingPre<Data>,
+    code: Code,
+    room: Room,
+    /// For where the address space has no room for another instance of `code`.
+    tight: OnceLock<Result<Code, Error>>,
+    source: Source,
     limits: Limits,
     clock: Clock,
     ticking: Ticking,
 }
 
-/// A thread that moves the clock until this is dropped.
-struct Ticking {
-    sender: Option<Sender<()>>,
-    owner: Owner,
+/// Where the component comes from.
+enum Source {
+    Embedded,
+    #[cfg(feature = "compile")]
+    Given(Box<[u8]>),
 }
 
-impl Drop for Ticking {
-    fn drop(&mut self) {
-        // Nobody ticks in a child that was forked, and to tell a thread that is
-        // not there may be to wait for it.
-        if !self.owner.is_here() {
-            std::mem::forget(self.sender.take());
-        }
+/// The component as machine code, linked.
+struct Code {
+    engine: wasmtime::Engine,
+    component: Component,
+    pager: PagerComponentPre<Data>,
+    inspecting: InspectingPre<Data>,
+}
+
+impl Code {
+    fn new(source: &Source, room: Room) -> Result<Self, Error> {
+        let engine = wasmtime::Engine::new(&config(room)).map_err(failed)?;
+        let component = match source {
+            Source::Embedded => embedded(&engine, room)?,
+            #[cfg(feature = "compile")]
+            Source::Given(wasm) => Component::from_binary(&engine, wasm).map_err(failed)?,
+        };
+        let mut linker = Linker::<Data>::new(&engine);
+        add_to_linker(&mut linker).map_err(failed)?;
+        let pre = linker.instantiate_pre(&component).map_err(failed)?;
+        Ok(Self {
+            pager: PagerComponentPre::new(pre.clone()).map_err(failed)?,
+            inspecting: InspectingPre::new(pre).map_err(failed)?,
+            engine,
+            component,
+        })
     }
 }
 
@@ -135,11 +163,10 @@ impl Engine {
     /// The embedded component, within `limits`.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// As [`new`](Self::new), and [`Error::Other`] for a [`Limits::time`] of
+    /// zero.
     pub fn with_limits(limits: Limits) -> Result<Self, Error> {
-        let engine = wasmtime::Engine::new(&crate::config::config()).map_err(failed)?;
-        let component = embedded(&engine)?;
-        Self::of(engine, component, limits)
+        Self::of(Source::Embedded, limits)
     }
 
     /// Another component that exports the same, compiled here and now.
@@ -148,30 +175,30 @@ impl Engine {
     /// [`Error::Sandbox`] if it is no such component.
     #[cfg(feature = "compile")]
     pub fn with_component(wasm: &[u8], limits: Limits) -> Result<Self, Error> {
-        let engine = wasmtime::Engine::new(&crate::config::config()).map_err(failed)?;
-        let component = Component::from_binary(&engine, wasm).map_err(failed)?;
-        Self::of(engine, component, limits)
+        Self::of(Source::Given(wasm.into()), limits)
     }
 
-    fn of(engine: wasmtime::Engine, component: Component, limits: Limits) -> Result<Self, Error> {
-        let mut linker = Linker::<Data>::new(&engine);
-        add_to_linker(&mut linker).map_err(failed)?;
-        let pre = linker.instantiate_pre(&component).map_err(failed)?;
-        let pager = PagerComponentPre::new(pre.clone()).map_err(failed)?;
-        let inspecting = InspectingPre::new(pre).map_err(failed)?;
+    fn of(source: Source, limits: Limits) -> Result<Self, Error> {
+        if limits.time.is_zero() {
+            let text = "the limit of time is zero (Limits::time): no call could be made";
+            return Err(Error::Other(text.into()));
+        }
+        let room = if os::limits_addresses() {
+            Room::Tight
+        } else {
+            Room::Ample
+        };
+        let code = Code::new(&source, room)?;
         let clock = Clock::default();
-        let ticking = tick(&engine, &clock, limits.time)?;
+        let ticking = Ticking::start(&code.engine, &clock, limits.time)?;
         let inner = Inner {
-            engine,
-            component,
-            pager,
-            inspecting,
+            code,
+            room,
+            tight: OnceLock::new(),
+            source,
             limits,
             clock,
-            ticking: Ticking {
-                sender: Some(ticking),
-                owner: Owner::here(),
-            },
+            ticking,
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -388,12 +415,12 @@ impl Engine {
     /// their own. It interrupts guests by epochs: a store of such a program
     /// needs a deadline, or its guests end at once.
     pub fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.0.engine
+        &self.0.code.engine
     }
 
     /// The compiled component.
     pub fn component(&self) -> &Component {
-        &self.0.component
+        &self.0.code.component
     }
 
     /// That this is the process that made it.
@@ -412,18 +439,44 @@ impl Engine {
     /// A new instance that serves a pager.
     pub(crate) fn sandbox(&self) -> Result<Sandbox<PagerComponent>, Error> {
         self.expect_own()?;
-        let pre = &self.0.pager;
-        Sandbox::new(self, pre.instance_pre(), |store, instance| {
-            PagerComponent::new(store, instance)
+        self.instance(|code| {
+            let pre = code.pager.instance_pre();
+            Sandbox::new(self, &code.engine, pre, |store, instance| {
+                PagerComponent::new(store, instance)
+            })
         })
     }
 
     /// A new instance that serves an inspector.
     pub(crate) fn inspecting(&self) -> Result<Sandbox<Inspecting>, Error> {
         self.expect_own()?;
-        Sandbox::new(self, self.0.inspecting.instance_pre(), |store, instance| {
-            Inspecting::new(store, instance)
+        self.instance(|code| {
+            let pre = code.inspecting.instance_pre();
+            Sandbox::new(self, &code.engine, pre, |store, instance| {
+                Inspecting::new(store, instance)
+            })
         })
+    }
+
+    /// A new instance, of the code that there is room for.
+    fn instance<W>(
+        &self,
+        start: impl Fn(&Code) -> wasmtime::Result<Sandbox<W>>,
+    ) -> Result<Sandbox<W>, Error> {
+        let inner = &*self.0;
+        let cause = match start(&inner.code) {
+            Ok(sandbox) => return Ok(sandbox),
+            Err(cause) => cause,
+        };
+        if inner.room == Room::Tight || !is_no_room(&cause) {
+            return Err(failed(cause));
+        }
+        let tight = inner.tight.get_or_init(|| {
+            let code = Code::new(&inner.source, Room::Tight)?;
+            inner.ticking.add(&code.engine);
+            Ok(code)
+        });
+        start(tight.as_ref().map_err(Error::clone)?).map_err(failed)
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -462,12 +515,12 @@ fn failed(cause: wasmtime::Error) -> Error {
 
 /// The embedded component. Machine code that does not fit the engine or the
 /// processor is made anew, where there is a compiler.
-fn embedded(engine: &wasmtime::Engine) -> Result<Component, Error> {
+fn embedded(engine: &wasmtime::Engine, room: Room) -> Result<Component, Error> {
     #[expect(unsafe_code, reason = "machine code is trusted, whoever made it")]
     // SAFETY: the build script made these bytes with wasmtime's own compiler,
     // and nothing can change them in the program since; wasmtime refuses those
     // of another version or other settings.
-    let loaded = unsafe { Component::deserialize(engine, COMPILED) };
+    let loaded = unsafe { Component::deserialize(engine, compiled(room)) };
     #[cfg(feature = "compile")]
     let loaded = loaded.or_else(|cause| {
         log::warn!(
@@ -478,25 +531,56 @@ fn embedded(engine: &wasmtime::Engine) -> Result<Component, Error> {
     loaded.map_err(failed)
 }
 
-/// Starts the thread that moves an engine's clock: `TICKS` ticks in `time`.
-/// It ends when the sender is dropped.
-fn tick(engine: &wasmtime::Engine, clock: &Clock, time: Duration) -> Result<Sender<()>, Error> {
-    let (sender, receiver) = mpsc::channel();
-    let (engine, clock) = (engine.weak(), clock.clone());
-    let period = time / u32::try_from(TICKS).unwrap_or(u32::MAX);
-    std::thread::Builder::new()
-        .name("pagebox-clock".into())
-        .spawn(move || {
-            while receiver.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
-                let Some(engine) = engine.upgrade() else {
-                    return;
-                };
-                clock.fetch_add(1, Ordering::Relaxed);
-                engine.increment_epoch();
-            }
+/// The thread that moves the clock. It ends when this is dropped.
+struct Ticking {
+    engines: Arc<Mutex<Vec<EngineWeak>>>,
+    /// None only once it is dropped.
+    alive: Option<Sender<()>>,
+    owner: Owner,
+}
+
+impl Ticking {
+    /// `TICKS` ticks in `time`.
+    fn start(engine: &wasmtime::Engine, clock: &Clock, time: Duration) -> Result<Self, Error> {
+        let (alive, receiver) = mpsc::channel();
+        let engines = Arc::new(Mutex::new(vec![engine.weak()]));
+        let (all, clock) = (engines.clone(), clock.clone());
+        let period = time / u32::try_from(TICKS).unwrap_or(u32::MAX);
+        // No thread is to do nothing else.
+        let period = period.max(Duration::from_millis(1));
+        std::thread::Builder::new()
+            .name("pagebox-clock".into())
+            .spawn(move || {
+                while receiver.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
+                    clock.fetch_add(1, Ordering::Relaxed);
+                    let all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                    let alive = all.iter().filter_map(EngineWeak::upgrade);
+                    alive.for_each(|engine| engine.increment_epoch());
+                }
+            })
+            .map_err(|source| nonsense("starting its clock", source.to_string()))?;
+        Ok(Self {
+            engines,
+            alive: Some(alive),
+            owner: Owner::here(),
         })
-        .map_err(|source| nonsense("starting its clock", source.to_string()))?;
-    Ok(sender)
+    }
+
+    /// Interrupts the guests of another engine too.
+    fn add(&self, engine: &wasmtime::Engine) {
+        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        engines.push(engine.weak());
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        // Nobody ticks in a child that was forked, and to tell a thread that is
+        // not there may be to wait for it.
+        if !self.owner.is_here() {
+            std::mem::forget(self.alive.take());
+        }
+    }
 }
 
 #[cfg(all(test, feature = "compile"))]
@@ -505,7 +589,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::{COMPONENT, embedded};
-    use crate::config;
+    use crate::config::{Room, config};
 
     /// Keeps what is logged.
     struct Kept(Mutex<Vec<String>>);
@@ -533,16 +617,20 @@ mod tests {
         log::set_logger(&LOG).unwrap();
         log::set_max_level(log::LevelFilter::Warn);
 
-        embedded(&wasmtime::Engine::new(&config::config()).unwrap()).unwrap();
+        embedded(
+            &wasmtime::Engine::new(&config(Room::Ample)).unwrap(),
+            Room::Ample,
+        )
+        .unwrap();
         assert!(
             LOG.0.lock().unwrap().is_empty(),
             "what fits is taken as it is"
         );
 
-        let mut other = config::config();
+        let mut other = config(Room::Ample);
         other.consume_fuel(true);
         let engine = wasmtime::Engine::new(&other).unwrap();
-        let component = embedded(&engine).unwrap();
+        let component = embedded(&engine, Room::Ample).unwrap();
         let said = LOG.0.lock().unwrap().join("\n");
         assert!(said.contains("does not fit"), "{said}");
         let directly = wasmtime::component::Component::from_binary(&engine, COMPONENT).unwrap();

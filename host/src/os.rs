@@ -20,7 +20,16 @@ pub(crate) struct Locked {
 impl Locked {
     /// Opens an existing regular file and locks it.
     pub(crate) fn open(path: &Path, write: bool) -> Result<Self, Error> {
-        loop {
+        Self::open_as(path, write, is_named)
+    }
+
+    /// The same with another way to tell whether a path names a file.
+    fn open_as(
+        path: &Path,
+        write: bool,
+        is_named: impl Fn(&File, &Path) -> io::Result<bool>,
+    ) -> Result<Self, Error> {
+        for _ in 0..TRIES {
             let locked = Self::new(open(path, write)?, path)?;
             // Another file may have taken the name in between: a lock on the
             // old one keeps nobody out.
@@ -28,6 +37,13 @@ impl Locked {
                 return Ok(locked);
             }
         }
+        // Either somebody replaces it without end, or the file system makes
+        // file numbers up anew each time.
+        let text = format!(
+            "its name led to another file after each of {TRIES} locks: it is replaced all the \
+             time, or is on a file system whose file numbers change, where a lock keeps nobody out"
+        );
+        Err(Error::io("lock", path, io::Error::other(text)))
     }
 
     /// Locks a file against everybody else who does so.
@@ -55,6 +71,9 @@ impl Locked {
     }
 }
 
+/// How often a file is opened that is another one once it is locked.
+const TRIES: u32 = 100;
+
 impl Drop for Locked {
     /// Closing the file does not unlock it for as long as somebody has a copy
     /// of the descriptor, as a process has that is just being started by
@@ -65,6 +84,20 @@ impl Drop for Locked {
             let _ = self.file.unlock();
         }
     }
+}
+
+/// Whether this process may only have so many addresses, which others in it
+/// need too.
+pub(crate) fn limits_addresses() -> bool {
+    let limits = if cfg!(any(target_os = "linux", target_os = "android")) {
+        std::fs::read_to_string("/proc/self/limits").unwrap_or_default()
+    } else {
+        String::new()
+    };
+    limits
+        .lines()
+        .filter_map(|line| line.strip_prefix("Max address space"))
+        .any(|values| !values.trim_start().starts_with("unlimited"))
 }
 
 /// Opens an existing regular file; anything else is refused, and never waited
@@ -367,6 +400,27 @@ mod tests {
         std::fs::write(&new, b"new").unwrap();
         std::fs::rename(&new, &path).unwrap();
         assert!(!is_named(&file, &path).unwrap());
+    }
+
+    /// On a file system whose file numbers change, the file was opened and
+    /// locked without end.
+    #[test]
+    fn file_that_is_another_one_each_time_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"").unwrap();
+        let tries = std::cell::Cell::new(0);
+        let error = Locked::open_as(&path, true, |_, _| {
+            tries.set(tries.get() + 1);
+            Ok(false)
+        })
+        .unwrap_err();
+        assert_eq!(tries.get(), TRIES);
+        assert!(error.is_system(), "{error}");
+        assert!(error.to_string().contains("file numbers change"), "{error}");
+        // It took a while, but it is the file.
+        let last = |_: &File, _: &Path| Ok(tries.replace(tries.get() - 1) == 1);
+        Locked::open_as(&path, true, last).unwrap();
     }
 
     /// A process that was being started by another thread had a copy of the

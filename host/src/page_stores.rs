@@ -12,6 +12,7 @@ use wasmtime::{Result, ensure, format_err};
 
 use self::spare::Spare;
 use crate::Store;
+use crate::engine::TICKS;
 use crate::slab::Slab;
 use crate::store::{Absent, write_at};
 use crate::wit::pagebox::pager::page_store as wit;
@@ -74,10 +75,24 @@ pub struct PageStores {
     /// where a guest keeps what the host has let go of.
     budget_max: usize,
     budget: i64,
-    /// Ticks of a clock, and how many of them passed in stores.
+    /// Ticks of a clock, and how many of them passed in stores since this was
+    /// last asked.
     clock: Arc<AtomicU64>,
     ticks: u64,
+    /// Whether a sync was done since this was last asked.
+    synced: bool,
+    /// How often the call at hand changed or synced stores, and how many ticks
+    /// it spent in them.
+    changes: u32,
+    spent: u64,
 }
+
+/// A call that goes on to change and sync stores comes to an end: after so many
+/// times, and a time in them that is as many times its own as this. One that
+/// waits for a slow medium is not to be blamed, so its time alone does not end
+/// it; and it ends before it does something, never after.
+const CHANGES_MAX: u32 = 1000;
+const SPENT_MAX: u64 = 60 * TICKS;
 
 /// What stands for the host's own store.
 const OWN: u32 = u32::MAX;
@@ -209,6 +224,9 @@ impl PageStores {
             budget: amount(budget),
             clock,
             ticks: 0,
+            synced: false,
+            changes: 0,
+            spent: 0,
         }
     }
 
@@ -275,7 +293,7 @@ impl PageStores {
     }
 
     /// That a guest may do this with a store.
-    fn require(&self, handle: u32, right: Right) -> Result<()> {
+    fn require(&mut self, handle: u32, right: Right) -> Result<()> {
         let what = if right == Right::Sync {
             "sync"
         } else {
@@ -284,6 +302,11 @@ impl PageStores {
         ensure!(
             handle != OWN || right <= self.own.right,
             "it tried to {what} its store in a call that must not"
+        );
+        self.changes = self.changes.saturating_add(1);
+        ensure!(
+            self.changes <= CHANGES_MAX || self.spent <= SPENT_MAX,
+            "it took too long, with {CHANGES_MAX} changes of its store in one call"
         );
         Ok(())
     }
@@ -428,6 +451,24 @@ impl PageStores {
         self.budget += if counts { -cost } else { cost };
     }
 
+    /// A call begins: what was counted before does not matter any more.
+    pub(crate) fn begin_call(&mut self) {
+        (self.ticks, self.synced) = (0, false);
+        (self.changes, self.spent) = (0, 0);
+    }
+
+    /// Whether a sync was done since this was last asked.
+    pub(crate) fn take_synced(&mut self) -> bool {
+        std::mem::take(&mut self.synced)
+    }
+
+    /// That time passed in a store, since a reading of the clock.
+    fn spend(&mut self, since: u64) {
+        let ticks = self.clock.load(Ordering::Relaxed) - since;
+        self.ticks += ticks;
+        self.spent += ticks;
+    }
+
     /// The ticks that passed in stores since this was last asked.
     pub(crate) fn take_ticks(&mut self) -> u64 {
         std::mem::take(&mut self.ticks)
@@ -445,7 +486,7 @@ impl PageStores {
             handle => self.stores.get_mut(handle).ok_or_else(gone)?,
         };
         let result = f(&mut **store, &mut self.views);
-        self.ticks += self.clock.load(Ordering::Relaxed) - before;
+        self.spend(before);
         Ok(result)
     }
 
@@ -465,7 +506,7 @@ impl PageStores {
 
     /// Puts back what was taken. What time it took is not the guest's.
     fn put_back(&mut self, taken: &mut Taken) {
-        self.ticks += self.clock.load(Ordering::Relaxed) - taken.since;
+        self.spend(taken.since);
         std::mem::swap(&mut self.views, &mut taken.views);
         let place = match taken.handle {
             OWN => Some(&mut self.own.store),

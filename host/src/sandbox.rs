@@ -11,17 +11,16 @@ use crate::engine::{Engine, TICKS};
 use crate::page_stores::{HANDLE_COST, PageStoreView, PageStores, Right};
 use crate::{Error, Store};
 
-/// What a sandbox may spend on store calls, as a multiple of its own time: a
-/// sync of much data takes long without being its fault, but a guest that does
-/// nothing but sync comes to an end too.
-const STORE_TICKS: u64 = 60 * TICKS;
+/// How often a call is granted its whole time anew because it made something
+/// durable. More syncs than this no commit has.
+const GRANTS_MAX: u32 = 4;
 
 /// What belongs to one instance.
 pub(crate) struct Data {
     stores: PageStores,
     memory: Memory,
-    /// Ticks that the call at hand was granted for store calls.
-    granted: u64,
+    /// How often the call at hand was granted its whole time anew.
+    grants: u32,
 }
 
 impl PageStoreView for Data {
@@ -98,9 +97,10 @@ impl<W> Sandbox<W> {
     /// A new instance.
     pub(crate) fn new(
         engine: &Engine,
+        code: &wasmtime::Engine,
         pre: &InstancePre<Data>,
         exports: impl FnOnce(&mut wasmtime::Store<Data>, &wasmtime::component::Instance) -> Result<W>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let limits = engine.limits();
         let budget = limits.staged.clamp(VIEWS_MIN, VIEWS_MAX);
         let data = Data {
@@ -108,35 +108,35 @@ impl<W> Sandbox<W> {
             memory: Memory {
                 left: limits.memory,
             },
-            granted: 0,
+            grants: 0,
         };
-        let mut store = wasmtime::Store::new(engine.wasmtime(), data);
+        let mut store = wasmtime::Store::new(code, data);
         store.limiter(|data| &mut data.memory);
         store.set_hostcall_fuel(limits.memory);
         // As many as there can be views.
         store.set_max_component_handles(HANDLES + budget / HANDLE_COST);
         store.epoch_deadline_callback(|mut context| {
             let data = context.data_mut();
-            let ticks = data.stores.take_ticks();
-            data.granted += ticks;
-            Ok(if ticks == 0 || data.granted > STORE_TICKS {
-                UpdateDeadline::Interrupt
-            } else {
-                UpdateDeadline::Continue(ticks)
+            // What time stores take is not the guest's.
+            let mut ticks = data.stores.take_ticks();
+            // It has to come to say what is durable now.
+            if data.stores.take_synced() && data.grants < GRANTS_MAX {
+                data.grants += 1;
+                ticks += TICKS;
+            }
+            Ok(match ticks {
+                0 => UpdateDeadline::Interrupt,
+                ticks => UpdateDeadline::Continue(ticks),
             })
         });
         store.set_epoch_deadline(TICKS);
-        let started = pre
-            .instantiate(&mut store)
-            .and_then(|instance| exports(&mut store, &instance));
-        match started {
-            Ok(world) => Ok(Self {
-                store,
-                world,
-                gone: None,
-            }),
-            Err(cause) => Err(failure("starting", &cause)),
-        }
+        let instance = pre.instantiate(&mut store)?;
+        let world = exports(&mut store, &instance)?;
+        Ok(Self {
+            store,
+            world,
+            gone: None,
+        })
     }
 
     /// Calls an export. `operation` ends the sentence "failed while".
@@ -154,8 +154,8 @@ impl<W> Sandbox<W> {
             Right::Read => Gone::Failed,
             Right::Sync | Right::Write => Gone::InDoubt,
         });
-        data.stores.take_ticks();
-        data.granted = 0;
+        data.stores.begin_call();
+        data.grants = 0;
         self.store.set_epoch_deadline(TICKS);
         let result = f(&self.world, &mut self.store);
         self.gone = result.is_err().then_some(Gone::Failed);
@@ -208,9 +208,43 @@ pub(crate) fn failure(operation: &'static str, cause: &wasmtime::Error) -> Error
     let cause = match cause.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => "it took too long".to_owned(),
         Some(trap) => trap.to_string(),
-        None => cause.root_cause().to_string(),
+        None => refusal(cause).map_or_else(|| cause.root_cause().to_string(), str::to_owned),
     };
     Error::Sandbox { operation, cause }
+}
+
+/// What it means that the system refused memory.
+fn refusal(cause: &wasmtime::Error) -> Option<&'static str> {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        if is_no_room(cause) {
+            return Some(
+                "the system has no memory or no addresses left for it: raise the limit \
+                 (`ulimit -v`, RLIMIT_AS), or have fewer files open at once",
+            );
+        }
+        if let Some(&(Errno::ACCESS | Errno::PERM)) = cause.downcast_ref() {
+            return Some(
+                "the system forbids to execute memory that was written to, as its machine code \
+                 is: allow it for this program (MemoryDenyWriteExecute of systemd, PR_SET_MDWE, \
+                 execmem of SELinux)",
+            );
+        }
+    }
+    let _ = cause;
+    None
+}
+
+/// Whether there was no room in the address space.
+pub(crate) fn is_no_room(cause: &wasmtime::Error) -> bool {
+    #[cfg(unix)]
+    return cause.downcast_ref() == Some(&rustix::io::Errno::NOMEM);
+    #[cfg(not(unix))]
+    {
+        let _ = cause;
+        false
+    }
 }
 
 /// The clock of an engine.

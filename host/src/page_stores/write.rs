@@ -107,6 +107,9 @@ fn write<T: PageStoreView>(
         }
         Err(error) => Err(error),
     };
+    if then_sync && answer.is_ok() {
+        out.context.data_mut().page_stores().synced = true;
+    }
     Ok((answer,))
 }
 

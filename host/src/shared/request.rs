@@ -126,6 +126,7 @@ pub(super) struct Exclusive<R, F> {
 }
 
 /// An error where only a panic can tell of it.
+#[expect(clippy::needless_pass_by_value, reason = "as promises take it")]
 fn panic<R>(error: Error) -> thread::Result<R> {
     Err(Box::new(error.to_string()))
 }

@@ -4,6 +4,8 @@
 mod commands;
 mod damage;
 mod errors;
+#[cfg(unix)]
+mod hardened;
 mod looks;
 mod peer;
 mod readme;

@@ -12,6 +12,7 @@ mod inspecting;
 mod mirror;
 mod native;
 mod own_linker;
+mod panicking;
 mod reading;
 #[cfg(unix)]
 mod real_files;

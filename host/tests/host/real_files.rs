@@ -8,6 +8,7 @@ mod holes;
 mod journal;
 mod killed;
 mod live;
+mod many;
 mod names;
 mod race;
 mod recycled;

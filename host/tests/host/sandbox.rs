@@ -2,8 +2,14 @@
 
 use std::any::Any;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use pagebox::{Engine, Error, Limits, MemoryStore, PageSize, PageStore, PageStoreView, PageStores};
+use pagebox::{
+    Access, Change, Engine, Error, Geometry, Limits, MemoryStore, PageBuffer, PageSize, PageStore,
+    PageStoreView, PageStores, Store, StoreError, Then,
+};
 
 use crate::{engine, folder};
 
@@ -127,6 +133,116 @@ fn pages_staged_up_to_the_limit_are_all_written() {
         tx.commit().unwrap();
         assert_eq!(pager.protected_page(ids[15]).unwrap()[5], round);
     }
+}
+
+/// A limit of zero was taken, and the thread of the clock took a processor.
+#[test]
+fn time_limit_of_zero_is_refused_and_others_behave() {
+    let within = |time| {
+        let mut limits = Limits::default();
+        limits.time = time;
+        Engine::with_limits(limits)
+    };
+    let error = within(Duration::ZERO).unwrap_err();
+    assert!(error.is_caller_fault(), "{error}");
+    assert!(error.to_string().contains("Limits::time"), "{error}");
+    for time in [Duration::from_nanos(1), Duration::MAX] {
+        let store = MemoryStore::new(PageSize::KIB_1);
+        match within(time).unwrap().create_store(store, 0) {
+            Ok(mut pager) => drop(pager.alloc()),
+            // The machine may be busy for some milliseconds.
+            Err(error) => assert!(time < Duration::MAX, "{error}"),
+        }
+    }
+}
+
+/// A store whose syncs take their time.
+struct Slow {
+    inner: MemoryStore,
+    /// Milliseconds.
+    sync: Arc<AtomicU64>,
+}
+
+impl PageStore for Slow {
+    type Buffer = PageBuffer;
+
+    fn geometry(&self) -> Geometry {
+        self.inner.geometry()
+    }
+
+    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
+        self.inner.read(page, offset, bytes)
+    }
+
+    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
+        self.inner.crc32(page, offset, len)
+    }
+
+    fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
+        self.inner.stage(source)
+    }
+
+    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
+        self.inner.staged_crc32(buffer)
+    }
+
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
+        if then == Then::Sync {
+            std::thread::sleep(Duration::from_millis(self.sync.load(Ordering::Relaxed)));
+        }
+        self.inner.write(changes, then)
+    }
+
+    fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        self.inner.grow(page_count)
+    }
+}
+
+impl Store for Slow {}
+
+/// A medium that took long for a sync, as one on a network may take minutes,
+/// was the sandbox's fault: a commit failed whose bytes were all durable.
+#[test]
+fn commit_that_became_durable_is_told_as_such_however_long_it_took() {
+    let mut limits = Limits::default();
+    limits.time = Duration::from_millis(20);
+    let engine = Engine::with_limits(limits).unwrap();
+    let sync = Arc::new(AtomicU64::new(0));
+    let patient = crate::engine();
+    let store = Slow {
+        inner: MemoryStore::new(PageSize::KIB_1),
+        sync: sync.clone(),
+    };
+    let store: Box<dyn Any> = patient.create_store(store, 0).unwrap().close();
+    let mut bytes = store.downcast::<Slow>().unwrap().inner.bytes().to_vec();
+    // On a busy machine the guest may well have to wait for its 20 milliseconds:
+    // then it failed, and nothing is durable.
+    for _ in 0..10 {
+        sync.store(0, Ordering::Relaxed);
+        let store = Slow {
+            inner: MemoryStore::from_bytes(PageSize::KIB_1, bytes.clone()),
+            sync: sync.clone(),
+        };
+        let Ok(mut pager) = engine.open_store(store, Access::Write) else {
+            continue;
+        };
+        // 125 times what the guest may take itself.
+        sync.store(2500, Ordering::Relaxed);
+        let done = pager.alloc();
+        let store: Box<dyn Any> = pager.close();
+        bytes = store.downcast::<Slow>().unwrap().inner.bytes().to_vec();
+        let left = MemoryStore::from_bytes(PageSize::KIB_1, bytes.clone());
+        let pages = patient.open_store(left, Access::Read).unwrap();
+        let pages = pages.stats().unwrap().regular_pages;
+        match done {
+            Ok(_) => {
+                assert_eq!(pages, 1);
+                return;
+            }
+            Err(error) => assert_eq!(pages, 0, "it is durable, and: {error}"),
+        }
+    }
+    panic!("no commit ever succeeds");
 }
 
 /// A program with its own linker and store data, several stores and several
