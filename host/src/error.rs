@@ -118,6 +118,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Somebody else changed the file each time that it was looked at.
+    #[error("{} is busy: it was changed each time that it was looked at", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is something of that name already.
     #[error("{} exists already", path.display())]
     Exists {

@@ -36,6 +36,7 @@
 
 mod cache;
 mod config;
+mod copy;
 mod engine;
 mod error;
 mod figures;
@@ -52,8 +53,10 @@ mod single;
 mod slab;
 mod store;
 mod transaction;
+mod unpublished;
 pub mod wit;
 
+pub use copy::Copied;
 pub use engine::{COMPONENT, Engine, Limits};
 pub use error::{Error, ErrorClass};
 pub use figures::{CommitInfo, ProtectedPage, Stats};
@@ -71,6 +74,7 @@ pub use shared::Pending;
 pub use shared::{ReadGuard, SharedPager};
 pub use store::{MmapStore, ReadOnlyStore, Store};
 pub use transaction::Transaction;
+pub use unpublished::remove_temporary_files;
 
 /// The README's example.
 #[cfg(doctest)]

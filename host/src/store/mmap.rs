@@ -16,10 +16,8 @@
 //! and this page may be one. Its block is reserved before the page is changed
 //! through the map, so that a full disk is an error and not a bus error.
 
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::{io, process};
+use std::io;
+use std::path::Path;
 
 use pagebox_store::{
     Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then, bounds, check_changes,
@@ -333,74 +331,5 @@ impl Drop for MmapStore {
         // Nobody is left to be told of a failure: the old bytes then show, in
         // pages that nobody ever wrote to.
         let _ = self.clear_stale();
-    }
-}
-
-/// A new file under a temporary name. It takes its own name when it is
-/// published; dropped before, it is gone.
-#[derive(Debug)]
-pub(crate) struct Unpublished {
-    temporary: PathBuf,
-    path: PathBuf,
-}
-
-impl Unpublished {
-    /// Makes and locks an empty file in the folder of `path`.
-    pub(crate) fn create(path: &Path) -> Result<(Locked, Self), Error> {
-        // Better known now than after the work.
-        if path.symlink_metadata().is_ok() {
-            return Err(Error::Exists {
-                path: path.to_owned(),
-            });
-        }
-        let (temporary, file) = temporary(path)?;
-        let unpublished = Self {
-            temporary,
-            path: path.to_owned(),
-        };
-        Ok((Locked::new(file, path)?, unpublished))
-    }
-
-    /// Gives the file its name, durably. A file that has the name stays.
-    pub(crate) fn publish(self) -> Result<(), Error> {
-        os::publish(&self.temporary, &self.path)
-            .map_err(|source| Error::io("create", &self.path, source))?;
-        os::sync_folder(&self.path).map_err(|source| Error::io("create", &self.path, source))
-    }
-}
-
-impl Drop for Unpublished {
-    fn drop(&mut self) {
-        // After publishing there is nothing of this name.
-        let _ = std::fs::remove_file(&self.temporary);
-    }
-}
-
-/// Makes a file next to `path` whose name nobody else uses.
-fn temporary(path: &Path) -> Result<(PathBuf, File), Error> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let Some(name) = path.file_name() else {
-        return Err(Error::NotAFile {
-            path: path.to_owned(),
-            kind: "a folder",
-        });
-    };
-    loop {
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        temporary.push(format!(".{}-{count}.tmp", process::id()));
-        let temporary = os::folder(path).join(temporary);
-        match OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-        {
-            Ok(file) => return Ok((temporary, file)),
-            // Left over from a process of the same number that crashed.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(source) => return Err(Error::io("create", path, source)),
-        }
     }
 }

@@ -9,8 +9,6 @@ mod read_only;
 pub use mmap::MmapStore;
 pub use read_only::ReadOnlyStore;
 
-pub(crate) use mmap::Unpublished;
-
 use std::any::Any;
 
 use pagebox_store::{
