@@ -2,9 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod commands;
+mod copy;
 mod damage;
 mod errors;
+#[cfg(unix)]
+mod limits;
 mod looks;
+#[cfg(unix)]
+mod names;
 mod peer;
 mod readme;
 mod run;
+#[cfg(unix)]
+mod streams;
+mod wait;
