@@ -12,6 +12,7 @@ use wasmtime::EngineWeak;
 use wasmtime::component::{Component, Linker};
 
 use crate::config::{Room, config};
+use crate::copy::Copied;
 use crate::inspect::Inspector;
 use crate::os::{self, Locked};
 use crate::owner::Owner;
@@ -20,10 +21,11 @@ use crate::pager::{Access, Pager};
 use crate::repair::RepairAction;
 use crate::sandbox::{Clock, Data, Sandbox, failure, is_no_room, nonsense};
 use crate::steady::{Attempt, steadily};
-use crate::store::{MmapStore, ReadOnlyStore, Unpublished};
+use crate::store::{MmapStore, ReadOnlyStore};
+use crate::unpublished::Unpublished;
 use crate::wit::inspecting::{Inspecting, InspectingPre};
 use crate::wit::{PagerComponent, PagerComponentPre};
-use crate::{Error, Store, repair};
+use crate::{Error, Store, copy, repair};
 
 /// The component: WebAssembly that imports `pagebox:pager/page-store` and
 /// nothing else, for any engine.
@@ -224,7 +226,7 @@ impl Engine {
         page_count: u64,
     ) -> Result<Pager, Error> {
         let path = path.as_ref();
-        let (file, mut unpublished) = Unpublished::create(path)?;
+        let (file, unpublished) = Unpublished::create(path)?;
         let store = MmapStore::new(file, path, page_size)?;
         let pager = self.create_store(store, page_count)?;
         unpublished.publish()?;
@@ -392,6 +394,51 @@ impl Engine {
     /// [`Error::Sandbox`].
     pub fn inspect_store(&self, store: impl Store + 'static) -> Result<Inspector, Error> {
         Inspector::new(self, Box::new(store))
+    }
+
+    /// Copies a page file, though somebody may be at work on it: the copy has
+    /// one committed state, wholly. Nobody can change the file meanwhile if
+    /// nobody has it open to write; else it is copied again when something was
+    /// committed meanwhile.
+    ///
+    /// Regular pages, which no commit guards, are copied as they are, each at
+    /// a moment of its own. Holes stay holes, and nobody may read the copy who
+    /// may not read the file. A damaged file is copied as it is. After a crash
+    /// in here there is no file of the copy's name, or the whole of it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pagebox::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let (path, copy) = (folder.path().join("data.pages"), folder.path().join("copy.pages"));
+    /// let engine = pagebox::Engine::new()?;
+    /// let mut pager = engine.create(&path, pagebox::PageSize::KIB_4)?;
+    /// let id = pager.alloc_protected()?;
+    /// let copied = engine.copy(&path, &copy)?; // the pager has it open meanwhile
+    /// assert_eq!(copied.damage, None);
+    /// assert!(engine.open(&copy)?.protected_page(id)?.iter().all(|byte| *byte == 0));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::NotAPageFile`],
+    /// [`Error::UnsupportedVersion`], [`Error::Exists`] for `output`,
+    /// [`Error::Busy`] where commits leave no time for a copy, [`Error::Io`].
+    pub fn copy(&self, path: impl AsRef<Path>, output: impl AsRef<Path>) -> Result<Copied, Error> {
+        self.copy_with_progress(path, output, |_, _| {})
+    }
+
+    /// The same; `progress` is told how many bytes are done, and of how many,
+    /// as it goes.
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy).
+    pub fn copy_with_progress(
+        &self,
+        path: impl AsRef<Path>,
+        output: impl AsRef<Path>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Copied, Error> {
+        copy::copy(self, path.as_ref(), output.as_ref(), &mut progress)
     }
 
     /// Makes a mended copy of a damaged file. The file itself stays as it is,

@@ -36,6 +36,7 @@
 
 mod cache;
 mod config;
+mod copy;
 mod engine;
 mod error;
 mod figures;
@@ -54,8 +55,10 @@ mod slab;
 mod steady;
 mod store;
 mod transaction;
+mod unpublished;
 pub mod wit;
 
+pub use copy::Copied;
 pub use engine::{COMPONENT, Engine, Limits};
 pub use error::{Error, ErrorClass};
 pub use figures::{CommitInfo, ProtectedPage, Stats};
@@ -73,6 +76,7 @@ pub use shared::Pending;
 pub use shared::{ReadGuard, SharedPager};
 pub use store::{FileStore, MmapStore, ReadOnlyStore, Store};
 pub use transaction::Transaction;
+pub use unpublished::remove_temporary_files;
 
 /// The README's example.
 #[cfg(doctest)]

@@ -207,16 +207,45 @@ pub(crate) fn sync(file: &File) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Makes the names in the folder of `path` durable.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+/// Makes the name of a file durable.
+pub(crate) fn sync_name(file: &File, path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
-        File::open(folder(path))?.sync_all()
+        // It may have been without a name when it was synced.
+        file.sync_all()?;
+        match File::open(folder(path)).and_then(|folder| folder.sync_all()) {
+            // A folder that may be written but not read, or one that cannot be
+            // synced by itself.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::InvalidInput
+                        | io::ErrorKind::Unsupported
+                ) =>
+            {
+                sync_file_system(file)
+            }
+            result => result,
+        }
     }
     // Elsewhere a folder cannot be opened as a file; names are journalled.
     #[cfg(not(unix))]
     {
-        let _ = path;
+        let _ = (file, path);
+        Ok(())
+    }
+}
+
+/// Makes everything durable on the file system of a file.
+#[cfg(unix)]
+fn sync_file_system(file: &File) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    return Ok(rustix::fs::syncfs(file)?);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = file;
+        rustix::fs::sync();
         Ok(())
     }
 }
@@ -361,8 +390,174 @@ pub(crate) fn publish(temporary: &Path, path: &Path) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    std::fs::hard_link(temporary, path)?;
-    std::fs::remove_file(temporary)
+    match std::fs::hard_link(temporary, path) {
+        Ok(()) => {
+            // It is published, whatever becomes of its other name.
+            let _ = std::fs::remove_file(temporary);
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) => claim(temporary, path),
+    }
+}
+
+/// The same where files can have one name only: an empty file takes the name,
+/// and the file replaces that. A crash in between leaves the empty one.
+fn claim(temporary: &Path, path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(path)?;
+    std::fs::rename(temporary, path).inspect_err(|_| {
+        let _ = std::fs::remove_file(path);
+    })
+}
+
+/// A new file in `folder` that has no name, for its owner and those whom `mode`
+/// and the process's mask let in; none where the system has no such files.
+pub(crate) fn unnamed(folder: &Path, mode: u32) -> Option<File> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{Mode, OFlags};
+        // What gives it a name later.
+        if !Path::new("/proc/self/fd").exists() {
+            return None;
+        }
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let file = rustix::fs::open(folder, flags, Mode::from_raw_mode(mode));
+        file.ok().map(File::from)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (folder, mode);
+        None
+    }
+}
+
+/// Gives an [`unnamed`] file its name. A file that has the name already stays,
+/// and that is an error.
+pub(crate) fn name(file: &File, path: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{AtFlags, CWD};
+        use std::os::fd::AsRawFd;
+        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(rustix::fs::linkat(
+            CWD,
+            unnamed,
+            CWD,
+            path,
+            AtFlags::SYMLINK_FOLLOW,
+        )?)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (file, path);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// The next part of a file of `len` bytes from `at` on that is no hole: where
+/// it starts, and where it ends. Moves the file's own position.
+pub(crate) fn next_data(file: &File, at: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
+    if at >= len {
+        return Ok(None);
+    }
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        use rustix::fs::{SeekFrom, seek};
+        use rustix::io::Errno;
+        match seek(file, SeekFrom::Data(at)) {
+            Ok(start) if start < len => {
+                let end = seek(file, SeekFrom::Hole(start))?.min(len);
+                return Ok(Some((start, end)));
+            }
+            Ok(_) | Err(Errno::NXIO) => return Ok(None),
+            // A file system that does not tell.
+            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let _ = file;
+    Ok(Some((at, len)))
+}
+
+/// Copies as much as it can of a part of a file to the same place in another
+/// one, without its bytes coming by here. Returns how much that was.
+pub(crate) fn copy_directly(source: &File, target: &File, position: u64, len: u64) -> u64 {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let (mut from, mut to) = (position, position);
+        while from < position + len {
+            let left = usize::try_from(position + len - from).unwrap_or(usize::MAX);
+            match rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), left)
+            {
+                Ok(0) => break,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                // Whoever copies the rest is told why it cannot be.
+                Err(_) => break,
+            }
+        }
+        from - position
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (source, target, position, len);
+        0
+    }
+}
+
+/// Gives a copy of a file, which is its owner's alone so far, the file's owner
+/// and rights, as far as this process may. Nobody gets a right to the copy who
+/// has none to the file.
+pub(crate) fn keep_rights(source: &File, copy: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+        let of_source = source.metadata()?;
+        // Not everybody may give files away.
+        let _ = fchown(copy, None, Some(of_source.gid()));
+        let _ = fchown(copy, Some(of_source.uid()), None);
+        let of_copy = copy.metadata()?;
+        let mode = of_source.mode() & 0o777;
+        let mode = if of_copy.gid() != of_source.gid() {
+            // One group's members are the others of the other one.
+            let both = mode >> 3 & mode & 0o7;
+            mode & 0o700 | both << 3 | both
+        } else if keep_access_list(source, copy) {
+            mode
+        } else {
+            mode & 0o700
+        };
+        copy.set_permissions(std::fs::Permissions::from_mode(mode))
+    }
+    #[cfg(not(unix))]
+    {
+        copy.set_permissions(source.metadata()?.permissions())
+    }
+}
+
+/// Gives a copy of a file its list of users and groups, or takes away the one
+/// that its folder gave it. Returns whether that is how it is now.
+#[cfg(unix)]
+fn keep_access_list(source: &File, copy: &File) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr};
+        use rustix::io::Errno;
+        const LIST: &str = "system.posix_acl_access";
+        let mut list = vec![0; 1 << 16];
+        match fgetxattr(source, LIST, &mut list[..]) {
+            Ok(len) => fsetxattr(copy, LIST, &list[..len], XattrFlags::empty()).is_ok(),
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => matches!(
+                fremovexattr(copy, LIST),
+                Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP)
+            ),
+            Err(_) => false,
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (source, copy);
+        true
+    }
 }
 
 #[cfg(test)]
@@ -384,6 +579,26 @@ mod tests {
         assert_eq!(std::fs::read(&second).unwrap(), b"second");
         publish(&second, &folder.path().join("third")).unwrap();
         assert!(!second.exists());
+    }
+
+    /// A file system that knows neither renaming without replacing nor links.
+    #[test]
+    fn claim_of_a_taken_name_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        std::fs::write(&first, b"first").unwrap();
+        std::fs::write(&second, b"second").unwrap();
+        let error = claim(&second, &first).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&first).unwrap(), b"first");
+        let third = folder.path().join("third");
+        claim(&second, &third).unwrap();
+        assert!(!second.exists());
+        assert_eq!(std::fs::read(&third).unwrap(), b"second");
+        // Nor is the name taken in vain.
+        let fourth = folder.path().join("fourth");
+        claim(&second, &fourth).unwrap_err();
+        assert!(!fourth.exists());
     }
 
     /// A file was opened, another one took its name, and only then the lock was

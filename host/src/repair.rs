@@ -1,15 +1,16 @@
 //! Mending a copy of a damaged file.
 
-use std::io;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::Error;
+use crate::copy::copy_bytes;
 use crate::engine::{Engine, page_size};
 use crate::os::{self, Locked};
 use crate::page_stores::{PageStores, Right};
-use crate::store::{MmapStore, Unpublished};
+use crate::store::MmapStore;
+use crate::unpublished::Unpublished;
 use crate::wit::exports::pagebox::pager::repair as wit;
 
 /// Something that [`Engine::repair`] did, or could not keep.
@@ -35,9 +36,10 @@ pub(crate) fn repair(
     let source = Locked::open(path, false)?;
     let mut sandbox = engine.sandbox()?;
     let page_size = page_size(&mut sandbox, &os::head(source.file(), path)?)?;
-    let (copy, mut unpublished) = Unpublished::create(output)?;
-    io::copy(&mut source.file(), &mut copy.file())
-        .and_then(|_| os::sync(copy.file()))
+    let (copy, unpublished) = Unpublished::create_private(output)?;
+    copy_bytes(source.file(), copy.file(), &mut |_, _| {})
+        .and_then(|()| os::keep_rights(source.file(), copy.file()))
+        .and_then(|()| os::sync(copy.file()))
         .map_err(|source| Error::io("copy to", output, source))?;
     let copy = Box::new(MmapStore::new(copy, output, page_size)?);
     sandbox.stores().lend(copy, Right::Write);

@@ -2,15 +2,14 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pagebox::Engine;
 use pagebox::inspect::Severity;
 use pagebox::report::{self, Found};
 
 use super::output::{ERROR, GOOD, NOTE, QUIET, WARNING, hex, plural, shown};
+use super::progress::Progress;
 use super::{Failure, File, Outcome, Output};
 
 /// Check all of a file; say what is wrong
@@ -48,20 +47,14 @@ impl Check {
 
 /// Checks a file, with a progress bar on a terminal where it takes a while.
 pub(crate) fn check(path: &Path) -> Result<report::Check, Failure> {
-    // It draws nothing where standard error is no terminal.
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let style = "checking {wide_bar} {percent:>3} %, {eta} left";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
-    let check = Engine::new().and_then(|engine| {
-        report::Check::of_file(&engine, path, |done, total| {
-            if bar.elapsed() > Duration::from_millis(200) {
-                bar.set_length(total);
-                bar.set_position(done);
-            }
+    let progress = Progress::new("checking");
+    Engine::new()
+        .and_then(|engine| {
+            report::Check::of_file(&engine, path, |done, total| {
+                progress.show(done, total);
+            })
         })
-    });
-    bar.finish_and_clear();
-    check.map_err(Failure::of(path))
+        .map_err(Failure::of(path))
 }
 
 /// Writes what was found for people: by severity, then by kind.

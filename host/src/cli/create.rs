@@ -6,6 +6,7 @@ use clap::Args;
 use pagebox::{Engine, PageSize};
 
 use super::output::{plural, shown};
+use super::units;
 use super::{Failure, File, Outcome, Output};
 
 /// Make a new page file
@@ -32,9 +33,11 @@ pub(crate) struct Create {
 impl Create {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
         let path = &self.file.path;
+        output.require()?;
         let pager = Engine::new()
             .and_then(|engine| engine.create_with_pages(path, self.page_size, self.pages))
             .map_err(Failure::of(path))?;
+        output.done("the file was made all the same");
         let stats = pager.stats().map_err(Failure::of(path))?;
         let pages = plural(stats.page_count, "page");
         let bytes = plural(stats.page_size.into(), "byte");
@@ -44,20 +47,6 @@ impl Create {
 }
 
 fn page_size(text: &str) -> Result<PageSize, String> {
-    let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
-    let factor = match text[digits.len()..]
-        .trim_start()
-        .to_ascii_lowercase()
-        .as_str()
-    {
-        "" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        _ => return Err("only KiB and MiB are understood".into()),
-    };
-    let bytes = digits.parse::<u32>().map_err(|error| error.to_string())?;
-    let bytes = bytes
-        .checked_mul(factor)
-        .ok_or("it must be at most 1048576")?;
+    let bytes = u32::try_from(units::bytes(text)?).map_err(|_| "it must be at most 1048576")?;
     PageSize::from_bytes(bytes).map_err(|error| error.to_string())
 }

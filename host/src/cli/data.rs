@@ -8,7 +8,9 @@ use pagebox::{Engine, Error, Pager};
 
 use super::dump::dump;
 use super::output::plural;
-use super::{Failure, File, Outcome, Output};
+use super::streams::Stream;
+use super::system::Standard;
+use super::{Failure, File, Outcome, Output, Wait};
 
 /// The bytes of a page that a command is about.
 #[derive(Args, Debug)]
@@ -148,8 +150,9 @@ pub(crate) struct Write {
 }
 
 impl Write {
-    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
+    pub(crate) fn run(&self, output: &mut Output, wait: Wait) -> Outcome {
         let path = &self.file.path;
+        output.require()?;
         let engine = Engine::new().map_err(Failure::of(path))?;
         // Before the input, which may take its time: the file is not locked
         // meanwhile, and what cannot be done is said at once.
@@ -158,10 +161,10 @@ impl Write {
         if bytes.len() > room {
             return Err(self.too_long(path, room));
         }
-        engine
-            .open(path)
+        wait.wait(|| engine.open(path))
             .and_then(|mut pager| self.place.write(&mut pager, &bytes))
             .map_err(Failure::of(path))?;
+        output.done("it is written all the same");
         let kind = if self.place.protected {
             "protected page"
         } else {
@@ -205,8 +208,7 @@ impl Write {
 /// Standard input, and at most a byte more of it than there is room for.
 fn input(room: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    io::stdin()
-        .lock()
+    Stream::new(Standard::Input)
         .take(room as u64 + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)

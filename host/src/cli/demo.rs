@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Args;
@@ -24,12 +25,22 @@ pub(crate) struct Demo {
     path: Option<PathBuf>,
 }
 
+/// The folder of a temporary file, for as long as it is there.
+static FOLDER: Mutex<Option<tempfile::TempDir>> = Mutex::new(None);
+
+/// Removes the temporary file of a demo, if there is one.
+pub(crate) fn remove_temporary_folder() {
+    drop(FOLDER.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
 impl Demo {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
         if let Some(path) = &self.path {
+            output.require()?;
             return demo(path, output);
         }
         let temporary = std::env::temp_dir();
+        let mut kept = FOLDER.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::Builder::new()
             .prefix("pagebox-")
             .tempdir()
@@ -41,7 +52,12 @@ impl Demo {
                     source: source.into(),
                 })
             })?;
-        demo(&folder.path().join("demo.pages"), output)?;
+        let path = folder.path().join("demo.pages");
+        *kept = Some(folder);
+        drop(kept);
+        let done = demo(&path, output);
+        remove_temporary_folder();
+        done?;
         writeln!(
             output,
             "\nThe file was a temporary one: `pagebox demo FILE` keeps it."

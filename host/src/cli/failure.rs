@@ -4,9 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use pagebox::{Error, ErrorClass};
+use pagebox::{Error, ErrorClass, StoreError};
 
-use super::output::shown;
+use super::output::{shown, size};
+use super::streams::complain;
+use super::system::file_size_limit;
 
 /// Why a command was not done.
 #[derive(Debug)]
@@ -38,20 +40,27 @@ impl Failure {
         }
     }
 
-    /// Says what went wrong. The exit code of the program.
-    pub(crate) fn report(&self) -> ExitCode {
+    /// Says what went wrong, and what is done all the same. The exit code of
+    /// the program.
+    pub(crate) fn report(&self, done: Option<&str>) -> ExitCode {
         match self {
-            Self::File { path, error } => {
-                eprintln!(
-                    "pagebox: {}: {}{}",
-                    shown(path),
-                    what(error),
-                    way_out(error)
-                );
+            Self::File { path, error } => complain(format_args!(
+                "{}: {}{}",
+                shown(path),
+                what(error),
+                way_out(error)
+            )),
+            Self::Request { path, text } => complain(format_args!("{}: {text}", shown(path))),
+            Self::Input(error) => {
+                complain(format_args!("cannot read standard input: {error}"));
             }
-            Self::Request { path, text } => eprintln!("pagebox: {}: {text}", shown(path)),
-            Self::Input(error) => eprintln!("pagebox: cannot read standard input: {error}"),
-            Self::Output(error) => eprintln!("pagebox: cannot write standard output: {error}"),
+            Self::Output(error) => {
+                let done = done.map(|done| format!(": {done}")).unwrap_or_default();
+                let limit = io_way_out(error);
+                complain(format_args!(
+                    "cannot write standard output: {error}{limit}{done}"
+                ));
+            }
             Self::Damage => {}
         }
         ExitCode::from(self.code())
@@ -89,7 +98,12 @@ fn what(error: &Error) -> String {
         Error::NotAFile { kind, .. } => format!("not a page file: it is {kind}"),
         Error::Locked { .. } => "in use by another process".into(),
         Error::Exists { .. } => "exists already".into(),
-        Error::NotFound { .. } => "no such file".into(),
+        Error::Busy => "busy: it was changed each time that it was read".into(),
+        Error::NotFound { path } => match missing(path) {
+            Missing::Folder(folder) => format!("there is no folder {}", shown(folder)),
+            Missing::Target => "it is a link to a file that is not there".into(),
+            Missing::File => "no such file".into(),
+        },
         Error::Io {
             operation, source, ..
         } => format!("cannot {operation} it: {source}"),
@@ -102,8 +116,20 @@ fn what(error: &Error) -> String {
 }
 
 /// What to do about it.
-fn way_out(error: &Error) -> &'static str {
-    match error {
+fn way_out(error: &Error) -> String {
+    let way_out = match error {
+        Error::Io { source, .. } => return io_way_out(source),
+        Error::Store {
+            cause: StoreError::InsufficientSpace,
+            ..
+        } => return limit(),
+        // Sandboxes take files in memory, which have the same limit.
+        Error::Sandbox { cause, .. } if cause.contains("File too large") => return limit(),
+        Error::NotFound { path } => match missing(path) {
+            Missing::Folder(_) => ": make it first",
+            Missing::Target => "",
+            Missing::File => ": `pagebox create` makes one",
+        },
         Error::Damaged(_) | Error::Corrupt { .. } => {
             ": `pagebox check` shows the evidence, `pagebox repair` makes a mended copy"
         }
@@ -115,10 +141,52 @@ fn way_out(error: &Error) -> &'static str {
             ": `pagebox list` shows it, --protected takes it"
         }
         Error::Full(_) | Error::DirectoryFull(_) => ": free some, or make a file of larger pages",
-        Error::Locked { .. } => ": wait until it is done",
-        Error::Busy => ": another process writes to it all the time, try again later",
+        Error::Locked { .. } => ": `--wait SECONDS` waits for it longer",
+        Error::Busy => {
+            ": another process writes to it all the time, `--wait SECONDS` tries for longer"
+        }
         Error::Exists { .. } => ": choose another name",
-        Error::NotFound { .. } => ": `pagebox create` makes one",
         _ => "",
+    };
+    way_out.into()
+}
+
+/// What is not there of a path that was not found.
+enum Missing<'p> {
+    Folder(&'p Path),
+    /// What a symbolic link leads to.
+    Target,
+    File,
+}
+
+fn missing(path: &Path) -> Missing<'_> {
+    if path.symlink_metadata().is_ok() {
+        return Missing::Target;
     }
+    // The outermost: the others cannot be there without it.
+    let folders = path.ancestors().skip(1);
+    folders
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .take_while(|folder| folder.metadata().is_err())
+        .last()
+        .map_or(Missing::File, Missing::Folder)
+}
+
+/// What to do about an error of the system.
+fn io_way_out(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        limit()
+    } else {
+        String::new()
+    }
+}
+
+/// The limit that keeps files small, where there is one.
+fn limit() -> String {
+    file_size_limit()
+        .map(|bytes| {
+            let bytes = size(bytes.into());
+            format!(": a file may have {bytes} at most here (`ulimit -f`)")
+        })
+        .unwrap_or_default()
 }

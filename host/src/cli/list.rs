@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use clap::Args;
 use pagebox::report::{Listing, Protected};
 
-use super::output::{QUIET, STRONG, WARNING, plural, shown};
+use super::output::{QUIET, STRONG, WARNING, plural, runs, shown};
+use super::streams::complain;
 use super::{File, Outcome, Output, inspect};
 
 /// List the regular and the protected pages
@@ -36,11 +37,10 @@ impl List {
         }
         if summary.recovery.verdict == "damaged" {
             output.flush()?;
-            eprintln!(
-                "pagebox: {}: the file is damaged, there may be more: `pagebox check` shows the \
-                 evidence",
+            complain(format_args!(
+                "{}: the file is damaged, there may be more: `pagebox check` shows the evidence",
                 shown(path)
-            );
+            ));
         }
         Ok(())
     }
@@ -55,11 +55,7 @@ fn print_regular(output: &mut Output, pages: &[u64]) -> io::Result<()> {
     )?;
     let width = Output::width();
     let mut line = String::new();
-    for run in pages.chunk_by(|page, next| page + 1 == *next) {
-        let text = match run {
-            [first, .., last] => format!("{first}-{last}"),
-            _ => run[0].to_string(),
-        };
+    for text in runs(pages) {
         if !line.is_empty() && line.len() + text.len() + 3 > width {
             writeln!(output, "  {line}")?;
             line.clear();

@@ -3,10 +3,12 @@
 //! Page data goes to standard output and comes from standard input; everything
 //! else is for people, or JSON with `--json`. Errors are one line on standard
 //! error. Exit codes: 0 done; 1 the request cannot be done; 2 usage; 3 the file
-//! is corrupt or no page file; 4 the system failed.
+//! is corrupt or no page file; 4 the system failed. Where standard output
+//! cannot be written the exit code is 4, whatever else was found.
 
 mod check;
 mod component;
+mod copy;
 mod create;
 mod data;
 mod demo;
@@ -18,19 +20,27 @@ mod list;
 mod map;
 mod output;
 mod pages;
+mod progress;
 mod repair;
 mod run;
+mod streams;
+mod system;
+mod units;
+mod wait;
 
-use std::io::Write;
+use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anstream::{AutoStream, ColorChoice};
 use clap::{Args, Parser, Subcommand};
 use pagebox::inspect::Summary;
 use pagebox::{Engine, Error, Inspector};
 
 use failure::Failure;
 use output::Output;
+use streams::complain_of;
+use wait::Wait;
 
 /// What every command comes to.
 type Outcome = Result<(), Failure>;
@@ -56,6 +66,8 @@ Exit codes:
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    wait: Wait,
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +80,7 @@ enum Command {
     Write(data::Write),
     List(list::List),
     Check(check::Check),
+    Copy(copy::Copy),
     Repair(repair::Repair),
     Map(map::Map),
     Demo(demo::Demo),
@@ -75,6 +88,17 @@ enum Command {
     Component(component::Component),
     Completions(generate::Completions),
     Man(generate::Man),
+}
+
+impl Command {
+    /// Whether it makes files, which are not to stay behind if it is
+    /// interrupted.
+    fn makes_files(&self) -> bool {
+        matches!(
+            self,
+            Self::Create(_) | Self::Copy(_) | Self::Repair(_) | Self::Demo(_)
+        )
+    }
 }
 
 /// The file that a command is about.
@@ -87,30 +111,66 @@ struct File {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    system::ignore_file_size_signal();
     let mut output = Output::new();
-    let outcome = run(&command, &mut output);
-    let printed = output.flush().map_err(Failure::from);
-    match outcome.and(printed) {
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => run(&cli, &mut output),
+        Err(error) if error.use_stderr() => {
+            let coloured = AutoStream::choice(&stderr()) != ColorChoice::Never;
+            complain_of(&rendered(&error, coloured));
+            return ExitCode::from(2);
+        }
+        // Help, and the version.
+        Err(error) => {
+            let text = rendered(&error, output.colour());
+            output.write_all(text.as_bytes()).map_err(Failure::from)
+        }
+    };
+    let outcome = match (outcome, output.flush()) {
+        // Nor was damage told then.
+        (Ok(()) | Err(Failure::Damage), Err(error)) => Err(error.into()),
+        (outcome, _) => outcome,
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(output.what_is_done()),
     }
 }
 
-fn run(command: &Command, output: &mut Output) -> Outcome {
-    match command {
+/// What clap has to say.
+fn rendered(error: &clap::Error, coloured: bool) -> String {
+    let text = error.render();
+    if coloured {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    }
+}
+
+fn run(cli: &Cli, output: &mut Output) -> Outcome {
+    if cli.command.makes_files() {
+        // Before there are threads. Where it cannot be had, a signal may leave
+        // something behind.
+        let _ = system::end_after(|| {
+            pagebox::remove_temporary_files();
+            demo::remove_temporary_folder();
+        });
+    }
+    let wait = cli.wait;
+    match &cli.command {
         Command::Create(command) => command.run(output),
         Command::Info(command) => command.run(output),
-        Command::Alloc(command) => command.run(output),
-        Command::Free(command) => command.run(output),
+        Command::Alloc(command) => command.run(output, wait),
+        Command::Free(command) => command.run(output, wait),
         Command::Read(command) => command.run(output),
-        Command::Write(command) => command.run(output),
+        Command::Write(command) => command.run(output, wait),
         Command::List(command) => command.run(output),
         Command::Check(command) => command.run(output),
-        Command::Repair(command) => command.run(output),
+        Command::Copy(command) => command.run(output, wait),
+        Command::Repair(command) => command.run(output, wait),
         Command::Map(command) => command.run(output),
         Command::Demo(command) => command.run(output),
-        Command::Run(command) => command.run(output),
+        Command::Run(command) => command.run(output, wait),
         Command::Component(command) => command.run(output),
         Command::Completions(command) => command.run(output),
         Command::Man(command) => command.run(output),

@@ -1,30 +1,65 @@
 //! Standard output, and how names and numbers are written there.
 
 use std::fmt;
-use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+use super::streams::Stream;
+use super::system::Standard;
+
 /// Standard output, in large pieces. A reader who has seen enough and went away
 /// is no error: what follows goes nowhere.
 pub(crate) struct Output {
-    stream: BufWriter<StdoutLock<'static>>,
+    stream: BufWriter<Stream>,
     colour: bool,
     closed: bool,
+    /// What is written is needed: a reader who goes away is an error.
+    needed: bool,
+    done: Option<String>,
 }
 
 impl Output {
     pub(crate) fn new() -> Self {
-        let stdout = io::stdout();
-        let colour = AutoStream::choice(&stdout) != ColorChoice::Never;
+        let colour = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
         Self {
-            stream: BufWriter::with_capacity(1 << 16, stdout.lock()),
+            stream: BufWriter::with_capacity(1 << 16, Stream::new(Standard::Output)),
             colour,
             closed: false,
+            needed: false,
+            done: None,
         }
+    }
+
+    /// Whether colours are wanted.
+    pub(crate) fn colour(&self) -> bool {
+        self.colour
+    }
+
+    /// That it can be written, as far as that is known before: for commands
+    /// that change something, to be asked before they do.
+    pub(crate) fn require(&self) -> io::Result<()> {
+        self.stream.get_ref().require_writable(self.needed)
+    }
+
+    /// The same for what must not be lost: that nobody reads it is an error
+    /// from now on.
+    pub(crate) fn require_reader(&mut self) -> io::Result<()> {
+        self.needed = true;
+        self.require()
+    }
+
+    /// Notes what has been done, and stays so, if no more can be written.
+    pub(crate) fn done(&mut self, what: impl Into<String>) {
+        self.done = Some(what.into());
+    }
+
+    /// What was noted last.
+    pub(crate) fn what_is_done(&self) -> Option<&str> {
+        self.done.as_deref()
     }
 
     /// A style, or none where colours are not wanted.
@@ -50,11 +85,17 @@ impl Output {
     }
 }
 
+impl Output {
+    fn may_miss(&self, error: &io::Error) -> bool {
+        error.kind() == ErrorKind::BrokenPipe && !self.needed
+    }
+}
+
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.closed {
             match self.stream.write(bytes) {
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => self.closed = true,
+                Err(error) if self.may_miss(&error) => self.closed = true,
                 result => return result,
             }
         }
@@ -64,7 +105,7 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         if !self.closed {
             match self.stream.flush() {
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => self.closed = true,
+                Err(error) if self.may_miss(&error) => self.closed = true,
                 result => return result,
             }
         }
@@ -87,6 +128,9 @@ pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// A path in one line, whatever is in its name.
 pub(crate) fn shown(path: &Path) -> String {
+    if path.as_os_str().is_empty() {
+        return "a file without a name".into();
+    }
     path.display().to_string().chars().map(printable).collect()
 }
 
@@ -97,6 +141,16 @@ fn printable(char: char) -> char {
     } else {
         char
     }
+}
+
+/// Ascending numbers as runs: `3-5`, `7`.
+pub(crate) fn runs(numbers: &[u64]) -> impl Iterator<Item = String> {
+    numbers
+        .chunk_by(|number, next| number + 1 == *next)
+        .map(|run| match run {
+            [first, .., last] => format!("{first}-{last}"),
+            _ => run[0].to_string(),
+        })
 }
 
 /// A number with its thousands apart: `32,544`.

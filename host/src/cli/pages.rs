@@ -5,13 +5,14 @@ use std::io::Write;
 use clap::Args;
 use pagebox::{Engine, Error};
 
-use super::output::plural;
-use super::{Failure, File, Outcome, Output};
+use super::output::{plural, runs};
+use super::{Failure, File, Outcome, Output, Wait};
 
 /// Allocate pages; print their ids
 ///
 /// All of them in one commit, durable when the ids are printed, one a line. The
-/// pages read as zeros.
+/// pages read as zeros. Nothing is allocated where it is known before that the
+/// ids cannot be printed; where that shows only then, the error names them.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -31,16 +32,21 @@ pub(crate) struct Alloc {
 }
 
 impl Alloc {
-    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
-        let ids = self.alloc().map_err(Failure::of(&self.file.path))?;
+    pub(crate) fn run(&self, output: &mut Output, wait: Wait) -> Outcome {
+        // Ids that nobody gets to know are pages that are lost.
+        output.require_reader()?;
+        let ids = self.alloc(wait).map_err(Failure::of(&self.file.path))?;
+        let all = runs(&ids).collect::<Vec<_>>().join(" ");
+        output.done(format!("allocated all the same: {all}"));
         for id in ids {
             writeln!(output, "{id}")?;
         }
         Ok(())
     }
 
-    fn alloc(&self) -> Result<Vec<u64>, Error> {
-        let mut pager = Engine::new()?.open(&self.file.path)?;
+    fn alloc(&self, wait: Wait) -> Result<Vec<u64>, Error> {
+        let engine = Engine::new()?;
+        let mut pager = wait.wait(|| engine.open(&self.file.path))?;
         let mut tx = pager.begin()?;
         let ids = if self.protected {
             tx.alloc_protected_many(self.count)?
@@ -72,8 +78,10 @@ pub(crate) struct Free {
 }
 
 impl Free {
-    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
-        self.free().map_err(Failure::of(&self.file.path))?;
+    pub(crate) fn run(&self, output: &mut Output, wait: Wait) -> Outcome {
+        output.require()?;
+        self.free(wait).map_err(Failure::of(&self.file.path))?;
+        output.done("they are free all the same");
         let kind = if self.protected {
             "protected page"
         } else {
@@ -83,8 +91,9 @@ impl Free {
         Ok(())
     }
 
-    fn free(&self) -> Result<(), Error> {
-        let mut pager = Engine::new()?.open(&self.file.path)?;
+    fn free(&self, wait: Wait) -> Result<(), Error> {
+        let engine = Engine::new()?;
+        let mut pager = wait.wait(|| engine.open(&self.file.path))?;
         let mut tx = pager.begin()?;
         if self.protected {
             tx.free_protected_many(&self.ids)?;

@@ -7,7 +7,7 @@ use clap::Args;
 use pagebox::Engine;
 
 use super::output::{ERROR, GOOD, plural, shown};
-use super::{Failure, File, Outcome, Output};
+use super::{Failure, File, Outcome, Output, Wait};
 
 /// Make a mended copy of a damaged file
 ///
@@ -22,16 +22,18 @@ pub(crate) struct Repair {
     #[command(flatten)]
     file: File,
     /// The copy; there must be no such file yet
-    #[arg(long, short, value_name = "COPY")]
+    #[arg(long, short, value_name = "COPY", allow_hyphen_values = true)]
     output: PathBuf,
 }
 
 impl Repair {
-    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
+    pub(crate) fn run(&self, output: &mut Output, wait: Wait) -> Outcome {
         let path = &self.file.path;
+        output.require()?;
         let actions = Engine::new()
-            .and_then(|engine| engine.repair(path, &self.output))
+            .and_then(|engine| wait.wait(|| engine.repair(path, &self.output)))
             .map_err(Failure::of(path))?;
+        output.done("the copy was made all the same");
         let (good, bad) = (output.style(GOOD), output.style(ERROR));
         for action in &actions {
             if action.lost {

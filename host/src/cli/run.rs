@@ -8,12 +8,14 @@ mod limits;
 #[cfg(feature = "run")]
 mod program;
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use super::{Outcome, Output};
+use super::{Outcome, Output, Wait, units};
 
 /// Run a program that uses page files
 ///
@@ -35,16 +37,18 @@ pub(crate) struct Run {
     app: PathBuf,
     /// A page file to grant, and the name that the program knows it by; it is
     /// locked while the program runs
-    #[arg(long = "store", value_name = "NAME=FILE", value_parser = named)]
+    #[arg(long = "store", value_name = "NAME=FILE", value_parser = OsStringValueParser::new().try_map(named))]
+    #[arg(allow_hyphen_values = true)]
     stores: Vec<Named>,
     /// A page file to grant for reading only, without a lock
-    #[arg(long = "read-only-store", value_name = "NAME=FILE", value_parser = named)]
+    #[arg(long = "read-only-store", value_name = "NAME=FILE", value_parser = OsStringValueParser::new().try_map(named))]
+    #[arg(allow_hyphen_values = true)]
     read_only_stores: Vec<Named>,
     /// The most memory that it may have; KiB, MiB and GiB are understood
     #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = memory)]
     max_memory: usize,
     /// End it after so many seconds; without this it may run for ever
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = timeout)]
     timeout: Option<Duration>,
     /// Arguments of the program
     #[arg(last = true)]
@@ -61,15 +65,17 @@ struct Named {
 
 impl Run {
     #[cfg(feature = "run")]
-    pub(crate) fn run(&self, output: &mut Output) -> Outcome {
-        // What the program prints comes after what was printed here.
+    pub(crate) fn run(&self, output: &mut Output, wait: Wait) -> Outcome {
+        // The program prints to the same stream.
+        output.require()?;
+        // What it prints comes after what was printed here.
         std::io::Write::flush(output)?;
-        program::run(self)
+        program::run(self, wait)
     }
 
     /// Programs are compiled when they start: that takes a compiler.
     #[cfg(not(feature = "run"))]
-    pub(crate) fn run(&self, _: &mut Output) -> Outcome {
+    pub(crate) fn run(&self, _: &mut Output, _: Wait) -> Outcome {
         Err(super::Failure::Request {
             path: self.app.clone(),
             text: "this pagebox was built without `run`: \
@@ -79,40 +85,41 @@ impl Run {
     }
 }
 
-fn named(text: &str) -> Result<Named, String> {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok(Named {
-            name: name.into(),
-            path: path.into(),
-        }),
-        _ => Err("a name, = and a file are expected: queue=messages.pages".into()),
-    }
+/// Names are text; files are called as they are.
+#[expect(clippy::needless_pass_by_value, reason = "as `try_map` calls it")]
+fn named(text: OsString) -> Result<Named, &'static str> {
+    split(&text).ok_or("a name, = and a file are expected: queue=messages.pages")
+}
+
+/// The file is all that follows the first `=`.
+fn split(text: &OsStr) -> Option<Named> {
+    #[cfg(unix)]
+    let (name, path) = {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = text.as_bytes();
+        let at = bytes.iter().position(|byte| *byte == b'=')?;
+        let name = std::str::from_utf8(&bytes[..at]).ok()?;
+        (name, OsStr::from_bytes(&bytes[at + 1..]))
+    };
+    #[cfg(not(unix))]
+    let (name, path) = text
+        .to_str()?
+        .split_once('=')
+        .map(|(name, path)| (name, OsStr::new(path)))?;
+    (!name.is_empty() && !path.is_empty()).then(|| Named {
+        name: name.into(),
+        path: path.into(),
+    })
 }
 
 fn memory(text: &str) -> Result<usize, String> {
-    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
-        Some(end) => text.split_at(end),
-        None => (text, ""),
-    };
-    let shift = match unit {
-        "" => 0,
-        "KiB" => 10,
-        "MiB" => 20,
-        "GiB" => 30,
-        _ => return Err("bytes, or a number with KiB, MiB or GiB are expected".into()),
-    };
-    let number: usize = number
-        .parse()
-        .map_err(|_| "a number of bytes is expected".to_owned())?;
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| "that is more than this machine can address".into())
+    usize::try_from(units::bytes(text)?)
+        .map_err(|_| "that is more than this machine can address".into())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|time| !time.is_zero())
-        .ok_or_else(|| "a number of seconds above 0 is expected".into())
+fn timeout(text: &str) -> Result<Duration, String> {
+    match units::seconds(text) {
+        Ok(Duration::ZERO) => Err("a number of seconds above 0 is expected".into()),
+        time => time,
+    }
 }

@@ -4,10 +4,8 @@
 //! from private buffers ([`PageFile`]): dirtying one page through the map of a
 //! file that the kernel caches in large folios makes it write 2 MiB.
 
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::{io, process};
+use std::io;
+use std::path::Path;
 
 use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then, bounds};
 
@@ -16,8 +14,7 @@ use super::file::PageFile;
 use super::holes::Holes;
 use super::map::Map;
 use crate::Error;
-use crate::os::{self, Locked};
-use crate::owner::Owner;
+use crate::os::Locked;
 
 /// A file, locked exclusively, whose pages are slices of a memory map.
 ///
@@ -224,111 +221,5 @@ impl Store for MmapStore {
         self.file.written(page);
         let start = usize::try_from(start).map_err(|_| StoreError::OutOfBounds)?;
         Ok(Some(&mut self.map.bytes_mut()[start..start + len]))
-    }
-}
-
-/// A new file under a temporary name. It takes its own name when it is
-/// published; dropped before, it is gone.
-#[derive(Debug)]
-pub(crate) struct Unpublished {
-    temporary: PathBuf,
-    path: PathBuf,
-    is_published: bool,
-    owner: Owner,
-}
-
-impl Unpublished {
-    /// Makes and locks an empty file in the folder of `path`.
-    pub(crate) fn create(path: &Path) -> Result<(Locked, Self), Error> {
-        // Better known now than after the work.
-        if path.symlink_metadata().is_ok() {
-            return Err(Error::Exists {
-                path: path.to_owned(),
-            });
-        }
-        let (temporary, file) = temporary(path)?;
-        let unpublished = Self {
-            temporary,
-            path: path.to_owned(),
-            is_published: false,
-            owner: Owner::here(),
-        };
-        Ok((Locked::new(file, path)?, unpublished))
-    }
-
-    /// Gives the file its name, durably. A file that has the name stays.
-    pub(crate) fn publish(&mut self) -> Result<(), Error> {
-        os::publish(&self.temporary, &self.path)
-            .map_err(|source| Error::io("create", &self.path, source))?;
-        self.is_published = true;
-        os::sync_folder(&self.path).map_err(|source| Error::io("create", &self.path, source))
-    }
-}
-
-impl Drop for Unpublished {
-    fn drop(&mut self) {
-        // What has this name after publishing is somebody else's, and so is it
-        // in a child that was forked meanwhile.
-        if !self.is_published && self.owner.is_surely_here() {
-            let _ = std::fs::remove_file(&self.temporary);
-        }
-    }
-}
-
-/// Makes a file next to `path` whose name nobody else uses.
-fn temporary(path: &Path) -> Result<(PathBuf, File), Error> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let Some(name) = path.file_name() else {
-        return Err(Error::NotAFile {
-            path: path.to_owned(),
-            kind: "a folder",
-        });
-    };
-    loop {
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        temporary.push(format!(".{}-{count}.tmp", process::id()));
-        let temporary = os::folder(path).join(temporary);
-        match OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-        {
-            Ok(file) => return Ok((temporary, file)),
-            // Left over from a process of the same number that crashed.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(source) => return Err(Error::io("create", path, source)),
-        }
-    }
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    /// A process of the same number, as there is in another container, had made
-    /// its own file of that name in between: it vanished.
-    #[test]
-    fn temporary_name_that_was_given_up_is_not_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        let (_file, mut unpublished) = Unpublished::create(&path).unwrap();
-        let temporary = unpublished.temporary.clone();
-        unpublished.publish().unwrap();
-        std::fs::write(&temporary, b"another's").unwrap();
-        drop(unpublished);
-        assert!(temporary.exists() && path.exists());
-    }
-
-    #[test]
-    fn file_that_was_not_published_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let (_file, unpublished) = Unpublished::create(&folder.path().join("file")).unwrap();
-        assert!(unpublished.temporary.exists());
-        drop(unpublished);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -14,7 +14,6 @@ pub use positioned::FileStore;
 pub use read_only::ReadOnlyStore;
 
 pub(crate) use map::wiped_by_fork;
-pub(crate) use mmap::Unpublished;
 
 use std::any::Any;
 

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use crate::run::{Folder, answer, program, run, run_with, text};
 
 /// Commands that a file is given to, with what they need besides.
-const COMMANDS: [&[&str]; 9] = [
+const COMMANDS: [&[&str]; 10] = [
     &["info"],
     &["alloc"],
     &["free", "3"],
@@ -17,6 +17,7 @@ const COMMANDS: [&[&str]; 9] = [
     &["list"],
     &["check"],
     &["map"],
+    &["copy", "/nowhere/copy"],
     &["repair", "--output", "/nowhere/copy"],
 ];
 
@@ -78,9 +79,6 @@ fn what_is_no_file_is_named() {
         let error = run(about(command, "/dev/null")).failed(3);
         assert!(error.contains("it is a device"), "{error}");
     }
-    let below = text(&folder.file("missing/new.pages"));
-    let error = run(["create", &below]).failed(1);
-    assert!(error.contains("no such"), "{error}");
     run(["create", &directory]).failed(1);
 }
 
@@ -108,8 +106,11 @@ fn a_file_in_use_can_be_looked_at_but_not_changed() {
     let held = fs::File::open(&file).unwrap();
     held.lock().unwrap();
     for command in [&["alloc"][..], &["free", "3"], &["write", "3"]] {
-        let error = run(about(command, &file)).failed(1);
+        let mut args = about(command, &file);
+        args.extend(["--wait", "0"].map(str::to_owned));
+        let error = run(args).failed(1);
         assert!(error.contains("in use by another process"), "{error}");
+        assert!(error.contains("--wait SECONDS"), "{error}");
     }
     run(["read", &file, "3"]).done();
     held.unlock().unwrap();
@@ -237,7 +238,7 @@ fn a_reader_who_goes_away_is_no_error() {
         &["list", &file],
         &["info", &file],
         &["info", &file, "--json"],
-        &["alloc", &file],
+        &["free", &file, "4"],
         &["--help"],
         &["completions", "bash"],
         &["man"],
@@ -247,6 +248,18 @@ fn a_reader_who_goes_away_is_no_error() {
         drop(child.stdout.take());
         answer(child).done();
     }
+    // But of ids that nobody gets to know.
+    let before = fs::read(&file).unwrap();
+    let args = ["alloc", &file].map(AsRef::as_ref);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let child = program(&args).stdout(Stdio::from(writer)).spawn().unwrap();
+    let error = answer(child).failed(4);
+    assert!(error.contains("cannot write standard output"), "{error}");
+    assert!(
+        fs::read(&file).unwrap() == before,
+        "something was allocated"
+    );
     // And in the middle of it.
     let args = ["read", &file, "3"].map(AsRef::as_ref);
     let mut child = program(&args).spawn().unwrap();

@@ -2,11 +2,19 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod commands;
+mod copy;
 mod damage;
 mod errors;
 #[cfg(unix)]
 mod hardened;
+#[cfg(unix)]
+mod limits;
 mod looks;
+#[cfg(unix)]
+mod names;
 mod peer;
 mod readme;
 mod run;
+#[cfg(unix)]
+mod streams;
+mod wait;

@@ -51,7 +51,11 @@ fn readme_table_is_what_help_says() {
         let help = run([&name, "-h"]).done().text();
         let (help, _) = help.split_once("\nExamples:").expect("help has examples");
         let mut expected = options(help);
-        expected.remove("--help");
+        // Those of all commands are said once.
+        for global in ["--help", "--wait"] {
+            assert!(expected.remove(global), "{name}: {global}");
+            assert!(global == "--help" || README.contains(global), "{global}");
+        }
         assert_eq!(options(usage), expected, "{name}");
         let arguments = |text: &str| -> Vec<String> {
             let words = text.split(|char: char| !char.is_ascii_uppercase());

@@ -151,7 +151,23 @@ fn a_read_only_store_cannot_be_changed() {
     );
     let output = run("open-read-only-to-write");
     assert_ne!(output.status.code(), Some(0), "{}", told(&output));
+    // The program is told that a store is read-only, but not which one.
+    let expected = "\"data\" was granted to read only";
+    assert!(told(&output).contains(expected), "{}", told(&output));
     assert_eq!(case.bytes(), before);
+}
+
+/// It said `in use by another process`, which was this one.
+#[test]
+fn a_file_granted_to_write_twice_is_refused_by_both_names() {
+    let Some(case) = Case::new() else { return };
+    let link = case.file.with_file_name("link.pages");
+    fs::hard_link(&case.file, &link).expect("the folder can be written");
+    for other in [&case.file, &link] {
+        let named = format!("source={}", other.display());
+        let output = ran(case.command("--store").args(["--store", &named]));
+        assert_failed(&output, 1, "granted to write as \"data\" and as \"source\"");
+    }
 }
 
 #[test]

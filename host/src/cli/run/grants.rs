@@ -1,10 +1,18 @@
 //! The stores that a program was granted: the import `stores`.
 
-use pagebox::{Engine, Error, PageStores, Store, StoreHandle};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pagebox::{
+    Change, Engine, Error, Geometry, PageBuffer, PageStore, PageStores, Store, StoreError,
+    StoreHandle, Then,
+};
 use wasmtime::component::Resource;
 
-use super::super::Failure;
 use super::super::output::shown;
+use super::super::streams::complain;
+use super::super::{Failure, Wait};
 use super::Named;
 use super::program::GrantError;
 
@@ -21,6 +29,8 @@ struct Grant {
     ready: Option<Box<dyn Store>>,
     /// What stands for it since.
     taken: Option<u32>,
+    /// Whether the program tried to write what it may only read.
+    refused: Arc<AtomicBool>,
 }
 
 impl Grant {
@@ -28,18 +38,100 @@ impl Grant {
     /// wrong with it is told before the program starts.
     fn open(&self, engine: &Engine) -> Result<Box<dyn Store>, Error> {
         let path = &self.named.path;
-        let pager = if self.read_only {
-            engine.open_read_only(path)?
-        } else {
-            engine.open(path)?
-        };
-        Ok(pager.close())
+        if self.read_only {
+            return Ok(Box::new(ToRead {
+                store: engine.open_read_only(path)?.close(),
+                refused: Arc::clone(&self.refused),
+            }));
+        }
+        Ok(engine.open(path)?.close())
+    }
+}
+
+/// Whether two paths name one file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    #[cfg(unix)]
+    let id = |path: &Path| {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = path.metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    #[cfg(not(unix))]
+    let id = |path: &Path| path.canonicalize().ok();
+    id(one).is_some_and(|one| id(other) == Some(one))
+}
+
+/// A store that was granted to read only. It notes who tries more: the program
+/// is told that the store is read-only, but not which one.
+struct ToRead {
+    store: Box<dyn Store>,
+    refused: Arc<AtomicBool>,
+}
+
+impl ToRead {
+    fn noted<R>(&self, result: Result<R, StoreError>) -> Result<R, StoreError> {
+        if matches!(result, Err(StoreError::ReadOnly)) {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl PageStore for ToRead {
+    type Buffer = PageBuffer;
+
+    fn geometry(&self) -> Geometry {
+        self.store.geometry()
+    }
+
+    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
+        self.store.read(page, offset, bytes)
+    }
+
+    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
+        self.store.crc32(page, offset, len)
+    }
+
+    fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
+        self.store.stage(source)
+    }
+
+    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
+        self.store.staged_crc32(buffer)
+    }
+
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
+        let result = self.store.write(changes, then);
+        self.noted(result)
+    }
+
+    fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        let result = self.store.grow(page_count);
+        self.noted(result)
+    }
+}
+
+impl Store for ToRead {
+    fn page(&self, page: u64) -> Option<&[u8]> {
+        self.store.page(page)
+    }
+
+    fn page_mut(&mut self, page: u64) -> Result<Option<&mut [u8]>, StoreError> {
+        let result = self.store.page_mut(page);
+        if matches!(result, Err(StoreError::ReadOnly)) {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+        result
     }
 }
 
 impl Grants {
     /// Opens all of the files.
-    pub(super) fn open(stores: &[Named], read_only_stores: &[Named]) -> Result<Self, Failure> {
+    pub(super) fn open(
+        stores: &[Named],
+        read_only_stores: &[Named],
+        wait: Wait,
+    ) -> Result<Self, Failure> {
         let stores = stores.iter().map(|named| (named, false));
         let all = stores.chain(read_only_stores.iter().map(|named| (named, true)));
         let engine = Engine::new().map_err(|error| Failure::File {
@@ -55,16 +147,41 @@ impl Grants {
                     text: format!("another file is granted as {name:?} already"),
                 });
             }
+            // Its lock would keep out this process itself.
+            let twice = grants
+                .iter()
+                .find(|grant| !grant.read_only && is_same_file(&grant.named.path, &named.path));
+            if let Some(twice) = twice.filter(|_| !read_only) {
+                let other = &twice.named.name;
+                return Err(Failure::Request {
+                    path: named.path.clone(),
+                    text: format!("granted to write as {other:?} and as {name:?}: once is enough"),
+                });
+            }
             let mut grant = Grant {
                 named: named.clone(),
                 read_only,
                 ready: None,
                 taken: None,
+                refused: Arc::default(),
             };
-            grant.ready = Some(grant.open(&engine).map_err(Failure::of(&named.path))?);
+            let opened = wait.wait(|| grant.open(&engine));
+            grant.ready = Some(opened.map_err(Failure::of(&named.path))?);
             grants.push(grant);
         }
         Ok(Self { engine, grants })
+    }
+
+    /// Which stores the program may only read and tried to write, to be added
+    /// to what it came to.
+    pub(super) fn refused(&self) -> String {
+        let refused = |grant: &&Grant| grant.refused.load(Ordering::Relaxed);
+        self.grants
+            .iter()
+            .filter(refused)
+            .map(|grant| format!(": {:?} was granted to read only", grant.named.name))
+            .collect::<Vec<_>>()
+            .concat()
     }
 
     pub(super) fn names(&self) -> Vec<String> {
@@ -102,7 +219,7 @@ impl Grants {
                 Ok(store) => store,
                 Err(error) => {
                     // The program is not told where the file is.
-                    eprintln!("pagebox: {}: {error}", shown(&grant.named.path));
+                    complain(format_args!("{}: {error}", shown(&grant.named.path)));
                     let text = format!("the store {name:?} cannot be opened again");
                     return Ok(Err(GrantError::Unavailable(text)));
                 }

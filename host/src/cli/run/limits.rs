@@ -7,6 +7,7 @@ use std::time::Duration;
 use wasmtime::{Engine, ResourceLimiter, bail};
 
 use super::super::output::size;
+use super::super::streams::complain;
 
 /// Entries that the tables of a program may have: a few bytes each.
 const TABLE: usize = 1 << 20;
@@ -66,7 +67,7 @@ pub(super) fn watch(engine: &Engine, time: Duration, exit_code: u8) -> std::io::
             if passed(time) {
                 engine.increment_epoch();
                 if passed(GRACE) {
-                    eprintln!("pagebox: the program was ended: {}", out_of_time(time));
+                    complain(format_args!("the program was ended: {}", out_of_time(time)));
                     process::exit(exit_code.into());
                 }
             }

@@ -10,8 +10,9 @@ use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Trap};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
-use super::super::output::plural;
-use super::super::{Failure, Outcome};
+use super::super::output::{plural, shown};
+use super::super::streams::complain;
+use super::super::{Failure, Outcome, Wait};
 use super::Run;
 use super::grants::Grants;
 use super::limits::{Memory, out_of_time, watch};
@@ -74,7 +75,7 @@ impl wit::pagebox::pager::stores::Host for Data {
 }
 
 /// Runs a program to its end.
-pub(super) fn run(command: &Run) -> Outcome {
+pub(super) fn run(command: &Run, wait: Wait) -> Outcome {
     let app = &command.app;
     let bytes = std::fs::read(app).map_err(|error| Failure::Request {
         path: app.clone(),
@@ -84,7 +85,7 @@ pub(super) fn run(command: &Run) -> Outcome {
         },
     })?;
     // What is wrong with the files is told before the compiler takes its time.
-    let grants = Grants::open(&command.stores, &command.read_only_stores)?;
+    let grants = Grants::open(&command.stores, &command.read_only_stores, wait)?;
     let refused = |error: wasmtime::Error| Failure::Request {
         path: app.clone(),
         text: format!("not a program for pagebox: {error:#}"),
@@ -129,7 +130,7 @@ pub(super) fn run(command: &Run) -> Outcome {
             report_left_open(app, store.data());
             result.map_err(|text| Failure::Request {
                 path: app.clone(),
-                text,
+                text: text + &store.data().grants.refused(),
             })
         }
         Err(cause) => match (cause.downcast_ref(), cause.downcast_ref(), command.timeout) {
@@ -141,7 +142,10 @@ pub(super) fn run(command: &Run) -> Outcome {
             (_, Some(Trap::Interrupt), Some(time)) => {
                 Err(sandbox(app, "running", out_of_time(time)))
             }
-            _ => Err(failed(app, "running", &cause)),
+            _ => {
+                let cause = cause_of(&cause) + &store.data().grants.refused();
+                Err(sandbox(app, "running", cause))
+            }
         },
     }
 }
@@ -196,20 +200,23 @@ fn report_left_open(app: &Path, data: &Data) {
         .map(|(count, thing)| plural(count as u64, thing))
         .collect::<Vec<_>>();
     if !left.is_empty() {
-        eprintln!(
-            "pagebox: {}: it left {} open",
-            app.display(),
+        complain(format_args!(
+            "{}: it left {} open",
+            shown(app),
             left.join(" and ")
-        );
+        ));
     }
 }
 
 fn failed(app: &Path, operation: &'static str, cause: &wasmtime::Error) -> Failure {
-    let cause = match cause.downcast_ref::<Trap>() {
+    sandbox(app, operation, cause_of(cause))
+}
+
+fn cause_of(cause: &wasmtime::Error) -> String {
+    match cause.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
         None => cause.root_cause().to_string(),
-    };
-    sandbox(app, operation, cause)
+    }
 }
 
 fn sandbox(app: &Path, operation: &'static str, cause: String) -> Failure {
