@@ -71,7 +71,9 @@ pub enum Access {
 ///
 /// It belongs to the process that opened it: in a child that was forked since,
 /// all that it is asked is answered by [`Error::Forked`], and dropping it
-/// writes and unlocks nothing. [`MmapStore`](crate::MmapStore) says more.
+/// writes and unlocks nothing. [`MmapStore`](crate::MmapStore) says more. (A
+/// store in memory is copied by the fork: pages of it that were found before
+/// may still be looked at.)
 pub struct Pager {
     store: Box<dyn Store>,
     cache: Cache,
@@ -340,13 +342,14 @@ impl Pager {
     /// [`Error::Store`].
     #[inline]
     pub fn page(&self, id: u64) -> Result<&[u8], Error> {
-        self.expect_own()?;
-        // All that a read of a page that was found before takes.
+        // All that a read of a page that was found before takes. A store that
+        // a fork does not copy lends nothing to the child.
         if self.cache.is_regular(id)
             && let Some(bytes) = self.store.page(id)
         {
             return Ok(bytes);
         }
+        self.expect_own()?;
         let page = self.locate(id)?;
         self.lendable(page)
     }
@@ -411,7 +414,6 @@ impl Pager {
     /// copied from; [`Error::Store`].
     #[inline]
     pub fn protected_page(&self, id: u64) -> Result<&[u8], Error> {
-        self.expect_own()?;
         if let Some(page) = self.cache.protected(id)
             && let Some(bytes) = self.store.page(page)
         {

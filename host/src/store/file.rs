@@ -249,3 +249,62 @@ pub(super) fn space_error(error: io::Error) -> StoreError {
         io_error(error)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn file(path: &std::path::Path) -> PageFile {
+        let locked = Locked::open(path, true).unwrap();
+        PageFile::new(locked, PageSize::KIB_1).unwrap()
+    }
+
+    #[test]
+    fn growth_that_fails_after_it_is_reserved_leaves_length_and_tail() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let bytes = [vec![7; 2048], vec![6; 100]].concat();
+        std::fs::write(&path, &bytes).unwrap();
+        let mut file = file(&path);
+        let mut longest = 0;
+        let error = file
+            .extend(40, |locked, len| -> io::Result<()> {
+                longest = locked.file().metadata()?.len();
+                assert_eq!(len, 40 * 1024);
+                Err(io::ErrorKind::OutOfMemory.into())
+            })
+            .unwrap_err();
+        assert!(matches!(error, StoreError::Io(_)), "{error}");
+        assert_eq!(longest, 40 * 1024);
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        assert_eq!((file.page_count, file.tail), (2, 100));
+        assert_eq!(file.extend(3, |_, _| Ok(5)).unwrap(), 5);
+        let grown = std::fs::read(&path).unwrap();
+        assert_eq!(grown, [vec![7; 2048], vec![0; 1024]].concat());
+    }
+
+    /// A sync failed, and the system gave the zeros up: reads showed them, so
+    /// that the page was not zeroed again, and a power loss brought its old
+    /// bytes back.
+    #[test]
+    fn page_that_was_zeroed_before_a_sync_failed_is_zeroed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, vec![7; 4096]).unwrap();
+        let mut file = file(&path);
+        let reset = [Change::Reset { first: 1, count: 2 }];
+        file.write(&reset, Then::Continue, || Ok(())).unwrap();
+        assert!(file.blank.contains(1) && file.blank.contains(2));
+        file.write(&[], Then::Sync, || Err(io::ErrorKind::Other.into()))
+            .unwrap_err();
+        // What the medium still holds is what is read, once it is read again.
+        std::fs::write(&path, vec![7; 4096]).unwrap();
+        file.write(&reset, Then::Sync, || Ok(())).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(
+            bytes,
+            [vec![7; 1024], vec![0; 2048], vec![7; 1024]].concat()
+        );
+    }
+}
