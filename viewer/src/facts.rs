@@ -27,7 +27,7 @@ const OF_THE_DIRECTORY: [&str; 4] = [
 ];
 
 /// What is known of a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Facts {
     pub(crate) generation: Option<u64>,
     pub(crate) page_count: Option<u64>,
@@ -49,9 +49,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// What a look at a file knows.
-    pub(crate) fn of(look: &mut dyn Look) -> Result<Self, LookError> {
-        let summary = look.summary()?;
+    /// What a look at a file knows, whose summary is this.
+    pub(crate) fn of(look: &mut dyn Look, summary: &Summary) -> Result<Self, LookError> {
         let can_be_changed = matches!(
             summary.recovery.verdict.as_str(),
             "clean" | "rolled-back" | "rolled-forward"
@@ -61,13 +60,13 @@ impl Facts {
         let directory = if can_be_changed {
             Directory::Whole
         } else if allocated || summary.protected_pages > 0 {
-            directory(look, &summary)?
+            directory(look, summary)?
         } else {
             Directory::Lost
         };
         let whole = directory == Directory::Whole;
         let of_metadata = |value| allocated.then_some(value);
-        let commit = allocated && tells_of_the_last_commit(look, &summary)?;
+        let commit = allocated && tells_of_the_last_commit(look, summary)?;
         Ok(Self {
             generation: of_metadata(summary.generation),
             page_count: of_metadata(summary.page_count),
@@ -78,8 +77,8 @@ impl Facts {
             protected_pages: whole.then_some(summary.protected_pages),
             protected_capacity: whole.then_some(summary.protected_capacity),
             protected_at_least: summary.protected_pages,
-            last_allocated: commit.then_some(summary.last_allocated),
-            last_freed: commit.then_some(summary.last_freed),
+            last_allocated: commit.then(|| summary.last_allocated.clone()),
+            last_freed: commit.then(|| summary.last_freed.clone()),
             directory,
             can_be_changed,
         })

@@ -20,7 +20,7 @@ pub(crate) struct FileName {
 }
 
 /// What every screen says of its file, taken in the same look as the rest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Head {
     /// The state in one label: `clean`, `unfinished commit`, `torn`,
     /// `damaged`, `not a page file`.
@@ -35,21 +35,25 @@ pub(crate) struct Head {
     pub(crate) pages: u64,
     /// How many errors the check has found so far.
     pub(crate) errors: usize,
+    /// What is known of the file, for what else is said of it.
+    #[serde(skip)]
+    pub(crate) facts: Facts,
 }
 
 impl Head {
     /// What the look says.
     pub(crate) fn of(view: &mut View) -> Result<Self, LookError> {
         let errors = errors_of(view);
-        let generation = Facts::of(view.look())?.generation;
         let summary = view.look().summary()?;
+        let facts = Facts::of(view.look(), &summary)?;
         Ok(Self {
             state: state_of(&summary.recovery.verdict).to_owned(),
             verdict: summary.recovery.verdict,
-            generation,
+            generation: facts.generation,
             page_size: summary.page_size,
             pages: summary.page_count.max(summary.file_pages),
             errors,
+            facts,
         })
     }
 

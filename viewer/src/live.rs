@@ -16,7 +16,6 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::{
-    facts::Facts,
     head::{Head, tone_of},
     inspect::{Extent, Side},
     schema,
@@ -255,7 +254,6 @@ impl Seen {
         let state = Head::of(view)?;
         let look = view.look();
         let summary = look.summary()?;
-        let facts = Facts::of(look)?;
         let mut kinds = Vec::new();
         let mut slots = HashMap::new();
         if state.pages <= COMPARED_PAGES_MAX {
@@ -279,10 +277,10 @@ impl Seen {
         let snapshot = Snapshot {
             sequence,
             at,
-            page_count: facts.page_count,
-            free_pages: facts.free_pages,
-            regular_pages: facts.regular_pages,
-            protected_pages: facts.protected_pages,
+            page_count: state.facts.page_count,
+            free_pages: state.facts.free_pages,
+            regular_pages: state.facts.regular_pages,
+            protected_pages: state.facts.protected_pages,
             changes_complete: all && changed.len() < CHANGED_MAX,
             changed,
             state,

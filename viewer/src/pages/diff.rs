@@ -8,7 +8,6 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     described::{Described, other_copy, spans},
     error::Error,
-    facts::Facts,
     filters,
     head::{FileName, Head},
     hex::{self, Difference, ROW, Row},
@@ -273,8 +272,7 @@ async fn side(file: &File, page: u64) -> Result<DiffSide, Error> {
                 return Ok(Err(state));
             };
             let other_copy = other_copy(view, &info)?;
-            let facts = Facts::of(view.look())?;
-            let legend = Legend::new(view.look().page_kinds()?, &facts);
+            let legend = Legend::new(view.look().page_kinds()?, &state.facts);
             let bytes = view.look().bytes(page, 0, state.page_size)?;
             let mut structures = Vec::new();
             for structure in info.structures {

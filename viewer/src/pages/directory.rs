@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     described::Described,
     error::Error,
-    facts::{Facts, side_name},
+    facts::side_name,
     filters,
     format::Format,
     head::{FileName, Head},
@@ -288,7 +288,7 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
     let only = params.only.as_deref() == Some("problems");
     asked
         .look(move |view, head| {
-            let facts = Facts::of(view.look())?;
+            let facts = &head.facts;
             let verify_all = only
                 && facts
                     .protected_at_least

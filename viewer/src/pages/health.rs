@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 use crate::{
     checked::Checked,
     error::Error,
-    facts::Facts,
     filters,
     head::{FileName, Head},
     inspect::{Found, Severity},
@@ -156,7 +155,6 @@ async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
         .look(move |view, head| {
             view.check_for(CHECK_BUDGET)?;
             let check = Checked::of(&view.check);
-            let facts = Facts::of(view.look())?;
             let summary = view.look().summary()?;
             let mut findings = view.check.findings.clone();
             let omitted = findings.len().saturating_sub(FINDINGS_MAX);
@@ -179,7 +177,7 @@ async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
                 repair_command: mends
                     .clone()
                     .filter(|_| check.errors > 0 && !head.foreign()),
-                gauges: gauges(&summary, &facts),
+                gauges: gauges(&summary, &head.facts),
                 explanation: summary.recovery.explanation,
             })
         })

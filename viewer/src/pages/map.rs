@@ -264,7 +264,7 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
             flagged.dedup();
             flagged.truncate(FLAGGED_MAX);
             let check = Checked::of(&view.check);
-            let facts = Facts::of(view.look())?;
+            let facts = head.facts.clone();
             let legend = Legend::new(view.look().page_kinds()?, &facts);
             let pages = legend.total;
             let first = params.first.unwrap_or(0);
@@ -363,10 +363,11 @@ async fn tiles_view(asked: &Asked) -> Result<(Head, TilesView), Error> {
     };
     asked
         .look(move |view, head| {
-            let facts = Facts::of(view.look())?;
-            let legend = Legend::new(view.look().page_kinds()?, &facts);
             let mut tiles = view.look().tiles(first, per, count)?;
-            believed(&mut tiles, &legend);
+            if !head.facts.directory_is_whole() {
+                let legend = Legend::new(view.look().page_kinds()?, &head.facts);
+                believed(&mut tiles, &legend);
+            }
             Ok(TilesView {
                 generation: head.generation,
                 pages: head.pages,

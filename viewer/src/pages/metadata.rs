@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use crate::{
     described::Described,
     error::Error,
-    facts::Facts,
     filters,
     head::{FileName, Head, tone_of},
     inspect::{Extent, Reason, Side},
@@ -302,7 +301,7 @@ async fn view(asked: &Asked) -> Result<(Head, MetadataView), Error> {
     let file = FileName::from(asked.file()?);
     asked
         .look(move |view, head| {
-            let facts = Facts::of(view.look())?;
+            let facts = head.facts.clone();
             let summary = view.look().summary()?;
             let (mut single, mut pairs) = (Vec::new(), Vec::new());
             let mut waiting: Vec<Described> = Vec::new();

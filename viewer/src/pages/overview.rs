@@ -136,7 +136,7 @@ async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {
             view.check_for(CHECK_BUDGET)?;
             let check = Checked::of(&view.check);
             let look = view.look();
-            let facts = Facts::of(look)?;
+            let facts = head.facts.clone();
             let summary = look.summary()?;
             let legend = Legend::new(look.page_kinds()?, &facts);
             Ok(OverviewView {

@@ -12,7 +12,6 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     described::{Described, other_copy, spans},
     error::Error,
-    facts::Facts,
     filters,
     head::{FileName, Head},
     hex::{self, ROW, Row},
@@ -190,8 +189,8 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
             let Some(info) = view.look().page(page)? else {
                 return Ok(None);
             };
-            let facts = Facts::of(view.look())?;
-            let legend = Legend::new(view.look().page_kinds()?, &facts);
+            let facts = &head.facts;
+            let legend = Legend::new(view.look().page_kinds()?, facts);
             let kind = legend.name(info.kind).to_owned();
             let kind_description = legend
                 .kinds
