@@ -56,6 +56,16 @@ impl Owner {
         }
     }
 
+    /// Some other process.
+    #[cfg(test)]
+    pub(crate) fn other() -> Self {
+        Self {
+            noted: NOT_WIPED,
+            process: 0,
+            ..Self::here()
+        }
+    }
+
     /// Whether that is this process. Costs next to nothing.
     #[inline]
     pub(crate) fn is_here(&self) -> bool {

@@ -35,7 +35,7 @@ const HANDLES: usize = 1024;
 
 /// Bytes of views that an instance may hold, whatever a transaction may stage:
 /// what the host asked for is the host's, but handles of it are not.
-const VIEWS_MIN: usize = 16 << 20;
+const VIEWS_MIN: usize = 4 << 20;
 const VIEWS_MAX: usize = 1 << 30;
 
 /// What an entry of a table takes.

@@ -8,7 +8,6 @@
 mod committer;
 mod contain;
 mod door;
-mod process;
 mod promise;
 mod request;
 #[cfg(test)]
@@ -18,11 +17,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::owner::Owner;
 use crate::shared::committer::Queue;
 #[cfg(feature = "async")]
 use crate::shared::committer::WAITING_MAX;
 use crate::shared::door::{Door, Reading};
-use crate::shared::process::Process;
 use crate::shared::promise::Promise;
 #[cfg(feature = "async")]
 use crate::shared::request::is_in_closure;
@@ -84,7 +83,7 @@ struct Handle {
     door: Arc<Door>,
     queue: Arc<Queue>,
     committer: Option<JoinHandle<()>>,
-    process: Process,
+    owner: Owner,
 }
 
 /// A pager to be read, by any number of threads at once. Nothing is committed
@@ -106,8 +105,8 @@ impl SharedPager {
     /// # Errors
     /// [`Error::Other`] if the system starts no thread.
     pub fn new(pager: Pager) -> Result<Self, Error> {
-        let process = Process::this();
-        let door = Arc::new(Door::new(pager, process));
+        let owner = Owner::here();
+        let door = Arc::new(Door::new(pager, owner.clone()));
         let queue = Arc::new(Queue::default());
         let committer = std::thread::Builder::new()
             .name("pagebox-committer".into())
@@ -120,7 +119,7 @@ impl SharedPager {
             door,
             queue,
             committer: Some(committer),
-            process,
+            owner,
         })))
     }
 
@@ -255,7 +254,7 @@ impl SharedPager {
 impl Handle {
     /// That this thread can wait for the committer.
     fn may_wait(&self) -> Result<(), Error> {
-        if self.process.is_gone() {
+        if !self.owner.is_here() {
             return Err(Error::Forked);
         }
         let committer = self.committer.as_ref().map(|it| it.thread().id());
@@ -282,7 +281,7 @@ impl Handle {
         if is_in_closure() {
             return self.may_wait();
         }
-        if self.process.is_gone() {
+        if !self.owner.is_here() {
             return Err(Error::Forked);
         }
         if self.queue.len() >= WAITING_MAX {
@@ -297,7 +296,7 @@ impl Drop for Handle {
         let Some(committer) = self.committer.take() else {
             return;
         };
-        if self.process.is_gone() {
+        if !self.owner.is_here() {
             // There is no such thread here, and the queue may be locked for
             // ever: all this is the parent's.
             std::mem::forget(committer);

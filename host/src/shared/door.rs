@@ -18,7 +18,7 @@ use std::sync::{
 };
 
 use crate::Pager;
-use crate::shared::process::Process;
+use crate::owner::Owner;
 
 #[derive(Debug)]
 pub(super) struct Door {
@@ -33,7 +33,7 @@ pub(super) struct Door {
     moved: Condvar,
     /// Tells doors apart.
     id: u64,
-    process: Process,
+    owner: Owner,
 }
 
 /// Those who came to a closed door.
@@ -52,7 +52,7 @@ thread_local! {
 }
 
 impl Door {
-    pub(super) fn new(pager: Pager, process: Process) -> Self {
+    pub(super) fn new(pager: Pager, owner: Owner) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             pager: RwLock::new(pager),
@@ -61,7 +61,7 @@ impl Door {
             opened: Condvar::new(),
             moved: Condvar::new(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            process,
+            owner,
         }
     }
 
@@ -203,7 +203,7 @@ impl Drop for Leaving<'_> {
         });
         fence(Ordering::SeqCst);
         // In a forked process nobody waits, and the line may be held for ever.
-        if door.closed.load(Ordering::Relaxed) && !door.process.is_gone() {
+        if door.closed.load(Ordering::Relaxed) && door.owner.is_here() {
             // It waits, or does not have the line yet.
             drop(door.line());
             door.moved.notify_one();

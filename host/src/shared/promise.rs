@@ -7,9 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread::Result;
 
-use crate::shared::contain::contain;
 #[cfg(feature = "async")]
-use crate::shared::process::Process;
+use crate::owner::Owner;
+use crate::shared::contain::contain;
 use crate::{Error, StoreError};
 
 /// How an error is told to who waits for a `T`: as a value or as a panic.
@@ -30,7 +30,7 @@ struct Cell<T> {
     ready: Condvar,
     tell: Tell<T>,
     #[cfg(feature = "async")]
-    process: Process,
+    owner: Owner,
 }
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub(super) fn promise<T>(tell: Tell<T>) -> (Fulfil<T>, Promise<T>) {
         ready: Condvar::new(),
         tell,
         #[cfg(feature = "async")]
-        process: Process::this(),
+        owner: Owner::here(),
     });
     (Fulfil(cell.clone()), Promise(cell))
 }
@@ -70,6 +70,7 @@ impl<T> Fulfil<T> {
     }
 
     /// Supplies an error.
+    #[cfg(feature = "async")]
     pub(super) fn refuse(self, error: Error) {
         self.supply((self.0.tell)(error));
     }
@@ -156,7 +157,7 @@ impl<T> Future for Pending<T> {
     ) -> std::task::Poll<T> {
         use std::task::Poll;
         let cell = &self.0.0;
-        if cell.process.is_gone() {
+        if !cell.owner.is_here() {
             // Nobody is here to supply it, and the state may be locked for ever.
             return Poll::Ready(value((cell.tell)(Error::Forked)));
         }

@@ -41,6 +41,7 @@ thread_local! {
 }
 
 /// Whether this is called by the closure of a request.
+#[cfg(feature = "async")]
 pub(super) fn is_in_closure() -> bool {
     IN_CLOSURE.get()
 }
@@ -74,6 +75,7 @@ impl<R, F> InTransaction<R, F> {
     }
 
     /// An error instead of a request.
+    #[cfg(feature = "async")]
     pub(super) fn refused(error: Error) -> Promise<Result<R, Error>> {
         let (fulfil, promise) = promise(|error| Ok(Err(error)));
         fulfil.refuse(error);

@@ -9,10 +9,10 @@ use pagebox_store::{
     Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
 };
 
+use crate::owner::Owner;
 use crate::shared::Handle;
 use crate::shared::committer::Queue;
 use crate::shared::contain::message;
-use crate::shared::process::Process;
 use crate::shared::promise::Promise;
 use crate::shared::request::{Exclusive, InTransaction, Request};
 use crate::{Engine, Error, Pager, SharedPager, Store, Transaction};
@@ -717,7 +717,7 @@ fn forked_process_is_told_and_not_kept_waiting() {
             door: parent.door.clone(),
             queue: parent.queue.clone(),
             committer: Some(std::thread::spawn(|| ())),
-            process: Process::other(),
+            owner: Owner::other(),
         }));
         assert!(matches!(child.transact(alloc), Err(Error::Forked)));
         assert!(matches!(child.try_with(|_| ()), Err(Error::Forked)));

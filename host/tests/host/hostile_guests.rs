@@ -347,8 +347,8 @@ fn guest_that_holds_on_to_handles_is_ended() {
 fn guest_that_keeps_what_the_host_let_go_of_answers_for_it() {
     let case = Case::new("keep what it staged");
     let mut pager = case.open();
-    // It may hold 16 MiB.
-    let most = (16 << 20) / SIZE.bytes();
+    // It may hold 4 MiB.
+    let most = (4 << 20) / SIZE.bytes();
     let kept = (0..=most).find_map(|number| {
         let mut tx = pager.begin().unwrap();
         let error = tx.write(0).map(drop).err()?;
@@ -357,7 +357,7 @@ fn guest_that_keeps_what_the_host_let_go_of_answers_for_it() {
     let (number, error) = kept.expect("it holds more pages than it may");
     assert!(number > most / 2, "only {number} pages");
     assert!(
-        error.contains("they may take 16777216 bytes"),
+        error.contains("they may take 4194304 bytes"),
         "{error}, after {number} pages"
     );
 }

@@ -63,10 +63,8 @@ fn shown(copy: CrashStore, states: &[State]) -> Result<Shown, String> {
     let mut pager = match Pager::open(copy, Access::Write) {
         Ok(pager) => pager,
         Err(Error::Damaged { findings }) => {
-            return match findings.is_empty() {
-                true => Err("damaged without a finding".into()),
-                false => Ok(Shown::Refused),
-            };
+            assert!(!findings.is_empty(), "damaged without a finding");
+            return Ok(Shown::Refused);
         }
         Err(Error::Corrupt { .. } | Error::Identity(_)) => return Ok(Shown::Refused),
         Err(error) => return Err(error.to_string()),
