@@ -52,6 +52,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     store.data_mut().pages.drop_view(&view);
     let info = pagers.call_commit(&mut store, tx)??;
 
+    // Bytes are read through a view, which the component has checked. Its views
+    // end with this store, and those of pages with the next commit; one of a
+    // protected page refuses to be written.
+    let view = pagers
+        .pager()
+        .call_view_protected(&mut store, pager, id)??;
+    let mut bytes = [0; 5];
+    let pages = &mut store.data_mut().pages;
+    pages.read_view(&view, 0, &mut bytes)?;
+    pages.drop_view(&view);
+    println!("protected page {id}: {:?}", String::from_utf8_lossy(&bytes));
+
     let stats = pagers.pager().call_stats(&mut store, pager)?;
     println!(
         "commit {}: {} protected page(s)",

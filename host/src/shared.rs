@@ -149,7 +149,10 @@ impl SharedPager {
     /// the pages that they wrote before.
     ///
     /// `f` may be called again, where others' changes had to be undone: it
-    /// should do nothing but use the transaction.
+    /// should do nothing but use the transaction. Another thread calls it, so
+    /// that it owns what it uses (`'static`), even within a
+    /// [`thread::scope`](std::thread::scope): move clones into it, or an
+    /// [`Arc`](std::sync::Arc).
     ///
     /// # Errors
     /// What `f` returns, and the errors of [`Transaction::commit`]. If a group

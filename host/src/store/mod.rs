@@ -24,8 +24,13 @@ use pagebox_store::{
 /// A medium of fixed-size pages that a [`Pager`](crate::Pager) can be opened
 /// on: [`PageStore`], with buffers in this process, and shared by threads.
 ///
-/// Each method may be left out, by `impl Store for MyStore {}`: pages are then
-/// copied. A pager works alike on all of them, on one in memory too:
+/// Each method may be left out, by `impl Store for MyStore {}`: its pages can
+/// then be copied by [`read`](crate::Pager::read), [`write`](crate::Pager::write)
+/// and [`read_protected`](crate::Pager::read_protected), but not be lent as
+/// slices: [`page`](crate::Pager::page), [`page_mut`](crate::Pager::page_mut)
+/// and [`protected_page`](crate::Pager::protected_page) fail with
+/// [`Error::NotLendable`](crate::Error::NotLendable). In everything else a pager
+/// works alike on all of them, on one in memory too:
 ///
 /// ```
 /// # fn main() -> Result<(), pagebox::Error> {

@@ -38,6 +38,24 @@ fn follow(tools: &Tools) -> String {
     succeeded(tools.command("bash").arg("-c").arg(script))
 }
 
+/// The way into an engine of one's own, which the guide names.
+#[test]
+fn example_of_an_engine_of_ones_own_reads_what_it_wrote() {
+    let Some(tools) = tools() else { return };
+    let mut cargo = tools.command(env!("CARGO"));
+    cargo.args([
+        "run",
+        "--quiet",
+        "--package",
+        "pagebox",
+        "--features",
+        "run",
+    ]);
+    cargo.args(["--example", "own_engine"]);
+    let printed = succeeded(cargo.current_dir(repository()));
+    assert!(printed.contains("protected page 0: \"hello\""), "{printed}");
+}
+
 #[test]
 fn the_guide_followed_to_the_letter_works() {
     let Some(printed) = FOLLOWED.as_ref() else {

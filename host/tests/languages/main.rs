@@ -9,6 +9,8 @@ mod contract;
 mod guide;
 mod hosts;
 mod misbehaving;
+mod misuse;
 mod programs;
 mod table;
 mod tools;
+mod views;

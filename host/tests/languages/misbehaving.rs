@@ -26,7 +26,7 @@ fn build(tools: &Tools) -> PathBuf {
 }
 
 /// A page file, and a program that is run on it.
-struct Case {
+pub(crate) struct Case {
     tools: &'static Tools,
     program: &'static Path,
     _folder: TempDir,
@@ -34,7 +34,7 @@ struct Case {
 }
 
 impl Case {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let (tools, program) = (tools()?, PROGRAM.as_ref()?);
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let file = folder.path().join("data.pages");
@@ -47,7 +47,7 @@ impl Case {
         })
     }
 
-    fn command(&self, grant: &str) -> Command {
+    pub(crate) fn command(&self, grant: &str) -> Command {
         let mut command = self.tools.command("pagebox");
         let named = format!("data={}", self.file.display());
         command.arg("run").arg(self.program).args([grant, &named]);
@@ -137,6 +137,20 @@ fn a_store_is_taken_by_one_at_a_time() {
     );
     let output = case.run("take-again");
     assert_eq!(told(&output), "exit status: 0\ndata\n");
+}
+
+/// It was said to be in use by another process.
+#[test]
+fn a_file_that_is_granted_twice_is_named_with_its_first_name() {
+    let Some(case) = Case::new() else { return };
+    let again = format!("again={}", case.file.display());
+    let mut command = case.command("--store");
+    let output = ran(command.args(["--store", &again, "--", "take-again"]));
+    assert_failed(&output, 1, "it is granted as \"data\" already");
+    // To read it, no lock is needed.
+    let mut command = case.command("--store");
+    let output = ran(command.args(["--read-only-store", &again, "--", "take-again"]));
+    assert_eq!(told(&output), "exit status: 0\ndata,again\n");
 }
 
 #[test]

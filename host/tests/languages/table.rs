@@ -49,6 +49,44 @@ fn the_table_of_languages_has_the_versions_that_are_installed() {
 }
 
 #[test]
+fn the_guide_s_table_of_page_sizes_is_what_the_format_allows() {
+    let guide = fs::read_to_string(repository().join("host/examples/README.md"))
+        .expect("the guide can be read");
+    let engine = pagebox::Engine::new().expect("the component runs here");
+    let mut sizes = 0;
+    for row in guide.lines().filter(|line| line.contains(" KiB")) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let Some((size, pages)) = cells
+            .get(1)
+            .and_then(|cell| cell.split(' ').next())
+            .and_then(|size| size.parse::<u32>().ok())
+            .zip(
+                cells
+                    .get(2)
+                    .and_then(|pages| pages.replace(',', "").parse::<u64>().ok()),
+            )
+        else {
+            continue;
+        };
+        let size = pagebox::PageSize::from_bytes(size << 10).expect("it is a page size");
+        let pager = engine
+            .create_store(pagebox::MemoryStore::new(size), 0)
+            .expect("there is memory");
+        let limit = pager.stats().expect("it answers").page_limit;
+        assert_eq!(pages, limit, "{row}");
+        let mib = (limit * u64::from(size.bytes_u32())) >> 20;
+        let said = match cells[3].split_once(' ').expect("a size has a unit") {
+            (mib, "MiB") => mib.parse::<u64>().expect("a number"),
+            (gib, "GiB") => gib.parse::<u64>().expect("a number") << 10,
+            (_, unit) => panic!("{unit} is no unit"),
+        };
+        assert!(said.abs_diff(mib) <= mib / 100, "{row}: {mib} MiB");
+        sizes += 1;
+    }
+    assert_eq!(sizes, 5);
+}
+
+#[test]
 fn the_table_of_languages_has_the_sizes_that_programs_have() {
     let Some(tools) = built() else { return };
     let rows = rows();

@@ -112,6 +112,10 @@ impl PageStore for ToRead {
 }
 
 impl Store for ToRead {
+    fn reader(&self) -> Option<Box<dyn Store>> {
+        self.store.reader()
+    }
+
     fn page(&self, page: u64) -> Option<&[u8]> {
         self.store.page(page)
     }
@@ -148,14 +152,13 @@ impl Grants {
                 });
             }
             // Its lock would keep out this process itself.
-            let twice = grants
+            let first = grants
                 .iter()
                 .find(|grant| !grant.read_only && is_same_file(&grant.named.path, &named.path));
-            if let Some(twice) = twice.filter(|_| !read_only) {
-                let other = &twice.named.name;
+            if let Some(first) = first.filter(|_| !read_only) {
                 return Err(Failure::Request {
                     path: named.path.clone(),
-                    text: format!("granted to write as {other:?} and as {name:?}: once is enough"),
+                    text: format!("it is granted as {:?} already", first.named.name),
                 });
             }
             let mut grant = Grant {

@@ -3,6 +3,8 @@
 use pagebox::pager::pager::{self, Access, Pager};
 use pagebox::pager::stores;
 
+mod views;
+
 wit_bindgen::generate!({ world: "application", path: "wit" });
 
 struct Program;
@@ -80,6 +82,10 @@ impl Guest for Program {
                 );
                 let refused = std::net::TcpListener::bind("127.0.0.1:0").is_err();
                 println!("listening {}", !refused);
+                Ok(())
+            }
+            "view" => {
+                println!("{}", views::outcome(&args[1]));
                 Ok(())
             }
             "exit" => std::process::exit(0),

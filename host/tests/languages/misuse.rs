@@ -1,0 +1,53 @@
+//! Programs that use the hosts wrongly: nothing is lost, and they are told what
+//! is wrong.
+
+use crate::guide::built;
+use crate::tools::succeeded;
+use crate::views::{program, python};
+
+#[test]
+fn misuse_of_the_python_host_is_an_error_that_names_it() {
+    let Some(tools) = built() else { return };
+    let program = program(tools, "python/misuse.py");
+    succeeded(python(tools).arg(program));
+}
+
+#[test]
+fn misuse_of_the_node_host_is_an_error_that_names_it() {
+    let Some(tools) = built() else { return };
+    let program = program(tools, "javascript/misuse.test.js");
+    let mut node = tools.command("node");
+    node.env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"));
+    succeeded(node.args(["--test", "--test-timeout=120000"]).arg(program));
+}
+
+#[test]
+fn a_program_in_strict_typescript_finds_the_types_that_are_so() {
+    let Some(tools) = built() else { return };
+    let source = program(tools, "javascript/types.mts");
+    let mut tsc = tools.command("tsc");
+    tsc.args(["--strict", "--target", "es2022", "--module", "nodenext"]);
+    tsc.args(["--lib", "es2023,dom,esnext.disposable"]);
+    succeeded(tsc.arg(&source));
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let mut node = tools.command("node");
+    succeeded(node.arg(source.with_extension("mjs")).arg(folder.path()));
+}
+
+#[test]
+fn a_program_in_strict_python_finds_the_types_that_are_so() {
+    let Some(tools) = built() else { return };
+    let source = program(tools, "python/typed.py");
+    let hosts = tools.examples().join("hosts/python");
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let mut mypy = tools.command("mypy");
+    mypy.env("MYPYPATH", &hosts)
+        .args(["--strict", "--cache-dir"]);
+    mypy.arg(folder.path()).arg(&source);
+    let host = ["demo.py", "page_store.py", "pagebox.py"].map(|name| hosts.join(name));
+    succeeded(mypy.args(host));
+    let mut python = python(tools);
+    python.arg(source);
+    python.arg(tools.examples().join("hosts/pager.wasm"));
+    succeeded(python.arg(folder.path()));
+}

@@ -1,0 +1,86 @@
+//! What a view can do, and when it ends: the same in every host. The list is
+//! `views.txt`; an embedder's own linker runs it too (`host/own_linker.rs`).
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::guide::built;
+use crate::misbehaving::Case;
+use crate::tools::{Tools, copy_folder, repository, succeeded};
+
+const CASES: &str = include_str!("views.txt");
+
+fn cases() -> Vec<&'static str> {
+    let cases: Vec<_> = CASES
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    assert!(cases.len() > 20, "{} cases were found", cases.len());
+    cases
+}
+
+/// A program of these tests, beside the copy of the hosts that it uses.
+pub(crate) fn program(tools: &Tools, name: &str) -> PathBuf {
+    let folder = tools.examples().join("../tests/languages");
+    for language in ["python", "javascript"] {
+        let from = repository().join("host/tests/languages").join(language);
+        copy_folder(&from, &folder.join(language));
+    }
+    folder.join(name)
+}
+
+/// Python with the host in its path, and what the tests of it need.
+pub(crate) fn python(tools: &Tools) -> Command {
+    let mut python = tools.command("python");
+    python
+        .env("PYTHONPATH", tools.examples().join("hosts/python"))
+        .env("PAGER", tools.examples().join("hosts/pager.wasm"))
+        .env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"));
+    python
+}
+
+/// Gives a program the list, which prints what the outcomes are.
+#[track_caller]
+fn assert_outcomes(command: &mut Command) {
+    let list = repository().join("host/tests/languages/views.txt");
+    let found = succeeded(command.stdin(File::open(list).expect("it is there")));
+    assert_eq!(found.lines().collect::<Vec<_>>(), cases());
+}
+
+#[test]
+fn views_in_python_do_what_they_do_everywhere() {
+    let Some(tools) = built() else { return };
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let mut python = python(tools);
+    python.arg(program(tools, "python/views.py"));
+    python.arg(tools.examples().join("hosts/pager.wasm"));
+    assert_outcomes(python.arg(folder.path()));
+}
+
+#[test]
+fn views_in_node_do_what_they_do_everywhere() {
+    let Some(tools) = built() else { return };
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let mut node = tools.command("node");
+    node.arg(program(tools, "javascript/views-node.js"));
+    assert_outcomes(node.arg(folder.path()));
+}
+
+#[test]
+fn views_in_the_browser_do_what_they_do_everywhere() {
+    let Some(tools) = built() else { return };
+    let mut node = tools.command("node");
+    assert_outcomes(node.arg(program(tools, "javascript/views-browser.js")));
+}
+
+#[test]
+fn views_in_a_program_do_what_they_do_everywhere() {
+    for line in cases() {
+        let Some(case) = Case::new() else { return };
+        let (name, expected) = line.rsplit_once(": ").expect("a case has an outcome");
+        let mut run = case.command("--store");
+        let printed = succeeded(run.args(["--", "view", name]));
+        assert_eq!(printed.trim_end(), expected, "{name}");
+    }
+}
