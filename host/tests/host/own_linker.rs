@@ -137,13 +137,12 @@ impl Case {
         let (regular, protected) = (self.regular.clone(), self.protected.clone());
         let tx = tx.unwrap_or_else(|| self.begin());
         let transactions = self.exports.pagebox_pager_pager().transaction();
-        let mut store = &mut self.store;
         match event {
             "a commit of nothing" | "its commit" => self.commit(tx).unwrap(),
-            "a rollback" | "its rollback" => tx.resource_drop(&mut store).unwrap(),
+            "a rollback" | "its rollback" => tx.resource_drop(&mut self.store).unwrap(),
             "a free that was refused" => {
                 let error = transactions
-                    .call_free(&mut store, tx, &[regular[0], regular[0]])
+                    .call_free(&mut self.store, tx, &[regular[0], regular[0]])
                     .unwrap()
                     .unwrap_err();
                 assert!(matches!(error, Error::Duplicate(_)));
@@ -151,8 +150,8 @@ impl Case {
             }
             "it was freed" => {
                 let freed = match target {
-                    "regular page" => transactions.call_free(&mut store, tx, &regular[..1]),
-                    _ => transactions.call_free_protected(&mut store, tx, &protected[..1]),
+                    "regular page" => transactions.call_free(&mut self.store, tx, &regular[..1]),
+                    _ => transactions.call_free_protected(&mut self.store, tx, &protected[..1]),
                 };
                 freed.unwrap().unwrap();
                 if target != "staged page" {
