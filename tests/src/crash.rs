@@ -27,6 +27,8 @@ mod medium;
 mod moment;
 
 use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -72,6 +74,8 @@ struct Inner {
     /// The sync that is to fail, by its number.
     failing: Option<(u64, FailedSync)>,
     guard: Guard,
+    /// Of another format than 0.
+    reach: Option<Reached>,
 }
 
 /// Which pages may be written.
@@ -85,6 +89,20 @@ enum Guard {
     OnlyPage0,
     /// Any: there is no page file yet.
     Any,
+    /// Those that a file of another format does not reach.
+    Not(BTreeSet<u64>),
+}
+
+/// Which pages the durable state reaches, by its bytes.
+pub type Reach = Rc<dyn Fn(&dyn Pages) -> BTreeSet<u64>>;
+
+#[derive(Clone)]
+struct Reached(Reach);
+
+impl fmt::Debug for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reached")
+    }
 }
 
 impl CrashStore {
@@ -111,6 +129,7 @@ impl CrashStore {
             syncs: 0,
             failing: None,
             guard: if is_empty { Guard::Any } else { Guard::Unknown },
+            reach: None,
         })))
     }
 
@@ -165,6 +184,14 @@ impl CrashStore {
         medium
             .is_settled(page)
             .then(|| crc32fast::hash(medium.page(page)))
+    }
+
+    /// Guards the pages that the durable state of a file of another format
+    /// reaches.
+    pub fn guard(&self, reach: &Reach) {
+        let mut inner = self.inner();
+        inner.reach = Some(Reached(reach.clone()));
+        inner.guard = Guard::Unknown;
     }
 
     /// What reads show.
@@ -238,14 +265,27 @@ impl Inner {
 
     fn check_unreached(&mut self, change: &Change<'_, PageBuffer>) {
         if matches!(self.guard, Guard::Unknown) {
-            self.guard = match decode(&Durable(&self.medium)) {
-                Ok(state) if !self.medium.has_given_up_page_0() => Guard::Unreached(Rc::new(state)),
+            self.guard = match (&self.reach, decode(&Durable(&self.medium))) {
+                (Some(reach), _) => Guard::Not(reach.0(&Durable(&self.medium))),
+                (None, Ok(state)) if !self.medium.has_given_up_page_0() => {
+                    Guard::Unreached(Rc::new(state))
+                }
                 _ => Guard::OnlyPage0,
             };
         }
         let (first, count) = change.pages();
         match &self.guard {
             Guard::Unknown | Guard::Any => (),
+            // The same bytes again change nothing.
+            Guard::Not(_) if self.medium.has_durable(change) => (),
+            Guard::Not(reached) => {
+                for page in first..first + count {
+                    assert!(
+                        !reached.contains(&page),
+                        "page {page} is written while the durable state reaches it"
+                    );
+                }
+            }
             Guard::OnlyPage0 => assert!(
                 (first, count) == (0, 1),
                 "page {first} is written while page 0 is torn or in doubt"

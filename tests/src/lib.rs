@@ -6,6 +6,7 @@ pub mod counting;
 pub mod craft;
 pub mod crash;
 pub mod decode;
+pub mod decode1;
 pub mod examine;
 pub mod failing;
 pub mod figures;

@@ -146,7 +146,7 @@ fn a_file_that_is_granted_twice_is_named_with_its_first_name() {
     let again = format!("again={}", case.file.display());
     let mut command = case.command("--store");
     let output = ran(command.args(["--store", &again, "--", "take-again"]));
-    assert_failed(&output, 1, "it is granted as \"data\" already");
+    assert_failed(&output, 1, "granted to write as \"data\" and as \"again\"");
     // To read it, no lock is needed.
     let mut command = case.command("--store");
     let output = ran(command.args(["--read-only-store", &again, "--", "take-again"]));

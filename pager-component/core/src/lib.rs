@@ -13,6 +13,7 @@
 //! | [`pager`] | the facade and its phases |
 //! | [`inspect`], [`check`], [`page_map`] | looking, without changing |
 //! | [`repair`] | mending, on request |
+//! | [`format1`] | format 1, complete in itself; nobody uses it yet |
 //!
 //! What holds throughout: nothing that the durable state reaches is ever
 //! written, page 0 apart; memory changes after the medium did; what is read
@@ -49,6 +50,7 @@ pub mod directory;
 mod error;
 pub mod finding;
 pub mod format;
+pub mod format1;
 mod ids;
 pub mod inspect;
 pub mod kinds;

@@ -72,6 +72,14 @@ impl Medium {
             .is_none()
     }
 
+    /// Whether a change writes what is durable there.
+    pub(super) fn has_durable(&self, change: &Change<'_, PageBuffer>) -> bool {
+        match *change {
+            Change::Staged { page, buffer } => *self.durable[page as usize] == **buffer,
+            _ => false,
+        }
+    }
+
     /// Sectors in doubt, in ascending order.
     pub(super) fn doubtful(&self) -> &BTreeMap<(u64, usize), Doubt> {
         &self.doubtful

@@ -156,9 +156,10 @@ impl Grants {
                 .iter()
                 .find(|grant| !grant.read_only && is_same_file(&grant.named.path, &named.path));
             if let Some(first) = first.filter(|_| !read_only) {
+                let first = &first.named.name;
                 return Err(Failure::Request {
                     path: named.path.clone(),
-                    text: format!("it is granted as {:?} already", first.named.name),
+                    text: format!("granted to write as {first:?} and as {name:?}: once is enough"),
                 });
             }
             let mut grant = Grant {

@@ -1,0 +1,56 @@
+//! [`Changes`]: what a commit is to do, as a value. Dropping it rolls back.
+
+use alloc::collections::BTreeMap;
+
+use crate::bitmap::Overlay;
+use crate::ids::ProtectedId;
+
+/// What happens to a protected page. `B` is the store's private buffer.
+#[derive(Debug)]
+pub enum Change<B> {
+    /// It is allocated, with these bytes; zeros where there are none.
+    New(Option<B>),
+    /// It is written.
+    Write(B),
+    /// It is freed.
+    Free,
+}
+
+impl<B> Change<B> {
+    /// The bytes that it stores.
+    pub fn bytes(&self) -> Option<&B> {
+        match self {
+            Self::New(bytes) => bytes.as_ref(),
+            Self::Write(bytes) => Some(bytes),
+            Self::Free => None,
+        }
+    }
+}
+
+/// What a commit is to do to the state that is committed now.
+#[derive(Debug)]
+pub struct Changes<B> {
+    /// To protected pages.
+    pub protected: BTreeMap<ProtectedId, Change<B>>,
+    /// Free pages that become regular ones.
+    pub allocated: Overlay,
+    /// Regular pages that become free.
+    pub freed: Overlay,
+}
+
+impl<B> Default for Changes<B> {
+    fn default() -> Self {
+        Self {
+            protected: BTreeMap::new(),
+            allocated: Overlay::default(),
+            freed: Overlay::default(),
+        }
+    }
+}
+
+impl<B> Changes<B> {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.protected.is_empty() && self.allocated.is_empty() && self.freed.is_empty()
+    }
+}

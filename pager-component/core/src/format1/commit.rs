@@ -1,0 +1,172 @@
+//! The commit: how changes become durable, with one sync.
+//!
+//! 1. A page that the durable state reaches is never written: contents and
+//!    nodes of MAP go to free pages, nodes of SPACE to the other sides of their
+//!    homes, the record to the slot that does not hold the durable one.
+//! 2. One sync makes all of it durable at once. Whether it arrived is told by
+//!    checksums: recovery verifies what was born after *proven*.
+//! 3. The commit is acknowledged, and memory changes, after that sync. Then the
+//!    record is copied into the other slot, unsynced: two equal records say
+//!    that the commit was acknowledged.
+//! 4. Any failure poisons, but for want of space to grow.
+//!
+//! So power lost at any time leaves the state before or the state after.
+
+use alloc::vec::Vec;
+
+use pagebox_store::{Change, Then};
+
+use super::bytes::wide;
+use super::cache::Place;
+use super::changes::{self, Changes};
+use super::error::{Error, Operation};
+use super::file::{File, Phase};
+use super::medium::Medium;
+use super::plan::Plan;
+use super::slots;
+use super::tree::Which;
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// The generation that is durable now.
+    pub generation: u64,
+    /// Pages that the file accounts for now.
+    pub page_count: u64,
+}
+
+/// A commit that writes more bytes syncs them before its record, so that there
+/// is nothing to verify, and opening after a crash stays short.
+const UNPROVEN_MAX: u64 = 64 << 20;
+
+impl File {
+    /// Makes changes durable: all of them, or none. Changes of nothing do no
+    /// input and output.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::NoFreeId`], [`Error::GenerationsExhausted`];
+    /// for a change that does not fit the committed state [`Error::NotFree`],
+    /// [`Error::NotAllocated`], [`Error::NotRegular`], [`Error::OutOfRange`],
+    /// [`Error::IsProtected`], [`Error::NotProtected`], [`Error::NoPage`];
+    /// [`Error::Corrupt`]. All of them change nothing that is committed.
+    ///
+    /// [`Error::Store`] poisons, unless it is of reading or says that there is
+    /// no space.
+    pub fn commit<S: Medium>(
+        &mut self,
+        store: &mut S,
+        changes: &Changes<S::Buffer>,
+    ) -> Result<CommitInfo, Error> {
+        self.expect_sound()?;
+        if !changes.is_empty() {
+            self.expect_numbers(changes)?;
+            self.settle(store)?;
+            let need = self.need(changes);
+            let page_count = self.make_room(store, &need)?;
+            let plan = self.plan(store, changes, &need, page_count)?;
+            self.write(store, changes, plan)?;
+        }
+        Ok(CommitInfo {
+            generation: self.record.generation,
+            page_count: self.record.page_count,
+        })
+    }
+
+    /// Numbers that the file can't have, before any arithmetic with them.
+    fn expect_numbers<B>(&self, changes: &Changes<B>) -> Result<(), Error> {
+        let page_count = self.record.page_count;
+        if let Some(page) = changes.freed.max().filter(|&page| page >= page_count) {
+            return Err(Error::OutOfRange { page, page_count });
+        }
+        let limit = self.layout.shape().id_limit();
+        match changes.protected.last_key_value() {
+            Some((&id, changes::Change::New(_))) if id.0 >= limit => Err(Error::NoFreeId { limit }),
+            Some((&id, _)) if id.0 >= limit => Err(Error::NotProtected { id }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what was planned.
+    fn write<S: Medium>(
+        &mut self,
+        store: &mut S,
+        changes: &Changes<S::Buffer>,
+        plan: Plan,
+    ) -> Result<(), Error> {
+        let mut plan = plan;
+        let page_size = self.layout.shape().page_size;
+        let written = wide(plan.contents.len() + plan.nodes.len());
+        let is_large = written > UNPROVEN_MAX >> page_size.log2();
+        if is_large {
+            plan.record.proven = plan.record.generation;
+        }
+        let blocks = plan.record.encode();
+        let side = self.side.other();
+
+        // Until here nothing was written, so a failure changes nothing.
+        let slot = slots::pages(self.layout.shape(), side, &blocks);
+        let root = slots::images(store, slot.iter().map(|(page, bytes)| (*page, &bytes[..])));
+        let nodes = plan.nodes.iter().map(|node| (node.page, &node.bytes[..]));
+        let nodes = slots::images(store, nodes).map_err(Error::store(Operation::Stage))?;
+        let root = root.map_err(Error::store(Operation::Stage))?;
+        let staged = |&(page, ref buffer)| Change::Staged { page, buffer };
+        let mut batch: Vec<Change<'_, S::Buffer>> = Vec::new();
+        push_resets(changes, &mut batch);
+        for &(id, page) in &plan.contents {
+            if let Some(buffer) = changes.protected.get(&id).and_then(changes::Change::bytes) {
+                batch.push(Change::Staged { page, buffer });
+            }
+        }
+        batch.extend(nodes.iter().map(staged));
+        let mut done = Ok(());
+        if is_large {
+            done = store.write(&batch, Then::Sync);
+            batch.clear();
+        }
+        batch.extend(root.iter().map(staged));
+        let done = done.and_then(|()| store.write(&batch, Then::Sync));
+        self.or_poison(Operation::WriteCommit, done)?;
+
+        self.apply(plan, blocks);
+        // Acknowledged, whatever becomes of the copy.
+        self.is_dirty = true;
+        if self
+            .write_record(store, self.side.other(), Then::Continue)
+            .is_err()
+        {
+            self.phase = Phase::Poisoned;
+        }
+        Ok(())
+    }
+
+    /// What is durable now becomes what memory says.
+    fn apply(&mut self, plan: Plan, blocks: Vec<u8>) {
+        for node in plan.nodes {
+            let place = Place {
+                page: node.page,
+                map_level: (node.which == Which::Map).then_some(node.level),
+            };
+            self.cache.put(place, node.entry, node.bytes);
+        }
+        self.highest = plan.record.generation;
+        self.record = plan.record;
+        self.blocks = blocks;
+        self.side = self.side.other();
+        self.next_fit = plan.next_fit;
+    }
+}
+
+/// Recycled pages must not show what they held.
+fn push_resets<B>(changes: &Changes<B>, batch: &mut Vec<Change<'_, B>>) {
+    let mut run: Option<(u64, u64)> = None;
+    for page in changes.allocated.iter() {
+        match &mut run {
+            Some((first, count)) if *first + *count == page => *count += 1,
+            _ => {
+                batch.extend(run.map(|(first, count)| Change::Reset { first, count }));
+                run = Some((page, 1));
+            }
+        }
+    }
+    batch.extend(run.map(|(first, count)| Change::Reset { first, count }));
+}

@@ -1,0 +1,251 @@
+//! [`File`]: an open file of format 1, and its verbs. Each is given the store;
+//! nothing else is kept of it than the nodes in a bounded cache.
+//!
+//! Invariants: `record` is durable in the slot `side`; nothing that it reaches
+//! is written; memory changes after the medium did.
+
+use alloc::vec::Vec;
+
+use pagebox_store::{PageStore, Then};
+
+use super::bytes::Checksum;
+use super::cache::Cache;
+use super::error::{Error, Operation};
+use super::header::{Header, Uuid};
+use super::layout::Layout;
+use super::medium::Medium;
+use super::record::Record;
+use super::recover::{Verdict, recover};
+use super::shape::Shape;
+use super::slots;
+use super::tree::Reader;
+use crate::ids::Side;
+
+/// What may be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// What recovery chose may not be durable.
+    Unsettled,
+    /// What is in memory is durable.
+    Ready,
+    /// A write or a sync failed: what is durable is not known.
+    Poisoned,
+}
+
+/// An open file of format 1.
+#[derive(Debug)]
+pub struct File {
+    pub(super) layout: Layout,
+    pub(super) record: Record,
+    /// The record as it is on the medium.
+    pub(super) blocks: Vec<u8>,
+    /// The slot that the durable record stands in.
+    pub(super) side: Side,
+    /// Whether reads show the record in both slots.
+    pub(super) is_copied: bool,
+    /// Whether something was written since the last sync.
+    pub(super) is_dirty: bool,
+    /// No stamp is above this.
+    pub(super) highest: u64,
+    pub(super) phase: Phase,
+    pub(super) cache: Cache,
+    /// What settling writes again.
+    pub(super) unproven: Vec<(u64, Checksum)>,
+    /// Where the next large transaction looks for pages first.
+    pub(super) next_fit: u64,
+    verdict: Verdict,
+    header_is_rotten: bool,
+}
+
+/// The figures of the committed state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Of the last commit.
+    pub generation: u64,
+    /// Pages that the file accounts for.
+    pub page_count: u64,
+    /// The most that it can.
+    pub page_limit: u64,
+    /// Pages that are the head's, or homes.
+    pub reserved_pages: u64,
+    /// Regular pages, pages of protected ones, and nodes of MAP.
+    pub used_pages: u64,
+    /// All others.
+    pub free_pages: u64,
+    /// Protected pages.
+    pub protected: u64,
+    /// The most that the format can name.
+    pub protected_limit: u64,
+    /// Pages of nodes and leaves in memory.
+    pub cached_pages: usize,
+}
+
+impl File {
+    /// Makes a new file of at least `page_count` pages in an empty store.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
+    pub fn create<S: Medium>(store: &mut S, uuid: Uuid, page_count: u64) -> Result<Self, Error> {
+        let layout = Layout::regular(Shape::of(store.geometry().page_size));
+        Self::create_shaped(store, layout, uuid, page_count)
+    }
+
+    /// As [`File::create`], with another layout: for tests.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_shaped<S: Medium>(
+        store: &mut S,
+        layout: Layout,
+        uuid: Uuid,
+        page_count: u64,
+    ) -> Result<Self, Error> {
+        let geometry = store.geometry();
+        if geometry.page_count != 0 || geometry.tail != 0 {
+            return Err(Error::NotEmpty {
+                page_count: geometry.page_count,
+            });
+        }
+        let limit = layout.shape().page_limit();
+        if page_count > limit || layout.round_up(page_count) > limit {
+            return Err(Error::Full { limit });
+        }
+        let page_count = layout.round_up(page_count);
+        store
+            .grow(page_count)
+            .map_err(Error::store(Operation::Grow { page_count }))?;
+        let header = Header {
+            page_size: geometry.page_size,
+            uuid,
+            homes: layout.homes(),
+        };
+        let record = Record {
+            header,
+            generation: 1,
+            base: 1,
+            proven: 1,
+            page_count,
+            used: 0,
+            protected: 0,
+            last_snapshot: 0,
+            map_height: 1,
+            space_height: 0,
+            map: None,
+            space: None,
+        };
+        let blocks = record.encode();
+        let shape = layout.shape();
+        let mut pages = alloc::vec![(0, header.encode().to_vec())];
+        for side in Side::BOTH {
+            pages.extend(slots::pages(shape, side, &blocks));
+        }
+        slots::write(store, &pages, Then::Sync).map_err(Error::store(Operation::WriteNew))?;
+        Ok(Self {
+            layout,
+            highest: record.generation,
+            record,
+            blocks,
+            side: Side::A,
+            is_copied: true,
+            is_dirty: false,
+            phase: Phase::Ready,
+            cache: Cache::default(),
+            unproven: Vec::new(),
+            next_fit: 0,
+            verdict: Verdict::Acknowledged,
+            header_is_rotten: false,
+        })
+    }
+
+    /// Opens a file: decides which root counts. Writes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Identity`], [`Error::PageSizeMismatch`], [`Error::Damaged`],
+    /// [`Error::Unread`], [`Error::Store`].
+    pub fn open<S: Medium>(store: &S) -> Result<Self, Error> {
+        Self::open_as(store, None)
+    }
+
+    /// As [`File::open`], for a file of another shape: for tests.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_shaped<S: Medium>(store: &S, shape: Shape) -> Result<Self, Error> {
+        Self::open_as(store, Some(shape))
+    }
+
+    fn open_as<S: Medium>(store: &S, shape: Option<Shape>) -> Result<Self, Error> {
+        let decision = recover(store, shape)?;
+        Ok(Self {
+            layout: decision.layout,
+            record: decision.chosen.record,
+            blocks: decision.chosen.blocks,
+            side: decision.side,
+            is_copied: decision.verdict == Verdict::Acknowledged,
+            is_dirty: false,
+            highest: decision.highest,
+            phase: Phase::Unsettled,
+            cache: decision.verified.cache,
+            unproven: decision.verified.unproven,
+            next_fit: 0,
+            verdict: decision.verdict,
+            header_is_rotten: decision.header_is_rotten,
+        })
+    }
+
+    /// What recovery decided when the file was opened.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Whether the header was found rotten when the file was opened.
+    pub fn header_is_rotten(&self) -> bool {
+        self.header_is_rotten
+    }
+
+    /// Closes the file. One sync, if there was a commit: then the next opening
+    /// finds two equal roots.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn close<S: PageStore>(self, store: &mut S) -> Result<(), Error> {
+        if self.phase == Phase::Ready && self.is_dirty {
+            store.sync().map_err(Error::store(Operation::Sync))?;
+        }
+        Ok(())
+    }
+
+    /// The figures of the committed state.
+    pub fn stats(&self) -> Stats {
+        let page_count = self.record.page_count;
+        let reserved_pages = self.layout.reserved(page_count);
+        Stats {
+            generation: self.record.generation,
+            page_count,
+            page_limit: self.layout.shape().page_limit(),
+            reserved_pages,
+            used_pages: self.record.used,
+            free_pages: page_count.saturating_sub(reserved_pages.saturating_add(self.record.used)),
+            protected: self.record.protected,
+            protected_limit: self.layout.shape().id_limit(),
+            cached_pages: self.cache.len(),
+        }
+    }
+
+    pub(super) fn reader<'a, S>(&'a mut self, store: &'a S) -> Reader<'a, S> {
+        Reader {
+            store,
+            layout: &self.layout,
+            page_count: self.record.page_count,
+            cache: &mut self.cache,
+        }
+    }
+
+    pub(super) fn expect_sound(&self) -> Result<(), Error> {
+        if self.phase == Phase::Poisoned {
+            Err(Error::Poisoned)
+        } else {
+            Ok(())
+        }
+    }
+}

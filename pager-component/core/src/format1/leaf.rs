@@ -1,0 +1,171 @@
+//! Leaves of SPACE: what each page of a group is, a nibble a page.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::bytes::{narrow, put, u8_at, u64_at};
+use super::layout::Layout;
+use super::shape::Shape;
+
+/// What a page is: the nibble of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// Nobody's.
+    Free = 0,
+    /// A caller's regular page.
+    Regular = 1,
+    /// The bytes of a protected page.
+    Protected = 2,
+    /// A node of MAP.
+    Node = 3,
+    /// Freed, but still read by somebody when this was written; free when it is
+    /// read.
+    Limbo = 4,
+    /// The head's, or a home of SPACE.
+    Reserved = 5,
+    /// A page of the table of snapshots.
+    Snapshots = 6,
+}
+
+impl Kind {
+    /// The kind of a nibble.
+    pub const fn from_nibble(nibble: u8) -> Option<Self> {
+        Some(match nibble {
+            0 => Self::Free,
+            1 => Self::Regular,
+            2 => Self::Protected,
+            3 => Self::Node,
+            4 => Self::Limbo,
+            5 => Self::Reserved,
+            6 => Self::Snapshots,
+            _ => return None,
+        })
+    }
+
+    /// Its nibble.
+    pub const fn nibble(self) -> u8 {
+        match self {
+            Self::Free => 0,
+            Self::Regular => 1,
+            Self::Protected => 2,
+            Self::Node => 3,
+            Self::Limbo => 4,
+            Self::Reserved => 5,
+            Self::Snapshots => 6,
+        }
+    }
+
+    /// Whether an allocation may take the page.
+    pub const fn is_free(self) -> bool {
+        matches!(self, Self::Free | Self::Limbo)
+    }
+
+    /// Whether the page counts as used.
+    pub const fn is_used(self) -> bool {
+        !matches!(self, Self::Free | Self::Limbo | Self::Reserved)
+    }
+}
+
+/// The nibble of a page of the leaf's group; `place` counts from the group's
+/// start.
+pub fn nibble(leaf: &[u8], place: u64) -> u8 {
+    let byte = u8_at(leaf, narrow(place / 2));
+    if place.is_multiple_of(2) {
+        byte & 15
+    } else {
+        byte >> 4
+    }
+}
+
+/// What a page is, by a leaf that was checked when it was read.
+pub fn kind(leaf: &[u8], place: u64) -> Kind {
+    // `check` refused leaves with other nibbles.
+    Kind::from_nibble(nibble(leaf, place)).unwrap_or(Kind::Reserved)
+}
+
+/// Says what a page is.
+pub fn set(leaf: &mut [u8], place: u64, kind: Kind) {
+    let at = narrow(place / 2);
+    let old = u8_at(leaf, at);
+    let new = if place.is_multiple_of(2) {
+        (old & 0xF0) | kind.nibble()
+    } else {
+        (old & 0x0F) | (kind.nibble() << 4)
+    };
+    put(leaf, at, &[new]);
+}
+
+/// What an absent leaf stands for: all is free but what is reserved.
+pub fn absent(layout: &Layout, group: u64) -> Vec<u8> {
+    let mut leaf = vec![0; layout.shape().page_size.bytes()];
+    for page in layout.reserved_in(group) {
+        set(&mut leaf, page - layout.group_start(group), Kind::Reserved);
+    }
+    leaf
+}
+
+/// Pages in a word of a leaf.
+const WORD: u64 = 16;
+
+/// The lowest bit of each nibble.
+const LOWEST: u64 = 0x1111_1111_1111_1111;
+
+/// The lowest bit of each nibble of a word that is zero.
+const fn zeros(word: u64) -> u64 {
+    !(word | word >> 1 | word >> 2 | word >> 3) & LOWEST
+}
+
+/// The lowest bit of each nibble of a page that an allocation may take: 0 or 4.
+const fn free(word: u64) -> u64 {
+    zeros(word & (0xB * LOWEST))
+}
+
+/// The pages of a group, sixteen at a time.
+fn words(leaf: &[u8], shape: Shape) -> impl Iterator<Item = u64> + '_ {
+    (0..shape.group_len() / WORD).map(|word| u64_at(leaf, narrow(word * 8)))
+}
+
+/// How many pages of a group are of a kind.
+pub fn count_of(leaf: &[u8], shape: Shape, kind: Kind) -> u64 {
+    let pattern = u64::from(kind.nibble()) * LOWEST;
+    words(leaf, shape)
+        .map(|word| u64::from(zeros(word ^ pattern).count_ones()))
+        .sum()
+}
+
+/// Whether every nibble is that of a kind.
+pub fn is_known(leaf: &[u8], shape: Shape) -> bool {
+    words(leaf, shape).all(|word| word & (8 * LOWEST) == 0 && zeros(word ^ (7 * LOWEST)) == 0)
+}
+
+/// Used pages, and whether no page is free.
+pub fn count(leaf: &[u8], shape: Shape) -> (u64, bool) {
+    let free: u64 = words(leaf, shape)
+        .map(|word| u64::from(free(word).count_ones()))
+        .sum();
+    let reserved = count_of(leaf, shape, Kind::Reserved);
+    (shape.group_len() - free - reserved, free == 0)
+}
+
+/// The first place from `place` on, below `end`, of a page that an allocation
+/// may take.
+pub fn next_free(leaf: &[u8], place: u64, end: u64) -> Option<u64> {
+    let mut from = place;
+    while from < end {
+        let word = u64_at(leaf, narrow(from / WORD * 8));
+        let here = free(word) >> (4 * (from % WORD));
+        if here != 0 {
+            let found = from + u64::from(here.trailing_zeros() / 4);
+            return (found < end).then_some(found);
+        }
+        from = (from / WORD + 1) * WORD;
+    }
+    None
+}
+
+/// The pages of a group, each with its place.
+pub(super) fn pages(layout: &Layout, group: u64) -> impl Iterator<Item = (u64, u64)> {
+    let start = layout.group_start(group);
+    (0..layout.shape().group_len()).map(move |place| (place, start + place))
+}

@@ -1,0 +1,246 @@
+//! Looking into a file: its protected pages, its regular pages, what is free.
+//! Each reads the nodes that it needs and that are not in memory.
+
+use alloc::vec::Vec;
+
+use super::bytes::{Checksum, checksum};
+use super::entry::{Entry, in_node};
+use super::error::Error;
+use super::file::File;
+use super::leaf::{self, Kind};
+use super::medium::Medium;
+use super::places::Places;
+use super::tree::{Seek, Which};
+use crate::bitmap::Overlay;
+use crate::ids::{Extent, ProtectedId};
+
+/// Where a protected page's committed bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The physical page; none: it reads as zeros.
+    pub page: Option<u64>,
+    /// The generation that wrote it.
+    pub birth: u64,
+    /// Of its bytes, if it has a physical page.
+    pub checksum: Checksum,
+}
+
+impl From<Entry> for Location {
+    fn from(entry: Entry) -> Self {
+        Self {
+            page: (entry.number != 0).then_some(entry.number),
+            birth: entry.birth,
+            checksum: entry.checksum,
+        }
+    }
+}
+
+/// Runs of regular pages, and where to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runs {
+    /// Ascending.
+    pub runs: Vec<Extent>,
+    /// The page to go on from; none: these were the last.
+    pub next: Option<u64>,
+}
+
+/// Leaves of SPACE that [`File::runs`] reads at most in one call.
+const LEAVES_A_CALL: usize = 64;
+
+impl File {
+    /// Where a protected page is, not verified. Reads the nodes above it that
+    /// are not in memory.
+    ///
+    /// # Errors
+    /// [`Error::NotProtected`], [`Error::Corrupt`], [`Error::Poisoned`],
+    /// [`Error::Store`].
+    pub fn locate<S: Medium>(&mut self, store: &S, id: ProtectedId) -> Result<Location, Error> {
+        self.expect_sound()?;
+        let map = self.record.map_tree();
+        let entry = self.reader(store).entry(&map, 0, id.0)?;
+        entry.map(Into::into).ok_or(Error::NotProtected { id })
+    }
+
+    /// Fills `bytes`, a page, with the committed bytes of a protected page.
+    ///
+    /// # Errors
+    /// As [`File::locate`]; [`Error::ChecksumMismatch`].
+    pub fn read<S: Medium>(
+        &mut self,
+        store: &S,
+        id: ProtectedId,
+        bytes: &mut [u8],
+    ) -> Result<Location, Error> {
+        let location = self.locate(store, id)?;
+        let Some(page) = location.page else {
+            bytes.fill(0);
+            return Ok(location);
+        };
+        store.read(page, 0, bytes).map_err(Error::reading(page))?;
+        let actual = checksum(bytes);
+        if actual != location.checksum {
+            return Err(Error::ChecksumMismatch {
+                id,
+                page,
+                expected: location.checksum,
+                actual,
+            });
+        }
+        Ok(location)
+    }
+
+    /// What a page is.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`], [`Error::Corrupt`], [`Error::Poisoned`],
+    /// [`Error::Store`].
+    pub fn kind<S: Medium>(&mut self, store: &S, page: u64) -> Result<Kind, Error> {
+        self.expect_sound()?;
+        let page_count = self.record.page_count;
+        if page >= page_count {
+            return Err(Error::OutOfRange { page, page_count });
+        }
+        let group = self.layout.group_of(page);
+        let place = page - self.layout.group_start(group);
+        let space = self.record.space_tree();
+        let mut reader = self.reader(store);
+        match reader.entry(&space, 0, group)? {
+            Some(entry) => {
+                let leaf = reader.node(Which::Space, 0, group, &entry)?;
+                Ok(leaf::kind(&leaf, place))
+            }
+            None if self.layout.is_reserved(page) => Ok(Kind::Reserved),
+            None => Ok(Kind::Free),
+        }
+    }
+
+    /// Checks that `page` is an allocated regular page.
+    ///
+    /// # Errors
+    /// As [`File::kind`]; [`Error::NotAllocated`], [`Error::NotRegular`].
+    pub fn regular<S: Medium>(&mut self, store: &S, page: u64) -> Result<(), Error> {
+        match self.kind(store, page)? {
+            Kind::Regular => Ok(()),
+            kind if kind.is_free() => Err(Error::NotAllocated { page }),
+            kind => Err(Error::NotRegular { page, kind }),
+        }
+    }
+
+    /// Runs of regular pages from page `from` on, of a bounded part of the
+    /// file.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Poisoned`], [`Error::Store`].
+    pub fn runs<S: Medium>(&mut self, store: &S, from: u64) -> Result<Runs, Error> {
+        self.expect_sound()?;
+        let space = self.record.space_tree();
+        let layout = self.layout;
+        let mut reader = self.reader(store);
+        let mut runs: Vec<Extent> = Vec::new();
+        let mut from = from;
+        for _ in 0..LEAVES_A_CALL {
+            let Some(group) = reader.seek(&space, layout.group_of(from), Seek::Present)? else {
+                return Ok(Runs { runs, next: None });
+            };
+            let Some(entry) = reader.entry(&space, 0, group)? else {
+                return Ok(Runs { runs, next: None });
+            };
+            let node = reader.node(Which::Space, 0, group, &entry)?;
+            let pages = leaf::pages(&layout, group).filter(|&(_, page)| page >= from);
+            for (place, page) in pages {
+                if leaf::kind(&node, place) != Kind::Regular {
+                    continue;
+                }
+                match runs.last_mut() {
+                    Some(run) if run.first + run.count == page => run.count += 1,
+                    _ => runs.push(Extent {
+                        first: page,
+                        count: 1,
+                    }),
+                }
+            }
+            from = layout.group_start(group + 1);
+        }
+        Ok(Runs {
+            runs,
+            next: Some(from),
+        })
+    }
+
+    /// Protected pages in ascending order from id `from` on, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Poisoned`], [`Error::Store`].
+    pub fn protected<S: Medium>(
+        &mut self,
+        store: &S,
+        from: ProtectedId,
+        limit: usize,
+    ) -> Result<Vec<(ProtectedId, Location)>, Error> {
+        self.expect_sound()?;
+        let map = self.record.map_tree();
+        let shape = self.layout.shape();
+        let mut reader = self.reader(store);
+        let mut found = Vec::new();
+        let mut from = from.0;
+        while found.len() < limit {
+            let Some(id) = reader.seek(&map, from, Seek::Present)? else {
+                break;
+            };
+            let index = shape.index_of(1, id);
+            let Some(entry) = reader.entry(&map, 1, index)? else {
+                break;
+            };
+            let node = reader.node(Which::Map, 1, index, &entry)?;
+            let first = shape.place_of(id);
+            let here = (first..shape.fan())
+                .zip(id..)
+                .filter_map(|(place, id)| Some((ProtectedId(id), in_node(&node, place)?.into())))
+                .take(limit - found.len());
+            found.extend(here);
+            from = shape.first_key(1, index + 1);
+        }
+        Ok(found)
+    }
+
+    /// The lowest free page from page `from` on: one past the page count if
+    /// the file would have to grow.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Corrupt`], [`Error::Poisoned`],
+    /// [`Error::Store`].
+    pub fn find_free<S: Medium>(&mut self, store: &S, from: u64) -> Result<u64, Error> {
+        self.expect_sound()?;
+        let limit = self.layout.shape().page_limit();
+        let taken = Overlay::default();
+        let mut places = Places::ascending(self.record.space_tree(), &taken, from, limit);
+        places
+            .take(&mut self.reader(store))?
+            .ok_or(Error::Full { limit })
+    }
+
+    /// The lowest free protected id from `from` on.
+    ///
+    /// # Errors
+    /// [`Error::NoFreeId`], [`Error::Corrupt`], [`Error::Poisoned`],
+    /// [`Error::Store`].
+    pub fn find_free_id<S: Medium>(
+        &mut self,
+        store: &S,
+        from: ProtectedId,
+    ) -> Result<ProtectedId, Error> {
+        self.expect_sound()?;
+        let map = self.record.map_tree();
+        let shape = self.layout.shape();
+        let reached = shape.first_key(map.height, 1);
+        let found = self.reader(store).seek(&map, from.0, Seek::Room)?;
+        let id = found.unwrap_or(from.0.max(reached));
+        if id < shape.id_limit() {
+            Ok(ProtectedId(id))
+        } else {
+            Err(Error::NoFreeId {
+                limit: shape.id_limit(),
+            })
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! [`Places`]: finds free pages, each once.
+//!
+//! It follows the entries of SPACE that are not full. Pages past the page count
+//! are free in their leaf, or have none; who looks below the page count only
+//! says so.
+
+use alloc::sync::Arc;
+
+use super::error::Error;
+use super::leaf;
+use super::medium::Medium;
+use super::tree::{Reader, Seek, Tree, Which};
+use crate::bitmap::Overlay;
+
+/// Free pages of a committed state, ascending, round the end once.
+pub(super) struct Places<'a> {
+    space: Tree,
+    /// Pages that are taken already.
+    taken: &'a Overlay,
+    /// No page is given out below this, in this round.
+    next: u64,
+    end: u64,
+    /// Where the second round ends.
+    second_end: Option<u64>,
+    /// The leaf of the group of `next`.
+    leaf: Option<(u64, Option<Arc<[u8]>>)>,
+}
+
+impl<'a> Places<'a> {
+    /// From page `from` on, below `end`.
+    pub(super) fn ascending(space: Tree, taken: &'a Overlay, from: u64, end: u64) -> Self {
+        Self {
+            space,
+            taken,
+            next: from,
+            end,
+            second_end: None,
+            leaf: None,
+        }
+    }
+
+    /// From page `from` on, below `end`, then those below `from`.
+    pub(super) fn round(space: Tree, taken: &'a Overlay, from: u64, end: u64) -> Self {
+        let from = if from < end { from } else { 0 };
+        Self {
+            second_end: Some(from),
+            ..Self::ascending(space, taken, from, end)
+        }
+    }
+
+    /// Where it looks next.
+    pub(super) fn position(&self) -> u64 {
+        self.next
+    }
+
+    /// The next free page; none: no more are.
+    pub(super) fn take<S: Medium>(
+        &mut self,
+        reader: &mut Reader<'_, S>,
+    ) -> Result<Option<u64>, Error> {
+        let layout = reader.layout;
+        loop {
+            if self.next >= self.end {
+                let Some(end) = self.second_end.take() else {
+                    return Ok(None);
+                };
+                (self.next, self.end, self.leaf) = (0, end, None);
+                continue;
+            }
+            let group = layout.group_of(self.next);
+            let leaf = match &self.leaf {
+                Some((of, leaf)) if *of == group => leaf.clone(),
+                _ => {
+                    let found = self.group_with_room(reader, group)?;
+                    if found != group {
+                        self.next = layout.group_start(found);
+                        continue;
+                    }
+                    let leaf = match reader.entry(&self.space, 0, group)? {
+                        Some(entry) => Some(reader.node(Which::Space, 0, group, &entry)?),
+                        None => None,
+                    };
+                    self.leaf = Some((group, leaf.clone()));
+                    leaf
+                }
+            };
+            let start = layout.group_start(group);
+            let group_end = start + layout.shape().group_len();
+            let end = group_end.min(self.end);
+            let mut page = self.next;
+            while page < end {
+                page = match &leaf {
+                    Some(leaf) => match leaf::next_free(leaf, page - start, end - start) {
+                        Some(place) => start + place,
+                        None => break,
+                    },
+                    None if layout.is_reserved(page) => {
+                        page += 1;
+                        continue;
+                    }
+                    None => page,
+                };
+                if !self.taken.contains(page) {
+                    self.next = page + 1;
+                    return Ok(Some(page));
+                }
+                page += 1;
+            }
+            self.next = group_end;
+        }
+    }
+
+    /// The first group from `group` on that is not full. Those that the tree
+    /// does not reach are not.
+    fn group_with_room<S: Medium>(
+        &self,
+        reader: &mut Reader<'_, S>,
+        group: u64,
+    ) -> Result<u64, Error> {
+        let reached = reader.layout.shape().first_key(self.space.height, 1);
+        let found = reader.seek(&self.space, group, Seek::Room)?;
+        Ok(found.unwrap_or(group.max(reached)))
+    }
+}

@@ -1,0 +1,214 @@
+//! The root record: which state of the file this is.
+//!
+//! Its payload is cut into pieces of 504 bytes, each followed by the generation
+//! as a *stamp*, so that every sector says whose it is.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use pagebox_store::{PageSize, SECTOR};
+
+use super::bytes::{array, checksum, narrow, part, put, u8_at, u64_at, u128_at, wide};
+use super::entry::{self, Entry};
+use super::header::{Header, decode_homes, encode_homes};
+use super::tree::{Tree, Which};
+
+/// Payload bytes in a sector.
+pub const PIECE: usize = SECTOR - 8;
+
+/// A record is written in whole blocks of 4 KiB.
+pub const BLOCK: usize = 4096;
+
+/// Payload bytes in a block.
+const BLOCK_PAYLOAD: usize = BLOCK / SECTOR * PIECE;
+
+const MAGIC: [u8; 8] = *b"PBOXROOT";
+
+/// A root record without deltas and without snapshots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What it repeats of the header.
+    pub header: Header,
+    /// The commit that wrote it.
+    pub generation: u64,
+    /// The last fold.
+    pub base: u64,
+    /// All that was born up to here was durable before this was written.
+    pub proven: u64,
+    /// Pages that the file accounts for.
+    pub page_count: u64,
+    /// Pages of any kind but free, limbo and reserved.
+    pub used: u64,
+    /// Protected ids.
+    pub protected: u64,
+    /// The last id that a snapshot was given.
+    pub last_snapshot: u64,
+    /// Height of MAP: 1 at least.
+    pub map_height: u8,
+    /// Height of SPACE.
+    pub space_height: u8,
+    /// Root entry of MAP.
+    pub map: Option<Entry>,
+    /// Root entry of SPACE.
+    pub space: Option<Entry>,
+}
+
+/// Why bytes are no valid root record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordFault {
+    /// They begin otherwise.
+    #[error("it does not begin with PBOXROOT")]
+    Magic,
+    /// No record is so long.
+    #[error("no record has {0} bytes")]
+    Length(u64),
+    /// A sector is of another generation: it is torn.
+    #[error("its sectors are of several generations")]
+    Torn,
+    /// The checksum is not that of the bytes.
+    #[error("its checksum is wrong")]
+    Checksum,
+    /// The checksum is right, and a number can't be.
+    #[error("its {0} can't be")]
+    Field(&'static str),
+    /// It says otherwise than the header.
+    #[error("it is of another file than the header")]
+    OtherFile,
+    /// It has what this version of the program does not read.
+    #[error("it has {0}, which this program does not read yet")]
+    Unread(&'static str),
+}
+
+/// Bytes of the slot that a record with this first sector takes; none: it is no
+/// record.
+pub fn len_of(first: &[u8], unit: usize) -> Result<usize, RecordFault> {
+    if array(first, 0) != MAGIC {
+        return Err(RecordFault::Magic);
+    }
+    let length = u64_at(first, 8);
+    let blocks = length / wide(BLOCK_PAYLOAD);
+    if blocks == 0 || !length.is_multiple_of(wide(BLOCK_PAYLOAD)) || blocks > wide(unit / BLOCK) {
+        return Err(RecordFault::Length(length));
+    }
+    Ok(narrow(blocks) * BLOCK)
+}
+
+/// The stamps of all whole sectors.
+pub fn stamps(slot: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    slot.chunks_exact(SECTOR)
+        .map(|sector| u64_at(sector, PIECE))
+}
+
+impl Record {
+    /// The blocks of a slot that it takes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut payload = vec![0; BLOCK_PAYLOAD];
+        put(&mut payload, 0, &MAGIC);
+        put(&mut payload, 8, &wide(BLOCK_PAYLOAD).to_le_bytes());
+        let numbers = [
+            self.generation,
+            self.base,
+            self.proven,
+            self.page_count,
+            self.used,
+            self.protected,
+            self.last_snapshot,
+        ];
+        for (number, at) in numbers.iter().zip((32..).step_by(8)) {
+            put(&mut payload, at, &number.to_le_bytes());
+        }
+        let [log2, ..] = self.header.page_size.log2().to_le_bytes();
+        put(
+            &mut payload,
+            88,
+            &[log2, self.map_height, self.space_height],
+        );
+        put(&mut payload, 112, &self.header.uuid);
+        put(&mut payload, 128, &encode_homes(self.header.homes));
+        entry::encode(&mut payload, 160, self.map.as_ref());
+        entry::encode(&mut payload, 192, self.space.as_ref());
+        let sum = checksum(part(&payload, 32, payload.len() - 32));
+        put(&mut payload, 16, &sum.to_le_bytes());
+
+        let mut slot = Vec::with_capacity(BLOCK);
+        for piece in payload.chunks_exact(PIECE) {
+            slot.extend_from_slice(piece);
+            slot.extend_from_slice(&self.generation.to_le_bytes());
+        }
+        slot
+    }
+
+    /// MAP.
+    pub(super) fn map_tree(&self) -> Tree {
+        Tree {
+            which: Which::Map,
+            height: self.map_height.into(),
+            root: self.map,
+        }
+    }
+
+    /// SPACE.
+    pub(super) fn space_tree(&self) -> Tree {
+        Tree {
+            which: Which::Space,
+            height: self.space_height.into(),
+            root: self.space,
+        }
+    }
+
+    /// Reads the blocks of a slot, as many as [`len_of`] says.
+    pub fn decode(blocks: &[u8]) -> Result<Self, RecordFault> {
+        let mut payload = Vec::with_capacity(blocks.len());
+        for sector in blocks.chunks_exact(SECTOR) {
+            payload.extend_from_slice(part(sector, 0, PIECE));
+        }
+        let mut stamps = stamps(blocks);
+        let stamp = stamps.next();
+        if stamps.any(|other| Some(other) != stamp) {
+            return Err(RecordFault::Torn);
+        }
+        if u128_at(&payload, 16) != checksum(part(&payload, 32, payload.len() - 32)) {
+            return Err(RecordFault::Checksum);
+        }
+        let [
+            generation,
+            base,
+            proven,
+            page_count,
+            used,
+            protected,
+            last_snapshot,
+        ] = [32, 40, 48, 56, 64, 72, 80].map(|at| u64_at(&payload, at));
+        if stamp != Some(generation) {
+            return Err(RecordFault::Torn);
+        }
+        if array::<8>(&payload, 96) != [0; 8] {
+            return Err(RecordFault::Unread("deltas"));
+        }
+        if array::<32>(&payload, 224) != [0; 32] {
+            return Err(RecordFault::Unread("snapshots"));
+        }
+        let page_size = PageSize::from_log2(u8_at(&payload, 88).into())
+            .map_err(|_| RecordFault::Field("page size"))?;
+        let root = |at, field| entry::decode(&payload, at).map_err(|_| RecordFault::Field(field));
+        Ok(Self {
+            header: Header {
+                page_size,
+                uuid: array(&payload, 112),
+                homes: decode_homes(&payload, 128),
+            },
+            generation,
+            base,
+            proven,
+            page_count,
+            used,
+            protected,
+            last_snapshot,
+            map_height: u8_at(&payload, 89),
+            space_height: u8_at(&payload, 90),
+            map: root(160, "entry of MAP")?,
+            space: root(192, "entry of SPACE")?,
+        })
+    }
+}

@@ -1,0 +1,257 @@
+//! Recovery: which root counts. Reads only.
+//!
+//! | Slots | Which counts |
+//! |---|---|
+//! | equal | that one; acknowledged, so nothing is verified |
+//! | different | the newer, if what it reaches and was born after its *proven* is as committed; else the older, rolled back |
+//! | one is invalid | the other, verified; if it fails: damage |
+//!
+//! An acknowledged state whose pages fail is damage, never a rollback.
+
+use alloc::vec::Vec;
+
+use super::bytes::Checksum;
+use super::cache::Cache;
+use super::check;
+use super::entry::{Entry, in_node};
+use super::error::{Damage, Error};
+use super::layout::Layout;
+use super::medium::Medium;
+use super::record::{Record, RecordFault};
+use super::shape::Shape;
+use super::slots::{self, Found, Slot};
+use super::tree::{Reader, Tree, Which, page_of};
+use crate::bitmap::Overlay;
+use crate::ids::Side;
+
+/// How the last commit ended, as far as the medium tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Both roots are equal: the commit was acknowledged.
+    Acknowledged,
+    /// The newer of two roots counts: its commit is complete. Whether it was
+    /// acknowledged is not known.
+    Complete,
+    /// One root counts, the other one is no root: that commit, or its second
+    /// root, was not finished.
+    OneRoot,
+    /// The older of two roots counts: the newer commit was not finished.
+    RolledBack,
+}
+
+/// A stamp so far above the newest record is rot.
+const STAMP_AHEAD_MAX: u64 = 1 << 20;
+
+/// Which root counts.
+#[derive(Debug)]
+pub(super) struct Decision {
+    pub(super) layout: Layout,
+    pub(super) header_is_rotten: bool,
+    pub(super) verdict: Verdict,
+    /// The slot that the record stands in.
+    pub(super) side: Side,
+    pub(super) chosen: Found,
+    /// The highest stamp.
+    pub(super) highest: u64,
+    pub(super) verified: Verified,
+}
+
+/// What was verified of a record.
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    /// The nodes that were read.
+    pub(super) cache: Cache,
+    /// Pages that it reaches and that were born after its *proven*, with their
+    /// checksums.
+    pub(super) unproven: Vec<(u64, Checksum)>,
+}
+
+/// Decides which root of a file counts, in a shape if it has another than that
+/// of its page size.
+pub(super) fn recover<S: Medium>(store: &S, shape: Option<Shape>) -> Result<Decision, Error> {
+    let (header, header_is_rotten) = slots::identify(store)?;
+    let geometry = store.geometry();
+    if header.page_size != geometry.page_size {
+        return Err(Error::PageSizeMismatch {
+            file: header.page_size,
+            store: geometry.page_size,
+        });
+    }
+    let shape = shape.unwrap_or(Shape::of(header.page_size));
+    let layout = Layout::new(shape, header.homes).ok_or(Error::Damaged(Damage::Homes))?;
+    let mut stamps = Vec::new();
+    let mut read = |side| -> Result<Option<Found>, Error> {
+        let Slot { found, stamps: new } = slots::read(store, shape.unit(), side)?;
+        stamps.extend(new);
+        match found {
+            Ok(found) => Ok((found.record.header == header).then_some(found)),
+            Err(RecordFault::Unread(what)) => Err(Error::Unread(what)),
+            Err(_) => Ok(None),
+        }
+    };
+    let both = [read(Side::A)?, read(Side::B)?];
+    let newest = both
+        .iter()
+        .flatten()
+        .map(|found| found.record.generation)
+        .max();
+    let limit = newest.unwrap_or(0).saturating_add(STAMP_AHEAD_MAX);
+    let highest = stamps
+        .into_iter()
+        .filter(|&stamp| stamp <= limit)
+        .chain(newest)
+        .fold(0, u64::max);
+    let (verdict, side, chosen, verified) = decide(store, &layout, both)?;
+    Ok(Decision {
+        layout,
+        header_is_rotten,
+        verdict,
+        side,
+        chosen,
+        highest,
+        verified,
+    })
+}
+
+type Chosen = (Verdict, Side, Found, Verified);
+
+fn decide<S: Medium>(
+    store: &S,
+    layout: &Layout,
+    both: [Option<Found>; 2],
+) -> Result<Chosen, Error> {
+    let verify = |found: &Found| verify(store, layout, &found.record);
+    let (a, b) = match both {
+        [None, None] => return Err(Error::Damaged(Damage::NoRoot)),
+        [Some(only), None] => {
+            let verified = verify(&only)?;
+            return Ok((Verdict::OneRoot, Side::A, only, verified));
+        }
+        [None, Some(only)] => {
+            let verified = verify(&only)?;
+            return Ok((Verdict::OneRoot, Side::B, only, verified));
+        }
+        [Some(a), Some(b)] => (a, b),
+    };
+    if a.blocks == b.blocks {
+        expect_root(store, layout, &a.record)?;
+        return Ok((Verdict::Acknowledged, Side::A, a, Verified::default()));
+    }
+    if a.record.generation == b.record.generation {
+        return Err(Error::Damaged(Damage::TwoRecords));
+    }
+    let (side, newer, older) = if a.record.generation > b.record.generation {
+        (Side::A, a, b)
+    } else {
+        (Side::B, b, a)
+    };
+    match verify(&newer) {
+        Ok(verified) => Ok((Verdict::Complete, side, newer, verified)),
+        // The older one was durable before the newer one was written. If its
+        // pages fail too, then this is no crash.
+        Err(Error::Damaged(_)) => {
+            let verified = verify(&older)?;
+            Ok((Verdict::RolledBack, side.other(), older, verified))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks that all that a record reaches and that was born after its *proven*
+/// is as it was committed.
+///
+/// # Errors
+/// [`Error::Damaged`], [`Error::Store`].
+fn verify<S: Medium>(store: &S, layout: &Layout, record: &Record) -> Result<Verified, Error> {
+    expect_root(store, layout, record)?;
+    let mut cache = Cache::default();
+    let mut walk = Walk {
+        reader: Reader {
+            store,
+            layout,
+            page_count: record.page_count,
+            cache: &mut cache,
+        },
+        proven: record.proven,
+        seen: Overlay::default(),
+        unproven: Vec::new(),
+    };
+    let trees = [record.map_tree(), record.space_tree()];
+    for tree in &trees {
+        let done = walk.below(tree, tree.height, 0, tree.root.as_ref());
+        done.map_err(|error| match error {
+            Error::Corrupt { page, fault } => unsound(record, page, fault),
+            error => error,
+        })?;
+    }
+    let unproven = walk.unproven;
+    Ok(Verified { cache, unproven })
+}
+
+fn expect_root<S: Medium>(store: &S, layout: &Layout, record: &Record) -> Result<(), Error> {
+    check::root(layout, store.geometry().page_count, record)
+        .map_err(|fault| unsound(record, 0, fault))
+}
+
+fn unsound(record: &Record, page: u64, fault: &'static str) -> Error {
+    Error::Damaged(Damage::Unsound {
+        generation: record.generation,
+        page,
+        fault,
+    })
+}
+
+/// A walk over what was born after *proven*.
+struct Walk<'a, S> {
+    reader: Reader<'a, S>,
+    proven: u64,
+    /// Pages that MAP named: each is read once, so that entries that share
+    /// pages cannot make this long.
+    seen: Overlay,
+    unproven: Vec<(u64, Checksum)>,
+}
+
+impl<S: Medium> Walk<'_, S> {
+    fn below(
+        &mut self,
+        tree: &Tree,
+        level: u32,
+        index: u64,
+        entry: Option<&Entry>,
+    ) -> Result<(), Error> {
+        let Some(entry) = entry.filter(|entry| entry.birth > self.proven) else {
+            return Ok(());
+        };
+        if tree.which == Which::Map {
+            let page = entry.number;
+            if level == 0 && page == 0 {
+                return Ok(());
+            }
+            if !self.seen.insert(page) {
+                let fault = "two entries name it";
+                return Err(Error::Corrupt { page, fault });
+            }
+            if level == 0 {
+                let found = self.reader.store.page_checksum(page);
+                return if found.map_err(Error::reading(page))? == entry.checksum {
+                    self.unproven.push((page, entry.checksum));
+                    Ok(())
+                } else {
+                    let fault = "its checksum is wrong";
+                    Err(Error::Corrupt { page, fault })
+                };
+            }
+        }
+        let node = self.reader.node(tree.which, level, index, entry)?;
+        let page = page_of(self.reader.layout, tree.which, level, index, entry);
+        self.unproven.push((page, entry.checksum));
+        if level == 0 {
+            return Ok(());
+        }
+        let shape = self.reader.layout.shape();
+        for (place, child) in (0..shape.fan()).zip(index << shape.fan_log2..) {
+            self.below(tree, level - 1, child, in_node(&node, place).as_ref())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! The fold of one tree: its changed nodes anew, bottom up.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::bytes::{checksum, wide};
+use super::entry::{self, Entry, in_node};
+use super::error::Error;
+use super::medium::Medium;
+use super::shape::{ENTRY_LEN, Shape};
+use super::tree::{Reader, Tree, Which, page_of};
+
+/// A node or leaf that is to be written.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) which: Which,
+    pub(super) level: u32,
+    /// Where it is to be written.
+    pub(super) page: u64,
+    /// What names it.
+    pub(super) entry: Entry,
+    pub(super) bytes: Arc<[u8]>,
+}
+
+/// A tree after its fold.
+#[derive(Debug)]
+pub(super) struct Folded {
+    pub(super) tree: Tree,
+    pub(super) nodes: Vec<Node>,
+    /// Pages of the nodes that these replace: of MAP, each is free now.
+    pub(super) replaced: Vec<u64>,
+}
+
+/// Entries of one level, by index; none: absent.
+pub(super) type Level = BTreeMap<u64, Option<Entry>>;
+
+/// Writes the nodes above changed entries of level 0, in a tree that becomes
+/// `height` high. `place` finds the page for a node of MAP; those of SPACE go to
+/// the other side of their homes.
+pub(super) fn fold<S: Medium>(
+    reader: &mut Reader<'_, S>,
+    tree: &Tree,
+    height: u32,
+    changed: Level,
+    birth: u64,
+    mut place: impl FnMut(&mut Reader<'_, S>) -> Result<u64, Error>,
+) -> Result<Folded, Error> {
+    let shape = reader.layout.shape();
+    let mut folded = Folded {
+        tree: Tree { height, ..*tree },
+        nodes: Vec::new(),
+        replaced: Vec::new(),
+    };
+    let mut changed = changed;
+    for level in 1..=height {
+        let mut above = Level::new();
+        for (index, entries) in by_node(shape, tree, level, height, changed) {
+            let old = reader.entry(tree, level, index)?;
+            let mut bytes = match &old {
+                Some(old) => reader.node(tree.which, level, index, old)?.to_vec(),
+                None => vec![0; shape.page_size.bytes()],
+            };
+            for (child, entry) in entries {
+                let at = shape.place_of(child) * ENTRY_LEN;
+                entry::encode(&mut bytes, at, entry.as_ref());
+            }
+            if let (Which::Map, Some(old)) = (tree.which, &old) {
+                folded.replaced.push(old.number);
+            }
+            let Some(mut entry) = describe(shape, tree.which, &bytes, old.as_ref(), birth) else {
+                above.insert(index, None);
+                continue;
+            };
+            if tree.which == Which::Map {
+                entry.number = place(reader)?;
+            }
+            folded.nodes.push(Node {
+                which: tree.which,
+                level,
+                page: page_of(reader.layout, tree.which, level, index, &entry),
+                entry,
+                bytes: bytes.into(),
+            });
+            above.insert(index, Some(entry));
+        }
+        changed = above;
+    }
+    if let Some(root) = changed.remove(&0) {
+        folded.tree.root = root;
+    }
+    Ok(folded)
+}
+
+/// The changed entries of a level below each node that has any. A new root has
+/// the old one as its first entry.
+fn by_node(
+    shape: Shape,
+    tree: &Tree,
+    level: u32,
+    height: u32,
+    changed: Level,
+) -> BTreeMap<u64, Level> {
+    let mut nodes: BTreeMap<u64, Level> = BTreeMap::new();
+    if level == tree.height + 1 && level <= height && tree.root.is_some() {
+        nodes.entry(0).or_default().insert(0, tree.root);
+    }
+    for (index, entry) in changed {
+        let node = nodes.entry(index >> shape.fan_log2).or_default();
+        node.insert(index, entry);
+    }
+    nodes
+}
+
+/// What is to be said of a node with these bytes, but for its page; none: it
+/// has no entries, so it is no node.
+fn describe(
+    shape: Shape,
+    which: Which,
+    bytes: &[u8],
+    old: Option<&Entry>,
+    birth: u64,
+) -> Option<Entry> {
+    let [mut present, mut full, mut used] = [0_u64; 3];
+    for entry in (0..shape.fan()).filter_map(|place| in_node(bytes, place)) {
+        present += 1;
+        full += u64::from(entry.full);
+        used += entry.number;
+    }
+    (present > 0).then(|| Entry {
+        number: if which == Which::Space { used } else { 0 },
+        full: full == wide(shape.fan()),
+        side: next_side(which, old),
+        birth,
+        checksum: checksum(bytes),
+    })
+}
+
+/// The side that a node of SPACE is written to.
+pub(super) fn next_side(which: Which, old: Option<&Entry>) -> crate::ids::Side {
+    match (which, old) {
+        (Which::Space, Some(old)) => old.side.other(),
+        _ => crate::ids::Side::A,
+    }
+}
+
+/// How many nodes [`fold`] writes at most for changes to these keys, ascending.
+pub(super) fn count(shape: Shape, tree: &Tree, height: u32, keys: Vec<u64>) -> u64 {
+    let mut keys = keys;
+    let mut nodes = 0;
+    for level in 1..=height {
+        for key in &mut keys {
+            *key >>= shape.fan_log2;
+        }
+        keys.dedup();
+        if level == tree.height + 1 && tree.root.is_some() && keys.first() != Some(&0) {
+            keys.insert(0, 0);
+        }
+        nodes += wide(keys.len());
+    }
+    nodes
+}

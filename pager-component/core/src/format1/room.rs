@@ -1,0 +1,130 @@
+//! Room: how many pages a commit takes, and how far the file grows for them.
+
+use pagebox_store::{PageStore, StoreError};
+
+use super::bytes::wide;
+use super::changes::{Change, Changes};
+use super::error::{Error, Operation};
+use super::file::{File, Phase};
+use super::rewrite;
+
+/// What a growth adds at most in bytes, unless more is needed at once.
+const STEP_MAX: u64 = 256 << 20;
+
+/// What a commit takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Need {
+    /// Pages of new contents and of nodes of MAP.
+    pub(super) written: u64,
+    /// Free pages that there must be.
+    pub(super) room: u64,
+    /// The height that MAP gets.
+    pub(super) map_height: u32,
+    /// The page count must reach this.
+    pub(super) end: u64,
+}
+
+impl File {
+    /// What changes take.
+    pub(super) fn need<B>(&self, changes: &Changes<B>) -> Need {
+        let shape = self.layout.shape();
+        let map = self.record.map_tree();
+        let highest_new = changes
+            .protected
+            .iter()
+            .rev()
+            .find(|(_, change)| matches!(change, Change::New(_)))
+            .map(|(id, _)| id.0);
+        let map_height = shape.height_for(map.height, highest_new.unwrap_or(0));
+        let contents = changes
+            .protected
+            .values()
+            .filter(|change| change.bytes().is_some())
+            .count();
+        let ids = changes.protected.keys().map(|id| id.0).collect();
+        let nodes = rewrite::count(shape, &map, map_height, ids);
+        let written = wide(contents) + nodes;
+        let regular = changes.allocated.len();
+        // So that something can be freed when the store is full.
+        let reserve = if highest_new.is_some() || regular > 0 {
+            2 * (u64::from(map_height) + 1)
+        } else {
+            0
+        };
+        Need {
+            written,
+            room: written + regular + reserve,
+            map_height,
+            end: changes.allocated.max().map_or(0, |page| page + 1),
+        }
+    }
+
+    /// The page count that has this room; grows the file where it is shorter.
+    ///
+    /// # Errors
+    /// [`Error::Full`], with nothing changed; [`Error::Store`], which poisons
+    /// unless it says that there is no space.
+    pub(super) fn make_room<S: PageStore>(
+        &mut self,
+        store: &mut S,
+        need: &Need,
+    ) -> Result<u64, Error> {
+        let limit = self.layout.shape().page_limit();
+        let needed = self.smallest(need).ok_or(Error::Full { limit })?;
+        let page_count = self.record.page_count;
+        if needed == page_count {
+            return Ok(needed);
+        }
+        let step = page_count.min(STEP_MAX >> self.layout.shape().page_size.log2());
+        let wish = self.layout.round(limit.min(page_count + step)).max(needed);
+        // What is there already, past the page count, is taken first.
+        let stored = store.geometry().page_count;
+        if needed <= stored {
+            return Ok(self.layout.round(wish.min(stored)).max(needed));
+        }
+        match self.grow(store, wish) {
+            Err(Error::Store {
+                source: StoreError::InsufficientSpace,
+                ..
+            }) if needed < wish => self.grow(store, needed),
+            done => done,
+        }
+    }
+
+    fn grow<S: PageStore>(&mut self, store: &mut S, page_count: u64) -> Result<u64, Error> {
+        match store.grow(page_count) {
+            Ok(_) => Ok(page_count),
+            Err(source) => {
+                if !matches!(source, StoreError::InsufficientSpace | StoreError::ReadOnly) {
+                    self.phase = Phase::Poisoned;
+                }
+                let operation = Operation::Grow { page_count };
+                Err(Error::Store { operation, source })
+            }
+        }
+    }
+
+    /// The smallest page count from the present one on that has the room.
+    fn smallest(&self, need: &Need) -> Option<u64> {
+        let limit = self.layout.shape().page_limit();
+        let end = need.end.max(self.record.page_count);
+        let mut page_count = self.layout.round_up(end.min(limit));
+        if end > limit {
+            return None;
+        }
+        loop {
+            if page_count > limit {
+                return None;
+            }
+            let taken = self.layout.reserved(page_count) + self.record.used + need.room;
+            match taken.checked_sub(page_count) {
+                None | Some(0) => return Some(page_count),
+                Some(missing) => {
+                    page_count = self
+                        .layout
+                        .round_up(page_count.saturating_add(missing).min(limit + 1));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! [`Reader`]: the two trees, read from the medium as far as they are asked
+//! for. Each node is checked against its entry before it is believed.
+
+use alloc::sync::Arc;
+use alloc::vec;
+
+use super::bytes::checksum;
+use super::cache::{Cache, Place};
+use super::check;
+use super::entry::{Entry, in_node};
+use super::error::Error;
+use super::layout::Layout;
+use super::medium::Medium;
+
+/// Which of the two trees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Protected id to page.
+    Map,
+    /// Group to leaf.
+    Space,
+}
+
+/// A tree as a root record names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tree {
+    pub(super) which: Which,
+    pub(super) height: u32,
+    pub(super) root: Option<Entry>,
+}
+
+/// What [`Reader::seek`] looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seek {
+    /// A key whose entry is not full; an absent one is not.
+    Room,
+    /// A key whose entry is present.
+    Present,
+}
+
+/// Reads nodes and leaves of one state of a file.
+pub(super) struct Reader<'a, S> {
+    pub(super) store: &'a S,
+    pub(super) layout: &'a Layout,
+    /// Of the state.
+    pub(super) page_count: u64,
+    pub(super) cache: &'a mut Cache,
+}
+
+impl<S: Medium> Reader<'_, S> {
+    /// The node or leaf that the entry (`level`, `index`) names.
+    pub(super) fn node(
+        &mut self,
+        which: Which,
+        level: u32,
+        index: u64,
+        entry: &Entry,
+    ) -> Result<Arc<[u8]>, Error> {
+        let page = page_of(self.layout, which, level, index, entry);
+        let place = Place {
+            page,
+            map_level: (which == Which::Map).then_some(level),
+        };
+        if let Some(node) = self.cache.get(place, entry) {
+            return Ok(node);
+        }
+        let mut node = vec![0; self.layout.shape().page_size.bytes()];
+        self.store
+            .read(page, 0, &mut node)
+            .map_err(Error::reading(page))?;
+        if checksum(&node) != entry.checksum {
+            let fault = "its checksum is wrong";
+            return Err(Error::Corrupt { page, fault });
+        }
+        check::node(
+            self.layout,
+            self.page_count,
+            which,
+            (level, index),
+            entry,
+            &node,
+        )
+        .map_err(|fault| Error::Corrupt { page, fault })?;
+        let node = Arc::from(node);
+        self.cache.put(place, *entry, Arc::clone(&node));
+        Ok(node)
+    }
+
+    /// The entry (`level`, `index`) of a tree.
+    pub(super) fn entry(
+        &mut self,
+        tree: &Tree,
+        level: u32,
+        index: u64,
+    ) -> Result<Option<Entry>, Error> {
+        let shape = self.layout.shape();
+        if level > tree.height || shape.index_of(tree.height - level, index) != 0 {
+            return Ok(None);
+        }
+        let mut entry = tree.root;
+        for above in (level..tree.height).rev() {
+            let Some(named) = entry else { return Ok(None) };
+            let child = shape.index_of(above - level, index);
+            let node = self.node(tree.which, above + 1, child >> shape.fan_log2, &named)?;
+            entry = in_node(&node, shape.place_of(child));
+        }
+        Ok(entry)
+    }
+
+    /// The first key from `from` on that is sought; none: no key that the tree
+    /// reaches. A few nodes are read, however large the tree is.
+    pub(super) fn seek(
+        &mut self,
+        tree: &Tree,
+        from: u64,
+        seek: Seek,
+    ) -> Result<Option<u64>, Error> {
+        self.seek_below(tree, tree.height, 0, tree.root, from, seek)
+    }
+
+    fn seek_below(
+        &mut self,
+        tree: &Tree,
+        level: u32,
+        index: u64,
+        entry: Option<Entry>,
+        from: u64,
+        seek: Seek,
+    ) -> Result<Option<u64>, Error> {
+        let shape = self.layout.shape();
+        let start = shape.first_key(level, index);
+        if from >= shape.first_key(level, index + 1) {
+            return Ok(None);
+        }
+        let entry = match (seek, entry) {
+            (Seek::Room, None) => return Ok(Some(from.max(start))),
+            (Seek::Present, None) => return Ok(None),
+            (Seek::Room, Some(entry)) if entry.full => return Ok(None),
+            (_, Some(entry)) => entry,
+        };
+        if level == 0 {
+            return Ok(Some(index));
+        }
+        let node = self.node(tree.which, level, index, &entry)?;
+        let first = shape.place_of(shape.index_of(level - 1, from.max(start)));
+        for (place, child) in
+            (first..shape.fan()).zip((index << shape.fan_log2) + super::bytes::wide(first)..)
+        {
+            let entry = in_node(&node, place);
+            let found = self.seek_below(tree, level - 1, child, entry, from, seek)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The page of the node or leaf that an entry names.
+pub(super) fn page_of(layout: &Layout, which: Which, level: u32, index: u64, entry: &Entry) -> u64 {
+    match which {
+        Which::Map => entry.number,
+        Which::Space => layout.home(level, index, entry.side),
+    }
+}

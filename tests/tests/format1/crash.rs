@@ -1,0 +1,257 @@
+//! The power goes, at any time and again: each image opens as the state before
+//! or after, and goes on working.
+
+use std::time::Instant;
+
+use pagebox_tests::crash::{CrashStore, FailedSync, Moment, Record};
+use pagebox_tests::figures;
+use pagebox_tests::rng::Rng;
+
+use super::scene::{Model, Scene, find, layout, reach};
+
+/// Images that all tests together try, unless `PAGEBOX_CRASH_IMAGES` says how
+/// many.
+const IMAGES: u64 = 110_000;
+
+/// Of a moment with at most so many images all are tried, of others so many.
+const IMAGES_PER_MOMENT: u64 = 48;
+
+/// As above, for a crash in the first transaction after a crash.
+pub(crate) const IMAGES_PER_SECOND_MOMENT: u64 = 12;
+
+/// What a test has tried.
+pub(crate) struct Tally {
+    name: &'static str,
+    start: Instant,
+    goal: u64,
+    pub(crate) images: u64,
+}
+
+impl Tally {
+    /// A test that tries `percent` of all images: calls `run` with one seed
+    /// after the other.
+    pub(crate) fn fill(name: &'static str, percent: u64, mut run: impl FnMut(&mut Self, u64)) {
+        let all = match std::env::var("PAGEBOX_CRASH_IMAGES") {
+            Ok(count) => count.parse().expect("PAGEBOX_CRASH_IMAGES is a number"),
+            Err(_) => IMAGES,
+        };
+        let mut tally = Self {
+            name,
+            start: Instant::now(),
+            goal: all / 100 * percent,
+            images: 0,
+        };
+        for seed in 0.. {
+            run(&mut tally, seed);
+            if tally.images >= tally.goal {
+                break;
+            }
+        }
+        figures::print(&format!(
+            "format 1: {} crash images in {:.1} s, nothing lost: {}",
+            tally.images,
+            tally.start.elapsed().as_secs_f64(),
+            tally.name
+        ));
+    }
+
+    /// Tries images of a moment. Each must show one of the legal states;
+    /// `go_on` is told which.
+    pub(crate) fn images<'a>(
+        &mut self,
+        moment: &Moment,
+        limit: u64,
+        legal: &[&'a Model],
+        scene: &Scene<CrashStore>,
+        rng: &mut Rng,
+        mut go_on: impl FnMut(&mut Self, &CrashStore, &'a Model, &mut Rng) -> Result<(), String>,
+    ) {
+        let mut fork = rng.fork();
+        self.images += moment.images(limit, rng, |image, survivors| {
+            let found = find(&image, scene.layout, legal);
+            let done = found.and_then(|(found, _)| go_on(self, &image, found, &mut fork));
+            if let Err(error) = done {
+                scene.fail(moment, survivors, &error);
+            }
+        });
+    }
+
+    /// As [`Tally::images`], and no more.
+    pub(crate) fn look(
+        &mut self,
+        moments: &[Moment],
+        legal: &[&Model],
+        scene: &Scene<CrashStore>,
+        rng: &mut Rng,
+    ) {
+        for moment in moments {
+            self.images(
+                moment,
+                IMAGES_PER_SECOND_MOMENT,
+                legal,
+                scene,
+                rng,
+                |_, _, _, _| Ok(()),
+            );
+        }
+    }
+}
+
+/// What a crash left, opened to write, on a guarded medium.
+pub(crate) fn reopen(
+    image: &CrashStore,
+    scene: &Scene<CrashStore>,
+    found: &Model,
+    rng: &mut Rng,
+) -> Result<Scene<CrashStore>, String> {
+    image.guard(&reach(scene.layout.shape()));
+    let mut next = Scene::open(image.clone(), scene.layout, found, rng.next_u64())
+        .map_err(|error| error.to_string())?;
+    next.log = [&scene.log[..], &next.log].concat();
+    Ok(next)
+}
+
+/// One more commit works. In some cases it crashes in turn.
+fn goes_on(
+    tally: &mut Tally,
+    scene: &Scene<CrashStore>,
+    image: &CrashStore,
+    found: &Model,
+    rng: &mut Rng,
+) -> Result<(), String> {
+    let mut next = reopen(image, scene, found, rng)?;
+    if rng.chance(1, 3) {
+        image.record(Record::Syncs);
+    }
+    next.step().map_err(|error| error.to_string())?;
+    image.record(Record::Nothing);
+    let after = next.model.clone();
+    let (_, state) = find(image, scene.layout, &[&after])?;
+    if !state.is_acknowledged {
+        return Err("the roots differ after a commit".into());
+    }
+    tally.look(&image.take_moments(), &[found, &after], &next, rng);
+    tally.look(&[image.now()], &[&after], &next, rng);
+    Ok(())
+}
+
+#[test]
+fn power_loss_leaves_the_state_before_or_after() {
+    Tally::fill(
+        "power lost, and again in the next commit",
+        60,
+        |tally, seed| {
+            let mut rng = Rng::new(seed);
+            let mut scene = Scene::on_crash_store(layout(seed), seed);
+            for _ in 0..25 {
+                if rng.chance(1, 8) {
+                    let longer = pagebox_store::PageStore::geometry(&scene.store).page_count + 20;
+                    scene.store.set_len(longer);
+                    scene.log.push(format!("{longer} pages long"));
+                    scene = reopen(&scene.store.clone(), &scene, &scene.model.clone(), &mut rng)
+                        .unwrap();
+                }
+                let before = scene.model.clone();
+                scene.store.record(Record::Syncs);
+                scene
+                    .step()
+                    .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
+                scene.store.record(Record::Nothing);
+                let after = scene.model.clone();
+                for moment in &scene.store.take_moments() {
+                    let legal = [&before, &after];
+                    tally.images(
+                        moment,
+                        IMAGES_PER_MOMENT,
+                        &legal,
+                        &scene,
+                        &mut rng,
+                        |tally, image, found, rng| {
+                            if rng.chance(1, 4) {
+                                goes_on(tally, &scene, image, found, rng)?;
+                            }
+                            Ok(())
+                        },
+                    );
+                }
+                // It was acknowledged.
+                tally.images(
+                    &scene.store.now(),
+                    16,
+                    &[&after],
+                    &scene,
+                    &mut rng,
+                    |tally, image, found, rng| {
+                        if rng.chance(1, 6) {
+                            goes_on(tally, &scene, image, found, rng)?;
+                        }
+                        Ok(())
+                    },
+                );
+            }
+        },
+    );
+}
+
+/// A sync fails; the file is opened again on a system that may have given the
+/// writes up, or forgotten them; another sync fails; and the power goes.
+#[test]
+fn power_loss_after_failed_syncs_leaves_an_acknowledged_state() {
+    Tally::fill("power lost after failed syncs", 15, |tally, seed| {
+        let mut rng = Rng::new(seed);
+        let mut scene = Scene::on_crash_store(layout(seed), seed);
+        for _ in 0..6 {
+            scene.step().unwrap();
+        }
+        let mut legal = vec![scene.model.clone()];
+        for _ in 0..12 {
+            scene.store.evict(&mut rng);
+            scene.log.push("evict".into());
+            legal = until_a_sync_fails(&mut scene, &legal, tally, &mut rng);
+        }
+    });
+}
+
+/// Opens a file that shows one of the legal states, and works until a sync
+/// fails. Returns what a power loss may leave then.
+fn until_a_sync_fails(
+    scene: &mut Scene<CrashStore>,
+    legal: &[Model],
+    tally: &mut Tally,
+    rng: &mut Rng,
+) -> Vec<Model> {
+    let store = scene.store.clone();
+    let all: Vec<_> = legal.iter().collect();
+    let found = find(&store, scene.layout, &all);
+    let (found, _) = found.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
+    let found = found.clone();
+    let how = *rng.pick(&[FailedSync::KeepsThem, FailedSync::GivesThemUp]);
+    let passing = rng.below(6);
+    *scene = reopen(&store, scene, &found, rng).unwrap();
+    scene
+        .log
+        .push(format!("sync {passing} from here fails, {how:?}"));
+    store.fail_sync(passing, how);
+    store.record(Record::Syncs);
+    let settled = scene.file.settle(&mut scene.store);
+    store.record(Record::Nothing);
+    let moments = store.take_moments();
+    tally.look(&moments, &all, scene, rng);
+    if settled.is_err() {
+        return legal.to_vec();
+    }
+    tally.look(&[store.now()], &[&found], scene, rng);
+    loop {
+        let before = scene.model.clone();
+        let (changes, after) = scene.changes();
+        store.record(Record::Syncs);
+        let done = scene.commit(&changes, after.clone());
+        store.record(Record::Nothing);
+        tally.look(&store.take_moments(), &[&before, &after], scene, rng);
+        if done.is_err() {
+            tally.look(&[store.now()], &[&before, &after], scene, rng);
+            return vec![before, after];
+        }
+        tally.look(&[store.now()], &[&scene.model], scene, rng);
+    }
+}

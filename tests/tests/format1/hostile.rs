@@ -1,0 +1,398 @@
+//! Files that somebody made, with good checksums: no panic, no endless walk, no
+//! page outside, none of the file's own and none twice.
+
+use pagebox_core::ProtectedId;
+use pagebox_core::Side;
+use pagebox_core::format1::bytes::checksum;
+use pagebox_core::format1::entry::{self, Entry};
+use pagebox_core::format1::record::Record;
+use pagebox_core::format1::{Change, Changes, Error, File, Layout, Shape, leaf};
+use pagebox_store::{MemoryStore, PageSize, PageStore};
+use pagebox_tests::counting::CountingStore;
+use pagebox_tests::figures;
+use pagebox_tests::rng::Rng;
+
+use super::scene::{SMALL, Scene, UUID, layout, odd};
+
+/// Files that are tried, unless `PAGEBOX_HOSTILE_FILES` says how many.
+const FILES: u64 = 20_000;
+
+/// A file whose checksums can be made right again.
+struct Crafted {
+    layout: Layout,
+    store: MemoryStore,
+    record: Record,
+    /// Pages that may still be sealed.
+    budget: u32,
+}
+
+impl Crafted {
+    fn new(scene: &Scene<MemoryStore>) -> Self {
+        let unit = scene.layout.shape().unit() as usize;
+        let record = Record::decode(&scene.store.bytes()[unit..unit + 4096]).unwrap();
+        Self {
+            layout: scene.layout,
+            store: scene.store.clone(),
+            record,
+            budget: 0,
+        }
+    }
+
+    /// Changes something.
+    fn change(&mut self, rng: &mut Rng) {
+        let pages = self.store.geometry().page_count;
+        let number = |rng: &mut Rng| match rng.below(6) {
+            0 => rng.next_u64(),
+            1 => 1 << rng.below(64),
+            2 => pages - rng.below(2),
+            _ => rng.below(pages),
+        };
+        let record = &mut self.record;
+        match rng.below(14) {
+            0 => record.page_count = number(rng),
+            1 => record.used = number(rng),
+            2 => record.protected = number(rng),
+            3 => record.map_height = rng.below(8) as u8,
+            4 => record.space_height = rng.below(8) as u8,
+            5 => record.map_height = rng.next_u64() as u8,
+            6 => record.generation = number(rng),
+            7 => record.proven = number(rng).min(record.generation),
+            8 => (record.map, record.space) = (record.space, record.map),
+            9 => {
+                if let Some(root) = &mut record.map {
+                    root.number = number(rng) & ((1 << 48) - 1);
+                    root.full ^= rng.chance(1, 2);
+                }
+            }
+            10 => {
+                if let Some(root) = &mut record.space {
+                    root.number = number(rng) & ((1 << 48) - 1);
+                    root.side = root.side.other();
+                }
+            }
+            _ => {
+                // A byte, a bit, or an entry in a used page.
+                let page = rng.below(pages);
+                let bytes = self.store.page_mut(page).unwrap();
+                match rng.below(3) {
+                    0 => bytes[rng.below(128) as usize] = rng.next_u64() as u8,
+                    1 => bytes[rng.below(128) as usize] ^= 1 << rng.below(8),
+                    _ => {
+                        let entry = Entry {
+                            number: rng.below(pages),
+                            full: rng.chance(1, 2),
+                            side: *rng.pick(&Side::BOTH),
+                            birth: rng.below(12),
+                            checksum: 0,
+                        };
+                        let at = 32 * rng.below(4) as usize;
+                        entry::encode(bytes, at, Some(&entry));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes all checksums right, as far as the budget goes, and writes both
+    /// roots.
+    fn seal(&mut self, equal: bool) {
+        self.budget = 400;
+        let (map, space) = (self.record.map, self.record.space);
+        self.record.map = map.map(|root| self.sealed(true, self.record.map_height.into(), 0, root));
+        self.record.space =
+            space.map(|root| self.sealed(false, self.record.space_height.into(), 0, root));
+        let unit = self.layout.shape().unit() as usize;
+        let blocks = self.record.encode();
+        let slots: &[usize] = if equal { &[1, 2] } else { &[1] };
+        for slot in slots {
+            let at = slot * unit;
+            self.store.bytes_mut()[at..at + 4096].copy_from_slice(&blocks);
+        }
+    }
+
+    fn sealed(&mut self, map: bool, level: u32, index: u64, entry: Entry) -> Entry {
+        let page = if map {
+            entry.number
+        } else {
+            let shape = self.layout.shape();
+            match shape.fan_log2.checked_mul(level) {
+                Some(shift) if shift < 30 && index < 1 << 20 => {
+                    self.layout.home(level, index, entry.side)
+                }
+                _ => return entry,
+            }
+        };
+        if self.budget == 0 || self.store.page(page).is_err() || (map && level == 0 && page == 0) {
+            return entry;
+        }
+        self.budget -= 1;
+        if level > 0 && index < 1 << 40 {
+            for place in 0..4 {
+                let bytes = self.store.page(page).unwrap();
+                if let Ok(Some(child)) = entry::decode(bytes, 32 * place) {
+                    let child = self.sealed(map, level - 1, 4 * index + place as u64, child);
+                    let bytes = self.store.page_mut(page).unwrap();
+                    entry::encode(bytes, 32 * place, Some(&child));
+                }
+            }
+        }
+        Entry {
+            checksum: checksum(self.store.page(page).unwrap()),
+            ..entry
+        }
+    }
+}
+
+/// Does all that can be done with a file. Returns how far that came.
+fn use_all(layout: Layout, store: MemoryStore, rng: &mut Rng) -> Result<(), Error> {
+    let pages = store.geometry().page_count;
+    let (mut store, counter) = CountingStore::new(store);
+    let bounded = |what: &str, limit: u64| {
+        let reads = counter.take().reads;
+        assert!(reads <= limit, "{reads} reads to {what}, of {pages} pages");
+    };
+    let mut file = File::open_shaped(&store, layout.shape())
+        .inspect_err(|_| bounded("open", 8 * pages + 64))?;
+    bounded("open", 8 * pages + 64);
+    let mut bytes = vec![0; layout.shape().page_size.bytes()];
+    let listed = file.protected(&store, ProtectedId(0), 200);
+    bounded("list", 4000);
+    for (id, location) in listed.iter().flatten() {
+        assert!(
+            location
+                .page
+                .is_none_or(|page| page < pages && !layout.is_reserved(page))
+        );
+        let _ = file.read(&store, *id, &mut bytes);
+    }
+    for _ in 0..10 {
+        let _ = file.locate(&store, ProtectedId(rng.next_u64() >> rng.below(64)));
+        let _ = file.kind(&store, rng.next_u64() >> rng.below(64));
+    }
+    let mut from = Some(0);
+    while let Some(page) = from {
+        from = file.runs(&store, page)?.next;
+    }
+    counter.take();
+    let _ = file.find_free_id(&store, ProtectedId(0));
+    let _ = file.find_free(&store, rng.below(pages));
+    bounded("find", 100);
+    for _ in 0..4 {
+        let mut changes = Changes::default();
+        let id = file.find_free_id(&store, ProtectedId(0))?;
+        let free = file.find_free(&store, 0)?;
+        assert!(!layout.is_reserved(free));
+        changes.allocated.insert(free);
+        changes
+            .protected
+            .insert(id, Change::New(Some(store.stage(None).unwrap())));
+        if let Some((id, _)) = listed.iter().flatten().next() {
+            changes.protected.entry(*id).or_insert(Change::Free);
+        }
+        counter.take();
+        let done = file.commit(&mut store, &changes);
+        bounded("commit", 400);
+        done?;
+        let page = file.locate(&store, id)?.page;
+        assert!(page.is_some_and(|page| page != free && !layout.is_reserved(page)));
+        file.regular(&store, free)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn no_crafted_file_panics_hangs_or_gives_away_what_is_not_free() {
+    let mut outcomes = [0_u32; 3];
+    let scenes: Vec<_> = (0..12)
+        .map(|seed| {
+            let layout = if seed == 5 {
+                odd(SMALL)
+            } else {
+                layout(4 * (seed % 2) + seed / 4)
+            };
+            let mut scene = Scene::new(MemoryStore::new(layout.shape().page_size), layout, seed);
+            for _ in 0..12 {
+                scene.step().unwrap();
+            }
+            scene
+        })
+        .collect();
+    let mut rng = Rng::new(5);
+    let files = match std::env::var("PAGEBOX_HOSTILE_FILES") {
+        Ok(count) => count.parse().expect("PAGEBOX_HOSTILE_FILES is a number"),
+        Err(_) => FILES,
+    };
+    for number in 0..files {
+        let mut crafted = Crafted::new(&scenes[number as usize % scenes.len()]);
+        for _ in 0..rng.between(1, 3) {
+            crafted.change(&mut rng);
+        }
+        crafted.seal(rng.chance(1, 2));
+        let layout = crafted.layout;
+        let outcome = match use_all(layout, crafted.store, &mut rng) {
+            Ok(()) => 0,
+            Err(Error::Damaged(_) | Error::Identity(_)) => 1,
+            Err(_) => 2,
+        };
+        outcomes[outcome] += 1;
+    }
+    figures::print(&format!(
+        "format 1: crafted files used, refused at opening, refused later: {outcomes:?}"
+    ));
+    assert!(
+        outcomes.iter().all(|&count| count > files as u32 / 100),
+        "{outcomes:?}"
+    );
+}
+
+/// Nine levels of nodes, all entries of each naming the one page below: 2^45
+/// paths, through nine pages.
+#[test]
+fn nodes_that_share_their_children_do_not_make_opening_or_finding_long() {
+    let shape = Shape::of(PageSize::KIB_1);
+    let layout = Layout::regular(shape);
+    for (lie, equal) in [(false, false), (false, true), (true, true)] {
+        let mut store = MemoryStore::new(shape.page_size);
+        File::create_shaped(&mut store, layout, UUID, 60).unwrap();
+        let mut entry = Entry::zeros(2);
+        for page in 40..49 {
+            let bytes = store.page_mut(page).unwrap();
+            for place in 0..32 {
+                entry::encode(bytes, 32 * place, Some(&entry));
+            }
+            entry = Entry {
+                number: page,
+                full: !lie,
+                side: Side::A,
+                birth: 2,
+                checksum: checksum(store.page(page).unwrap()),
+            };
+        }
+        let unit = shape.unit() as usize;
+        let mut record = Record::decode(&store.bytes()[unit..unit + 4096]).unwrap();
+        (record.generation, record.map, record.map_height) = (2, Some(entry), 9);
+        let blocks = record.encode();
+        store.bytes_mut()[unit..unit + 4096].copy_from_slice(&blocks);
+        if equal {
+            store.bytes_mut()[2 * unit..2 * unit + 4096].copy_from_slice(&blocks);
+        }
+        let (store, counter) = CountingStore::new(store);
+        match File::open(&store) {
+            Ok(mut file) if equal => {
+                let listed = file.protected(&store, ProtectedId(0), 100);
+                assert_eq!(listed.is_err(), lie);
+                let free = file.find_free_id(&store, ProtectedId(0));
+                assert_eq!(free.ok(), (!lie).then_some(ProtectedId(1 << 45)));
+            }
+            // The commit before counts.
+            Ok(file) => assert_eq!(file.stats().generation, 1),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(counter.take().reads < 100);
+    }
+}
+
+/// A file of one group, with three protected pages below one node.
+fn small_file() -> Crafted {
+    let layout = Layout::regular(SMALL);
+    let mut store = MemoryStore::new(SMALL.page_size);
+    let mut file = File::create_shaped(&mut store, layout, UUID, 30).unwrap();
+    let mut changes = Changes::default();
+    for id in 0..3 {
+        let bytes = store.stage(None).unwrap();
+        let change = Change::New(Some(bytes));
+        changes.protected.insert(ProtectedId(id), change);
+    }
+    file.commit(&mut store, &changes).unwrap();
+    let record = Record::decode(&store.bytes()[4096..8192]).unwrap();
+    assert_eq!((record.map_height, record.space_height), (1, 0));
+    Crafted {
+        layout,
+        store,
+        record,
+        budget: 0,
+    }
+}
+
+fn corrupt<T>(result: Result<T, Error>) -> Option<&'static str> {
+    match result {
+        Ok(_) => None,
+        Err(Error::Corrupt { fault, .. }) => Some(fault),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn entries_of_pages_that_nobody_can_have_are_refused() {
+    let page_count = small_file().record.page_count;
+    let home = small_file().layout.home(0, 0, Side::A);
+    let past = "an entry names a page past the page count";
+    let own = "an entry names a page of the file's own";
+    let zeros = "a page of zeros has a checksum";
+    for (page, fault) in [
+        (1, own),
+        (4, own),
+        (11, own),
+        (home, own),
+        (home + 1, own),
+        (page_count, past),
+        (1 << 47, past),
+        (0, zeros),
+    ] {
+        let mut crafted = small_file();
+        let node = crafted.record.map.unwrap().number;
+        let bytes = crafted.store.page_mut(node).unwrap();
+        let mut entry = entry::decode(bytes, 0).unwrap().unwrap();
+        entry.number = page;
+        entry::encode(bytes, 0, Some(&entry));
+        crafted.seal(true);
+        let mut file = File::open_shaped(&crafted.store, SMALL).unwrap();
+        let listed = file.protected(&crafted.store, ProtectedId(0), 9);
+        assert_eq!(corrupt(listed), Some(fault), "page {page}");
+        let found = file.locate(&crafted.store, ProtectedId(1));
+        assert_eq!(corrupt(found), Some(fault), "page {page}");
+    }
+}
+
+#[test]
+fn leaves_that_give_away_what_is_not_free_are_refused() {
+    let layout = small_file().layout;
+    let home = layout.home(0, 0, Side::B);
+    let unmarked = "a page of the file's own is not marked";
+    let marked = "a page that is not the file's own is marked as that";
+    let past = "a page past the page count is used";
+    let unknown = "a page is of a kind that is not known here";
+    for (place, nibble, fault) in [
+        (0, 0, unmarked),
+        (8, 1, unmarked),
+        (home, 2, unmarked),
+        (layout.own(0), 5, marked),
+        (29, 7, unknown),
+        (29, 8, unknown),
+        (29, 15, unknown),
+        (31, 1, past),
+        (31, 6, past),
+    ] {
+        let mut crafted = small_file();
+        if crafted.record.page_count > 31 {
+            crafted.record.page_count = 31;
+        }
+        let mut root = crafted.record.space.unwrap();
+        let leaf = layout.home(0, 0, root.side);
+        let bytes = crafted.store.page_mut(leaf).unwrap();
+        let byte = &mut bytes[place as usize / 2];
+        let shift = 4 * (place % 2);
+        *byte = *byte & !(15 << shift) | nibble << shift;
+        (root.number, root.full) = leaf::count(bytes, SMALL);
+        (crafted.record.space, crafted.record.used) = (Some(root), root.number);
+        crafted.seal(true);
+        let mut file = File::open_shaped(&crafted.store, SMALL).unwrap();
+        let found = file.find_free(&crafted.store, 0);
+        assert_eq!(corrupt(found), Some(fault), "page {place}");
+        let regular = file.kind(&crafted.store, place);
+        assert!(
+            place >= 31 || corrupt(regular) == Some(fault),
+            "page {place}"
+        );
+    }
+}

@@ -1,0 +1,18 @@
+//! Format 1: bytes against the table, arithmetic against a naive twin, random
+//! work against a model, and crashes, kills, failures, rot and hostile files.
+//!
+//! Shapes with small groups and nodes give small files every level of both
+//! trees.
+
+mod arithmetic;
+mod bytes;
+mod costs;
+mod crash;
+mod failing;
+mod hostile;
+mod kill;
+mod misuse;
+mod recovery;
+mod rot;
+mod scene;
+mod twin;

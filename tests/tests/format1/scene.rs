@@ -1,0 +1,362 @@
+//! A file of format 1 in use, and what it must hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::rc::Rc;
+
+use pagebox_core::ProtectedId;
+use pagebox_core::format1::bytes::checksum;
+use pagebox_core::format1::{Change, Changes, Error, File, Layout, Medium, Shape};
+use pagebox_store::PageSize;
+use pagebox_tests::crash::{CrashStore, Moment, Reach, Survivors};
+use pagebox_tests::decode::Pages;
+use pagebox_tests::decode1::{Numbers, State, decode};
+use pagebox_tests::rng::Rng;
+
+pub(crate) const UUID: [u8; 16] = *b"a uuid of a file";
+
+/// Groups of 32 pages and nodes of four entries; 128 pages at most.
+pub(crate) const TINY: Shape = small(PageSize::KIB_1, 5, 7);
+/// Groups of 32 pages; 2048 pages at most.
+pub(crate) const SMALL: Shape = small(PageSize::KIB_1, 5, 11);
+/// Groups of 64 pages; 16,384 pages at most.
+pub(crate) const MEDIUM: Shape = small(PageSize::KIB_1, 6, 14);
+/// Pages in which a root slot is one page.
+pub(crate) const WIDE: Shape = small(PageSize::KIB_4, 5, 11);
+/// Root slots that are larger than their record.
+pub(crate) const WIDER: Shape = small(PageSize::KIB_16, 5, 11);
+
+const fn small(page_size: PageSize, group_log2: u32, number_bits: u32) -> Shape {
+    Shape {
+        page_size,
+        fan_log2: 2,
+        group_log2,
+        number_bits,
+    }
+}
+
+/// The layouts that tests go through, by seed. Large pages and groups take long,
+/// and small ones have the same rules.
+pub(crate) fn layout(seed: u64) -> Layout {
+    match seed % 16 {
+        1 | 9 => Layout::regular(MEDIUM),
+        2 | 10 => Layout::regular(TINY),
+        3 | 11 => Layout::regular(WIDE),
+        5 | 13 => odd(SMALL),
+        6 => Layout::regular(Shape::of(PageSize::KIB_1)),
+        7 => Layout::regular(WIDER),
+        _ => Layout::regular(SMALL),
+    }
+}
+
+/// Homes of groups 0, 2 and 3 that are not at their place.
+pub(crate) fn odd(shape: Shape) -> Layout {
+    let group = shape.group_len();
+    let homes = [group + 5, group, group + 20, shape.head() + 2];
+    Layout::new(shape, homes).expect("they do not overlap")
+}
+
+/// The same for the independent reader.
+pub(crate) fn numbers(shape: Shape) -> Numbers {
+    Numbers {
+        page: shape.page_size.bytes() as u64,
+        fan: shape.fan() as u64,
+        group: shape.group_len(),
+        levels: shape.space_levels(),
+    }
+}
+
+/// The guard of a medium with a file of this shape.
+pub(crate) fn reach(shape: Shape) -> Reach {
+    let numbers = numbers(shape);
+    Rc::new(move |pages: &dyn Pages| match decode(pages, numbers) {
+        Ok(state) => state.reached(&numbers),
+        Err(error) => panic!("what is durable is no file: {error}"),
+    })
+}
+
+/// What a file must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Model {
+    /// Checksums of the bytes.
+    pub(crate) protected: BTreeMap<u64, u128>,
+    pub(crate) regular: BTreeSet<u64>,
+}
+
+impl Model {
+    /// Whether a file is sound and holds this and nothing else, by the
+    /// independent reader.
+    pub(crate) fn is(&self, state: &State) -> Result<(), String> {
+        let found: BTreeMap<u64, u128> = state
+            .protected
+            .iter()
+            .map(|(&id, stored)| (id, stored.checksum))
+            .collect();
+        if found != self.protected {
+            let ids: Vec<_> = found.keys().collect();
+            return Err(format!("generation {}, ids {ids:?}", state.generation));
+        }
+        if state.regular != self.regular {
+            return Err(format!("regular pages {:?}", state.regular));
+        }
+        Ok(())
+    }
+}
+
+/// Reads all of a file through its verbs and compares it with what the
+/// independent reader says.
+pub(crate) fn agree<S: Medium>(file: &mut File, store: &S, state: &State) -> Result<(), String> {
+    let text = |error: Error| error.to_string();
+    let stats = file.stats();
+    if (stats.generation, stats.page_count) != (state.generation, state.page_count) {
+        return Err(format!("{stats:?}, not generation {}", state.generation));
+    }
+    let mut bytes = vec![0; store.geometry().page_size.bytes()];
+    let mut next = 0;
+    let mut seen = 0;
+    loop {
+        let some = file.protected(store, ProtectedId(next), 5).map_err(text)?;
+        for &(id, location) in &some {
+            let stored = state.protected.get(&id.0).ok_or("an id too many")?;
+            let found = file.read(store, id, &mut bytes).map_err(text)?;
+            if found != location
+                || (location.page.unwrap_or(0), location.birth) != (stored.page, stored.birth)
+                || checksum(&bytes) != stored.checksum
+            {
+                return Err(format!("{id} is {location:?}, not {stored:?}"));
+            }
+            seen += 1;
+        }
+        match some.last() {
+            Some((id, _)) => next = id.0 + 1,
+            None => break,
+        }
+    }
+    if seen != state.protected.len() || stats.protected != seen as u64 {
+        return Err(format!("{seen} protected pages"));
+    }
+    let mut regular = BTreeSet::new();
+    let mut from = Some(0);
+    while let Some(page) = from {
+        let runs = file.runs(store, page).map_err(text)?;
+        for run in runs.runs {
+            regular.extend(run.first..run.first + run.count);
+        }
+        from = runs.next;
+    }
+    if regular != state.regular {
+        return Err(format!(
+            "regular pages {regular:?}, not {:?}",
+            state.regular
+        ));
+    }
+    let lowest = (0..=seen as u64)
+        .find(|id| !state.protected.contains_key(id))
+        .unwrap_or(0);
+    match file.find_free_id(store, ProtectedId(0)) {
+        Ok(id) if id.0 == lowest => {}
+        Err(Error::NoFreeId { limit }) if limit == lowest => {}
+        found => return Err(format!("lowest free id {lowest}, not {found:?}")),
+    }
+    Ok(())
+}
+
+/// What was committed, and how, for people.
+#[derive(Debug)]
+pub(crate) struct Scene<S: Medium> {
+    pub(crate) store: S,
+    pub(crate) file: File,
+    pub(crate) layout: Layout,
+    pub(crate) model: Model,
+    pub(crate) rng: Rng,
+    pub(crate) log: Vec<String>,
+}
+
+impl<S: Medium> Scene<S> {
+    /// A new file.
+    pub(crate) fn new(store: S, layout: Layout, seed: u64) -> Self {
+        let mut store = store;
+        let file = File::create_shaped(&mut store, layout, UUID, 0).expect("the store is empty");
+        Self {
+            store,
+            file,
+            layout,
+            model: Model::default(),
+            rng: Rng::new(seed),
+            log: vec![format!("seed {seed}, {:?}", layout.shape())],
+        }
+    }
+
+    /// What a crash left of a file, opened.
+    pub(crate) fn open(store: S, layout: Layout, model: &Model, seed: u64) -> Result<Self, Error> {
+        let file = File::open_shaped(&store, layout.shape())?;
+        Ok(Self {
+            store,
+            file,
+            layout,
+            model: model.clone(),
+            rng: Rng::new(seed),
+            log: vec![format!("opened, seed {seed}")],
+        })
+    }
+
+    /// A page of random bytes.
+    pub(crate) fn buffer(&mut self) -> S::Buffer {
+        let mut buffer = self.store.stage(None).expect("a buffer");
+        self.rng.fill(&mut buffer);
+        buffer
+    }
+
+    /// Some changes, and what the file must hold after them.
+    pub(crate) fn changes(&mut self) -> (Changes<S::Buffer>, Model) {
+        loop {
+            let (changes, model) = self.any_changes();
+            if !changes.is_empty() {
+                return (changes, model);
+            }
+        }
+    }
+
+    fn any_changes(&mut self) -> (Changes<S::Buffer>, Model) {
+        let mut changes = Changes::default();
+        let mut model = self.model.clone();
+        let shape = self.layout.shape();
+        let ids: Vec<u64> = model.protected.keys().copied().collect();
+        let mut untouched = ids;
+        // Some files grow, some stay small.
+        let many = if self.rng.chance(1, 12) { 40 } else { 4 };
+        let shrinks = untouched.len() + model.regular.len() > 90 && self.rng.chance(2, 3);
+        if !shrinks && self.rng.chance(2, 3) {
+            let mut from = match self.rng.below(16) {
+                0 => self.rng.below(shape.id_limit().min(1 << 20)),
+                _ => 0,
+            };
+            for _ in 0..self.rng.between(1, many) {
+                let Ok(id) = self.file.find_free_id(&self.store, ProtectedId(from)) else {
+                    break;
+                };
+                let bytes = (!self.rng.chance(1, 6)).then(|| self.buffer());
+                let sum = match &bytes {
+                    Some(bytes) => checksum(bytes),
+                    None => checksum(&vec![0; shape.page_size.bytes()]),
+                };
+                model.protected.insert(id.0, sum);
+                changes.protected.insert(id, Change::New(bytes));
+                from = id.0 + 1;
+            }
+        }
+        if self.rng.chance(1, 2) && !untouched.is_empty() {
+            for _ in 0..self.rng.between(1, many.min(untouched.len() as u64)) {
+                let at = self.rng.below(untouched.len() as u64) as usize;
+                let id = untouched.swap_remove(at);
+                let bytes = self.buffer();
+                model.protected.insert(id, checksum(&bytes));
+                changes
+                    .protected
+                    .insert(ProtectedId(id), Change::Write(bytes));
+            }
+        }
+        if (shrinks || self.rng.chance(1, 3)) && !untouched.is_empty() {
+            let most = if shrinks { 30 } else { many };
+            for _ in 0..self.rng.between(1, most.min(untouched.len() as u64)) {
+                let at = self.rng.below(untouched.len() as u64) as usize;
+                let id = untouched.swap_remove(at);
+                model.protected.remove(&id);
+                changes.protected.insert(ProtectedId(id), Change::Free);
+            }
+        }
+        let regular: Vec<u64> = model.regular.iter().copied().collect();
+        if !shrinks && self.rng.chance(1, 4) {
+            let mut from = 0;
+            for _ in 0..self.rng.between(1, many) {
+                let Ok(page) = self.file.find_free(&self.store, from) else {
+                    break;
+                };
+                changes.allocated.insert(page);
+                model.regular.insert(page);
+                from = page + 1;
+            }
+        }
+        if self.rng.chance(1, 5) && !regular.is_empty() {
+            for page in self.rng.pick_some(&regular, 8) {
+                changes.freed.insert(page);
+                model.regular.remove(&page);
+            }
+        }
+        (changes, model)
+    }
+
+    /// Commits changes; a store that is full refuses them, and nothing changes.
+    pub(crate) fn commit(
+        &mut self,
+        changes: &Changes<S::Buffer>,
+        after: Model,
+    ) -> Result<(), Error> {
+        self.log.push(words(changes));
+        match self.file.commit(&mut self.store, changes) {
+            Ok(_) => self.model = after,
+            Err(Error::Full { .. }) => self.log.push("full".into()),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Commits something that changes something.
+    pub(crate) fn step(&mut self) -> Result<(), Error> {
+        let (changes, after) = self.changes();
+        self.commit(&changes, after)
+    }
+}
+
+impl Scene<CrashStore> {
+    /// A new file on a medium that can crash.
+    pub(crate) fn on_crash_store(layout: Layout, seed: u64) -> Self {
+        let scene = Self::new(CrashStore::new(layout.shape().page_size), layout, seed);
+        scene.store.guard(&reach(layout.shape()));
+        scene
+    }
+
+    pub(crate) fn fail(&self, moment: &Moment, survivors: &Survivors, error: &dyn Display) -> ! {
+        let log = self.log.join("\n  ");
+        let during = moment.during;
+        panic!("{error}\nafter a crash during {during}; {survivors}\nafter\n  {log}");
+    }
+}
+
+fn words<B>(changes: &Changes<B>) -> String {
+    let mut words = Vec::new();
+    for (id, change) in &changes.protected {
+        words.push(match change {
+            Change::New(None) => format!("zeros {id}"),
+            Change::New(Some(_)) => format!("new {id}"),
+            Change::Write(_) => format!("write {id}"),
+            Change::Free => format!("free {id}"),
+        });
+    }
+    words.extend(changes.allocated.iter().map(|page| format!("+{page}")));
+    words.extend(changes.freed.iter().map(|page| format!("-{page}")));
+    words.join(", ")
+}
+
+/// Which of the legal models a medium shows: by the independent reader, and by
+/// the verbs. Both must agree.
+pub(crate) fn find<'a>(
+    store: &CrashStore,
+    layout: Layout,
+    legal: &[&'a Model],
+) -> Result<(&'a Model, State), String> {
+    let state = decode(&*store.pages(), numbers(layout.shape()))?;
+    let mut errors = Vec::new();
+    for &model in legal {
+        match model.is(&state) {
+            Ok(()) => {
+                let mut file =
+                    File::open_shaped(store, layout.shape()).map_err(|error| error.to_string())?;
+                agree(&mut file, store, &state)?;
+                return Ok((model, state));
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    Err(format!("no legal state: {}", errors.join("; ")))
+}
