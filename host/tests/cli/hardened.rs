@@ -73,7 +73,7 @@ fn limit_on_addresses_that_leaves_no_room_is_named() {
     let folder = Folder::new();
     let file = folder.pages("sound.pages");
     let mut named = 0;
-    for limit in (10_000..200_000).step_by(2_000) {
+    for limit in (20_000..200_000).step_by(2_000) {
         let answer = run_by(
             &[
                 "sh",

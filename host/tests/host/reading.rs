@@ -92,7 +92,7 @@ fn file_that_shrinks_under_a_reader_is_an_error() {
             matches!(
                 error,
                 Error::Store {
-                    cause: StoreError::Io(_),
+                    cause: StoreError::OutOfBounds,
                     ..
                 }
             ),
