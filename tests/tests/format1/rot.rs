@@ -13,7 +13,7 @@ use pagebox_tests::rng::Rng;
 
 use super::scene::{Model, Scene, layout};
 
-/// Flips that all files together get.
+/// Flips that all files together get, unless `PAGEBOX_FLIPS` says how many.
 const FLIPS: u64 = 100_000;
 
 /// What the file gives; none of an id: an error.
@@ -41,11 +41,15 @@ fn is_shown(model: &Model, shown: &BTreeMap<u64, Option<u128>>) -> bool {
 
 #[test]
 fn flipped_bits_never_show_a_wrong_state() {
+    let goal = match std::env::var("PAGEBOX_FLIPS") {
+        Ok(count) => count.parse().expect("PAGEBOX_FLIPS is a number"),
+        Err(_) => FLIPS,
+    };
     let mut flips = 0;
     let mut refused = 0;
     let mut rng = Rng::new(9);
     let mut seed = 0;
-    while flips < FLIPS {
+    while flips < goal {
         seed += 1;
         let mut scene = Scene::on_crash_store(layout(seed), seed);
         for _ in 0..8 {
