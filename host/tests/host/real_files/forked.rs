@@ -18,12 +18,12 @@ use super::{child, path, succeed};
 use crate::{P, engine, folder, sample};
 
 /// A child of this process.
-struct Child(libc::pid_t);
+pub(super) struct Child(libc::pid_t);
 
 impl Child {
     /// Waits for its end, which has to be a good one.
     #[track_caller]
-    fn succeed(self) {
+    pub(super) fn succeed(self) {
         let mut status = 0;
         // SAFETY: the number is that of our own child, the pointer that of a
         // variable of ours.
@@ -34,7 +34,7 @@ impl Child {
 }
 
 /// Forks: none in the child, which has to [`end`].
-fn fork() -> Option<Child> {
+pub(super) fn fork() -> Option<Child> {
     // SAFETY: the thread of the harness waits for this one, and that of the
     // engine for time to pass: neither holds what the child may need.
     let pid = unsafe { libc::fork() };
@@ -43,7 +43,7 @@ fn fork() -> Option<Child> {
 }
 
 /// What a child does, and its end: it must not return into the harness.
-fn end(f: impl FnOnce()) -> ! {
+pub(super) fn end(f: impl FnOnce()) -> ! {
     // SAFETY: ends this process, should it wait for ever.
     unsafe { libc::alarm(60) };
     let done = catch_unwind(AssertUnwindSafe(f));

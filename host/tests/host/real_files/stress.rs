@@ -1,6 +1,6 @@
 //! All at once on one file, for `PAGEBOX_STRESS_SECONDS`: writers that take
-//! turns and are killed, readers, checks. No reader sees a mixture or a false
-//! alarm, and no acknowledged commit is lost.
+//! turns, fork and are killed; readers, copies, checks. No reader sees a mixture
+//! or a false alarm, every copy is a state, and no acknowledged commit is lost.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -15,6 +15,7 @@ use pagebox::{Error, Pager};
 use pagebox_tests::figures;
 use pagebox_tests::rng::Rng;
 
+use super::forked::{end, fork};
 use super::journal::{self, Journal, THREADS};
 use super::{child, path};
 use crate::{engine, folder};
@@ -46,13 +47,29 @@ fn writer() {
             std::io::stdout().write_all(line.as_bytes()).unwrap();
             std::io::stdout().flush().unwrap();
         }
-        if rng.chance(1, 10) {
+        let pager = match rng.below(8) {
             // No destructor runs.
-            std::process::abort();
-        }
+            0 => std::process::abort(),
+            // Two of them run: the child's must not do anything.
+            1 | 2 => forks(pager),
+            _ => pager,
+        };
         drop(pager);
         std::thread::sleep(Duration::from_micros(rng.below(3_000)));
     }
+}
+
+/// A child that tries to use the pager, and drops it while the parent commits.
+fn forks(mut pager: Pager) -> Pager {
+    let Some(child) = fork() else {
+        end(|| {
+            assert!(matches!(pager.alloc(), Err(Error::Forked)));
+            drop(pager);
+        })
+    };
+    pager.begin().unwrap().commit().unwrap();
+    child.succeed();
+    pager
 }
 
 /// Opens the file as soon as nobody else has it.
@@ -138,14 +155,14 @@ fn one_file_under_stress_loses_nothing_and_shows_no_mixture() {
         Ok(seconds) => seconds.parse().expect("PAGEBOX_STRESS_SECONDS is a number"),
         Err(_) => SECONDS,
     };
-    let (_folder, path) = folder();
+    let (folder, path) = folder();
     journal::create(&path);
     let acknowledged: Acknowledged = Arc::new(Mutex::new(vec![0; THREADS as usize]));
     let known = || acknowledged.lock().unwrap().clone();
     let stop = AtomicBool::new(false);
     let kills = AtomicU64::new(0);
 
-    let [read, opened, checked] = std::thread::scope(|scope| {
+    let [read, opened, checked, copied] = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             again_and_again(&stop, || {
                 let known = known();
@@ -177,17 +194,32 @@ fn one_file_under_stress_loses_nothing_and_shows_no_mixture() {
                 })
             })
         });
+        let copier = scope.spawn(|| {
+            let copy = folder.path().join("copy.pages");
+            again_and_again(&stop, || {
+                let known = known();
+                let copied = unless_busy(engine().copy(&path, &copy));
+                copied.is_some_and(|copied| {
+                    assert_eq!(copied.damage, None);
+                    expect_all(
+                        &known,
+                        &journal::verify(&engine().open(&copy).unwrap()).unwrap(),
+                    );
+                    let check = Check::of_file(&engine(), &copy, |_, _| {}).unwrap();
+                    assert_eq!(check.errors, 0, "{check:?}");
+                    std::fs::remove_file(&copy).unwrap();
+                    true
+                })
+            })
+        });
+        let all = [&reader, &opener, &checker, &copier];
         let stop_all = Stop(&stop);
         let end = Instant::now() + Duration::from_secs(seconds);
         let mut rng = Rng::new(seconds);
         let mut seeds = 0..;
         let mut start = || Writer::start(&path, seeds.next().unwrap(), &acknowledged);
         let mut writers: Vec<_> = (0..WRITERS).map(|_| start()).collect();
-        while Instant::now() < end
-            && ![&reader, &opener, &checker]
-                .iter()
-                .any(|it| it.is_finished())
-        {
+        while Instant::now() < end && !all.iter().any(|it| it.is_finished()) {
             std::thread::sleep(Duration::from_millis(20 + rng.below(200)));
             let which = usize::try_from(rng.below(WRITERS)).unwrap();
             std::mem::replace(&mut writers[which], start()).end();
@@ -195,7 +227,7 @@ fn one_file_under_stress_loses_nothing_and_shows_no_mixture() {
         }
         writers.into_iter().for_each(Writer::end);
         drop(stop_all);
-        [reader, opener, checker].map(|it| it.join().unwrap())
+        [reader, opener, checker, copier].map(|it| it.join().unwrap())
     });
 
     let found = journal::verify(&engine().open(&path).unwrap()).unwrap();
@@ -203,10 +235,11 @@ fn one_file_under_stress_loses_nothing_and_shows_no_mixture() {
     let check = Check::of_file(&engine(), &path, |_, _| {}).unwrap();
     assert_eq!(check.errors, 0, "{check:?}");
     let commits: u64 = known().iter().sum();
-    assert!(commits > 0 && read > 0 && checked > 0);
+    assert!(commits > 0 && read > 0 && checked > 0 && copied > 0);
     figures::print(&format!(
         "{commits} commits of {} writers, all killed, in {seconds} s under {read} readings, \
-         {opened} openings and {checked} checks: no mixture, no false alarm, none lost",
+         {opened} openings, {checked} checks and {copied} copies: no mixture, no false alarm, \
+         none lost",
         kills.into_inner() + WRITERS
     ));
 }
