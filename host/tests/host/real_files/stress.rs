@@ -34,7 +34,7 @@ fn writer() {
     let path = path();
     loop {
         let mut pager = turn(&path);
-        for _ in 0..1 + rng.below(40) {
+        for _ in 0..=rng.below(40) {
             let thread = rng.below(THREADS);
             let mut tx = pager.begin().unwrap();
             let commits = Journal::step(&mut tx, thread).unwrap();
@@ -157,7 +157,8 @@ fn one_file_under_stress_loses_nothing_and_shows_no_mixture() {
     };
     let (folder, path) = folder();
     journal::create(&path);
-    let acknowledged: Acknowledged = Arc::new(Mutex::new(vec![0; THREADS as usize]));
+    let nothing = (0..THREADS).map(|_| 0).collect();
+    let acknowledged: Acknowledged = Arc::new(Mutex::new(nothing));
     let known = || acknowledged.lock().unwrap().clone();
     let stop = AtomicBool::new(false);
     let kills = AtomicU64::new(0);
