@@ -605,7 +605,13 @@ impl Ticking {
                     alive.for_each(|engine| engine.increment_epoch());
                 }
             })
-            .map_err(|source| nonsense("starting its clock", source.to_string()))?;
+            .map_err(|source| {
+                let text = format!(
+                    "the system starts no thread for it: {source}: raise the limit \
+                     (`ulimit -v`, `ulimit -u`)"
+                );
+                nonsense("starting its clock", text)
+            })?;
         Ok(Self {
             engines,
             alive: Some(alive),
