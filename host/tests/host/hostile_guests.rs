@@ -705,6 +705,16 @@ fn guest_that_fails_to_create_leaves_no_file() {
 /// What is asked of an inspector.
 type Run<'a> = &'a dyn Fn(&mut pagebox::Inspector) -> Result<(), Error>;
 
+/// Whoever looks comes to an end.
+#[test]
+fn guest_that_says_of_every_file_that_it_changes_is_busy() {
+    let case = Case::new("never current");
+    let error = case.engine.inspect(&case.path).unwrap_err();
+    assert!(matches!(error, Error::Busy), "{error}");
+    let error = case.engine.read_with(&case.path, |_| Ok(())).unwrap_err();
+    assert!(matches!(error, Error::Busy), "{error}");
+}
+
 #[test]
 fn guest_that_inspects_without_end_is_found_out() {
     let case = Case::new("");

@@ -364,6 +364,11 @@ impl pager::GuestPager for Pager {
         stats
     }
 
+    fn is_current(&self) -> Result<bool, pager::Error> {
+        self.misdeed.anywhere("is-current");
+        Ok(self.misdeed.name != "never current")
+    }
+
     fn locate(&self, id: u64) -> Result<u64, pager::Error> {
         self.misdeed.anywhere("locate");
         Ok(match &*self.misdeed.name {
@@ -537,6 +542,11 @@ impl inspecting::Guest for Guest {
 }
 
 impl inspecting::GuestInspector for Inspector {
+    fn is_current(&self) -> bool {
+        self.0.anywhere("is-current");
+        self.0.name != "never current"
+    }
+
     fn summary(&self) -> inspecting::Summary {
         self.0.anywhere("summary");
         inspecting::Summary {
