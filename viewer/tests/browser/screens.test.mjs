@@ -541,6 +541,8 @@ test("somebody who never saw a page file finds the rotten page", async () => {
   await page.getByRole("link", { name: "rotten page.pages", exact: true }).click();
   await page.getByRole("link", { name: /What is wrong/ }).click();
   await page.getByRole("link", { name: /Look at page/ }).first().click();
-  assert.equal(await page.locator(".finding.bad").count(), 1);
+  const found = page.locator(".finding.bad");
+  await found.first().waitFor();
+  assert.equal(await found.count(), 1);
   await page.context().close();
 });
