@@ -339,6 +339,23 @@ pub(crate) fn zero(file: &File, position: u64, len: u64) -> io::Result<()> {
     write_zeros(file, position, len)
 }
 
+/// Whether this file system needs room even to show the zeros of a hole that is
+/// read through a map, as those in memory do.
+pub(crate) fn holes_need_room(file: &File) -> io::Result<bool> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        // From linux/magic.h: tmpfs, ramfs, hugetlbfs.
+        const IN_MEMORY: [u64; 3] = [0x0102_1994, 0x8584_58F6, 0x9584_58F6];
+        let kind = rustix::fs::fstatfs(file)?.f_type;
+        Ok(u64::try_from(kind).is_ok_and(|kind| IN_MEMORY.contains(&kind)))
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = file;
+        Ok(false)
+    }
+}
+
 /// The parts of the first `len` bytes of the file that have no blocks, or are
 /// reserved but were never written: all of it zeros. What the file system
 /// keeps to itself is not among them.

@@ -10,11 +10,11 @@ use std::path::Path;
 use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then, bounds};
 
 use super::Store;
-use super::file::PageFile;
+use super::file::{PageFile, io_error};
 use super::holes::Holes;
 use super::map::Map;
 use crate::Error;
-use crate::os::Locked;
+use crate::os::{self, Locked};
 
 /// A file, locked exclusively, whose pages are slices of a memory map.
 ///
@@ -73,6 +73,10 @@ pub struct MmapStore {
     file: PageFile,
     /// None in most files.
     holes: Option<Box<Holes>>,
+    /// Holes were not looked for yet. To find them takes as many calls as the
+    /// file has parts, and only who changes a page through the map, or reads a
+    /// file in memory, has to know.
+    unsought: bool,
 }
 
 impl MmapStore {
@@ -93,11 +97,28 @@ impl MmapStore {
     fn of(file: Locked, page_size: PageSize) -> io::Result<Self> {
         let mut file = PageFile::new(file, page_size)?;
         let whole = file.geometry().page_count * page_size.bytes() as u64;
+        let bare = file.locked().file();
+        let unsought = !(os::is_sparse(&bare.metadata()?) && os::holes_need_room(bare)?);
+        let holes = if unsought {
+            None
+        } else {
+            Holes::find(&mut file)?.map(Box::new)
+        };
         Ok(Self {
             map: map(file.locked(), whole)?,
-            holes: Holes::find(&mut file)?.map(Box::new),
+            holes,
+            unsought,
             file,
         })
+    }
+
+    /// Looks for holes, before the first page is changed through the map.
+    #[cold]
+    fn seek_holes(&mut self) -> Result<(), StoreError> {
+        let found = Holes::find(&mut self.file).map_err(io_error)?;
+        self.holes = found.map(Box::new);
+        self.unsought = false;
+        Ok(())
     }
 
     /// The holes, if this page is one.
@@ -213,6 +234,9 @@ impl Store for MmapStore {
 
     fn page_mut(&mut self, page: u64) -> Result<Option<&mut [u8]>, StoreError> {
         self.file.expect_own()?;
+        if self.unsought {
+            self.seek_holes()?;
+        }
         let len = self.file.zeros().len();
         let start = bounds(self.geometry(), page, 0, len)?;
         if let Some(holes) = self.holes.as_deref_mut().filter(|it| it.contains(page)) {
