@@ -90,7 +90,7 @@ finding_kinds! {
         "Repair goes back to the other copy where that proves itself."
     DirectoryNewer Error "directory-newer"
         "The copy of a directory block that counts is of a later commit than page 0, which no crash can cause: the file was copied while a writer was at work."
-        "Copy the file again while nobody writes to it. Repair keeps what proves itself, of more than one commit."
+        "Copy the file again with `pagebox copy`, which waits for a pause between commits, or while nobody writes to it. Repair keeps what proves itself, of more than one commit."
     Slot Error "slot"
         "A slot of the directory names pages that cannot be its own."
         "Repair frees the slot; its protected page is lost."
