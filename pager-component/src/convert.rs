@@ -2,7 +2,7 @@
 
 use alloc::string::{String, ToString};
 
-use pagebox_core::format::superblock::IdentityFault;
+use pagebox_core::identity::IdentityFault;
 use pagebox_core::{CommitInfo, Error, Extent, Location, ProtectedPage, Stats};
 use pagebox_store::{StoreError, UnsupportedPageSize};
 
@@ -101,15 +101,15 @@ impl From<Stats> for wit::Stats {
     fn from(stats: Stats) -> Self {
         Self {
             page_size: stats.page_size.bytes_u32(),
-            page_count: stats.page_count,
+            page_count: stats.page_count.unwrap_or(0),
             page_limit: stats.page_limit,
-            free_pages: stats.free_pages,
-            regular_pages: stats.regular_pages,
-            protected_pages: stats.protected_pages,
-            protected_capacity: stats.protected_capacity,
+            free_pages: stats.free_pages.unwrap_or(0),
+            regular_pages: stats.regular_pages.unwrap_or(0),
+            protected_pages: stats.protected_pages.unwrap_or(0),
+            protected_capacity: stats.protected_capacity.unwrap_or(0),
             protected_limit: stats.protected_limit,
-            internal_pages: stats.internal_pages,
-            generation: stats.generation,
+            internal_pages: stats.internal_pages.unwrap_or(0),
+            generation: stats.generation.unwrap_or(0),
         }
     }
 }
@@ -128,10 +128,10 @@ impl From<ProtectedPage> for wit::ProtectedPage {
     fn from(page: ProtectedPage) -> Self {
         Self {
             id: page.id.0,
-            active_page: page.slot.active_page(),
-            shadow_page: page.slot.shadow_page(),
-            generation: page.slot.generation,
-            checksum: page.slot.checksum,
+            active_page: page.location.page,
+            shadow_page: page.next.unwrap_or(page.location.page),
+            generation: page.location.generation,
+            checksum: page.location.checksum,
         }
     }
 }

@@ -5,12 +5,10 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use pagebox_core::finding::{Finding, Severity};
-use pagebox_core::inspect::structure::{Field, Structure};
-use pagebox_core::inspect::{
-    FindingsPart, Inspector, LastCommit, MarkedTile, PageInfo, Reference, SlotInfo, Summary,
-};
+use pagebox_core::inspect::{EntryInfo, FindingsPart, Inspector, MarkedTile, PageInfo, Summary};
 use pagebox_core::kinds::PageKind;
 use pagebox_core::recovery::Step;
+use pagebox_core::structure::{Field, LastCommit, Reference, Structure};
 use pagebox_core::{ProtectedId, Side};
 
 use crate::Component;
@@ -83,7 +81,10 @@ impl wit::GuestInspector for OpenInspector {
     }
 
     fn page(&self, page: u64) -> Option<wit::PageInfo> {
-        self.0.borrow().page(page).map(|info| page_info(page, info))
+        self.0
+            .borrow_mut()
+            .page(page)
+            .map(|info| page_info(page, info))
     }
 
     fn findings(&self, cursor: u64) -> wit::FindingsPart {
@@ -95,30 +96,32 @@ fn convert<T, U: From<T>>(list: Vec<T>) -> Vec<U> {
     list.into_iter().map(U::from).collect()
 }
 
-fn summary(summary: Summary, last_commit: LastCommit) -> wit::Summary {
+fn summary(summary: Summary, last_commit: Option<LastCommit>) -> wit::Summary {
     let stats = summary.stats;
+    let (allocated, freed) =
+        last_commit.map_or_else(Default::default, |commit| (commit.allocated, commit.freed));
     wit::Summary {
-        format: summary.format.into(),
+        format: stats.format.into(),
         page_size: stats.page_size.bytes_u32(),
-        page_count: stats.page_count,
+        page_count: stats.page_count.unwrap_or(0),
         file_pages: summary.file_pages,
         tail: summary.tail,
-        free_pages: stats.free_pages,
-        regular_pages: stats.regular_pages,
-        protected_pages: stats.protected_pages,
-        internal_pages: stats.internal_pages,
-        generation: stats.generation,
+        free_pages: stats.free_pages.unwrap_or(0),
+        regular_pages: stats.regular_pages.unwrap_or(0),
+        protected_pages: stats.protected_pages.unwrap_or(0),
+        internal_pages: stats.internal_pages.unwrap_or(0),
+        generation: stats.generation.unwrap_or(0),
         active_side: summary.active_side.map(Into::into),
         page_limit: stats.page_limit,
         protected_limit: stats.protected_limit,
-        protected_capacity: stats.protected_capacity,
+        protected_capacity: stats.protected_capacity.unwrap_or(0),
         recovery: wit::Recovery {
             verdict: summary.verdict.into(),
             explanation: summary.explanation,
             steps: convert(summary.steps),
         },
-        last_allocated: convert(last_commit.allocated),
-        last_freed: convert(last_commit.freed),
+        last_allocated: convert(allocated),
+        last_freed: convert(freed),
     }
 }
 
@@ -240,19 +243,20 @@ impl From<Reference> for wit::Reference {
     }
 }
 
-impl From<SlotInfo> for wit::Slot {
-    fn from(info: SlotInfo) -> Self {
-        let [page_a, page_b] = info.slot.pages;
+impl From<EntryInfo> for wit::Slot {
+    fn from(info: EntryInfo) -> Self {
+        let slot = info.slot.slot;
+        let [page_a, page_b] = slot.pages;
         Self {
-            id: info.id.0,
+            id: info.slot.id.0,
             // Blocks and slots of a page file are counted in 32 bits.
-            block: u32::try_from(info.block).unwrap_or(u32::MAX),
-            index: u32::try_from(info.index).unwrap_or(u32::MAX),
-            active: info.slot.active.into(),
+            block: u32::try_from(info.slot.block).unwrap_or(u32::MAX),
+            index: u32::try_from(info.slot.index).unwrap_or(u32::MAX),
+            active: slot.active.into(),
             page_a,
             page_b,
-            generation: info.slot.generation,
-            checksum: info.slot.checksum,
+            generation: slot.generation,
+            checksum: slot.checksum,
             actual: info.actual,
             problem: info.problem,
         }

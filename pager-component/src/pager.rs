@@ -97,15 +97,19 @@ impl wit::GuestPager for OpenPager {
     }
 
     fn locate(&self, id: u64) -> Result<u64, wit::Error> {
-        Ok(self.0.borrow().locate(id)?)
+        Ok(self.0.borrow_mut().locate(id)?)
     }
 
     fn locate_protected(&self, id: u64) -> Result<wit::Location, wit::Error> {
-        Ok(self.0.borrow().locate_protected(ProtectedId(id))?.into())
+        Ok(self
+            .0
+            .borrow_mut()
+            .locate_protected(ProtectedId(id))?
+            .into())
     }
 
     fn view(&self, id: u64) -> Result<PageView, wit::Error> {
-        let pager = self.0.borrow();
+        let mut pager = self.0.borrow_mut();
         let page = pager.locate(id)?;
         pager.store().view(page, self.1)
     }
@@ -118,14 +122,14 @@ impl wit::GuestPager for OpenPager {
     }
 
     fn allocated(&self, start: u64, limit: u32) -> Result<Vec<Extent>, wit::Error> {
-        let runs = self.0.borrow().allocated(start, limit as usize)?;
+        let runs = self.0.borrow_mut().allocated(start, limit as usize)?;
         Ok(runs.into_iter().map(Into::into).collect())
     }
 
     fn protected(&self, start: u64, limit: u32) -> Result<Vec<wit::ProtectedPage>, wit::Error> {
-        let pager = self.0.borrow();
-        let pages = pager.protected(ProtectedId(start))?;
-        Ok(pages.take(limit as usize).map(Into::into).collect())
+        let mut pager = self.0.borrow_mut();
+        let pages = pager.protected(ProtectedId(start), limit as usize)?;
+        Ok(pages.into_iter().map(Into::into).collect())
     }
 
     fn sync(&self) -> Result<(), wit::Error> {

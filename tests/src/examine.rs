@@ -174,14 +174,15 @@ pub fn look<S: PageStore>(pager: &mut Pager<S>) -> Shown {
         pages.iter().copied().for_each(&mut own);
         shown.regular = Some(pages.into_iter().collect());
     }
-    let protected = pager
-        .protected(ProtectedId(0))
-        .map(Iterator::collect::<Vec<_>>);
+    let protected = pager.protected(ProtectedId(0), usize::MAX);
     for it in protected.unwrap_or_default() {
-        it.slot.pages.into_iter().for_each(&mut own);
+        [Some(it.location.page), it.next]
+            .into_iter()
+            .flatten()
+            .for_each(&mut own);
         match pager.verify_protected(it.id) {
             Ok(location) => {
-                assert_eq!(location.page, it.slot.active_page());
+                assert_eq!(location.page, it.location.page);
                 shown.protected.insert(it.id.0, location.checksum);
             }
             Err(error) => drop(shown.lost.insert(it.id.0, error)),
@@ -201,14 +202,14 @@ fn probe<S: PageStore>(pager: &mut Pager<S>, shown: &Shown) {
         u64::MAX - 1,
         u64::MAX,
     ];
-    for page in (0..stats.page_count.min(10_000) + 3).chain(edges) {
+    for page in (0..stats.page_count.unwrap_or(0).min(10_000) + 3).chain(edges) {
         let is_regular = shown
             .regular
             .as_ref()
             .is_some_and(|regular| regular.contains(&page));
         assert_eq!(pager.locate(page).is_ok(), is_regular, "page {page}");
     }
-    for id in (0..stats.protected_capacity.min(1000) + 3).chain(edges) {
+    for id in (0..stats.protected_capacity.unwrap_or(0).min(1000) + 3).chain(edges) {
         let is_there = shown.protected.contains_key(&id) || shown.lost.contains_key(&id);
         assert_eq!(
             pager.locate_protected(ProtectedId(id)).is_ok(),
@@ -263,7 +264,9 @@ fn inspect(store: MemoryStore) -> (Vec<Finding>, &'static str) {
     let summary = inspector.summary();
     let _ = inspector.last_commit();
     let _ = inspector.free_runs();
-    let pages = geometry.page_count.max(summary.stats.page_count);
+    let pages = geometry
+        .page_count
+        .max(summary.stats.page_count.unwrap_or(0));
     let counts = inspector.counts();
     assert_eq!(
         counts.iter().sum::<u64>(),

@@ -52,9 +52,9 @@ impl Legal {
     /// be unproven.
     pub fn is_shown_by<S: PageStore>(&self, pager: &mut Pager<S>) -> Result<(), String> {
         let stats = pager.stats();
-        let figures = (stats.generation, stats.page_count, stats.free_pages);
+        let figures = [stats.generation, stats.page_count, stats.free_pages];
         let free_count = self.state.free().len() as u64;
-        let expected = (self.state.generation, self.state.page_count, free_count);
+        let expected = [self.state.generation, self.state.page_count, free_count].map(Some);
         if figures != expected {
             return Err(format!(
                 "generation, pages, free are {figures:?}, not {expected:?}"
@@ -67,7 +67,7 @@ impl Legal {
                 self.regular
             ));
         }
-        let protected: Vec<_> = pager.protected(ProtectedId(0)).map_err(text)?.collect();
+        let protected = pager.protected(ProtectedId(0), usize::MAX).map_err(text)?;
         let same = protected.len() == self.state.protected.len()
             && protected
                 .iter()
@@ -75,10 +75,12 @@ impl Legal {
                 .all(|(shown, (&id, slot))| {
                     let active = slot.active_page();
                     shown.id.0 == id
-                        && shown.slot.pages == slot.page
-                        && shown.slot.active_page() == active
-                        && shown.slot.generation == slot.generation
-                        && shown.slot.checksum == slot.checksum
+                        && shown.location.page == active
+                        && shown
+                            .next
+                            .is_some_and(|next| next != active && slot.page.contains(&next))
+                        && shown.location.generation == slot.generation
+                        && shown.location.checksum == slot.checksum
                 });
         if !same {
             return Err(format!(
@@ -88,8 +90,9 @@ impl Legal {
         }
         for it in protected {
             match pager.verify_protected(it.id) {
-                Ok(location) if location.page == it.slot.active_page() => {}
-                Err(Error::ChecksumMismatch { unproven: true, .. }) if it.slot.generation == 0 => {}
+                Ok(location) if location.page == it.location.page => {}
+                Err(Error::ChecksumMismatch { unproven: true, .. })
+                    if it.location.is_unproven() => {}
                 found => return Err(format!("protected page {}: {found:?}", it.id)),
             }
         }
@@ -130,9 +133,9 @@ pub fn find<'a>(store: &CrashStore, legal: &[&'a Legal]) -> Result<&'a Legal, St
 
 /// Fails where the check finds an error.
 pub fn check_is_clean<S: PageStore>(store: &S) -> Result<(), String> {
-    let outcome = recover(store, Explain::No);
+    let mut outcome = recover(store, Explain::No);
     for cursor in 0..check::steps(&outcome) {
-        let findings = check::step(store, &outcome, cursor);
+        let findings = check::step(store, &mut outcome, cursor);
         if let Some(error) = findings
             .iter()
             .find(|it| it.kind.severity() == Severity::Error)
@@ -153,7 +156,7 @@ pub fn is_poisoned<S: PageStore>(pager: &mut Pager<S>) -> bool {
         pager.locate_protected(ProtectedId(0)).map(drop),
         pager.verify_protected(ProtectedId(0)).map(drop),
         pager.allocated(0, 1).map(drop),
-        pager.protected(ProtectedId(0)).map(drop),
+        pager.protected(ProtectedId(0), 1).map(drop),
     ];
     refused.iter().all(|result| *result == Err(Error::Poisoned))
 }

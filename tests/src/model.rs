@@ -278,8 +278,8 @@ impl Model {
                 self.regular.keys()
             ));
         }
-        let protected: Vec<_> = match pager.protected(ProtectedId(0)) {
-            Ok(protected) => protected.map(|it| it.id).collect(),
+        let protected: Vec<_> = match pager.protected(ProtectedId(0), usize::MAX) {
+            Ok(protected) => protected.iter().map(|it| it.id).collect(),
             Err(error) => return Err(error.to_string()),
         };
         if !protected.iter().map(|id| &id.0).eq(self.protected.keys()) {
@@ -302,12 +302,15 @@ impl Model {
         }
         let stats = pager.stats();
         let counts = (stats.regular_pages, stats.protected_pages);
-        let expected = (self.regular.len() as u64, self.protected.len() as u64);
+        let expected = (
+            Some(self.regular.len() as u64),
+            Some(self.protected.len() as u64),
+        );
         if counts != expected {
             return Err(format!("counts {counts:?} instead of {expected:?}"));
         }
-        let sum = stats.free_pages + stats.regular_pages + stats.internal_pages;
-        if sum != stats.page_count {
+        let parts = [stats.free_pages, stats.regular_pages, stats.internal_pages];
+        if parts.into_iter().sum::<Option<u64>>() != stats.page_count {
             return Err(format!("the figures do not sum up: {stats:?}"));
         }
         Ok(())
@@ -333,7 +336,7 @@ impl Model {
 }
 
 /// The regular pages that a pager shows, `limit` runs at a time.
-pub fn regular_pages<S: PageStore>(pager: &Pager<S>, limit: usize) -> Result<Vec<u64>, String> {
+pub fn regular_pages<S: PageStore>(pager: &mut Pager<S>, limit: usize) -> Result<Vec<u64>, String> {
     let mut pages = Vec::new();
     loop {
         let start = pages.last().map_or(0, |page| page + 1);

@@ -67,16 +67,17 @@ fn seen_by_us(pager: &mut Pager<MemoryStore>) -> Seen {
     let crc = |pager: &Pager<MemoryStore>, page| crc32fast::hash(pager.store().page(page).unwrap());
     let stats = pager.stats();
     let mut seen = Seen {
-        page_count: stats.page_count,
-        free_count: stats.free_pages,
+        page_count: stats.page_count.unwrap(),
+        free_count: stats.free_pages.unwrap(),
         ..Seen::default()
     };
     for page in regular_pages(pager, 100).unwrap() {
         seen.regular.insert(page, crc(pager, page));
     }
     let ids: Vec<_> = pager
-        .protected(ProtectedId(0))
+        .protected(ProtectedId(0), usize::MAX)
         .unwrap()
+        .into_iter()
         .map(|it| it.id)
         .collect();
     for id in ids {

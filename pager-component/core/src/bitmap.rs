@@ -248,6 +248,16 @@ pub struct Overlay {
     len: u64,
 }
 
+impl FromIterator<u64> for Overlay {
+    fn from_iter<T: IntoIterator<Item = u64>>(bits: T) -> Self {
+        let mut overlay = Self::default();
+        for bit in bits {
+            overlay.insert(bit);
+        }
+        overlay
+    }
+}
+
 impl Overlay {
     /// How many bits it holds.
     pub fn len(&self) -> u64 {

@@ -3,8 +3,8 @@
 //! | Cursor | Step |
 //! |---|---|
 //! | 0 | what recovery found, and the shape of the file |
-//! | 1 to n | the inactive copy of a directory block, for each of n blocks |
-//! | after | the bytes of the protected pages, [`SLOTS_PER_STEP`] ids a step |
+//! | 1 to n | the format's own structures, in n steps |
+//! | after | the bytes of the protected pages, [`IDS_PER_STEP`] ids a step |
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -12,32 +12,29 @@ use alloc::vec::Vec;
 use pagebox_store::PageStore;
 
 use crate::error::Error;
-use crate::finding::{Finding, FindingKind};
-use crate::format::directory::{DirectoryCopy, Slot};
-use crate::format::superblock::IdentityFault;
+use crate::file::File;
+use crate::finding::{self, Finding};
+use crate::identity::IdentityFault;
 use crate::ids::ProtectedId;
-use crate::pager::{is_unproven, page_checksum};
-use crate::recovery::{Recovery, read_page};
-use crate::state::State;
+use crate::read::read_page;
+use crate::recovery::Recovery;
+use crate::verify::protected_page;
 
 /// Ids whose pages one step looks at.
-pub const SLOTS_PER_STEP: u64 = 64;
+pub const IDS_PER_STEP: u64 = 64;
 
 /// How many steps a check has.
 pub fn steps(outcome: &Result<Recovery, Error>) -> u64 {
-    let directory = outcome
-        .as_ref()
-        .ok()
-        .and_then(|recovery| recovery.state.directory.as_ref());
-    directory.map_or(1, |directory| {
-        1 + directory.blocks().len() as u64 + directory.capacity().div_ceil(SLOTS_PER_STEP)
+    outcome.as_ref().map_or(1, |recovery| {
+        let ids = recovery.file.id_end();
+        1 + recovery.file.check_steps() + ids.div_ceil(IDS_PER_STEP)
     })
 }
 
 /// The findings of one step; none past the last.
 pub fn step<S: PageStore>(
     store: &S,
-    outcome: &Result<Recovery, Error>,
+    outcome: &mut Result<Recovery, Error>,
     cursor: u64,
 ) -> Vec<Finding> {
     let recovery = match outcome {
@@ -45,18 +42,14 @@ pub fn step<S: PageStore>(
         Err(error) if cursor == 0 => return alloc::vec![of_error(store, error)],
         Err(_) => return Vec::new(),
     };
-    let blocks = recovery
-        .state
-        .directory
-        .as_ref()
-        .map_or(0, |directory| directory.blocks().len() as u64);
+    let own = recovery.file.check_steps();
     match cursor {
         0 => shape(store, recovery),
-        _ if cursor <= blocks => other_copy(store, &recovery.state, cursor - 1),
+        _ if cursor <= own => recovery.file.check_step(store, cursor - 1),
         _ => protected_pages(
             store,
-            &recovery.state,
-            (cursor - 1 - blocks).saturating_mul(SLOTS_PER_STEP),
+            &mut recovery.file,
+            (cursor - 1 - own).saturating_mul(IDS_PER_STEP),
         ),
     }
 }
@@ -64,11 +57,11 @@ pub fn step<S: PageStore>(
 /// Why nothing at all can be said of a file.
 fn of_error<S: PageStore>(store: &S, error: &Error) -> Finding {
     let kind = match error {
-        Error::Identity(IdentityFault::Version { .. }) => FindingKind::UnsupportedVersion,
-        Error::Identity(_) => FindingKind::NotAPageFile,
-        Error::PageSizeMismatch { .. } => FindingKind::PageSize,
-        Error::Corrupt { .. } => FindingKind::SuperblockHead,
-        _ => FindingKind::Unreadable,
+        Error::Identity(IdentityFault::Version { .. }) => finding::UNSUPPORTED_VERSION,
+        Error::Identity(_) => finding::NOT_A_PAGE_FILE,
+        Error::PageSizeMismatch { .. } => finding::PAGE_SIZE,
+        Error::Corrupt { .. } => finding::SUPERBLOCK_HEAD,
+        _ => finding::UNREADABLE,
     };
     let finding = Finding::new(kind, Some(0), format!("{error}"));
     match read_page(store, 0) {
@@ -80,101 +73,32 @@ fn of_error<S: PageStore>(store: &S, error: &Error) -> Finding {
 fn shape<S: PageStore>(store: &S, recovery: &Recovery) -> Vec<Finding> {
     let mut findings = recovery.findings.clone();
     let geometry = store.geometry();
-    let page_count = recovery.state.page_count();
+    let page_count = recovery.file.stats().page_count;
     if geometry.tail != 0 {
         let message = format!(
             "the file ends in {} bytes of a page, after {} whole ones",
             geometry.tail, geometry.page_count
         );
-        findings.push(Finding::new(FindingKind::Tail, None, message));
+        findings.push(Finding::new(finding::TAIL, None, message));
     }
-    if page_count != 0 && geometry.page_count > page_count {
+    if let Some(page_count) = page_count
+        && geometry.page_count > page_count
+    {
         let message = format!(
             "the file has {} pages, its metadata accounts for {page_count}",
             geometry.page_count
         );
-        findings.push(Finding::new(FindingKind::Slack, Some(page_count), message));
+        findings.push(Finding::new(finding::SLACK, Some(page_count), message));
     }
     findings
 }
 
-fn other_copy<S: PageStore>(store: &S, state: &State, index: u64) -> Vec<Finding> {
-    let block = state
-        .directory
-        .as_ref()
-        .and_then(|directory| directory.blocks().get(usize::try_from(index).ok()?));
-    let Some(block) = block else {
-        return Vec::new();
-    };
-    let side = block.place.active.other();
-    let page = side.of(block.place.pages);
-    let bytes = match read_page(store, page) {
-        Ok(Some(bytes)) => bytes,
-        // Past the end of the file: recovery has said so.
-        Ok(None) => return Vec::new(),
-        Err(error) => return alloc::vec![unreadable(page, &error)],
-    };
-    let head = crate::finding::evidence(&bytes, 0, 8);
-    match DirectoryCopy::parse(bytes, state.page_size) {
-        Ok(_) => Vec::new(),
-        Err(fault) => {
-            let message = format!(
-                "copy {side} of directory block {index}, which does not count, is not valid: {fault}"
-            );
-            alloc::vec![
-                Finding::new(FindingKind::DirectoryOther, Some(page), message)
-                    .with_evidence(&head, 0, 8)
-            ]
-        }
-    }
-}
-
-fn protected_pages<S: PageStore>(store: &S, state: &State, start: u64) -> Vec<Finding> {
-    let Some(directory) = &state.directory else {
-        return Vec::new();
-    };
-    directory
-        .slots(ProtectedId(start))
-        .take_while(|(id, _)| id.0 < start.saturating_add(SLOTS_PER_STEP))
-        .filter_map(|(id, slot)| protected_page(store, state, id, &slot))
+fn protected_pages<S: PageStore>(store: &S, file: &mut File, start: u64) -> Vec<Finding> {
+    let end = start.saturating_add(IDS_PER_STEP);
+    let pages = file.protected(store, ProtectedId(start), IDS_PER_STEP as usize);
+    let pages = pages.unwrap_or_default().into_iter();
+    pages
+        .take_while(|page| page.id.0 < end)
+        .filter_map(|page| protected_page(store, &page))
         .collect()
-}
-
-/// What is wrong with the bytes of a protected page.
-pub(crate) fn protected_page<S: PageStore>(
-    store: &S,
-    state: &State,
-    id: ProtectedId,
-    slot: &Slot,
-) -> Option<Finding> {
-    let page = slot.active_page();
-    let actual = match page_checksum(store, state.page_size, page) {
-        Ok(actual) if actual == slot.checksum => return None,
-        Ok(actual) => actual,
-        Err(error) => {
-            let message = format!("protected page {id} cannot be read: {error}");
-            return Some(Finding {
-                message,
-                ..unreadable(page, &error)
-            });
-        }
-    };
-    let kind = if is_unproven(slot.generation) {
-        FindingKind::ProtectedUnproven
-    } else {
-        FindingKind::ProtectedChecksum
-    };
-    let message = format!(
-        "protected page {id}: the checksum of page {page} is {actual:#010x}, not {:#010x} as committed",
-        slot.checksum
-    );
-    let finding = Finding::new(kind, Some(page), message);
-    Some(match read_page(store, page) {
-        Ok(Some(bytes)) => finding.with_evidence(&bytes, 0, 16),
-        _ => finding,
-    })
-}
-
-fn unreadable(page: u64, error: &Error) -> Finding {
-    Finding::new(FindingKind::Unreadable, Some(page), format!("{error}"))
 }

@@ -7,7 +7,7 @@ use core::fmt;
 use pagebox_store::{PageSize, StoreError};
 
 use crate::finding::Finding;
-use crate::format::superblock::IdentityFault;
+use crate::identity::IdentityFault;
 use crate::ids::ProtectedId;
 use crate::kinds::PageKind;
 
@@ -127,6 +127,12 @@ pub enum Error {
     /// There is no such protected page.
     #[error("protected page {id} is not allocated")]
     NotProtected {
+        /// Which.
+        id: ProtectedId,
+    },
+    /// A protected page was to be allocated under an id that is taken.
+    #[error("protected page {id} is allocated already")]
+    NotFree {
         /// Which.
         id: ProtectedId,
     },

@@ -43,6 +43,11 @@ impl Side {
         }
     }
 
+    /// The side of a page of a pair; none if it is neither.
+    pub fn of_page(page: u64, pair: [u64; 2]) -> Option<Self> {
+        Self::BOTH.into_iter().find(|side| side.of(pair) == page)
+    }
+
     /// The side that a selector byte on the medium names.
     pub const fn from_byte(byte: u8) -> Option<Self> {
         match byte {

@@ -4,16 +4,19 @@
 //!
 //! | Room | Knows |
 //! |---|---|
-//! | [`format`] | bytes to types and back |
-//! | [`bitmap`], [`allocation`], [`directory`] | pure maps |
-//! | [`state`] | all that is known of a file's committed contents |
-//! | [`transaction`] | pending changes, as a value |
-//! | [`recovery`] | which state counts, at open; writes nothing |
-//! | `plan`, `commit` | the protocol: what a commit will do; doing it, the only one that writes |
+//! | `codec`, [`checksum`], [`bitmap`], [`kinds`], [`allocation`] | bytes, sums, pure maps |
+//! | [`changes`], [`facts`] | what is asked of a file, and what it answers; no format |
+//! | [`format0`] | the format of `mappedpages`, complete in itself |
+//! | [`format1`] | ours, complete in itself; nobody uses it yet |
+//! | [`file`](mod@file) | the formats behind one list of verbs |
+//! | [`recovery`] | which format it is, and which state counts, at open; writes nothing |
+//! | [`transaction`] | alloc, free and stage on pending changes |
 //! | [`pager`] | the facade and its phases |
-//! | [`inspect`], [`check`], [`page_map`] | looking, without changing |
+//! | [`inspect`], [`check`], [`page_map`], [`structure`], [`finding`] | looking, without changing |
 //! | [`repair`] | mending, on request |
-//! | [`format1`] | format 1, complete in itself; nobody uses it yet |
+//!
+//! Only [`file`](mod@file), [`recovery`] and [`repair`] name a format; a format
+//! names nothing that stands above it.
 //!
 //! What holds throughout: nothing that the durable state reaches is ever
 //! written, page 0 apart; memory changes after the medium did; what is read
@@ -42,39 +45,37 @@
 
 extern crate alloc;
 
+mod action;
 pub mod allocation;
 pub mod bitmap;
+pub mod changes;
 pub mod check;
-mod commit;
-pub mod directory;
+pub mod checksum;
+mod codec;
 mod error;
+pub mod facts;
+pub mod file;
 pub mod finding;
-pub mod format;
+pub mod format0;
 pub mod format1;
+pub mod identity;
 mod ids;
 pub mod inspect;
 pub mod kinds;
 pub mod page_map;
 pub mod pager;
-mod plan;
+mod read;
+mod reasoning;
 pub mod recovery;
 pub mod repair;
-pub mod state;
+pub mod structure;
 pub mod transaction;
+mod verify;
 
 pub use error::{Error, Operation};
+pub use facts::{CommitInfo, Location, ProtectedPage, Stats};
+pub use identity::Format;
 pub use ids::{Extent, ProtectedId, Side};
-pub use pager::{Access, CommitInfo, Location, Pager, ProtectedPage, Stats};
+pub use pager::{Access, Pager};
+pub use recovery::page_size;
 pub use transaction::Transaction;
-
-use format::superblock;
-use pagebox_store::PageSize;
-
-/// The page size that the first bytes of a page file announce: at least 20, or
-/// all that there are.
-///
-/// # Errors
-/// [`Error::Identity`].
-pub fn page_size(head: &[u8]) -> Result<PageSize, Error> {
-    superblock::identify(head).map_err(Error::Identity)
-}

@@ -6,11 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::allocation::AllocationMap;
-use crate::bitmap::Bitmap;
-use crate::format::RESERVED_PAGES;
-use crate::ids::ProtectedId;
 use crate::kinds::PageKind;
-use crate::state::State;
 
 /// How many pages of each kind, by code.
 pub type Counts = [u64; PageKind::ALL.len()];
@@ -31,63 +27,38 @@ pub struct Tile {
 /// What every page of a file is.
 #[derive(Debug)]
 pub struct PageMap {
-    /// Pages that the file accounts for.
-    page_count: u64,
+    /// Pages that the file accounts for; none: that is not known.
+    page_count: Option<u64>,
     /// Whole pages that there are.
     file_pages: u64,
-    /// Whether it is a page file at all: the first pages are the reserved ones.
-    is_page_file: bool,
-    /// Whether free and regular pages can be told apart.
-    known: bool,
-    used: Bitmap,
-    directory: Bitmap,
-    active: Bitmap,
-    shadow: Bitmap,
+    /// As many as the file accounts for, or else has.
+    pages: AllocationMap,
 }
 
 impl PageMap {
-    /// The map of a file of `file_pages` pages; without a state nothing is
-    /// known of any.
-    pub fn new(state: Option<&State>, file_pages: u64) -> Self {
-        let allocation = state.and_then(|state| state.allocation.as_ref());
-        let page_count = allocation.map_or(0, AllocationMap::page_count);
-        let len = page_count.max(file_pages);
-        let mut map = Self {
+    /// The map of a file of `file_pages` pages, of which `pages` says what they
+    /// are. `page_count` is how many of them the file accounts for.
+    pub fn new(pages: AllocationMap, page_count: Option<u64>, file_pages: u64) -> Self {
+        Self {
             page_count,
             file_pages,
-            is_page_file: state.is_some(),
-            known: allocation.is_some(),
-            used: allocation.map_or_else(|| Bitmap::new(0), |allocation| allocation.used().clone()),
-            directory: Bitmap::new(len),
-            active: Bitmap::new(len),
-            shadow: Bitmap::new(len),
-        };
-        if let Some(directory) = state.and_then(|state| state.directory.as_ref()) {
-            for block in directory
-                .blocks()
-                .iter()
-                .filter(|block| block.copy.is_some())
-            {
-                for page in block.place.pages {
-                    map.directory.set(page, true);
-                }
-            }
-            for (_, slot) in directory.slots(ProtectedId(0)) {
-                map.active.set(slot.active_page(), true);
-                map.shadow.set(slot.shadow_page(), true);
-            }
+            pages,
         }
-        map
     }
 
     /// How many pages there are: the greater of the page count and the file's.
     pub fn len(&self) -> u64 {
-        self.page_count.max(self.file_pages)
+        self.page_count.unwrap_or(0).max(self.file_pages)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Where slack begins.
+    fn accounted(&self) -> u64 {
+        self.page_count.unwrap_or(self.file_pages)
     }
 
     /// What a page is; none past the end.
@@ -97,24 +68,10 @@ impl PageMap {
         }
         Some(if page >= self.file_pages {
             PageKind::MISSING
-        } else if self.known && page >= self.page_count {
+        } else if page >= self.accounted() {
             PageKind::SLACK
-        } else if self.directory.get(page) {
-            PageKind::DIRECTORY
-        } else if self.active.get(page) {
-            PageKind::PROTECTED_ACTIVE
-        } else if self.shadow.get(page) {
-            PageKind::PROTECTED_SHADOW
-        } else if self.is_page_file && page == 0 {
-            PageKind::SUPERBLOCK
-        } else if self.is_page_file && page < RESERVED_PAGES {
-            PageKind::METADATA
-        } else if !self.known {
-            PageKind::UNKNOWN
-        } else if self.used.get(page) {
-            PageKind::REGULAR
         } else {
-            PageKind::FREE
+            self.pages.get(page)
         })
     }
 
@@ -126,37 +83,11 @@ impl PageMap {
         let missing_from = self.file_pages.max(first);
         add(PageKind::MISSING, end.saturating_sub(missing_from));
         let end = end.min(self.file_pages);
-        let end = if self.known {
-            add(
-                PageKind::SLACK,
-                end.saturating_sub(self.page_count.max(first)),
-            );
-            end.min(self.page_count)
-        } else {
-            end
-        };
-        let mut first = first;
-        // The few reserved pages one by one, the rest by words of bits.
-        while first < RESERVED_PAGES.min(end) {
-            add(self.kind(first).unwrap_or(PageKind::UNKNOWN), 1);
-            first += 1;
-        }
-        if first >= end {
-            return counts;
-        }
-        let directory = self.directory.count(first, end);
-        let active = self.active.count(first, end);
-        let shadow = self.shadow.count(first, end);
-        add(PageKind::DIRECTORY, directory);
-        add(PageKind::PROTECTED_ACTIVE, active);
-        add(PageKind::PROTECTED_SHADOW, shadow);
-        let internal = directory + active + shadow;
-        if self.known {
-            let used = self.used.count(first, end);
-            add(PageKind::REGULAR, used.saturating_sub(internal));
-            add(PageKind::FREE, (end - first).saturating_sub(used));
-        } else {
-            add(PageKind::UNKNOWN, (end - first).saturating_sub(internal));
+        let slack_from = self.accounted().max(first);
+        add(PageKind::SLACK, end.saturating_sub(slack_from));
+        let end = end.min(self.accounted());
+        if first < end {
+            self.pages.count_in(first, end, add);
         }
         counts
     }
@@ -188,11 +119,10 @@ impl PageMap {
     /// 2^n up to less than 2^(n+1).
     pub fn free_runs(&self) -> Vec<u64> {
         let mut histogram = Vec::new();
-        let mut next = RESERVED_PAGES;
-        while self.known
-            && let Some(first) = self.used.find_clear(next)
-        {
-            let end = self.used.find_set(first).unwrap_or(self.used.len());
+        let mut next = 0;
+        while let Some(first) = self.pages.find_free(next) {
+            let end = self.pages.used().find_set(first);
+            let end = end.unwrap_or(self.pages.page_count());
             let bucket = (end - first).ilog2() as usize;
             if histogram.len() <= bucket {
                 histogram.resize(bucket + 1, 0);

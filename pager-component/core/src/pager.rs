@@ -7,23 +7,20 @@
 //! | ready | yes | yes: what it reads is durable |
 //! | poisoned | no | no: what is durable is not known until reopened |
 
-use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use pagebox_store::{PageSize, PageStore};
+use pagebox_store::PageStore;
 
-use crate::allocation::{AllocationMap, Use};
-use crate::bitmap::{Bitmap, Overlay};
-use crate::commit::{self, Images};
-use crate::directory::Directory;
+use crate::bitmap::Overlay;
 use crate::error::{Error, Operation};
-use crate::format::directory::Slot;
-use crate::format::{Limits, MIN_PAGE_COUNT, RESERVED_PAGES, superblock};
-use crate::ids::{Extent, ProtectedId, Side};
+use crate::facts::{CommitInfo, Location, ProtectedPage, Stats};
+use crate::file::File;
+use crate::identity::Format;
+use crate::ids::{Extent, ProtectedId};
+use crate::read::page_checksum;
 use crate::recovery::{Explain, Recovery, Verdict, Witness, recover, recover_steadily};
-use crate::state::State;
-use crate::transaction::{SlotChange, Transaction};
+use crate::transaction::Transaction;
 
 /// What a pager may do with its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,111 +31,18 @@ pub enum Access {
     Write,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Reading,
-    /// With the pages that every commit writes, as they are now.
-    Ready(Images),
+    Ready,
     Poisoned,
-}
-
-impl Phase {
-    /// Passes an outcome on; afterwards nothing is known after some errors.
-    fn poison_after<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
-        if done
-            .as_ref()
-            .is_err_and(|error| !commit::leaves_ready(error))
-        {
-            *self = Self::Poisoned;
-        }
-        done
-    }
-}
-
-/// Figures of a page file, in pages unless said otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stats {
-    /// The size of a page.
-    pub page_size: PageSize,
-    /// Pages that the file accounts for.
-    pub page_count: u64,
-    /// The most pages that the format can account for.
-    pub page_limit: u64,
-    /// Pages that can be allocated without growth.
-    pub free_pages: u64,
-    /// Allocated regular pages.
-    pub regular_pages: u64,
-    /// Protected pages; each takes two physical ones.
-    pub protected_pages: u64,
-    /// Protected pages that the directory has room for.
-    pub protected_capacity: u64,
-    /// The most protected pages that the format can name.
-    pub protected_limit: u64,
-    /// Reserved pages, directory, and both copies of protected pages.
-    pub internal_pages: u64,
-    /// The commit counter.
-    pub generation: u64,
-}
-
-impl Stats {
-    /// The figures of a state; zeros for what is not known of it.
-    pub fn of(state: &State) -> Self {
-        let limits = state.limits();
-        let count = |kind| {
-            state
-                .allocation
-                .as_ref()
-                .map_or(0, |allocation| allocation.count(kind))
-        };
-        Self {
-            page_size: state.page_size,
-            page_count: state.page_count(),
-            page_limit: limits.page_count,
-            free_pages: count(Use::FREE),
-            regular_pages: count(Use::REGULAR),
-            protected_pages: state.directory.as_ref().map_or(0, Directory::count),
-            protected_capacity: state.directory.as_ref().map_or(0, Directory::capacity),
-            protected_limit: limits.protected(),
-            internal_pages: count(Use::INTERNAL),
-            generation: state.generation,
-        }
-    }
-}
-
-/// Where a protected page is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// The physical page that holds the current bytes.
-    pub page: u64,
-    /// How often the page was written.
-    pub generation: u64,
-    /// The CRC-32 of the bytes, as committed.
-    pub checksum: u32,
-}
-
-/// A protected page in a listing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProtectedPage {
-    /// Its id.
-    pub id: ProtectedId,
-    /// Its slot in the directory.
-    pub slot: Slot,
-}
-
-/// What a commit did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommitInfo {
-    /// The generation that is durable now.
-    pub generation: u64,
-    /// Pages that the file accounts for now.
-    pub page_count: u64,
 }
 
 /// An open page file.
 #[derive(Debug)]
 pub struct Pager<S> {
     store: S,
-    state: State,
+    file: File,
     phase: Phase,
     verdict: Verdict,
     /// Differs for every committed state of every pager in the process.
@@ -155,54 +59,22 @@ fn next_version() -> u64 {
 }
 
 impl<S: PageStore> Pager<S> {
+    /// Makes a new page file of format 0, of at least `page_count` pages, in an
+    /// empty store.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
+    pub fn create(store: S, page_count: u64) -> Result<Self, Error> {
+        Self::create_as(store, Format::Zero, page_count)
+    }
+
     /// Makes a new page file of at least `page_count` pages in an empty store.
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
-    pub fn create(mut store: S, page_count: u64) -> Result<Self, Error> {
-        let geometry = store.geometry();
-        if geometry.page_count != 0 || geometry.tail != 0 {
-            return Err(Error::NotEmpty {
-                page_count: geometry.page_count,
-            });
-        }
-        let page_size = geometry.page_size;
-        let limits = Limits::of(page_size);
-        let page_count = page_count.max(MIN_PAGE_COUNT);
-        if page_count > limits.page_count {
-            return Err(Error::Full {
-                limit: limits.page_count,
-            });
-        }
-        store
-            .grow(page_count)
-            .map_err(Error::store(Operation::Grow { page_count }))?;
-        let mut allocation = AllocationMap::from_used(Bitmap::new(page_count));
-        for page in 0..RESERVED_PAGES {
-            allocation.set(page, Use::INTERNAL);
-        }
-        let state = State {
-            page_size,
-            identity: superblock::new_identity(page_size),
-            side: Side::A,
-            tagged: true,
-            generation: 0,
-            highest_generation: 0,
-            allocation: Some(allocation),
-            directory: Some(Directory::new(
-                limits.slots_per_block,
-                Vec::new(),
-                [].into(),
-            )),
-        };
-        let images = Images::of(&state)?;
-        commit::write_new(&mut store, &images)?;
-        Ok(Self::new(
-            store,
-            state,
-            Phase::Ready(images),
-            Verdict::Clean,
-        ))
+    pub fn create_as(mut store: S, format: Format, page_count: u64) -> Result<Self, Error> {
+        let file = File::create(&mut store, format, page_count)?;
+        Ok(Self::new(store, file, Phase::Ready, Verdict::Clean))
     }
 
     /// Opens a page file. To write, a sync comes first, and page 0 is written
@@ -224,17 +96,17 @@ impl<S: PageStore> Pager<S> {
 
     fn open_to_read(store: S) -> Result<Self, Error> {
         let (outcome, witness) = recover_steadily(&store, Explain::No)?;
-        let Recovery { state, verdict, .. } = outcome?;
+        let Recovery { file, verdict, .. } = outcome?;
         Ok(Self {
             witness: Some(witness),
-            ..Self::new(store, state, Phase::Reading, verdict)
+            ..Self::new(store, file, Phase::Reading, verdict)
         })
     }
 
     fn open_to_write(mut store: S) -> Result<Self, Error> {
         store.sync().map_err(Error::store(Operation::Sync))?;
         let Recovery {
-            state,
+            mut file,
             verdict,
             findings,
             ..
@@ -242,15 +114,14 @@ impl<S: PageStore> Pager<S> {
         if verdict == Verdict::Damaged {
             return Err(Error::Damaged { findings });
         }
-        let images = Images::of(&state)?;
-        commit::settle(&mut store, &images)?;
-        Ok(Self::new(store, state, Phase::Ready(images), verdict))
+        file.settle(&mut store)?;
+        Ok(Self::new(store, file, Phase::Ready, verdict))
     }
 
-    fn new(store: S, state: State, phase: Phase, verdict: Verdict) -> Self {
+    fn new(store: S, file: File, phase: Phase, verdict: Verdict) -> Self {
         Self {
             store,
-            state,
+            file,
             phase,
             verdict,
             version: next_version(),
@@ -293,32 +164,27 @@ impl<S: PageStore> Pager<S> {
 
     /// The figures of the committed state.
     pub fn stats(&self) -> Stats {
-        Stats::of(&self.state)
+        self.file.stats()
     }
 
-    /// Checks that `page` is an allocated regular page. No I/O.
+    /// Checks that `page` is an allocated regular page.
     ///
     /// # Errors
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
     /// [`Error::Corrupt`], [`Error::Poisoned`].
-    pub fn locate(&self, page: u64) -> Result<u64, Error> {
+    pub fn locate(&mut self, page: u64) -> Result<u64, Error> {
         self.expect_sound()?;
-        self.state.regular(page)?;
+        self.file.regular(&self.store, page)?;
         Ok(page)
     }
 
-    /// Where a protected page's committed bytes are, not verified. No I/O.
+    /// Where a protected page's committed bytes are, not verified.
     ///
     /// # Errors
     /// [`Error::NotProtected`], [`Error::Corrupt`], [`Error::Poisoned`].
-    pub fn locate_protected(&self, id: ProtectedId) -> Result<Location, Error> {
+    pub fn locate_protected(&mut self, id: ProtectedId) -> Result<Location, Error> {
         self.expect_sound()?;
-        let slot = self.state.protected(id)?;
-        Ok(Location {
-            page: slot.active_page(),
-            generation: slot.generation,
-            checksum: slot.checksum,
-        })
+        self.file.locate(&self.store, id)
     }
 
     /// As [`Pager::locate_protected`]; the bytes are checked against their
@@ -330,7 +196,7 @@ impl<S: PageStore> Pager<S> {
     pub fn verify_protected(&mut self, id: ProtectedId) -> Result<Location, Error> {
         let location = self.locate_protected(id)?;
         if !self.verified.contains(id.0) {
-            let actual = page_checksum(&self.store, self.state.page_size, location.page)?;
+            let actual = page_checksum(&self.store, location.page)?;
             if actual != location.checksum {
                 // Its bytes belong to a later state, perhaps: then they are
                 // not rotten.
@@ -350,23 +216,23 @@ impl<S: PageStore> Pager<S> {
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Poisoned`].
-    pub fn allocated(&self, start: u64, limit: usize) -> Result<Vec<Extent>, Error> {
+    pub fn allocated(&mut self, start: u64, limit: usize) -> Result<Vec<Extent>, Error> {
         self.expect_sound()?;
-        Ok(self.state.allocation()?.regular(start, limit))
+        self.file.runs(&self.store, start, limit)
     }
 
-    /// Protected pages in ascending order from id `start` on. Slots that cannot
-    /// be believed are left out.
+    /// Protected pages in ascending order from id `start` on, at most `limit`.
+    /// Those that cannot be believed are left out.
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Poisoned`].
     pub fn protected(
-        &self,
+        &mut self,
         start: ProtectedId,
-    ) -> Result<impl Iterator<Item = ProtectedPage> + '_, Error> {
+        limit: usize,
+    ) -> Result<Vec<ProtectedPage>, Error> {
         self.expect_sound()?;
-        let slots = self.state.directory()?.slots(start);
-        Ok(slots.map(|(id, slot)| ProtectedPage { id, slot }))
+        self.file.protected(&self.store, start, limit)
     }
 
     /// Makes the bytes of regular pages durable.
@@ -376,7 +242,7 @@ impl<S: PageStore> Pager<S> {
     pub fn sync(&mut self) -> Result<(), Error> {
         self.expect_writable()?;
         let done = self.store.sync().map_err(Error::store(Operation::Sync));
-        self.phase.poison_after(done)
+        self.poison_after(done)
     }
 
     /// A transaction on the committed state as it is now.
@@ -393,12 +259,12 @@ impl<S: PageStore> Pager<S> {
     /// # Errors
     /// [`Error::Full`], [`Error::StaleTransaction`], [`Error::Poisoned`].
     pub fn alloc(
-        &self,
+        &mut self,
         transaction: &mut Transaction<S::Buffer>,
         count: u32,
     ) -> Result<Vec<u64>, Error> {
         self.expect_current(transaction)?;
-        transaction.alloc(&self.state, count)
+        transaction.alloc(&mut self.file, &self.store, count)
     }
 
     /// Frees regular pages, all or none.
@@ -407,12 +273,12 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
     /// [`Error::Duplicate`], [`Error::StaleTransaction`], [`Error::Poisoned`].
     pub fn free(
-        &self,
+        &mut self,
         transaction: &mut Transaction<S::Buffer>,
         pages: &[u64],
     ) -> Result<(), Error> {
         self.expect_current(transaction)?;
-        transaction.free(&self.state, pages)
+        transaction.free(&mut self.file, &self.store, pages)
     }
 
     /// Allocates protected pages, lowest free ids first, all or none.
@@ -421,12 +287,28 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::Full`], [`Error::DirectoryFull`], [`Error::StaleTransaction`],
     /// [`Error::Poisoned`].
     pub fn alloc_protected(
-        &self,
+        &mut self,
         transaction: &mut Transaction<S::Buffer>,
         count: u32,
     ) -> Result<Vec<ProtectedId>, Error> {
         self.expect_current(transaction)?;
-        transaction.alloc_protected(&self.state, count)
+        transaction.alloc_protected(&mut self.file, &self.store, count)
+    }
+
+    /// Allocates the protected pages that are named, all or none: a caller's own
+    /// numbers can be the ids.
+    ///
+    /// # Errors
+    /// [`Error::NotFree`], [`Error::Duplicate`], [`Error::Full`],
+    /// [`Error::DirectoryFull`], [`Error::StaleTransaction`],
+    /// [`Error::Poisoned`].
+    pub fn alloc_these(
+        &mut self,
+        transaction: &mut Transaction<S::Buffer>,
+        ids: &[ProtectedId],
+    ) -> Result<(), Error> {
+        self.expect_current(transaction)?;
+        transaction.alloc_these(&mut self.file, &self.store, ids)
     }
 
     /// Frees protected pages, all or none.
@@ -435,12 +317,12 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::NotProtected`], [`Error::Duplicate`],
     /// [`Error::StaleTransaction`], [`Error::Poisoned`].
     pub fn free_protected(
-        &self,
+        &mut self,
         transaction: &mut Transaction<S::Buffer>,
         ids: &[ProtectedId],
     ) -> Result<(), Error> {
         self.expect_current(transaction)?;
-        transaction.free_protected(&self.state, ids)
+        transaction.free_protected(&mut self.file, &self.store, ids)
     }
 
     /// The pending bytes of a protected page: at first the committed ones.
@@ -482,28 +364,18 @@ impl<S: PageStore> Pager<S> {
         source: impl FnOnce(&mut Self, ProtectedId) -> Result<Option<u64>, Error>,
     ) -> Result<&'t mut S::Buffer, Error> {
         self.expect_current(transaction)?;
-        let failed = Error::store(Operation::Stage { id });
-        match transaction.slots.entry(id) {
-            Entry::Vacant(entry) => {
-                let source = source(self, id)?;
-                let staged = self.store.stage(source).map_err(failed)?;
-                match entry.insert(SlotChange::Write { staged }) {
-                    SlotChange::Write { staged } => Ok(staged),
-                    _ => unreachable!("it was put in as a write"),
-                }
-            }
-            Entry::Occupied(entry) => match entry.into_mut() {
-                SlotChange::Write { staged }
-                | SlotChange::New {
-                    staged: Some(staged),
-                    ..
-                } => Ok(staged),
-                SlotChange::New { staged, .. } => {
-                    let zeros = self.store.stage(None).map_err(failed)?;
-                    Ok(staged.insert(zeros))
-                }
-                SlotChange::Free => Err(Error::NotProtected { id }),
-            },
+        if !transaction.has_bytes(id)? {
+            let source = if transaction.creates(id) {
+                None
+            } else {
+                source(self, id)?
+            };
+            let bytes = self.store.stage(source);
+            transaction.put_bytes(id, bytes.map_err(Error::store(Operation::Stage { id }))?);
+        }
+        match transaction.bytes_mut(id) {
+            Some(bytes) => Ok(bytes),
+            None => unreachable!("they were put there"),
         }
     }
 
@@ -529,26 +401,32 @@ impl<S: PageStore> Pager<S> {
     )]
     pub fn commit(&mut self, transaction: Transaction<S::Buffer>) -> Result<CommitInfo, Error> {
         self.expect_current(&transaction)?;
-        if let Phase::Ready(images) = &mut self.phase
-            && !transaction.is_empty()
-        {
-            let done = commit::commit(&mut self.store, &mut self.state, images, &transaction);
-            self.phase.poison_after(done)?;
+        if !transaction.is_empty() {
+            let done = self.file.commit(&mut self.store, transaction.changes());
+            self.poison_after(done)?;
             self.version = next_version();
-            for &id in transaction.slots.keys() {
+            for &id in transaction.changes().protected.keys() {
                 self.verified.remove(id.0);
             }
         }
-        Ok(CommitInfo {
-            generation: self.state.generation,
-            page_count: self.state.page_count(),
-        })
+        Ok(self.file.committed())
+    }
+
+    /// Passes an outcome on; afterwards nothing is known after some errors.
+    fn poison_after<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
+        if done
+            .as_ref()
+            .is_err_and(|error| !self.file.leaves_ready(error))
+        {
+            self.phase = Phase::Poisoned;
+        }
+        done
     }
 
     fn expect_sound(&self) -> Result<(), Error> {
         match self.phase {
             Phase::Poisoned => Err(Error::Poisoned),
-            Phase::Reading | Phase::Ready(_) => Ok(()),
+            Phase::Reading | Phase::Ready => Ok(()),
         }
     }
 
@@ -556,7 +434,7 @@ impl<S: PageStore> Pager<S> {
         match self.phase {
             Phase::Reading => Err(Error::ReadOnly),
             Phase::Poisoned => Err(Error::Poisoned),
-            Phase::Ready(_) => Ok(()),
+            Phase::Ready => Ok(()),
         }
     }
 
@@ -570,30 +448,12 @@ impl<S: PageStore> Pager<S> {
     }
 }
 
-/// The CRC-32 of a whole page.
-pub(crate) fn page_checksum<S: PageStore>(
-    store: &S,
-    page_size: PageSize,
-    page: u64,
-) -> Result<u32, Error> {
-    store
-        .crc32(page, 0, page_size.bytes_u32())
-        .map_err(Error::store(Operation::Read { page }))
-}
-
 fn mismatch(id: ProtectedId, location: Location, actual: u32) -> Error {
     Error::ChecksumMismatch {
         id,
         page: location.page,
         expected: location.checksum,
         actual,
-        unproven: is_unproven(location.generation),
+        unproven: location.is_unproven(),
     }
-}
-
-/// Whether bytes that fail their checksum were never committed: the peer
-/// allocates a page with the checksum of bytes that it does not sync, at
-/// generation 0. Ours begin at 1.
-pub(crate) const fn is_unproven(generation: u64) -> bool {
-    generation == 0
 }

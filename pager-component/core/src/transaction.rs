@@ -1,52 +1,31 @@
-//! [`Transaction`]: pending changes as a value. Decides which pages and ids an
-//! operation takes; does no I/O.
+//! [`Transaction`]: alloc, free and stage, on pending [`Changes`]. Decides which
+//! pages and ids an operation takes; all or nothing lives here. Writes nothing.
 //!
-//! Invariants: a page is taken only if it is free in the committed state and
-//! was not taken before; a page that is freed stays taken until the commit, so
-//! that nothing the durable state reaches is ever written; an id that is freed
-//! is not given out again by the same transaction.
+//! Invariants: a page is taken only if it is free in the committed state and was
+//! not taken before; a page that is freed stays taken until the commit, so that
+//! nothing the durable state reaches is ever written; an id that is freed is not
+//! given out again by the same transaction.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use pagebox_store::PageStore;
+
 use crate::bitmap::Overlay;
+use crate::changes::{Change, Changes};
 use crate::error::Error;
+use crate::facts::Wish;
+use crate::file::File;
 use crate::ids::ProtectedId;
-use crate::kinds::PageKind;
-use crate::state::State;
 
-/// What happens to a protected page. `B` is the store's private buffer.
-#[derive(Debug)]
-pub(crate) enum SlotChange<B> {
-    /// It is allocated, with these pages.
-    New {
-        /// A, which counts first, and B.
-        pages: [u64; 2],
-        /// Its first bytes; zeros where there are none.
-        staged: Option<B>,
-    },
-    /// It is written.
-    Write {
-        /// Its next bytes.
-        staged: B,
-    },
-    /// It is freed.
-    Free,
-}
-
-/// Pending changes to one committed state. Dropping it rolls back.
+/// Pending changes to one committed state. Dropping it rolls back. `B` is the
+/// store's private buffer.
 #[derive(Debug)]
 pub struct Transaction<B> {
     /// The version of the committed state that it began from.
     pub(crate) base: u64,
-    /// Pages allocated, regular and internal.
-    pub(crate) taken: Overlay,
-    /// Those of them that belong to protected pages.
-    pub(crate) backing: Overlay,
-    /// Regular pages freed.
-    pub(crate) freed: Overlay,
-    /// Protected pages changed.
-    pub(crate) slots: BTreeMap<ProtectedId, SlotChange<B>>,
+    changes: Changes<B>,
+    /// The ids that it allocates.
+    created: Overlay,
     /// No page below may be free.
     page_cursor: u64,
     /// No id below may be free.
@@ -57,64 +36,65 @@ impl<B> Transaction<B> {
     pub(crate) fn new(base: u64) -> Self {
         Self {
             base,
-            taken: Overlay::default(),
-            backing: Overlay::default(),
-            freed: Overlay::default(),
-            slots: BTreeMap::new(),
+            changes: Changes::default(),
+            created: Overlay::default(),
             page_cursor: 0,
             id_cursor: 0,
         }
     }
 
-    /// Whether it changes nothing.
-    pub fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.freed.is_empty() && self.slots.is_empty()
+    /// What it comes to.
+    pub(crate) fn changes(&self) -> &Changes<B> {
+        &self.changes
     }
 
-    pub(crate) fn alloc(&mut self, state: &State, count: u32) -> Result<Vec<u64>, Error> {
-        self.expect_room(state, u64::from(count), self.blocks_needed(state, 0)?)?;
-        let mut pages = Vec::with_capacity(count as usize);
-        while pages.len() < count as usize {
-            self.take_of_word(state, count as usize, &mut pages)?;
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Takes regular pages, the lowest free ones, all or none.
+    pub(crate) fn alloc<S: PageStore<Buffer = B>>(
+        &mut self,
+        file: &mut File,
+        store: &S,
+        count: u32,
+    ) -> Result<Vec<u64>, Error> {
+        self.expect_room(file, u64::from(count), &[])?;
+        let wanted = count as usize;
+        let mut pages = Vec::with_capacity(wanted);
+        let mut next = self.page_cursor;
+        // A word of the bitmap at a time: many cost little more than one.
+        while pages.len() < wanted {
+            let first = file.find_free(store, next)?;
+            let word = first / 64;
+            let here = u64::MAX << (first % 64);
+            let mut free = file.free_word(store, word)? & here & !self.changes.allocated.word(word);
+            while free != 0 && pages.len() < wanted {
+                pages.push(word * 64 + u64::from(free.trailing_zeros()));
+                free &= free - 1;
+            }
+            next = (word + 1) * 64;
         }
+        if let Some(last) = pages.last() {
+            self.page_cursor = last + 1;
+        }
+        insert_all(&mut self.changes.allocated, &pages);
         Ok(pages)
     }
 
-    /// Takes free pages, the lowest first, until there are `count` or a word of
-    /// the bitmap is used up: many cost little more than one.
-    fn take_of_word(
+    /// Frees regular pages, all or none.
+    pub(crate) fn free<S: PageStore<Buffer = B>>(
         &mut self,
-        state: &State,
-        count: usize,
-        pages: &mut Vec<u64>,
+        file: &mut File,
+        store: &S,
+        pages: &[u64],
     ) -> Result<(), Error> {
-        let first = self.find_free(state)?;
-        let word = first / 64;
-        let mut bits = 1 << (first % 64);
-        pages.push(first);
-        let end = (word + 1) * 64;
-        let used = state.allocation()?.used().word(word) | self.taken.word(word);
-        for page in first + 1..end.min(state.limits().page_count) {
-            if pages.len() == count {
-                break;
-            }
-            let bit = 1 << (page % 64);
-            if used & bit == 0 {
-                bits |= bit;
-                pages.push(page);
-            }
-            self.page_cursor = page + 1;
-        }
-        self.taken.insert_word(word, bits);
-        Ok(())
-    }
-
-    pub(crate) fn free(&mut self, state: &State, pages: &[u64]) -> Result<(), Error> {
         let mut seen = Overlay::default();
         // The bits of the word at hand are put in together.
         let mut open = (0, 0);
         for &page in pages {
-            self.expect_regular(state, page)?;
+            self.expect_regular(file, store, page)?;
             let (word, bit) = (page / 64, 1 << (page % 64));
             if word != open.0 {
                 seen.insert_word(open.0, open.1);
@@ -127,164 +107,174 @@ impl<B> Transaction<B> {
         }
         seen.insert_word(open.0, open.1);
         for (word, bits) in seen.words() {
-            let untaken = self.taken.remove_word(word, bits);
+            let untaken = self.changes.allocated.remove_word(word, bits);
             if untaken != 0 {
                 let lowest = word * 64 + u64::from(untaken.trailing_zeros());
                 self.page_cursor = self.page_cursor.min(lowest);
             }
-            self.freed.insert_word(word, bits & !untaken);
+            self.changes.freed.insert_word(word, bits & !untaken);
         }
         Ok(())
     }
 
-    fn expect_regular(&self, state: &State, page: u64) -> Result<(), Error> {
-        if self.backing.contains(page) {
-            Err(Error::NotRegular {
-                page,
-                kind: PageKind::PROTECTED_ACTIVE,
-            })
-        } else if self.taken.contains(page) {
+    fn expect_regular<S: PageStore>(
+        &self,
+        file: &mut File,
+        store: &S,
+        page: u64,
+    ) -> Result<(), Error> {
+        if self.changes.allocated.contains(page) {
             Ok(())
-        } else if self.freed.contains(page) {
+        } else if self.changes.freed.contains(page) {
             Err(Error::NotAllocated { page })
         } else {
-            state.regular(page)
+            file.regular(store, page)
         }
     }
 
-    pub(crate) fn alloc_protected(
+    /// Takes ids of protected pages, the lowest free ones, all or none.
+    pub(crate) fn alloc_protected<S: PageStore<Buffer = B>>(
         &mut self,
-        state: &State,
+        file: &mut File,
+        store: &S,
         count: u32,
     ) -> Result<Vec<ProtectedId>, Error> {
-        let ids = self.find_free_ids(state, count)?;
-        let highest = ids.last().map_or(0, |id| id.0 + 1);
-        self.expect_room(
-            state,
-            2 * u64::from(count),
-            self.blocks_needed(state, highest)?,
-        )?;
-        for &id in &ids {
-            let mut pages = [0; 2];
-            for page in &mut pages {
-                *page = self.find_free(state)?;
-                self.taken.insert(*page);
-                self.backing.insert(*page);
+        let mut next = ProtectedId(self.id_cursor);
+        let mut ids = Vec::new();
+        while ids.len() < count as usize {
+            let id = file.find_free_id(store, next)?;
+            next = ProtectedId(id.0 + 1);
+            if !self.changes.protected.contains_key(&id) {
+                ids.push(id);
             }
-            self.slots.insert(
-                id,
-                SlotChange::New {
-                    pages,
-                    staged: None,
-                },
-            );
         }
-        self.id_cursor = highest.max(self.id_cursor);
+        self.expect_room(file, 0, &ids)?;
+        for &id in &ids {
+            self.changes.protected.insert(id, Change::New(None));
+            self.created.insert(id.0);
+        }
+        self.id_cursor = next.0;
         Ok(ids)
     }
 
-    pub(crate) fn free_protected(
+    /// Takes the ids that are named, all or none.
+    pub(crate) fn alloc_these<S: PageStore<Buffer = B>>(
         &mut self,
-        state: &State,
+        file: &mut File,
+        store: &S,
         ids: &[ProtectedId],
     ) -> Result<(), Error> {
         let mut seen = Overlay::default();
         for &id in ids {
-            self.expect_protected(state, id)?;
+            let is_free = file.find_free_id(store, id)? == id;
+            if !is_free || self.changes.protected.contains_key(&id) {
+                return Err(Error::NotFree { id });
+            }
+            if !seen.insert(id.0) {
+                return Err(Error::Duplicate { id: id.0 });
+            }
+        }
+        self.expect_room(file, 0, ids)?;
+        for &id in ids {
+            self.changes.protected.insert(id, Change::New(None));
+            self.created.insert(id.0);
+        }
+        Ok(())
+    }
+
+    /// Frees protected pages, all or none.
+    pub(crate) fn free_protected<S: PageStore<Buffer = B>>(
+        &mut self,
+        file: &mut File,
+        store: &S,
+        ids: &[ProtectedId],
+    ) -> Result<(), Error> {
+        let mut seen = Overlay::default();
+        for &id in ids {
+            self.expect_protected(file, store, id)?;
             if !seen.insert(id.0) {
                 return Err(Error::Duplicate { id: id.0 });
             }
         }
         for &id in ids {
-            match self.slots.insert(id, SlotChange::Free) {
-                Some(SlotChange::New { pages, .. }) => {
-                    for page in pages {
-                        self.taken.remove(page);
-                        self.backing.remove(page);
-                        self.page_cursor = self.page_cursor.min(page);
-                    }
-                    self.slots.remove(&id);
-                    self.id_cursor = self.id_cursor.min(id.0);
-                }
-                Some(SlotChange::Write { .. } | SlotChange::Free) | None => {}
+            if self.created.remove(id.0) {
+                self.changes.protected.remove(&id);
+                self.id_cursor = self.id_cursor.min(id.0);
+            } else {
+                self.changes.protected.insert(id, Change::Free);
             }
         }
         Ok(())
     }
 
     /// Checks that an id is of a protected page here and now.
-    pub(crate) fn expect_protected(&self, state: &State, id: ProtectedId) -> Result<(), Error> {
-        match self.slots.get(&id) {
-            Some(SlotChange::New { .. } | SlotChange::Write { .. }) => Ok(()),
-            Some(SlotChange::Free) => Err(Error::NotProtected { id }),
-            None => state.protected(id).map(drop),
+    fn expect_protected<S: PageStore>(
+        &self,
+        file: &mut File,
+        store: &S,
+        id: ProtectedId,
+    ) -> Result<(), Error> {
+        match self.changes.protected.get(&id) {
+            Some(Change::New(_) | Change::Write(_)) => Ok(()),
+            Some(Change::Free) => Err(Error::NotProtected { id }),
+            None => file.locate(store, id).map(drop),
         }
     }
 
-    /// The lowest page that is free in the committed state and not taken.
-    /// Call [`Transaction::expect_room`] first.
-    fn find_free(&mut self, state: &State) -> Result<u64, Error> {
-        let allocation = state.allocation()?;
-        let limit = state.limits().page_count;
-        loop {
-            let page = allocation
-                .find_free(self.page_cursor)
-                .unwrap_or_else(|| self.page_cursor.max(allocation.page_count()));
-            if page >= limit {
-                return Err(Error::Full { limit });
-            }
-            self.page_cursor = page + 1;
-            if !self.taken.contains(page) {
-                return Ok(page);
-            }
+    /// Whether a protected page has pending bytes.
+    pub(crate) fn has_bytes(&self, id: ProtectedId) -> Result<bool, Error> {
+        match self.changes.protected.get(&id) {
+            Some(Change::Free) => Err(Error::NotProtected { id }),
+            Some(change) => Ok(change.bytes().is_some()),
+            None => Ok(false),
         }
     }
 
-    /// The lowest ids that are free in the committed state and here.
-    fn find_free_ids(&self, state: &State, count: u32) -> Result<Vec<ProtectedId>, Error> {
-        let directory = state.directory()?;
-        let limit = state.limits().protected();
-        let mut next = self.id_cursor;
-        let mut ids = Vec::new();
-        while ids.len() < count as usize {
-            let id = directory
-                .in_use()
-                .find_clear(next)
-                .unwrap_or_else(|| next.max(directory.capacity()));
-            if id >= limit {
-                return Err(Error::DirectoryFull { limit });
-            }
-            next = id + 1;
-            if !self.slots.contains_key(&ProtectedId(id)) {
-                ids.push(ProtectedId(id));
-            }
-        }
-        Ok(ids)
+    /// Whether it allocates this protected page: its first bytes are zeros.
+    pub(crate) fn creates(&self, id: ProtectedId) -> bool {
+        self.created.contains(id.0)
     }
 
-    /// Directory blocks that the commit will add, if ids below `highest` are
-    /// allocated too.
-    pub(crate) fn blocks_needed(&self, state: &State, highest: u64) -> Result<u64, Error> {
-        let pending = self
-            .slots
-            .iter()
-            .rev()
-            .find(|(_, change)| matches!(change, SlotChange::New { .. }))
-            .map_or(0, |(id, _)| id.0 + 1);
-        let directory = state.directory()?;
-        let blocks = highest
-            .max(pending)
-            .div_ceil(state.limits().slots_per_block);
-        Ok(blocks.saturating_sub(directory.blocks().len() as u64))
+    /// Gives a protected page pending bytes, the first that it has.
+    pub(crate) fn put_bytes(&mut self, id: ProtectedId, bytes: B) {
+        let change = if self.creates(id) {
+            Change::New(Some(bytes))
+        } else {
+            Change::Write(bytes)
+        };
+        self.changes.protected.insert(id, change);
     }
 
-    /// All or nothing: checks for `count` pages and those of added blocks.
-    fn expect_room(&self, state: &State, count: u64, added_blocks: u64) -> Result<(), Error> {
-        let limit = state.limits().page_count;
-        let used = state.allocation()?.used().ones() + self.taken.len();
-        if count.saturating_add(2 * added_blocks) > limit.saturating_sub(used) {
-            return Err(Error::Full { limit });
+    /// The pending bytes of a protected page, if it has any.
+    pub(crate) fn bytes_mut(&mut self, id: ProtectedId) -> Option<&mut B> {
+        match self.changes.protected.get_mut(&id)? {
+            Change::New(bytes) => bytes.as_mut(),
+            Change::Write(bytes) => Some(bytes),
+            Change::Free => None,
         }
-        Ok(())
+    }
+
+    /// Checks that there is room for what was allocated so far, `regular` more
+    /// pages, and these ids.
+    fn expect_room(&self, file: &File, regular: u64, ids: &[ProtectedId]) -> Result<(), Error> {
+        let highest = ids.iter().map(|id| id.0).max().max(self.created.max());
+        file.expect_room(&Wish {
+            regular: self.changes.allocated.len().saturating_add(regular),
+            protected: self.created.len() + ids.len() as u64,
+            id_end: highest.map_or(0, |id| id + 1),
+        })
+    }
+}
+
+/// Puts pages in, which are in ascending order.
+fn insert_all(overlay: &mut Overlay, pages: &[u64]) {
+    let mut pages = pages.iter().peekable();
+    while let Some(&first) = pages.next() {
+        let word = first / 64;
+        let mut bits = 1 << (first % 64);
+        while let Some(page) = pages.next_if(|&&page| page / 64 == word) {
+            bits |= 1 << (page % 64);
+        }
+        overlay.insert_word(word, bits);
     }
 }

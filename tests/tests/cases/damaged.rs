@@ -140,7 +140,7 @@ fn pages_past_the_page_count_are_slack_and_are_kept() {
 
     let mut pager =
         Pager::open(MemoryStore::from_bytes(SIZE, longer.clone()), Access::Write).unwrap();
-    let free = pager.stats().free_pages;
+    let free = pager.stats().free_pages.unwrap();
     let mut transaction = pager.begin().unwrap();
     let pages = pager.alloc(&mut transaction, free as u32 + 1).unwrap();
     pager.commit(transaction).unwrap();
@@ -214,7 +214,7 @@ fn generations_end_with_an_error() {
         }
         assert_eq!(commit().unwrap_err(), Error::GenerationsExhausted);
         // That is no reason not to read.
-        assert_eq!(pager.stats().generation, u64::MAX);
+        assert_eq!(pager.stats().generation.unwrap(), u64::MAX);
         pager.verify_protected(ProtectedId(0)).unwrap();
     }
     let slot = craft::SLOTS + 18;

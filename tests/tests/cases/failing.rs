@@ -270,7 +270,10 @@ fn a_failing_creation_is_named_and_leaves_nothing_that_opens_wrongly() {
             // Nothing, part of a file, or all of an empty one.
             if let Ok(pager) = Pager::open(image, Access::Write) {
                 assert_eq!(
-                    (pager.stats().regular_pages, pager.stats().protected_pages),
+                    (
+                        pager.stats().regular_pages.unwrap(),
+                        pager.stats().protected_pages.unwrap()
+                    ),
                     (0, 0)
                 );
             }

@@ -29,7 +29,7 @@ fn kind_of(kind: Kind) -> Option<PageKind> {
 
 #[test]
 fn pages_that_are_not_a_callers_can_be_neither_reached_nor_freed() {
-    let (pager, file) = pager();
+    let (mut pager, file) = pager();
     let mut kinds = BTreeSet::new();
     for page in 0..file.state.page_count {
         let kind = file.state.kind(page);
@@ -133,7 +133,7 @@ fn freeing_a_bad_or_doubled_id_frees_none_and_names_it() {
 
 #[test]
 fn freeing_twice_in_one_transaction_is_refused() {
-    let (pager, _) = pager();
+    let (mut pager, _) = pager();
     let mut transaction = pager.begin().unwrap();
     pager.free(&mut transaction, &[3]).unwrap();
     assert_eq!(
@@ -150,10 +150,10 @@ fn freeing_twice_in_one_transaction_is_refused() {
 
 #[test]
 fn a_pending_protected_pages_own_pages_cannot_be_freed() {
-    let (pager, _) = pager();
+    let (mut pager, _) = pager();
     let mut transaction = pager.begin().unwrap();
     pager.alloc_protected(&mut transaction, 1).unwrap();
-    for page in 0..pager.stats().page_count {
+    for page in 0..pager.stats().page_count.unwrap() {
         if pager.locate(page).is_err() {
             assert!(
                 pager.free(&mut transaction, &[page]).is_err(),
@@ -214,7 +214,7 @@ fn the_page_after_the_last_that_the_format_can_name_is_full() {
     let mut transaction = pager.begin().unwrap();
     pager.alloc(&mut transaction, limit as u32 - 3).unwrap();
     pager.commit(transaction).unwrap();
-    assert_eq!(pager.stats().page_count, limit);
+    assert_eq!(pager.stats().page_count.unwrap(), limit);
     let before = pager.store().bytes().to_vec();
     let mut transaction = pager.begin().unwrap();
     assert_eq!(pager.alloc(&mut transaction, 1), Err(Error::Full { limit }));

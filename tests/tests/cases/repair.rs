@@ -203,14 +203,15 @@ fn going_back_to_an_older_directory_copy_takes_no_regular_page() {
         let mut transaction = pager.begin().unwrap();
         let ids = pager.alloc_protected(&mut transaction, 2).unwrap();
         pager.commit(transaction).unwrap();
-        let slot = pager.protected(ids[0]).unwrap().next().unwrap().slot;
+        let listed = pager.protected(ids[0], 1).unwrap()[0];
+        let own = [listed.location.page, listed.next.unwrap()];
         let mut transaction = pager.begin().unwrap();
         pager.free_protected(&mut transaction, &[ids[0]]).unwrap();
         pager.commit(transaction).unwrap();
         let mut transaction = pager.begin().unwrap();
         let pages = pager.alloc(&mut transaction, 2).unwrap();
         pager.commit(transaction).unwrap();
-        assert_eq!(pages, slot.pages);
+        assert_eq!(pages, own);
         if is_overwritten {
             for &page in &pages {
                 pager.store_mut().page_mut(page).unwrap().fill(7);

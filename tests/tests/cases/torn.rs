@@ -2,8 +2,8 @@
 //! condition. Each test begins with a crash that is understood, and changes the
 //! one thing that makes it a file that no crash leaves, or another crash.
 
-use pagebox_core::directory::Directory;
-use pagebox_core::recovery::{Explain, Recovery, Verdict, recover};
+use pagebox_core::format0::{Decision, Directory, recover};
+use pagebox_core::recovery::{Explain, Verdict};
 use pagebox_core::{Access, Error, Pager, Side};
 use pagebox_store::{MemoryStore, PageSize, SECTOR};
 use pagebox_tests::craft;
@@ -47,7 +47,7 @@ impl File {
         file
     }
 
-    fn recovered(&self, page0: &[u8]) -> Recovery {
+    fn recovered(&self, page0: &[u8]) -> Decision {
         let store = MemoryStore::from_bytes(self.size, self.with(page0));
         recover(&store, Explain::Yes).unwrap()
     }
@@ -55,7 +55,7 @@ impl File {
     /// No crash can have left this.
     #[track_caller]
     fn is_damaged(&self, page0: &[u8]) {
-        let Recovery { verdict, steps, .. } = self.recovered(page0);
+        let Decision { verdict, steps, .. } = self.recovered(page0);
         assert_eq!(verdict, Verdict::Damaged, "{steps:#?}");
         let store = MemoryStore::from_bytes(self.size, self.with(page0));
         let opened = Pager::open(store, Access::Write);
@@ -66,21 +66,17 @@ impl File {
     /// and whether the commit was ours.
     #[track_caller]
     fn is_torn(&self, page0: &[u8], verdict: Verdict, generation: u64, sides: &[Side], ours: bool) {
-        let Recovery {
+        let Decision {
             verdict: found,
             state,
             steps,
             ..
         } = self.recovered(page0);
-        let blocks = state
-            .directory
-            .as_ref()
-            .map(Directory::blocks)
-            .unwrap_or_default();
+        let blocks = state.directory().map(Directory::blocks).unwrap_or_default();
         let active: Vec<Side> = blocks.iter().map(|block| block.place.active).collect();
         assert_eq!(
-            (found, state.generation, &active[..], state.tagged),
-            (verdict, generation, sides, ours),
+            (found, state.generation(), &active[..], state.is_tagged()),
+            (verdict, Some(generation), sides, ours),
             "{steps:#?}"
         );
     }
@@ -448,14 +444,19 @@ fn rot_in_a_copy_that_counts_is_no_mixture() {
     bytes[4 * P + 100] ^= 1;
     let recovery = recover(&MemoryStore::from_bytes(SIZE, bytes), Explain::Yes).unwrap();
     // Page 0 is the old one, and nothing is torn.
-    assert_eq!(recovery.state.generation, 5, "{:#?}", recovery.steps);
+    assert_eq!(
+        recovery.state.generation(),
+        Some(5),
+        "{:#?}",
+        recovery.steps
+    );
     let damage: Vec<_> = recovery
         .findings
         .iter()
         .map(|it| (it.kind.id(), it.page))
         .collect();
     assert_eq!(damage[0], ("directory-copy", Some(4)), "{damage:?}");
-    let directory = recovery.state.directory.unwrap();
+    let directory = recovery.state.directory().unwrap();
     assert!(directory.blocks()[1].copy.is_some());
 }
 
@@ -493,8 +494,13 @@ fn torn_metadata_that_does_not_count_is_a_commit_that_was_not_finished() {
     let mut bytes = file.with(&page0(SIZE, Some(5), &[(4, 5, 0)]));
     bytes[2 * P..2 * P + SECTOR].fill(0);
     let recovery = recover(&MemoryStore::from_bytes(SIZE, bytes), Explain::Yes).unwrap();
-    let found = (recovery.verdict, recovery.state.generation);
-    assert_eq!(found, (Verdict::RolledBack, 5), "{:#?}", recovery.steps);
+    let found = (recovery.verdict, recovery.state.generation());
+    assert_eq!(
+        found,
+        (Verdict::RolledBack, Some(5)),
+        "{:#?}",
+        recovery.steps
+    );
     assert_eq!(recovery.findings[0].kind.id(), "metadata-other");
 }
 

@@ -72,37 +72,41 @@ fn shown(copy: CrashStore, states: &[State]) -> Result<Shown, String> {
     let stats = pager.stats();
     let state = states
         .iter()
-        .find(|state| state.generation == stats.generation)
-        .ok_or_else(|| format!("generation {} was never committed", stats.generation))?;
-    let figures = (stats.page_count, stats.free_pages);
+        .find(|state| state.generation == stats.generation.unwrap())
+        .ok_or_else(|| {
+            format!(
+                "generation {} was never committed",
+                stats.generation.unwrap()
+            )
+        })?;
+    let figures = (stats.page_count.unwrap(), stats.free_pages.unwrap());
     if figures != (state.page_count, state.free().len() as u64) {
         return Err(format!("pages and free pages are {figures:?}"));
     }
-    if !regular_pages(&pager, usize::MAX)?
+    if !regular_pages(&mut pager, usize::MAX)?
         .into_iter()
         .eq(state.regular())
     {
         return Err("the regular pages are other ones".into());
     }
-    let slots: Vec<_> = pager
-        .protected(ProtectedId(0))
-        .map_err(|error| error.to_string())?
-        .collect();
+    let slots = pager
+        .protected(ProtectedId(0), usize::MAX)
+        .map_err(|error| error.to_string())?;
     let are_same = slots.len() == state.protected.len()
         && slots
             .iter()
             .zip(&state.protected)
             .all(|(found, (&id, slot))| {
                 found.id.0 == id
-                    && found.slot.pages == slot.page
-                    && found.slot.active_page() == slot.active_page()
-                    && found.slot.generation == slot.generation
-                    && found.slot.checksum == slot.checksum
+                    && found.location.page == slot.active_page()
+                    && found.next.is_some_and(|next| slot.page.contains(&next))
+                    && found.location.generation == slot.generation
+                    && found.location.checksum == slot.checksum
             });
     if !are_same {
         return Err(format!(
             "generation {} shows slots of several states",
-            stats.generation
+            stats.generation.unwrap()
         ));
     }
     let mut shown = Shown::State;

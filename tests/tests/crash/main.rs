@@ -151,8 +151,8 @@ impl Scene {
 
     /// Commits something that changes something.
     fn commit(&mut self) -> Result<(), Error> {
-        let generation = self.pager.stats().generation;
-        while self.pager.stats().generation == generation {
+        let generation = self.pager.stats().generation.unwrap();
+        while self.pager.stats().generation.unwrap() == generation {
             let changes = self.workload.changes();
             self.run(&Step::Commit(changes))?;
         }

@@ -1,8 +1,8 @@
 //! Format 0, byte by byte: what is written is what the format's table says, at
 //! the offsets that it says.
 
-use pagebox_core::format::checksum::{crc8, crc32};
-use pagebox_core::format::{Limits, NAME, RESERVED_PAGES};
+use pagebox_core::checksum::{crc8, crc32};
+use pagebox_core::format0::{Limits, NAME, RESERVED_PAGES};
 use pagebox_core::{Access, Pager, ProtectedId, page_size};
 use pagebox_store::{MemoryStore, PageSize};
 use pagebox_tests::craft::{self, Slot};
@@ -214,7 +214,7 @@ fn fields_are_little_endian_at_their_offsets() {
     ];
     assert_eq!(slot.encode(), expected);
     let copy = craft::directory(P, 0, &[Slot::default(), slot]);
-    let parsed = pagebox_core::format::directory::DirectoryCopy::parse(copy, PageSize::KIB_1);
+    let parsed = pagebox_core::format0::directory::DirectoryCopy::parse(copy, PageSize::KIB_1);
     let parsed = parsed.unwrap();
     assert_eq!(parsed.slot(0).unwrap(), None);
     let found = parsed.slot(1).unwrap().unwrap();
@@ -231,13 +231,13 @@ fn the_second_directory_block_follows_the_first_in_page_0() {
     let mut transaction = pager.begin().unwrap();
     pager.alloc_protected(&mut transaction, 34).unwrap();
     pager.commit(transaction).unwrap();
-    // 3 reserved pages, 68 of protected ones, two blocks.
+    // 3 reserved pages, A of all protected ones, B of all, two blocks.
     let mut superblock = craft::superblock(P, 1, &[(71, 72, 0), (73, 74, 0)]);
     craft::tag_superblock(&mut superblock, 1);
     assert_page(page(&pager, 0), &superblock, "superblock");
     let slots = (0..34).map(|id| Slot {
         in_use: 1,
-        page: [3 + 2 * id, 4 + 2 * id],
+        page: [3 + id, 37 + id],
         active: 0,
         generation: 1,
         checksum: 0xEFB5_AF2E,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use pagebox_core::allocation::{AllocationMap, Use};
+use pagebox_core::allocation::AllocationMap;
 use pagebox_core::bitmap::{Bitmap, Overlay};
-use pagebox_core::format::directory::{DirectoryCopy, Slot};
+use pagebox_core::format0::directory::{DirectoryCopy, Slot};
+use pagebox_core::kinds::PageKind;
 use pagebox_core::{Extent, Side};
 use pagebox_store::PageSize;
 use pagebox_tests::rng::Rng;
@@ -156,16 +157,23 @@ fn overlay_agrees_with_a_set() {
 }
 
 #[test]
-fn allocation_map_agrees_with_a_list_of_uses() {
-    const USES: [Use; 3] = [Use::FREE, Use::REGULAR, Use::INTERNAL];
+fn allocation_map_agrees_with_a_list_of_kinds() {
+    // The last is of no format that there is.
+    const KINDS: [PageKind; 5] = [
+        PageKind::FREE,
+        PageKind::REGULAR,
+        PageKind::DIRECTORY,
+        PageKind::PROTECTED_ACTIVE,
+        PageKind(200),
+    ];
     for (seed, len) in (0..).zip(LENGTHS) {
         let mut rng = Rng::new(seed);
         let mut map = AllocationMap::from_used(Bitmap::new(len));
-        let mut naive = vec![Use::FREE; len as usize];
+        let mut naive = vec![PageKind::FREE; len as usize];
         for round in 0..300 {
             let end = naive.len() as u64;
             let at = some_bit(&mut rng, end);
-            let kind = *rng.pick(&USES);
+            let kind = *rng.pick(&KINDS);
             let mut overlay = Overlay::default();
             let run = if rng.chance(1, 3) { rng.below(200) } else { 0 };
             for page in at..(at + run).min(end) {
@@ -179,19 +187,26 @@ fn allocation_map_agrees_with_a_list_of_uses() {
                 *flag = kind;
             }
             if round % 100 == 99 {
-                naive.resize(naive.len() + 70, Use::FREE);
+                naive.resize(naive.len() + 70, PageKind::FREE);
                 map.grow(naive.len() as u64);
             }
             map.assert_consistent();
             let start = some_bit(&mut rng, naive.len() as u64);
             assert_eq!(map.page_count(), naive.len() as u64);
             let at = |page: u64| naive.get(page as usize).copied();
-            assert_eq!(map.get(start), at(start).unwrap_or(Use::FREE));
-            for kind in USES {
+            assert_eq!(map.get(start), at(start).unwrap_or(PageKind::FREE));
+            for kind in KINDS {
                 let count = naive.iter().filter(|&&it| it == kind).count() as u64;
                 assert_eq!(map.count(kind), count);
             }
-            let free = (start..naive.len() as u64).find(|&page| at(page) == Some(Use::FREE));
+            let mut sum = [0; 256];
+            map.count_in(start, end, |kind, count| sum[usize::from(kind.0)] += count);
+            for kind in KINDS {
+                let of_kind = |page: &u64| at(*page) == Some(kind);
+                let count = (start..end).filter(of_kind).count() as u64;
+                assert_eq!(sum[usize::from(kind.0)], count, "{kind:?}");
+            }
+            let free = (start..naive.len() as u64).find(|&page| at(page) == Some(PageKind::FREE));
             assert_eq!(map.find_free(start), free);
             let limit = rng.below(6) as usize;
             assert_eq!(
@@ -204,12 +219,12 @@ fn allocation_map_agrees_with_a_list_of_uses() {
 }
 
 /// Runs of regular pages, the plain way.
-fn runs(uses: &[Use], start: u64, limit: usize) -> Vec<Extent> {
+fn runs(kinds: &[PageKind], start: u64, limit: usize) -> Vec<Extent> {
     let mut runs: Vec<Extent> = Vec::new();
     for (page, _) in (0..)
-        .zip(uses)
+        .zip(kinds)
         .skip(start as usize)
-        .filter(|it| *it.1 == Use::REGULAR)
+        .filter(|it| *it.1 == PageKind::REGULAR)
     {
         match runs.last_mut() {
             Some(run) if run.first + run.count == page => run.count += 1,

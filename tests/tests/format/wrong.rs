@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use pagebox_core::ProtectedId;
 use pagebox_core::Side;
-use pagebox_core::allocation::{AllocationMap, Use};
+use pagebox_core::allocation::AllocationMap;
 use pagebox_core::bitmap::{Bitmap, Overlay};
-use pagebox_core::directory::{Block, Directory};
-use pagebox_core::format::directory::DirectoryCopy;
-use pagebox_core::format::metadata::MetadataImage;
-use pagebox_core::format::superblock::{BlockRef, Head, RootImage, block_pages, new_identity};
+use pagebox_core::format0::directory::DirectoryCopy;
+use pagebox_core::format0::metadata::MetadataImage;
+use pagebox_core::format0::superblock::{BlockRef, Head, RootImage, block_pages, new_identity};
+use pagebox_core::format0::{Block, Directory, Limits};
+use pagebox_core::kinds::PageKind;
 use pagebox_store::PageSize;
 
 const SIZE: PageSize = PageSize::KIB_1;
@@ -72,14 +73,14 @@ fn a_block_that_is_not_the_next_is_not_added_to_page_0() {
 #[test]
 #[should_panic(expected = "a directory block is left out")]
 fn a_block_that_is_not_the_next_is_not_added_to_the_directory() {
-    let mut directory = Directory::new(33, vec![block(3)], BTreeMap::new());
+    let mut directory = Directory::new(Limits::of(SIZE), vec![block(3)], BTreeMap::new());
     directory.put(2, block(5));
 }
 
 #[test]
 #[should_panic(expected = "protected page 33 has no slot")]
 fn a_protected_page_without_a_slot_is_not_noted() {
-    let mut directory = Directory::new(33, vec![block(3)], BTreeMap::new());
+    let mut directory = Directory::new(Limits::of(SIZE), vec![block(3)], BTreeMap::new());
     directory.set_in_use(ProtectedId(33), true);
 }
 
@@ -94,21 +95,14 @@ fn a_page_that_the_bitmap_cannot_name_is_not_allocated() {
 
 #[test]
 #[should_panic(expected = "page 64 is past the end")]
-fn a_page_past_the_end_has_no_use() {
-    AllocationMap::from_used(Bitmap::new(64)).set(64, Use::REGULAR);
+fn a_page_past_the_end_is_of_no_kind() {
+    AllocationMap::from_used(Bitmap::new(64)).set(64, PageKind::REGULAR);
 }
 
 #[test]
 #[should_panic(expected = "a page is past the end")]
-fn pages_past_the_end_have_no_use() {
+fn pages_past_the_end_are_of_no_kind() {
     let mut pages = Overlay::default();
     pages.insert(64);
-    AllocationMap::from_used(Bitmap::new(64)).set_all(&pages, Use::REGULAR);
-}
-
-/// It was taken for a regular page, which a caller may write.
-#[test]
-#[should_panic(expected = "cannot be told apart")]
-fn a_use_that_the_map_has_no_bits_for_is_not_taken_for_another() {
-    AllocationMap::from_used(Bitmap::new(64)).set(5, Use(3));
+    AllocationMap::from_used(Bitmap::new(64)).set_all(&pages, PageKind::REGULAR);
 }

@@ -1,12 +1,11 @@
 //! Encoded values against the tables, byte by byte.
 
-use pagebox_core::format1::bytes::checksum;
+use pagebox_core::changes::{Change, Changes};
+use pagebox_core::checksum::xxh3;
 use pagebox_core::format1::entry::{self, Entry};
 use pagebox_core::format1::header::{Header, HeaderFault};
 use pagebox_core::format1::record::{self, Record, RecordFault};
-use pagebox_core::format1::{
-    Change, Changes, Damage, Error, File, Kind, Layout, Shape, Verdict, identify, leaf,
-};
+use pagebox_core::format1::{Damage, Error, File, Kind, Layout, Shape, Verdict, identify, leaf};
 use pagebox_core::{ProtectedId, Side};
 use pagebox_store::{MemoryStore, PageBuffer, PageSize, PageStore};
 
@@ -48,7 +47,7 @@ fn header_is_as_the_table_says() {
             (32, &homes),
         ],
     );
-    let sum = checksum(&expected[..496]);
+    let sum = xxh3(&expected[..496]);
     expected[496..].copy_from_slice(&sum.to_le_bytes());
     assert_eq!(header().encode()[..], expected);
     assert_eq!(Header::decode(&expected), Ok(header()));
@@ -68,7 +67,7 @@ fn header_is_as_the_table_says() {
 #[test]
 fn checksum_is_xxh3_with_its_low_half_first() {
     let sum: u128 = 0x99aa_06d3_0147_98d8_6001_c324_468d_497f;
-    assert_eq!(checksum(&[]), sum);
+    assert_eq!(xxh3(&[]), sum);
     assert_eq!(
         sum.to_le_bytes()[..8],
         0x6001_c324_468d_497f_u64.to_le_bytes()
@@ -144,7 +143,7 @@ fn root_record_is_as_the_table_says() {
             (160, &map),
         ],
     );
-    let sum = checksum(&payload[32..]);
+    let sum = xxh3(&payload[32..]);
     payload[16..32].copy_from_slice(&sum.to_le_bytes());
     let mut expected = Vec::new();
     for piece in payload.chunks(504) {
@@ -369,7 +368,7 @@ fn files_that_are_none_are_named() {
     let mut store = good.clone();
     let bytes = store.bytes_mut();
     bytes[4] = 2;
-    let sum = checksum(&bytes[..496]);
+    let sum = xxh3(&bytes[..496]);
     bytes[496..512].copy_from_slice(&sum.to_le_bytes());
     assert_eq!(
         File::open(&store).err(),
@@ -414,7 +413,7 @@ fn record_with_deltas_or_snapshots_is_refused_and_not_rolled_back() {
         let mut payload: Vec<u8> = slot.chunks(512).flat_map(|it| it[..504].to_vec()).collect();
         payload[32] += 1;
         payload[at] = 1;
-        let sum = checksum(&payload[32..]);
+        let sum = xxh3(&payload[32..]);
         payload[16..32].copy_from_slice(&sum.to_le_bytes());
         for (sector, piece) in slot.chunks_mut(512).zip(payload.chunks(504)) {
             sector[..504].copy_from_slice(piece);

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use pagebox_core::ProtectedId;
+use pagebox_core::changes::{Change, Changes};
 use pagebox_core::format1::record::Record;
-use pagebox_core::format1::{Change, Changes, Error, File, Layout, Operation, Shape, Verdict};
+use pagebox_core::format1::{Error, File, Layout, Operation, Shape, Verdict};
 use pagebox_store::{
     Change as Written, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
     check_changes,

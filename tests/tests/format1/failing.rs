@@ -2,7 +2,8 @@
 //! the file goes on, or it refuses and is opened again.
 
 use pagebox_core::ProtectedId;
-use pagebox_core::format1::{Change, Changes, Error, File, Operation};
+use pagebox_core::changes::{Change, Changes};
+use pagebox_core::format1::{Error, File, Operation};
 use pagebox_store::{MemoryStore, StoreError};
 use pagebox_tests::decode::Image;
 use pagebox_tests::decode1::{State, decode};

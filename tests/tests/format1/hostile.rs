@@ -3,10 +3,11 @@
 
 use pagebox_core::ProtectedId;
 use pagebox_core::Side;
-use pagebox_core::format1::bytes::checksum;
+use pagebox_core::changes::{Change, Changes};
+use pagebox_core::checksum::xxh3;
 use pagebox_core::format1::entry::{self, Entry};
 use pagebox_core::format1::record::Record;
-use pagebox_core::format1::{Change, Changes, Error, File, Layout, Shape, leaf};
+use pagebox_core::format1::{Error, File, Layout, Shape, leaf};
 use pagebox_store::{MemoryStore, PageSize, PageStore};
 use pagebox_tests::counting::CountingStore;
 use pagebox_tests::figures;
@@ -137,7 +138,7 @@ impl Crafted {
             }
         }
         Entry {
-            checksum: checksum(self.store.page(page).unwrap()),
+            checksum: xxh3(self.store.page(page).unwrap()),
             ..entry
         }
     }
@@ -265,7 +266,7 @@ fn nodes_that_share_their_children_do_not_make_opening_or_finding_long() {
                 full: !lie,
                 side: Side::A,
                 birth: 2,
-                checksum: checksum(store.page(page).unwrap()),
+                checksum: xxh3(store.page(page).unwrap()),
             };
         }
         let unit = shape.unit() as usize;

@@ -2,7 +2,8 @@
 //! may count on.
 
 use pagebox_core::ProtectedId;
-use pagebox_core::format1::{Change, Changes, Error, File, Kind, Layout};
+use pagebox_core::changes::{Change, Changes};
+use pagebox_core::format1::{Error, File, Kind, Layout};
 use pagebox_store::{MemoryStore, PageBuffer, PageStore};
 
 use super::scene::{SMALL, UUID};

@@ -1,8 +1,9 @@
 //! Which root counts, case by case.
 
 use pagebox_core::ProtectedId;
+use pagebox_core::changes::{Change, Changes};
 use pagebox_core::format1::record::Record;
-use pagebox_core::format1::{Change, Changes, Damage, Error, File, Layout, Verdict};
+use pagebox_core::format1::{Damage, Error, File, Layout, Verdict};
 use pagebox_store::{MemoryStore, PageBuffer, PageStore};
 
 use super::scene::{SMALL, UUID};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use pagebox_core::ProtectedId;
-use pagebox_core::format1::bytes::checksum;
+use pagebox_core::checksum::xxh3;
 use pagebox_core::format1::{Error, File, Verdict};
 use pagebox_store::{MemoryStore, PageStore};
 use pagebox_tests::crash::Record;
@@ -23,7 +23,7 @@ fn shown(file: &mut File, store: &MemoryStore) -> Option<BTreeMap<u64, Option<u1
     let mut shown = BTreeMap::new();
     for (id, _) in ids {
         let read = match file.read(store, id, &mut bytes) {
-            Ok(_) => Some(checksum(&bytes)),
+            Ok(_) => Some(xxh3(&bytes)),
             Err(Error::ChecksumMismatch { .. }) => None,
             Err(error) => panic!("{error}"),
         };

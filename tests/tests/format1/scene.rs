@@ -5,8 +5,9 @@ use std::fmt::Display;
 use std::rc::Rc;
 
 use pagebox_core::ProtectedId;
-use pagebox_core::format1::bytes::checksum;
-use pagebox_core::format1::{Change, Changes, Error, File, Layout, Medium, Shape};
+use pagebox_core::changes::{Change, Changes};
+use pagebox_core::checksum::xxh3;
+use pagebox_core::format1::{Error, File, Layout, Medium, Shape};
 use pagebox_store::PageSize;
 use pagebox_tests::crash::{CrashStore, Moment, Reach, Survivors};
 use pagebox_tests::decode::Pages;
@@ -121,7 +122,7 @@ pub(crate) fn agree<S: Medium>(file: &mut File, store: &S, state: &State) -> Res
             let found = file.read(store, id, &mut bytes).map_err(text)?;
             if found != location
                 || (location.page.unwrap_or(0), location.birth) != (stored.page, stored.birth)
-                || checksum(&bytes) != stored.checksum
+                || xxh3(&bytes) != stored.checksum
             {
                 return Err(format!("{id} is {location:?}, not {stored:?}"));
             }
@@ -237,8 +238,8 @@ impl<S: Medium> Scene<S> {
                 };
                 let bytes = (!self.rng.chance(1, 6)).then(|| self.buffer());
                 let sum = match &bytes {
-                    Some(bytes) => checksum(bytes),
-                    None => checksum(&vec![0; shape.page_size.bytes()]),
+                    Some(bytes) => xxh3(bytes),
+                    None => xxh3(&vec![0; shape.page_size.bytes()]),
                 };
                 model.protected.insert(id.0, sum);
                 changes.protected.insert(id, Change::New(bytes));
@@ -250,7 +251,7 @@ impl<S: Medium> Scene<S> {
                 let at = self.rng.below(untouched.len() as u64) as usize;
                 let id = untouched.swap_remove(at);
                 let bytes = self.buffer();
-                model.protected.insert(id, checksum(&bytes));
+                model.protected.insert(id, xxh3(&bytes));
                 changes
                     .protected
                     .insert(ProtectedId(id), Change::Write(bytes));

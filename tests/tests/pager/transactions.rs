@@ -75,7 +75,7 @@ fn a_transaction_is_stale_once_another_was_committed() {
 #[test]
 fn a_transaction_of_another_pager_is_refused() {
     let mut pager = new_pager(PageSize::KIB_4);
-    let other = new_pager(PageSize::KIB_4);
+    let mut other = new_pager(PageSize::KIB_4);
     let mut transaction = other.begin().unwrap();
     other.alloc(&mut transaction, 1).unwrap();
     assert_eq!(

@@ -27,7 +27,11 @@ fn any_workload_agrees_with_the_model_and_the_independent_reader() {
                 model.check(&mut pager).expect(&context);
                 let after = said(&pager);
                 model.check_state(&after, &image(&pager)).expect(&context);
-                assert_eq!(after.generation, pager.stats().generation, "{context}");
+                assert_eq!(
+                    after.generation,
+                    pager.stats().generation.unwrap(),
+                    "{context}"
+                );
                 if after.generation > before.generation {
                     after.is_as_we_commit().expect(&context);
                     check_places(&before, &after, &step, &context);

@@ -2,13 +2,13 @@
 //! whoever made it, no walk leaves the file, runs in a circle or takes a page
 //! that is the file's own.
 
-use super::bytes::wide;
 use super::entry::{self, Entry};
 use super::layout::Layout;
 use super::leaf::{self, Kind};
 use super::record::Record;
 use super::shape::ENTRY_LEN;
 use super::tree::Which;
+use crate::codec::wide;
 
 /// Checks the node or leaf at (`level`, `index`) that `named` describes, in a
 /// file of `page_count` pages.

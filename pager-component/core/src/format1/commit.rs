@@ -16,15 +16,15 @@ use alloc::vec::Vec;
 
 use pagebox_store::{Change, Then};
 
-use super::bytes::wide;
 use super::cache::Place;
-use super::changes::{self, Changes};
 use super::error::{Error, Operation};
 use super::file::{File, Phase};
 use super::medium::Medium;
 use super::plan::Plan;
 use super::slots;
 use super::tree::Which;
+use crate::changes::{self, Changes};
+use crate::codec::wide;
 
 /// What a commit did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! [`Entry`]: how a tree names a page, and what it says of it.
 
-use super::bytes::{Checksum, put, u64_at, u128_at};
 use super::shape::ENTRY_LEN;
+use crate::checksum::Xxh3;
+use crate::codec::{put, u64_at, u128_at};
 use crate::ids::Side;
 
 const NUMBER: u64 = (1 << 48) - 1;
@@ -22,7 +23,7 @@ pub struct Entry {
     /// The generation that wrote what is named.
     pub birth: u64,
     /// Of what is named.
-    pub checksum: Checksum,
+    pub checksum: Xxh3,
 }
 
 impl Entry {

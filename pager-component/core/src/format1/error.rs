@@ -4,9 +4,9 @@ use core::fmt;
 
 use pagebox_store::{PageSize, StoreError};
 
-use super::bytes::Checksum;
 use super::header::HeaderFault;
 use super::leaf::Kind;
+use crate::checksum::Xxh3;
 use crate::ids::ProtectedId;
 
 /// What a store was asked for when it failed.
@@ -88,9 +88,9 @@ pub enum Error {
         /// The physical page.
         page: u64,
         /// As committed.
-        expected: Checksum,
+        expected: Xxh3,
         /// Of the bytes.
-        actual: Checksum,
+        actual: Xxh3,
     },
     /// The number is at or past the page count.
     #[error("page {page} does not exist: the file has {page_count} pages")]

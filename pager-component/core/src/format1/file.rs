@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageStore, Then};
 
-use super::bytes::Checksum;
 use super::cache::Cache;
 use super::error::{Error, Operation};
 use super::header::{Header, Uuid};
@@ -19,6 +18,7 @@ use super::recover::{Verdict, recover};
 use super::shape::Shape;
 use super::slots;
 use super::tree::Reader;
+use crate::checksum::Xxh3;
 use crate::ids::Side;
 
 /// What may be done.
@@ -50,7 +50,7 @@ pub struct File {
     pub(super) phase: Phase,
     pub(super) cache: Cache,
     /// What settling writes again.
-    pub(super) unproven: Vec<(u64, Checksum)>,
+    pub(super) unproven: Vec<(u64, Xxh3)>,
     /// Where the next large transaction looks for pages first.
     pub(super) next_fit: u64,
     verdict: Verdict,

@@ -2,8 +2,9 @@
 
 use pagebox_store::PageSize;
 
-use super::bytes::{array, checksum, part, put, u8_at, u32_at, u64_at, u128_at};
 use super::layout::NAMED;
+use crate::checksum::xxh3;
+use crate::codec::{array_at, part, put, u8_at, u32_at, u64_at, u128_at};
 
 /// Bytes of the header that say something; the rest of its unit is zero.
 pub const HEADER_LEN: usize = 512;
@@ -53,17 +54,17 @@ impl Header {
         put(&mut out, 8, &self.page_size.log2().to_le_bytes());
         put(&mut out, 16, &self.uuid);
         put(&mut out, 32, &encode_homes(self.homes));
-        let sum = checksum(part(&out, 0, 496));
+        let sum = xxh3(part(&out, 0, 496));
         put(&mut out, 496, &sum.to_le_bytes());
         out
     }
 
     /// Reads [`HEADER_LEN`] bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
-        if array(bytes, 0) != MAGIC {
+        if array_at(bytes, 0) != MAGIC {
             return Err(HeaderFault::Magic);
         }
-        if u128_at(bytes, 496) != checksum(part(bytes, 0, 496)) {
+        if u128_at(bytes, 496) != xxh3(part(bytes, 0, 496)) {
             return Err(HeaderFault::Checksum);
         }
         let major = u8_at(bytes, 4);
@@ -73,7 +74,7 @@ impl Header {
         let log2 = u32_at(bytes, 8);
         Ok(Self {
             page_size: PageSize::from_log2(log2).map_err(|_| HeaderFault::PageSize(log2))?,
-            uuid: array(bytes, 16),
+            uuid: array_at(bytes, 16),
             homes: decode_homes(bytes, 32),
         })
     }

@@ -202,7 +202,7 @@ impl Layout {
             .zip(&self.homes)
             .filter(|&(group, _)| group >= groups && self.is_odd(group))
             .count();
-        self.shape.head() + 2 * nodes + 2 * super::bytes::wide(absent)
+        self.shape.head() + 2 * nodes + 2 * crate::codec::wide(absent)
     }
 }
 

@@ -3,9 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::bytes::{narrow, put, u8_at, u64_at};
 use super::layout::Layout;
 use super::shape::Shape;
+use crate::codec::{narrow, put, u8_at, u64_at};
 
 /// What a page is: the nibble of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,6 @@
 
 use alloc::vec::Vec;
 
-use super::bytes::{Checksum, checksum};
 use super::entry::{Entry, in_node};
 use super::error::Error;
 use super::file::File;
@@ -12,6 +11,7 @@ use super::medium::Medium;
 use super::places::Places;
 use super::tree::{Seek, Which};
 use crate::bitmap::Overlay;
+use crate::checksum::{Xxh3, xxh3};
 use crate::ids::{Extent, ProtectedId};
 
 /// Where a protected page's committed bytes are.
@@ -22,7 +22,7 @@ pub struct Location {
     /// The generation that wrote it.
     pub birth: u64,
     /// Of its bytes, if it has a physical page.
-    pub checksum: Checksum,
+    pub checksum: Xxh3,
 }
 
 impl From<Entry> for Location {
@@ -77,7 +77,7 @@ impl File {
             return Ok(location);
         };
         store.read(page, 0, bytes).map_err(Error::reading(page))?;
-        let actual = checksum(bytes);
+        let actual = xxh3(bytes);
         if actual != location.checksum {
             return Err(Error::ChecksumMismatch {
                 id,

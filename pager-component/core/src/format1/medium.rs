@@ -6,7 +6,8 @@ use core::ops::DerefMut;
 
 use pagebox_store::{PageStore, StoreError};
 
-use super::bytes::{Checksum, checksum, narrow, part, put};
+use crate::checksum::{Xxh3, xxh3};
+use crate::codec::{narrow, part, put};
 
 /// A store whose buffers are in this process.
 pub trait Medium: PageStore<Buffer: DerefMut<Target = [u8]>> {
@@ -24,10 +25,10 @@ pub trait Medium: PageStore<Buffer: DerefMut<Target = [u8]>> {
     ///
     /// # Errors
     /// Of [`PageStore::read`].
-    fn page_checksum(&self, page: u64) -> Result<Checksum, StoreError> {
+    fn page_checksum(&self, page: u64) -> Result<Xxh3, StoreError> {
         let mut bytes = alloc::vec![0; self.geometry().page_size.bytes()];
         self.read(page, 0, &mut bytes)?;
-        Ok(checksum(&bytes))
+        Ok(xxh3(&bytes))
     }
 
     /// Fills `bytes` from the position `at`, whatever page that is of.
@@ -38,7 +39,7 @@ pub trait Medium: PageStore<Buffer: DerefMut<Target = [u8]>> {
         let log2 = self.geometry().page_size.log2();
         let mut done = 0;
         while done < bytes.len() {
-            let from = at.saturating_add(super::bytes::wide(done));
+            let from = at.saturating_add(crate::codec::wide(done));
             let offset = from & ((1 << log2) - 1);
             let room = narrow((1 << log2) - offset).min(bytes.len() - done);
             let mut chunk = alloc::vec![0; room];

@@ -66,7 +66,7 @@
 //!
 //! | File | Knows |
 //! |---|---|
-//! | `bytes`, [`header`], [`record`], [`entry`], [`leaf`] | bytes to types and back |
+//! | [`header`], [`record`], [`entry`], [`leaf`] | bytes to types and back |
 //! | [`shape`], [`layout`] | arithmetic |
 //! | `check` | what must hold of what is read |
 //! | `cache`, `tree`, `places` | the trees, read as far as they are asked for |
@@ -78,7 +78,8 @@
 //! # Example
 //! ```
 //! use pagebox_core::ProtectedId;
-//! use pagebox_core::format1::{Change, Changes, File};
+//! use pagebox_core::changes::{Change, Changes};
+//! use pagebox_core::format1::File;
 //! use pagebox_store::{MemoryStore, PageSize, PageStore};
 //!
 //! let mut store = MemoryStore::new(PageSize::KIB_4);
@@ -98,9 +99,7 @@
 //! ```
 #![deny(clippy::indexing_slicing)]
 
-pub mod bytes;
 mod cache;
-mod changes;
 mod check;
 mod commit;
 pub mod entry;
@@ -122,7 +121,6 @@ pub mod shape;
 mod slots;
 mod tree;
 
-pub use changes::{Change, Changes};
 pub use commit::CommitInfo;
 pub use error::{Damage, Error, Operation};
 pub use file::{File, Stats};

@@ -3,8 +3,6 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::bytes::checksum;
-use super::changes::{Change, Changes};
 use super::entry::Entry;
 use super::error::Error;
 use super::file::File;
@@ -16,6 +14,8 @@ use super::record::Record;
 use super::rewrite::{Level, Node, fold, next_side};
 use super::room::Need;
 use super::tree::{Reader, Tree, Which, page_of};
+use crate::changes::{Change, Changes};
+use crate::checksum::xxh3;
 use crate::ids::{ProtectedId, Side};
 
 /// From so many pages on they are looked for behind the last ones, so that they
@@ -93,7 +93,7 @@ impl File {
                         full: true,
                         side: Side::A,
                         birth: generation,
-                        checksum: checksum(bytes),
+                        checksum: xxh3(bytes),
                     })
                 }
             };
@@ -228,7 +228,7 @@ impl PageChanges {
                 full,
                 side: next_side(Which::Space, old.as_ref()),
                 birth,
-                checksum: checksum(&bytes),
+                checksum: xxh3(&bytes),
             };
             leaves.push(Node {
                 which: Which::Space,

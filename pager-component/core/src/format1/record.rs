@@ -8,10 +8,11 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, SECTOR};
 
-use super::bytes::{array, checksum, narrow, part, put, u8_at, u64_at, u128_at, wide};
 use super::entry::{self, Entry};
 use super::header::{Header, decode_homes, encode_homes};
 use super::tree::{Tree, Which};
+use crate::checksum::xxh3;
+use crate::codec::{array_at, narrow, part, put, u8_at, u64_at, u128_at, wide};
 
 /// Payload bytes in a sector.
 pub const PIECE: usize = SECTOR - 8;
@@ -83,7 +84,7 @@ pub enum RecordFault {
 /// Bytes of the slot that a record with this first sector takes; none: it is no
 /// record.
 pub fn len_of(first: &[u8], unit: usize) -> Result<usize, RecordFault> {
-    if array(first, 0) != MAGIC {
+    if array_at(first, 0) != MAGIC {
         return Err(RecordFault::Magic);
     }
     let length = u64_at(first, 8);
@@ -128,7 +129,7 @@ impl Record {
         put(&mut payload, 128, &encode_homes(self.header.homes));
         entry::encode(&mut payload, 160, self.map.as_ref());
         entry::encode(&mut payload, 192, self.space.as_ref());
-        let sum = checksum(part(&payload, 32, payload.len() - 32));
+        let sum = xxh3(part(&payload, 32, payload.len() - 32));
         put(&mut payload, 16, &sum.to_le_bytes());
 
         let mut slot = Vec::with_capacity(BLOCK);
@@ -168,7 +169,7 @@ impl Record {
         if stamps.any(|other| Some(other) != stamp) {
             return Err(RecordFault::Torn);
         }
-        if u128_at(&payload, 16) != checksum(part(&payload, 32, payload.len() - 32)) {
+        if u128_at(&payload, 16) != xxh3(part(&payload, 32, payload.len() - 32)) {
             return Err(RecordFault::Checksum);
         }
         let [
@@ -183,10 +184,10 @@ impl Record {
         if stamp != Some(generation) {
             return Err(RecordFault::Torn);
         }
-        if array::<8>(&payload, 96) != [0; 8] {
+        if array_at::<8>(&payload, 96) != [0; 8] {
             return Err(RecordFault::Unread("deltas"));
         }
-        if array::<32>(&payload, 224) != [0; 32] {
+        if array_at::<32>(&payload, 224) != [0; 32] {
             return Err(RecordFault::Unread("snapshots"));
         }
         let page_size = PageSize::from_log2(u8_at(&payload, 88).into())
@@ -195,7 +196,7 @@ impl Record {
         Ok(Self {
             header: Header {
                 page_size,
-                uuid: array(&payload, 112),
+                uuid: array_at(&payload, 112),
                 homes: decode_homes(&payload, 128),
             },
             generation,

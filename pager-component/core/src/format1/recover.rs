@@ -10,7 +10,6 @@
 
 use alloc::vec::Vec;
 
-use super::bytes::Checksum;
 use super::cache::Cache;
 use super::check;
 use super::entry::{Entry, in_node};
@@ -22,6 +21,7 @@ use super::shape::Shape;
 use super::slots::{self, Found, Slot};
 use super::tree::{Reader, Tree, Which, page_of};
 use crate::bitmap::Overlay;
+use crate::checksum::Xxh3;
 use crate::ids::Side;
 
 /// How the last commit ended, as far as the medium tells.
@@ -63,7 +63,7 @@ pub(super) struct Verified {
     pub(super) cache: Cache,
     /// Pages that it reaches and that were born after its *proven*, with their
     /// checksums.
-    pub(super) unproven: Vec<(u64, Checksum)>,
+    pub(super) unproven: Vec<(u64, Xxh3)>,
 }
 
 /// Decides which root of a file counts, in a shape if it has another than that
@@ -208,7 +208,7 @@ struct Walk<'a, S> {
     /// Pages that MAP named: each is read once, so that entries that share
     /// pages cannot make this long.
     seen: Overlay,
-    unproven: Vec<(u64, Checksum)>,
+    unproven: Vec<(u64, Xxh3)>,
 }
 
 impl<S: Medium> Walk<'_, S> {

@@ -5,12 +5,13 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::bytes::{checksum, wide};
 use super::entry::{self, Entry, in_node};
 use super::error::Error;
 use super::medium::Medium;
 use super::shape::{ENTRY_LEN, Shape};
 use super::tree::{Reader, Tree, Which, page_of};
+use crate::checksum::xxh3;
+use crate::codec::wide;
 
 /// A node or leaf that is to be written.
 #[derive(Debug)]
@@ -133,7 +134,7 @@ fn describe(
         full: full == wide(shape.fan()),
         side: next_side(which, old),
         birth,
-        checksum: checksum(bytes),
+        checksum: xxh3(bytes),
     })
 }
 

@@ -2,11 +2,11 @@
 
 use pagebox_store::{PageStore, StoreError};
 
-use super::bytes::wide;
-use super::changes::{Change, Changes};
 use super::error::{Error, Operation};
 use super::file::{File, Phase};
 use super::rewrite;
+use crate::changes::{Change, Changes};
+use crate::codec::wide;
 
 /// What a growth adds at most in bytes, unless more is needed at once.
 const STEP_MAX: u64 = 256 << 20;

@@ -11,11 +11,11 @@ use alloc::vec::Vec;
 
 use pagebox_store::{Change, StoreError, Then};
 
-use super::bytes::checksum;
 use super::error::{Error, Operation};
 use super::file::{File, Phase};
 use super::medium::Medium;
 use super::slots;
+use crate::checksum::xxh3;
 use crate::ids::Side;
 
 /// Pages that are written again in one call.
@@ -58,7 +58,7 @@ impl File {
             for &(page, expected) in pages {
                 let staged = store.stage(Some(page));
                 let image = staged.map_err(|source| self.poison(Operation::Settle, source))?;
-                if checksum(&image) != expected {
+                if xxh3(&image) != expected {
                     self.phase = Phase::Poisoned;
                     let fault = "it was sound when the file was opened";
                     return Err(Error::Corrupt { page, fault });

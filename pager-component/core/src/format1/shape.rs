@@ -2,7 +2,7 @@
 
 use pagebox_store::PageSize;
 
-use super::bytes::wide;
+use crate::codec::wide;
 
 /// Bytes of an entry.
 pub(super) const ENTRY_LEN: usize = 32;
@@ -99,7 +99,7 @@ impl Shape {
 
     /// The place of the entry with this index in its node.
     pub fn place_of(self, index: u64) -> usize {
-        super::bytes::narrow(index & (wide(self.fan()) - 1))
+        crate::codec::narrow(index & (wide(self.fan()) - 1))
     }
 
     /// The lowest height from `height` on at which a tree reaches `key`.

@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 
 use pagebox_store::{Change, SECTOR, StoreError, Then};
 
-use super::bytes::{narrow, part, wide};
 use super::error::{Damage, Error};
 use super::header::{HEADER_LEN, Header, HeaderFault};
 use super::medium::Medium;
 use super::record::{self, Record, RecordFault};
 use super::shape::{Shape, unit};
+use crate::codec::{narrow, part, wide};
 use crate::ids::Side;
 
 /// A valid record, and the blocks that it takes.

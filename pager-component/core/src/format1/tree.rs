@@ -4,13 +4,13 @@
 use alloc::sync::Arc;
 use alloc::vec;
 
-use super::bytes::checksum;
 use super::cache::{Cache, Place};
 use super::check;
 use super::entry::{Entry, in_node};
 use super::error::Error;
 use super::layout::Layout;
 use super::medium::Medium;
+use crate::checksum::xxh3;
 
 /// Which of the two trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl<S: Medium> Reader<'_, S> {
         self.store
             .read(page, 0, &mut node)
             .map_err(Error::reading(page))?;
-        if checksum(&node) != entry.checksum {
+        if xxh3(&node) != entry.checksum {
             let fault = "its checksum is wrong";
             return Err(Error::Corrupt { page, fault });
         }
@@ -144,7 +144,7 @@ impl<S: Medium> Reader<'_, S> {
         let node = self.node(tree.which, level, index, &entry)?;
         let first = shape.place_of(shape.index_of(level - 1, from.max(start)));
         for (place, child) in
-            (first..shape.fan()).zip((index << shape.fan_log2) + super::bytes::wide(first)..)
+            (first..shape.fan()).zip((index << shape.fan_log2) + crate::codec::wide(first)..)
         {
             let entry = in_node(&node, place);
             let found = self.seek_below(tree, level - 1, child, entry, from, seek)?;

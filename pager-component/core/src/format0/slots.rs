@@ -7,9 +7,10 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::Limits;
+use super::directory::{DirectoryCopy, Slot};
+use super::superblock::BlockRef;
 use crate::bitmap::Bitmap;
-use crate::format::directory::{DirectoryCopy, Slot};
-use crate::format::superblock::BlockRef;
 use crate::ids::ProtectedId;
 
 /// A directory block.
@@ -26,7 +27,7 @@ pub struct Block {
 /// The map from protected ids to physical pages.
 #[derive(Clone, Debug)]
 pub struct Directory {
-    slots_per_block: u64,
+    limits: Limits,
     blocks: Vec<Block>,
     in_use: Bitmap,
     suspect: BTreeMap<ProtectedId, String>,
@@ -34,14 +35,10 @@ pub struct Directory {
 
 impl Directory {
     /// A directory of these blocks; suspect slots are not looked into.
-    pub fn new(
-        slots_per_block: u64,
-        blocks: Vec<Block>,
-        suspect: BTreeMap<ProtectedId, String>,
-    ) -> Self {
+    pub fn new(limits: Limits, blocks: Vec<Block>, suspect: BTreeMap<ProtectedId, String>) -> Self {
         let mut directory = Self {
-            slots_per_block,
-            in_use: Bitmap::new(slots_per_block * blocks.len() as u64),
+            limits,
+            in_use: Bitmap::new(limits.slots_per_block * blocks.len() as u64),
             blocks,
             suspect,
         };
@@ -53,8 +50,8 @@ impl Directory {
 
     /// The block and the slot in it that an id names.
     pub fn place(&self, id: ProtectedId) -> (usize, usize) {
-        let block = id.0 / self.slots_per_block;
-        let slot = id.0 % self.slots_per_block;
+        let block = id.0 / self.limits.slots_per_block;
+        let slot = id.0 % self.limits.slots_per_block;
         // Neither is of any block where it does not fit.
         let to_index = |n| usize::try_from(n).unwrap_or(usize::MAX);
         (to_index(block), to_index(slot))
@@ -62,12 +59,17 @@ impl Directory {
 
     /// The id of a block's slot.
     pub fn id(&self, block: usize, slot: usize) -> ProtectedId {
-        ProtectedId(block as u64 * self.slots_per_block + slot as u64)
+        self.limits.id(block, slot)
     }
 
     /// The blocks.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
+    }
+
+    /// Whether every block has the copy that counts.
+    pub fn is_whole(&self) -> bool {
+        self.blocks.iter().all(|block| block.copy.is_some())
     }
 
     /// Where the blocks are.
@@ -130,7 +132,7 @@ impl Directory {
             assert_eq!(index, self.blocks.len(), "a directory block is left out");
             self.blocks.push(block);
             self.in_use
-                .grow(self.slots_per_block * self.blocks.len() as u64);
+                .grow(self.limits.slots_per_block * self.blocks.len() as u64);
         }
     }
 
@@ -148,7 +150,7 @@ impl Directory {
             return;
         };
         for slot in 0..copy.capacity() {
-            let id = ProtectedId(block as u64 * self.slots_per_block + slot as u64);
+            let id = self.id(block, slot);
             let used = matches!(copy.slot(slot), Ok(Some(_))) && !self.suspect.contains_key(&id);
             self.in_use.set(id.0, used);
         }

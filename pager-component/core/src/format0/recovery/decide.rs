@@ -6,14 +6,15 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, PageStore};
 
-use super::read::{Copies, MetadataRead, raw_tag, usize_of};
 use super::torn::{Resolved, Torn, low32};
-use super::{Candidate, Log, Verdict};
+use super::{Candidate, usize_of};
 use crate::error::Error;
-use crate::finding::{Finding, FindingKind};
-use crate::format::metadata::{self, Metadata};
-use crate::format::superblock::{self, BlockRef, Head};
-use crate::format::{computed_seal, is_sealed, stored_seal};
+use crate::finding::{self, Finding};
+use crate::format0::metadata::{self, Metadata};
+use crate::format0::read::{MetadataRead, directory_copy, raw_tag};
+use crate::format0::superblock::{self, BlockRef, Head};
+use crate::format0::{computed_seal, findings, is_sealed, stored_seal};
+use crate::reasoning::{Log, Verdict};
 
 /// R3 to R5: which page 0 counts.
 pub(super) fn decide<S: PageStore>(
@@ -25,11 +26,10 @@ pub(super) fn decide<S: PageStore>(
     other: &MetadataRead,
     log: &mut Log,
 ) -> Result<(Verdict, Candidate), Error> {
-    let copies = Copies { store, page_size };
     let pair = (named.parsed.as_ref().ok(), other.parsed.as_ref().ok());
     let section_holds =
         superblock::section_is_empty(page0) || is_sealed(page0, superblock::offset::SECTION);
-    let mixture = section_holds && is_hidden_mixture(&copies, page0, page_size, head, pair)?;
+    let mixture = section_holds && is_hidden_mixture(store, page0, page_size, head, pair)?;
     if section_holds && !mixture {
         if let Some(candidate) = whole(page0, page_size, head, log) {
             let verdict = judge_other(head, named, other, log);
@@ -57,7 +57,7 @@ pub(super) fn decide<S: PageStore>(
             head: *head,
             named,
             other,
-            copy_at: |page| match copies.read(page) {
+            copy_at: |page| match directory_copy(store, page) {
                 Ok(copy) => copy,
                 Err(error) => {
                     failure.get_or_insert(error);
@@ -80,7 +80,7 @@ pub(super) fn decide<S: PageStore>(
     });
     log.find(
         Finding::new(
-            FindingKind::DirectorySection,
+            findings::DIRECTORY_SECTION,
             Some(0),
             "the directory section of page 0 fails its checksum, and no crash can have torn it so"
                 .to_string(),
@@ -112,7 +112,7 @@ fn log_resolved(resolved: Resolved, is_ours: bool, log: &mut Log) -> (Verdict, C
                 format!("every sector of page 0 is the old or the new one of {who}, and the new is durable: forward")
             });
             log.find(Finding::new(
-                FindingKind::FinishedCommit,
+                findings::FINISHED_COMMIT,
                 Some(0),
                 format!("page 0 was torn in {who}, which is complete all the same"),
             ));
@@ -123,7 +123,7 @@ fn log_resolved(resolved: Resolved, is_ours: bool, log: &mut Log) -> (Verdict, C
                 format!("every sector of page 0 is the old or the new one of {who}, and the old counts: back")
             });
             log.find(Finding::new(
-                FindingKind::UnfinishedCommit,
+                finding::UNFINISHED_COMMIT,
                 Some(0),
                 format!("page 0 was torn in {who}, which is undone"),
             ));
@@ -145,7 +145,7 @@ fn whole(page0: &[u8], page_size: PageSize, head: &Head, log: &mut Log) -> Optio
                 || format!("{message}: damage"),
             );
             log.find(
-                Finding::new(FindingKind::BlockCount, Some(0), message).with_evidence(
+                Finding::new(findings::BLOCK_COUNT, Some(0), message).with_evidence(
                     page0,
                     superblock::offset::SECTION,
                     4,
@@ -167,7 +167,7 @@ fn whole(page0: &[u8], page_size: PageSize, head: &Head, log: &mut Log) -> Optio
                     || format!("{message}: damage"),
                 );
                 log.find(
-                    Finding::new(FindingKind::BlockReference, Some(0), message).with_evidence(
+                    Finding::new(findings::BLOCK_REFERENCE, Some(0), message).with_evidence(
                         page0,
                         superblock::block_offset(index),
                         17,
@@ -225,7 +225,7 @@ fn judge_other(head: &Head, named: &MetadataRead, other: &MetadataRead, log: &mu
                 },
             );
             log.find(Finding {
-                kind: FindingKind::MetadataOther,
+                kind: findings::METADATA_OTHER,
                 ..finding.clone()
             });
             return Verdict::RolledBack;
@@ -242,9 +242,9 @@ fn judge_other(head: &Head, named: &MetadataRead, other: &MetadataRead, log: &mu
         },
     );
     let kind = if head.tag.is_some() {
-        FindingKind::UnfinishedCommit
+        finding::UNFINISHED_COMMIT
     } else {
-        FindingKind::SelectorUnproven
+        findings::SELECTOR_UNPROVEN
     };
     let message = format!(
         "metadata {} is of generation {}, page 0 names generation {}",
@@ -261,7 +261,7 @@ fn judge_other(head: &Head, named: &MetadataRead, other: &MetadataRead, log: &mu
 /// Whether a section whose checksum holds is a mixture all the same: a CRC is
 /// linear, and enough flipped selectors cancel.
 fn is_hidden_mixture<S: PageStore>(
-    copies: &Copies<'_, S>,
+    store: &S,
     page0: &[u8],
     page_size: PageSize,
     head: &Head,
@@ -289,16 +289,16 @@ fn is_hidden_mixture<S: PageStore>(
         let counts = active.of(pages);
         // Page 0 is new, but this selector is not.
         if let Some(tag) = written_by
-            && raw_tag(copies.store, active.other().of(pages))? == Some(tag)
-            && raw_tag(copies.store, counts)? != Some(0)
-            && copies.read(active.other().of(pages))?.is_some()
+            && raw_tag(store, active.other().of(pages))? == Some(tag)
+            && raw_tag(store, counts)? != Some(0)
+            && directory_copy(store, active.other().of(pages))?.is_some()
         {
             return Ok(true);
         }
         // Page 0 is old, but this selector is not.
         if let Some(newer) = newer
-            && raw_tag(copies.store, counts)? == Some(low32(newer))
-            && copies.read(counts)?.is_some()
+            && raw_tag(store, counts)? == Some(low32(newer))
+            && directory_copy(store, counts)?.is_some()
         {
             return Ok(true);
         }

@@ -1,5 +1,14 @@
-//! Format 0, the page file of `mappedpages` 0.2.0: bytes to types and back. No
-//! I/O, no decisions.
+//! Format 0, the page file of `mappedpages` 0.2.0, with what we add to it.
+//!
+//! | File | Knows |
+//! |---|---|
+//! | [`superblock`], [`metadata`], [`directory`] | bytes to types and back |
+//! | `slots`, `state` | what is committed, as maps |
+//! | `file` | the verbs |
+//! | `plan`, `commit` | what a commit will do; doing it, the only ones that write, grow or sync |
+//! | `recovery`, `witness` | which state counts; whether it still does |
+//! | `read`, `check`, `describe`, [`findings`] | looking |
+//! | `repair` | mending |
 //!
 //! All integers are little-endian; P is the page size.
 //!
@@ -40,13 +49,37 @@
 //! The tags lie in bytes that `mappedpages` ignores and writes as zeros.
 #![deny(clippy::indexing_slicing)]
 
-pub(crate) mod bytes;
-pub mod checksum;
+mod check;
+mod commit;
+mod describe;
 pub mod directory;
+mod file;
+pub mod findings;
 pub mod metadata;
+mod plan;
+mod read;
+mod recovery;
+mod repair;
+mod slots;
+mod state;
 pub mod superblock;
+mod witness;
+
+pub use describe::SlotInfo;
+pub use file::File;
+pub use recovery::{Decision, recover};
+pub(crate) use repair::mend;
+pub use slots::{Block, Directory};
+pub use state::{Remains, Sound, State};
+pub use superblock::identify;
+pub use witness::Witness;
 
 use pagebox_store::{PageSize, SEAL_LEN};
+
+use crate::allocation::AllocationMap;
+use crate::checksum;
+use crate::ids::ProtectedId;
+use crate::kinds::PageKind;
 
 /// Pages 0 to 2: the superblock and both copies of the metadata.
 pub const RESERVED_PAGES: u64 = 3;
@@ -82,9 +115,26 @@ impl Limits {
         }
     }
 
+    /// The id of a directory block's slot.
+    pub(crate) const fn id(self, block: usize, slot: usize) -> ProtectedId {
+        ProtectedId(block as u64 * self.slots_per_block + slot as u64)
+    }
+
     /// The most protected pages that the directory can name.
     pub const fn protected(self) -> u64 {
         self.slots_per_block * self.blocks
+    }
+}
+
+/// Marks the reserved pages. A store of fewer pages is damaged, and says so
+/// elsewhere.
+fn reserve(allocation: &mut AllocationMap) {
+    for page in 0..RESERVED_PAGES.min(allocation.page_count()) {
+        let kind = match page {
+            0 => PageKind::SUPERBLOCK,
+            _ => PageKind::METADATA,
+        };
+        allocation.set(page, kind);
     }
 }
 

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, SEAL_LEN};
 
-use super::bytes::{put, u64_at};
 use super::{Limits, MIN_PAGE_COUNT, RESERVED_PAGES, computed_seal, is_sealed, stored_seal};
 use crate::bitmap::{Bitmap, Overlay};
+use crate::codec::{put, u64_at};
 use crate::ids::Side;
 
 /// Byte offsets of the fields.

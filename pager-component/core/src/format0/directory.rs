@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, SEAL_LEN};
 
-use super::bytes::{array_at, put, u8_at, u32_at, u64_at};
 use super::{Limits, computed_seal, is_sealed, stored_seal};
+use crate::codec::{array_at, put, u8_at, u32_at, u64_at};
+use crate::facts::Location;
 use crate::ids::Side;
 
 /// Byte offsets of the fields.
@@ -55,6 +56,15 @@ impl Slot {
     /// The page that counts.
     pub fn active_page(&self) -> u64 {
         self.active.of(self.pages)
+    }
+
+    /// Where the bytes that count are.
+    pub fn location(&self) -> Location {
+        Location {
+            page: self.active_page(),
+            generation: self.generation,
+            checksum: self.checksum,
+        }
     }
 
     /// The page that the next write goes to.

@@ -8,13 +8,13 @@ use core::cmp::Ordering;
 use pagebox_store::{PageSize, SECTOR};
 
 use super::Candidate;
-use crate::format::bytes::array_at;
-use crate::format::directory::DirectoryCopy;
-use crate::format::metadata::Metadata;
-use crate::format::superblock::{
+use crate::codec::array_at;
+use crate::format0::directory::DirectoryCopy;
+use crate::format0::metadata::Metadata;
+use crate::format0::superblock::{
     BlockRef, Head, RootImage, block_count, block_offset, block_pages, block_side, offset,
 };
-use crate::format::{Limits, computed_seal, stored_seal};
+use crate::format0::{Limits, computed_seal, stored_seal};
 use crate::ids::Side;
 
 /// A page 0 that may be torn, and all that helps to understand it.

@@ -8,19 +8,22 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, PageStore};
 
-use super::read::{raw_tag, read_page};
-use super::{Candidate, Log, is_newer};
-use crate::allocation::{AllocationMap, Use};
+use super::{Candidate, is_newer};
+use crate::allocation::AllocationMap;
 use crate::bitmap::Bitmap;
-use crate::directory::{Block, Directory};
 use crate::error::Error;
-use crate::finding::{Finding, FindingKind, Severity};
-use crate::format::directory::{DirectoryCopy, Slot, offset, slot_offset};
-use crate::format::metadata::{self, Metadata};
-use crate::format::superblock::{BlockRef, Identity, block_offset};
-use crate::format::{Limits, RESERVED_PAGES};
-use crate::ids::{ProtectedId, Side};
-use crate::state::State;
+use crate::finding::{self, Finding, Severity};
+use crate::format0::directory::{DirectoryCopy, Slot, offset, slot_offset};
+use crate::format0::metadata::{self, Metadata};
+use crate::format0::read::raw_tag;
+use crate::format0::slots::{Block, Directory};
+use crate::format0::state::{Remains, Root, Sound, State};
+use crate::format0::superblock::{BlockRef, Identity, block_offset};
+use crate::format0::{Limits, RESERVED_PAGES, findings, reserve};
+use crate::ids::Side;
+use crate::kinds::PageKind;
+use crate::read::read_page;
+use crate::reasoning::Log;
 
 /// What was decided.
 pub(super) struct Inputs<'a> {
@@ -47,8 +50,8 @@ pub(super) fn build<S: PageStore>(
     let section_is_lost = log.findings.iter().any(|finding| {
         matches!(
             finding.kind,
-            FindingKind::DirectorySection | FindingKind::BlockCount
-        ) || (finding.kind == FindingKind::BlockReference)
+            findings::DIRECTORY_SECTION | findings::BLOCK_COUNT
+        ) || (finding.kind == findings::BLOCK_REFERENCE)
     });
     if let Some(metadata) = metadata {
         check_length(store, metadata, log);
@@ -81,20 +84,35 @@ pub(super) fn build<S: PageStore>(
         1 => "one of the findings is damage".to_string(),
         _ => format!("{damage} of the findings are damage"),
     });
-    let state = State {
+    let root = Root {
         page_size,
         identity,
         side: candidate.side,
         tagged: candidate.tagged,
         generation: metadata.map_or(0, |metadata| metadata.generation),
         highest_generation,
-        allocation: metadata.map(|_| owners.allocation),
-        directory,
     };
-    if damage == 0 {
-        state.assert_consistent();
-    }
-    Ok(state)
+    let allocation = owners.allocation;
+    Ok(match (metadata, directory) {
+        (Some(_), Some(directory)) if damage == 0 => {
+            let sound = Sound {
+                root,
+                allocation,
+                directory,
+            };
+            sound.assert_consistent();
+            State::Sound(sound)
+        }
+        (metadata, directory) => {
+            assert!(damage > 0, "a part is lost, and nothing was found");
+            State::Damaged(Remains {
+                root,
+                is_metadata_whole: metadata.is_some(),
+                allocation,
+                directory,
+            })
+        }
+    })
 }
 
 fn check_length<S: PageStore>(store: &S, metadata: &Metadata, log: &mut Log) {
@@ -105,7 +123,7 @@ fn check_length<S: PageStore>(store: &S, metadata: &Metadata, log: &mut Log) {
             "the file has {file_pages} whole pages, its metadata says {page_count}: {} are missing",
             page_count - file_pages
         );
-        log.find(Finding::new(FindingKind::FileTooShort, None, message));
+        log.find(Finding::new(finding::FILE_TOO_SHORT, None, message));
     }
 }
 
@@ -117,12 +135,9 @@ fn check_free_count(side: Side, metadata: &Metadata, log: &mut Log) {
             metadata.stored_free_count
         );
         let stored = metadata.stored_free_count.to_le_bytes();
-        let mut finding = Finding::new(
-            FindingKind::FreeCount,
-            Some(metadata::page_of(side)),
-            message,
-        )
-        .with_evidence(&stored, 0, 8);
+        let mut finding =
+            Finding::new(findings::FREE_COUNT, Some(metadata::page_of(side)), message)
+                .with_evidence(&stored, 0, 8);
         finding.offset = u32::try_from(metadata::offset::FREE_COUNT).unwrap_or(0);
         log.find(finding);
     }
@@ -139,13 +154,13 @@ fn build_directory<S: PageStore>(
     // Blocks first: a slot must not claim a page of the directory.
     let mut good = Vec::with_capacity(places.len());
     for (index, place) in places.iter().enumerate() {
-        let claimed = owners.claim_pair(place.pages);
+        let claimed = owners.claim_pair(place.pages, [PageKind::DIRECTORY; 2]);
         if let Err(why) = &claimed {
             let message = format!(
                 "directory block {index} names pages {} and {}: {why}",
                 place.pages[0], place.pages[1]
             );
-            let mut finding = Finding::new(FindingKind::BlockReference, Some(0), message);
+            let mut finding = Finding::new(findings::BLOCK_REFERENCE, Some(0), message);
             finding.offset = u32::try_from(block_offset(index)).unwrap_or(0);
             let [page_a, page_b] = place.pages;
             finding.evidence.extend(page_a.to_le_bytes());
@@ -173,7 +188,7 @@ fn build_directory<S: PageStore>(
         };
         blocks.push(Block { place, tags, copy });
     }
-    let slots_per_block = Limits::of(page_size).slots_per_block;
+    let limits = Limits::of(page_size);
     let mut suspect = BTreeMap::new();
     for (index, block) in blocks.iter().enumerate() {
         let Some(copy) = &block.copy else { continue };
@@ -181,12 +196,12 @@ fn build_directory<S: PageStore>(
             let Err(why) = check_slot(copy, slot, owners) else {
                 continue;
             };
-            let id = ProtectedId(index as u64 * slots_per_block + slot as u64);
+            let id = limits.id(index, slot);
             let page = block.place.active.of(block.place.pages);
             let message =
                 format!("slot {slot} of directory block {index} (protected page {id}): {why}");
             log.find(
-                Finding::new(FindingKind::Slot, Some(page), message).with_evidence(
+                Finding::new(findings::SLOT, Some(page), message).with_evidence(
                     copy.bytes(),
                     slot_offset(slot),
                     offset::SLOT_LEN,
@@ -195,7 +210,7 @@ fn build_directory<S: PageStore>(
             suspect.insert(id, why);
         }
     }
-    Ok(Directory::new(slots_per_block, blocks, suspect))
+    Ok(Directory::new(limits, blocks, suspect))
 }
 
 /// Page 0 names nothing that was written after it.
@@ -207,7 +222,7 @@ fn check_age(copy: &DirectoryCopy, index: usize, place: BlockRef, generation: u6
         );
         let page = Some(side.of(place.pages));
         log.find(
-            Finding::new(FindingKind::DirectoryNewer, page, message).with_evidence(
+            Finding::new(findings::DIRECTORY_NEWER, page, message).with_evidence(
                 copy.bytes(),
                 offset::TAG,
                 4,
@@ -219,7 +234,11 @@ fn check_age(copy: &DirectoryCopy, index: usize, place: BlockRef, generation: u6
 fn check_slot(copy: &DirectoryCopy, index: usize, owners: &mut Owners) -> Result<(), String> {
     match copy.slot(index) {
         Ok(None) => Ok(()),
-        Ok(Some(Slot { pages, .. })) => owners.claim_pair(pages),
+        Ok(Some(Slot { pages, active, .. })) => {
+            let mut kinds = [PageKind::PROTECTED_SHADOW; 2];
+            *active.of_mut(&mut kinds) = PageKind::PROTECTED_ACTIVE;
+            owners.claim_pair(pages, kinds)
+        }
         Err(fault) => Err(fault.to_string()),
     }
 }
@@ -236,11 +255,7 @@ fn read_copy<S: PageStore>(
     let Some(bytes) = read_page(store, page)? else {
         let message =
             format!("the file ends before copy {side} of directory block {index}, in page {page}");
-        log.find(Finding::new(
-            FindingKind::DirectoryCopy,
-            Some(page),
-            message,
-        ));
+        log.find(Finding::new(findings::DIRECTORY_COPY, Some(page), message));
         return Ok(None);
     };
     let head = bytes.iter().take(8).copied().collect::<Vec<u8>>();
@@ -250,7 +265,7 @@ fn read_copy<S: PageStore>(
             let message =
                 format!("copy {side} of directory block {index} cannot be believed: {fault}");
             log.find(
-                Finding::new(FindingKind::DirectoryCopy, Some(page), message)
+                Finding::new(findings::DIRECTORY_COPY, Some(page), message)
                     .with_evidence(&head, 0, 8),
             );
             Ok(None)
@@ -271,22 +286,23 @@ impl Owners {
             |metadata| metadata.used.clone(),
         );
         let mut allocation = AllocationMap::from_used(used);
-        // A store of fewer pages is damaged, and says so.
-        for page in 0..RESERVED_PAGES.min(allocation.page_count()) {
-            allocation.set(page, Use::INTERNAL);
-        }
+        reserve(&mut allocation);
         Self { allocation }
     }
 
     /// Takes both pages of a pair, or says why not.
-    fn claim_pair(&mut self, [page_a, page_b]: [u64; 2]) -> Result<(), String> {
+    fn claim_pair(
+        &mut self,
+        [page_a, page_b]: [u64; 2],
+        [kind_a, kind_b]: [PageKind; 2],
+    ) -> Result<(), String> {
         if page_a == page_b {
             return Err(format!("both copies lie in page {page_a}"));
         }
         self.check(page_a)?;
         self.check(page_b)?;
-        self.allocation.set(page_a, Use::INTERNAL);
-        self.allocation.set(page_b, Use::INTERNAL);
+        self.allocation.set(page_a, kind_a);
+        self.allocation.set(page_b, kind_b);
         Ok(())
     }
 
@@ -299,8 +315,8 @@ impl Owners {
             return Err(format!("page {page} is past the page count {page_count}"));
         }
         match self.allocation.get(page) {
-            Use::REGULAR => Ok(()),
-            Use::FREE => Err(format!("page {page} is not allocated")),
+            PageKind::REGULAR => Ok(()),
+            PageKind::FREE => Err(format!("page {page} is not allocated")),
             _ => Err(format!("page {page} belongs to something else too")),
         }
     }

@@ -1,5 +1,5 @@
-//! Recovery beside a writer: what is read is one state, although another
-//! process may commit meanwhile.
+//! [`Witness`]: recovery beside a writer. What is read is one state, although
+//! another process may commit meanwhile.
 //!
 //! 1. A commit writes nothing that the state before it reaches, page 0 apart,
 //!    and page 0 is written when all else of the commit is durable.
@@ -8,8 +8,7 @@
 //!    ended in between, and one that is under way writes elsewhere. Page 0
 //!    alone would not do: its tag wraps around, and the files of others have
 //!    none.
-//! 3. If they changed, all of it is read again: at most [`TRIES`] times here,
-//!    where nobody can wait. Whoever has a clock waits a little and tries anew.
+//! 3. If they changed, all of it is read again.
 //!
 //! Damage that is found between two different readings of page 0 is no damage.
 
@@ -17,15 +16,11 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageStore, StoreError};
 
-use super::read::read_page;
-use super::{Explain, Recovery, recover};
 use crate::error::{Error, Operation};
-use crate::format::metadata;
-use crate::format::superblock;
+use crate::format0::metadata;
+use crate::format0::superblock;
 use crate::ids::Side;
-
-/// How often a file is read that changes each time.
-pub const TRIES: u32 = 8;
+use crate::read::read_page;
 
 /// The bytes that decide which state counts, as they were at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,24 +63,4 @@ impl Witness {
 fn named_side(page0: &[u8]) -> Side {
     let byte = page0.get(superblock::offset::SIDE).copied();
     byte.and_then(Side::from_byte).unwrap_or(Side::A)
-}
-
-/// As [`recover`], of a store that somebody else may be writing to.
-///
-/// # Errors
-/// As [`recover`]; [`Error::Busy`], where it changed each time.
-pub fn recover_steadily<S: PageStore>(
-    store: &S,
-    explain: Explain,
-) -> Result<(Result<Recovery, Error>, Witness), Error> {
-    let mut before = Witness::read(store)?;
-    for _ in 0..TRIES {
-        let outcome = recover(store, explain);
-        let after = Witness::read(store)?;
-        if after == before {
-            return Ok((outcome, after));
-        }
-        before = after;
-    }
-    Err(Error::Busy)
 }

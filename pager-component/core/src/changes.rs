@@ -1,4 +1,5 @@
-//! [`Changes`]: what a commit is to do, as a value. Dropping it rolls back.
+//! [`Changes`]: what a commit is to do, as a value. Knows no format. Dropping it
+//! rolls back.
 
 use alloc::collections::BTreeMap;
 
@@ -52,5 +53,19 @@ impl<B> Changes<B> {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.protected.is_empty() && self.allocated.is_empty() && self.freed.is_empty()
+    }
+
+    /// The runs of pages that become regular ones, ascending, each its first
+    /// page and how many.
+    pub fn allocated_runs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let mut pages = self.allocated.iter().peekable();
+        core::iter::from_fn(move || {
+            let first = pages.next()?;
+            let mut count = 1;
+            while pages.next_if_eq(&(first + count)).is_some() {
+                count += 1;
+            }
+            Some((first, count))
+        })
     }
 }

@@ -1,20 +1,26 @@
-//! Structures as lists of named fields with byte ranges: the one place that
-//! puts a format's bytes into words for people.
+//! The bytes of the format in words for people: structures, references, the last
+//! commit, the slots of the directory.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use pagebox_store::{PageSize, SEAL_LEN};
+use pagebox_store::{PageSize, PageStore, SEAL_LEN};
 
-use crate::format::bytes::{array_at, u8_at, u32_at, u64_at};
-use crate::format::checksum::crc8;
-use crate::format::directory::{self, DirectoryCopy, slot_offset};
-use crate::format::metadata::{self, Metadata};
-use crate::format::superblock::{self, Head, block_count, block_offset, block_pages};
-use crate::format::{Limits, computed_seal, stored_seal};
-use crate::ids::Side;
-use crate::state::State;
+use super::directory::{self, DirectoryCopy, Slot, slot_offset};
+use super::file::File;
+use super::metadata::{self, Metadata};
+use super::read::metadata_page;
+use super::state::State;
+use super::superblock::{self, Head, block_count, block_offset, block_pages};
+use super::{Limits, RESERVED_PAGES, computed_seal, stored_seal};
+use crate::allocation::runs;
+use crate::checksum::crc8;
+use crate::codec::{array_at, u8_at, u32_at, u64_at};
+use crate::ids::{ProtectedId, Side};
+use crate::page_map::PageMap;
+use crate::read::read_page;
+use crate::structure::{Field, LastCommit, Reference, Structure};
 
 /// The most slots of a directory block that are listed field by field.
 const SLOTS_LISTED: usize = 256;
@@ -22,95 +28,175 @@ const SLOTS_LISTED: usize = 256;
 /// The most block references of page 0 that are listed field by field.
 const BLOCKS_LISTED: usize = 256;
 
-/// A part of a structure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// What it is called.
-    pub name: String,
-    /// Where it is in the page.
-    pub offset: u32,
-    /// How many bytes it has.
-    pub len: u32,
-    /// The value, for people.
-    pub value: String,
-    /// What it means; empty where the name says it.
-    pub meaning: String,
-    /// The page that it names.
-    pub refers_to: Option<u64>,
-    /// What is wrong with it; empty where nothing is.
-    pub problem: String,
-}
-
-impl Field {
-    fn new(name: impl Into<String>, offset: usize, len: usize, value: impl Into<String>) -> Self {
-        let to_u32 = |n| u32::try_from(n).unwrap_or(u32::MAX);
-        Self {
-            name: name.into(),
-            offset: to_u32(offset),
-            len: to_u32(len),
-            value: value.into(),
-            meaning: String::new(),
-            refers_to: None,
-            problem: String::new(),
-        }
-    }
-
-    fn meaning(mut self, meaning: impl Into<String>) -> Self {
-        self.meaning = meaning.into();
-        self
-    }
-
-    fn refers_to(mut self, page: u64) -> Self {
-        self.refers_to = Some(page);
-        self
-    }
-
-    fn problem(mut self, problem: Option<String>) -> Self {
-        self.problem = problem.unwrap_or_default();
-        self
-    }
-}
-
-/// Something that lies in a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Structure {
-    /// `superblock`, `metadata` or `directory-block`.
-    pub name: &'static str,
-    /// For people.
-    pub title: String,
-    /// Where it is.
-    pub page: u64,
-    /// Which of two copies.
-    pub side: Option<Side>,
-    /// Whether it counts.
-    pub active: bool,
-    /// Whether its checksum agrees; none where it has none.
-    pub valid: Option<bool>,
-    /// Its parts, by offset.
-    pub fields: Vec<Field>,
-}
-
 /// Whether the slots of a directory block are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slots {
+enum Slots {
     /// Field by field, as far as they are in use.
     List,
     /// No, only how many.
     Leave,
 }
 
+/// The most runs of pages in a [`LastCommit`], each way.
+const LAST_COMMIT_RUNS: usize = 256;
+
+/// A slot of the directory that is in use.
+#[derive(Clone, Debug)]
+pub struct SlotInfo {
+    /// Its id.
+    pub id: ProtectedId,
+    /// Its block.
+    pub block: u64,
+    /// Its place in the block.
+    pub index: u64,
+    /// What it holds.
+    pub slot: Slot,
+}
+
+impl File {
+    pub(crate) fn page_map(&self, file_pages: u64) -> PageMap {
+        PageMap::new(self.state.kinds(), self.state.page_count(), file_pages)
+    }
+
+    pub(crate) fn active_side(&self) -> Side {
+        self.state.root().side
+    }
+
+    /// Where both copies of the metadata are valid and the other is the one
+    /// before.
+    pub(crate) fn last_commit<S: PageStore>(&self, store: &S) -> Option<LastCommit> {
+        self.state.allocation()?;
+        let side = self.active_side();
+        let read = |side| metadata_page(store, side).ok()?.parsed.ok();
+        let (now, before) = (read(side)?, read(side.other())?);
+        if before.generation >= now.generation {
+            return None;
+        }
+        let changed = |from: &Metadata, to: &Metadata| {
+            runs(&from.used.difference(&to.used), 0, LAST_COMMIT_RUNS)
+        };
+        Some(LastCommit {
+            allocated: changed(&now, &before),
+            freed: changed(&before, &now),
+        })
+    }
+
+    /// The superblock, both copies of the metadata, and both copies of the
+    /// directory blocks from block `start` on, at most `limit` blocks.
+    pub(crate) fn structures<S: PageStore>(
+        &self,
+        store: &S,
+        start: usize,
+        limit: usize,
+    ) -> Vec<Structure> {
+        let directory = self.state.directory();
+        let blocks = directory.map_or(&[][..], |directory| directory.blocks());
+        let blocks = blocks.iter().skip(start).take(limit);
+        let pages = (0..RESERVED_PAGES).chain(blocks.flat_map(|block| block.place.pages));
+        pages
+            .filter_map(|page| {
+                let bytes = read_page(store, page).ok()??;
+                of(page, &bytes, &self.state, Slots::Leave)
+            })
+            .collect()
+    }
+
+    pub(crate) fn structures_in(&self, page: u64, bytes: &[u8]) -> Vec<Structure> {
+        of(page, bytes, &self.state, Slots::List)
+            .into_iter()
+            .collect()
+    }
+
+    pub(crate) fn owner(&self, page: u64) -> Option<ProtectedId> {
+        self.state.owner(page)
+    }
+
+    pub(crate) fn slots(&self, start: ProtectedId, limit: usize) -> Vec<SlotInfo> {
+        let Some(directory) = self.state.directory() else {
+            return Vec::new();
+        };
+        let slots = directory.slots(start).take(limit);
+        slots
+            .map(|(id, slot)| {
+                let (block, index) = directory.place(id);
+                SlotInfo {
+                    id,
+                    block: block as u64,
+                    index: index as u64,
+                    slot,
+                }
+            })
+            .collect()
+    }
+
+    pub(crate) fn references(&self, page: u64) -> Vec<Reference> {
+        let mut found = self.references_of_page_0(page);
+        let Some(directory) = self.state.directory() else {
+            return found;
+        };
+        if let Some(id) = self.owner(page)
+            && let Some(slot) = directory.slot(id)
+            && let Some(side) = Side::of_page(page, slot.pages)
+        {
+            let (block, index) = directory.place(id);
+            if let Some(place) = directory.blocks().get(block).map(|block| block.place) {
+                found.push(Reference {
+                    page: place.active.of(place.pages),
+                    offset: to_u32(slot_offset(index)),
+                    text: format!(
+                        "slot {index} of directory block {block}, copy {}, names it as page {side} of protected page {id}",
+                        place.active
+                    ),
+                });
+            }
+        }
+        found
+    }
+
+    fn references_of_page_0(&self, page: u64) -> Vec<Reference> {
+        let mut found = Vec::new();
+        let mut push = |offset, text| {
+            found.push(Reference {
+                page: 0,
+                offset: to_u32(offset),
+                text,
+            });
+        };
+        for side in Side::BOTH {
+            if metadata::page_of(side) == page {
+                let text = if side == self.active_side() {
+                    format!("the superblock names metadata {side} as the one that counts")
+                } else {
+                    format!("the superblock knows metadata {side}, which does not count")
+                };
+                push(superblock::offset::SIDE, text);
+            }
+        }
+        let directory = self.state.directory();
+        let blocks = directory.map_or(&[][..], |directory| directory.blocks());
+        for (index, block) in blocks.iter().enumerate() {
+            if let Some(side) = Side::of_page(page, block.place.pages) {
+                let text =
+                    format!("the superblock names it as copy {side} of directory block {index}");
+                push(block_offset(index), text);
+            }
+        }
+        found
+    }
+}
+
+fn to_u32(offset: usize) -> u32 {
+    u32::try_from(offset).unwrap_or(u32::MAX)
+}
+
 /// What lies in a page, if anything that the pager made.
-pub fn of(page: u64, bytes: &[u8], state: Option<&State>, slots: Slots) -> Vec<Structure> {
-    let Some(state) = state else {
-        return Vec::new();
-    };
-    let found = match page {
+fn of(page: u64, bytes: &[u8], state: &State, slots: Slots) -> Option<Structure> {
+    match page {
         0 => Some(superblock(bytes, state)),
-        1 => Some(metadata_page(Side::A, bytes, state)),
-        2 => Some(metadata_page(Side::B, bytes, state)),
+        1 => Some(metadata_structure(Side::A, bytes, state)),
+        2 => Some(metadata_structure(Side::B, bytes, state)),
         _ => directory_block(page, bytes, state, slots),
-    };
-    found.into_iter().collect()
+    }
 }
 
 fn superblock(bytes: &[u8], state: &State) -> Structure {
@@ -143,12 +229,12 @@ fn superblock(bytes: &[u8], state: &State) -> Structure {
             format!(
                 "2^{} = {} bytes",
                 u32_at(bytes, offset::PAGE_SIZE_LOG2),
-                state.page_size
+                state.root().page_size
             ),
         ),
         Field::new("active metadata", offset::SIDE, 1, side_text(side))
             .meaning("the copy of the metadata that counts; a commit flips it")
-            .refers_to(metadata::page_of(state.side))
+            .refers_to(metadata::page_of(state.root().side))
             .problem(fault_at(offset::SIDE)),
         Field::new("tag", offset::TAG, 2, tag_text(head.as_ref().ok(), tag))
             .meaning("the low 15 bits of the generation that wrote page 0")
@@ -172,7 +258,7 @@ fn superblock(bytes: &[u8], state: &State) -> Structure {
         .meaning("the same in every sound file: it proves nothing about the metadata")
         .problem(fault_at(offset::METADATA_CHECKSUM)),
     ];
-    let count = block_count(bytes, state.page_size);
+    let count = block_count(bytes, state.root().page_size);
     let count_text = u32_at(bytes, offset::SECTION).to_string();
     fields.push(
         Field::new("directory blocks", offset::SECTION, 4, count_text).problem(
@@ -186,7 +272,7 @@ fn superblock(bytes: &[u8], state: &State) -> Structure {
     }
     let (stored, computed) = (stored_seal(bytes), computed_seal(bytes, offset::SECTION));
     let empty = superblock::section_is_empty(bytes);
-    fields.push(seal_field(state.page_size, stored, computed, !empty));
+    fields.push(seal_field(state.root().page_size, stored, computed, !empty));
     Structure {
         name: "superblock",
         title: "Superblock".to_string(),
@@ -234,15 +320,15 @@ fn push_block(index: usize, bytes: &[u8], fields: &mut Vec<Field>) {
     fields.push(active);
 }
 
-fn metadata_page(side: Side, bytes: &[u8], state: &State) -> Structure {
+fn metadata_structure(side: Side, bytes: &[u8], state: &State) -> Structure {
     use metadata::offset;
-    let parsed = Metadata::parse(bytes, state.page_size);
+    let parsed = Metadata::parse(bytes, state.root().page_size);
     let fault_at = |at| {
         let fault = parsed.as_ref().err()?;
-        (fault.offset(state.page_size) == at).then(|| fault.to_string())
+        (fault.offset(state.root().page_size) == at).then(|| fault.to_string())
     };
     let page_count = u64_at(bytes, offset::PAGE_COUNT);
-    let bitmap_len = state.page_size.bytes() - offset::BITMAP - SEAL_LEN;
+    let bitmap_len = state.root().page_size.bytes() - offset::BITMAP - SEAL_LEN;
     let bits = parsed.as_ref().ok().map(|found| &found.used);
     let free_count = u64_at(bytes, offset::FREE_COUNT);
     let wrong_free = bits
@@ -252,7 +338,7 @@ fn metadata_page(side: Side, bytes: &[u8], state: &State) -> Structure {
         Field::new("page count", offset::PAGE_COUNT, 8, page_count.to_string())
             .meaning(format!(
                 "at most {}",
-                Limits::of(state.page_size).page_count
+                Limits::of(state.root().page_size).page_count
             ))
             .problem(fault_at(offset::PAGE_COUNT)),
         Field::new(
@@ -280,11 +366,11 @@ fn metadata_page(side: Side, bytes: &[u8], state: &State) -> Structure {
                 .as_ref()
                 .err()
                 .filter(|fault| (offset::BITMAP..offset::BITMAP + bitmap_len)
-                    .contains(&fault.offset(state.page_size)))
+                    .contains(&fault.offset(state.root().page_size)))
                 .map(ToString::to_string)
         ),
         seal_field(
-            state.page_size,
+            state.root().page_size,
             stored_seal(bytes),
             computed_seal(bytes, 0),
             true
@@ -295,7 +381,7 @@ fn metadata_page(side: Side, bytes: &[u8], state: &State) -> Structure {
         title: format!("Metadata {side}"),
         page: metadata::page_of(side),
         side: Some(side),
-        active: side == state.side,
+        active: side == state.root().side,
         valid: Some(parsed.is_ok()),
         fields,
     }
@@ -303,20 +389,16 @@ fn metadata_page(side: Side, bytes: &[u8], state: &State) -> Structure {
 
 fn directory_block(page: u64, bytes: &[u8], state: &State, slots: Slots) -> Option<Structure> {
     use directory::offset;
-    let directory = state.directory.as_ref()?;
+    let directory = state.directory()?;
     let (index, block) = directory
         .blocks()
         .iter()
         .enumerate()
         .find(|(_, block)| block.place.pages.contains(&page))?;
-    let side = if Side::A.of(block.place.pages) == page {
-        Side::A
-    } else {
-        Side::B
-    };
-    let parsed = DirectoryCopy::parse(bytes.to_vec(), state.page_size);
+    let side = Side::of_page(page, block.place.pages)?;
+    let parsed = DirectoryCopy::parse(bytes.to_vec(), state.root().page_size);
     let capacity = u32_at(bytes, offset::CAPACITY);
-    let expected = Limits::of(state.page_size).slots_per_block;
+    let expected = Limits::of(state.root().page_size).slots_per_block;
     let tag = directory::raw_tag(bytes);
     let mut fields = alloc::vec![
         Field::new("capacity", offset::CAPACITY, 4, capacity.to_string())
@@ -337,10 +419,10 @@ fn directory_block(page: u64, bytes: &[u8], state: &State, slots: Slots) -> Opti
         .meaning("the low half of the generation that wrote this copy; none: mappedpages wrote it"),
     ];
     if let Ok(copy) = &parsed {
-        push_slots(copy, state.page_size, slots, &mut fields);
+        push_slots(copy, state.root().page_size, slots, &mut fields);
     }
     fields.push(seal_field(
-        state.page_size,
+        state.root().page_size,
         stored_seal(bytes),
         computed_seal(bytes, 0),
         true,

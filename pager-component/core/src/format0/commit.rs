@@ -37,43 +37,47 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{Change, PageStore, StoreError, Then};
+use pagebox_store::{Change, PageStore, Then};
 
-use crate::allocation::Use;
-use crate::directory::Block;
+use super::directory::Slot;
+use super::metadata::{self, MetadataImage};
+use super::plan::{Next, NextBlock, Plan};
+use super::slots::Block;
+use super::state::Sound;
+use super::superblock::{self, RootImage, low15};
+use crate::changes::Changes;
 use crate::error::{Error, Operation};
-use crate::format::metadata::{self, MetadataImage};
-use crate::format::superblock::{self, RootImage, low15};
 use crate::ids::Side;
-use crate::plan::{Next, NextBlock, Plan};
-use crate::state::State;
-use crate::transaction::{SlotChange, Transaction};
+use crate::kinds::PageKind;
 
 /// Where a block reference's checksummed part begins.
 #[expect(clippy::cast_possible_truncation, reason = "a constant of 20")]
 const SECTION: u32 = superblock::offset::SECTION as u32;
 
 /// The pages that every commit writes, as they are after the last one.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Images {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Images {
     metadata: MetadataImage,
     root: RootImage,
 }
 
 impl Images {
-    /// Those of a state.
-    pub(crate) fn of(state: &State) -> Result<Self, Error> {
-        let used = state.allocation()?.used();
-        let places = state.directory()?.places();
-        Ok(Self {
-            metadata: MetadataImage::new(state.page_size, state.generation, used),
-            root: RootImage::new(state.page_size, &state.head(), &places),
-        })
+    /// Those of a file.
+    pub(super) fn of(sound: &Sound) -> Self {
+        let Sound {
+            root,
+            allocation,
+            directory,
+        } = sound;
+        Self {
+            metadata: MetadataImage::new(root.page_size, root.generation, allocation.used()),
+            root: RootImage::new(root.page_size, &root.head(), &directory.places()),
+        }
     }
 }
 
 /// C0. Makes what recovery decided durable, whatever it was decided from.
-pub(crate) fn settle<S: PageStore>(store: &mut S, images: &Images) -> Result<(), Error> {
+pub(super) fn settle<S: PageStore>(store: &mut S, images: &Images) -> Result<(), Error> {
     write_root(store, &images.root)
 }
 
@@ -94,29 +98,29 @@ fn write_root<S: PageStore>(store: &mut S, image: &RootImage) -> Result<(), Erro
 /// [`Error::Full`] and [`Error::GenerationsExhausted`], with nothing written;
 /// [`Error::Store`], after which what is durable is not known, unless it says
 /// [`StoreError::InsufficientSpace`].
-pub(crate) fn commit<S: PageStore>(
+pub(super) fn commit<S: PageStore>(
     store: &mut S,
-    state: &mut State,
+    sound: &mut Sound,
     images: &mut Images,
-    transaction: &Transaction<S::Buffer>,
+    changes: &Changes<S::Buffer>,
 ) -> Result<(), Error> {
-    let Plan { writes, next } = Plan::new(store, state, transaction)?;
+    let Plan { writes, next } = Plan::new(store, sound, changes)?;
     let page_count = next.page_count;
     // A store may be longer than the file accounts for, never shorter; where
     // nothing is added it need not be asked.
-    if page_count > state.page_count() && page_count > store.geometry().page_count {
+    if page_count > sound.allocation.page_count() && page_count > store.geometry().page_count {
         store
             .grow(page_count)
             .map_err(Error::store(Operation::Grow { page_count }))?;
     }
     // From here on only the store can fail; then the pager is poisoned, and
     // nobody sees the images.
-    next.draw(state, images, transaction);
+    next.draw(sound, images, changes);
     write_shadows(store, writes, &next, images)?;
     write_root(store, &images.root)?;
-    next.apply(state, transaction);
+    next.apply(sound, changes);
     debug_assert!(
-        Images::of(state).is_ok_and(|of| of == *images),
+        Images::of(sound) == *images,
         "what was written is not what memory says"
     );
     Ok(())
@@ -146,14 +150,15 @@ fn write_shadows<'a, S: PageStore>(
 
 impl Next {
     /// Draws the pages that every commit writes.
-    fn draw<B>(&self, state: &State, images: &mut Images, transaction: &Transaction<B>) {
+    fn draw<B>(&self, sound: &Sound, images: &mut Images, changes: &Changes<B>) {
         let metadata = &mut images.metadata;
         metadata.set_counts(self.page_count, self.generation, self.free_count);
-        metadata.set_pages(&transaction.taken, true);
+        metadata.set_pages(&changes.allocated, true);
+        metadata.set_pages(&self.backing, true);
         metadata.set_pages(&self.added_pages, true);
         metadata.set_pages(&self.freed, false);
         images.root.set_head(&superblock::Head {
-            identity: state.identity,
+            identity: sound.root.identity,
             side: self.side,
             tag: Some(low15(self.generation)),
         });
@@ -163,33 +168,37 @@ impl Next {
     }
 
     /// What is durable now becomes what memory says.
-    fn apply<B>(self, state: &mut State, transaction: &Transaction<B>) {
-        state.side = self.side;
-        state.tagged = true;
-        state.generation = self.generation;
-        state.highest_generation = self.generation;
-        if let Some(allocation) = &mut state.allocation {
-            allocation.grow(self.page_count);
-            allocation.set_all(&transaction.taken, Use::REGULAR);
-            allocation.set_all(&transaction.backing, Use::INTERNAL);
-            allocation.set_all(&self.added_pages, Use::INTERNAL);
-            allocation.set_all(&self.freed, Use::FREE);
+    fn apply<B>(self, sound: &mut Sound, changes: &Changes<B>) {
+        let Sound {
+            root,
+            allocation,
+            directory,
+        } = sound;
+        root.side = self.side;
+        root.tagged = true;
+        root.generation = self.generation;
+        root.highest_generation = self.generation;
+        allocation.grow(self.page_count);
+        allocation.set_all(&changes.allocated, PageKind::REGULAR);
+        allocation.set_all(&self.added_pages, PageKind::DIRECTORY);
+        allocation.set_all(&self.freed, PageKind::FREE);
+        for (index, NextBlock { place, tags, copy }) in self.blocks {
+            let copy = Some(copy);
+            directory.put(index, Block { place, tags, copy });
         }
-        if let Some(directory) = &mut state.directory {
-            for (index, NextBlock { place, tags, copy }) in self.blocks {
-                let copy = Some(copy);
-                directory.put(index, Block { place, tags, copy });
-            }
-            for (&id, change) in &transaction.slots {
-                directory.set_in_use(id, !matches!(change, SlotChange::Free));
+        for (id, slot) in self.slots {
+            directory.set_in_use(id, slot.is_some());
+            if let Some(Slot { pages, active, .. }) = slot {
+                allocation.set(active.of(pages), PageKind::PROTECTED_ACTIVE);
+                allocation.set(active.other().of(pages), PageKind::PROTECTED_SHADOW);
             }
         }
-        state.assert_consistent();
+        sound.assert_consistent();
     }
 }
 
 /// Writes a new file: both copies of the metadata, and page 0.
-pub(crate) fn write_new<S: PageStore>(store: &mut S, images: &Images) -> Result<(), Error> {
+pub(super) fn write_new<S: PageStore>(store: &mut S, images: &Images) -> Result<(), Error> {
     let [copy_a, copy_b] = Side::BOTH.map(|side| Change::Sealed {
         page: metadata::page_of(side),
         bytes: images.metadata.bytes(),
@@ -203,21 +212,4 @@ pub(crate) fn write_new<S: PageStore>(store: &mut S, images: &Images) -> Result<
     store
         .write(&[copy_a, copy_b, root], Then::Sync)
         .map_err(Error::store(Operation::WriteNew))
-}
-
-/// Whether it is known what is durable after this error of [`settle`] or
-/// [`commit`], or of a sync: nothing was written yet.
-pub(crate) fn leaves_ready(error: &Error) -> bool {
-    let Error::Store { operation, source } = error else {
-        return true;
-    };
-    match operation {
-        Operation::Grow { .. } => {
-            matches!(source, StoreError::InsufficientSpace | StoreError::ReadOnly)
-        }
-        Operation::WriteShadows | Operation::WriteRoot | Operation::WriteNew | Operation::Sync => {
-            false
-        }
-        _ => true,
-    }
 }

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, SEAL_LEN};
 
-use super::bytes::{array_at, put, u8_at, u16_at, u32_at, u64_at};
-use super::checksum::{CRC32_RESIDUE, crc8, crc32};
 use super::{Limits, MINOR};
+use crate::checksum::{CRC32_RESIDUE, crc8, crc32};
+use crate::codec::{array_at, put, u8_at, u16_at, u32_at, u64_at};
+use crate::identity::IdentityFault;
 use crate::ids::Side;
 
 /// Byte offsets of the fields.
@@ -41,28 +42,6 @@ pub const MAGIC: [u8; 4] = *b"MPPG";
 
 /// The bytes of page 0 that never change: magic, version, page size.
 pub type Identity = [u8; offset::SIDE];
-
-/// Why bytes are not those of a page file that we know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IdentityFault {
-    /// Too few bytes to tell.
-    #[error("it has {0} bytes, too few for a superblock")]
-    Short(usize),
-    /// No magic.
-    #[error("it begins with {0:02x?}, not with \"MPPG\"")]
-    Magic([u8; 4]),
-    /// Of another format.
-    #[error("version {major}.{minor} is not known: 0.0 to 0.2 are")]
-    Version {
-        /// Must be 0.
-        major: u8,
-        /// At most 2.
-        minor: u8,
-    },
-    /// A power of two that no page file has.
-    #[error("page size 2^{0} is not between 2^10 and 2^20")]
-    PageSize(u32),
-}
 
 /// The page size that the first bytes of a page file announce.
 ///

@@ -1,0 +1,85 @@
+//! What a file answers: [`Stats`], [`CommitInfo`], [`Location`],
+//! [`ProtectedPage`]; and what is asked of its room, [`Wish`].
+
+use pagebox_store::PageSize;
+
+use crate::ids::ProtectedId;
+
+/// Figures of a page file, in pages unless said otherwise. None: the file is
+/// damaged, and its bytes do not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// What its format is called; empty where that is not known.
+    pub format: &'static str,
+    /// The size of a page.
+    pub page_size: PageSize,
+    /// Pages that the file accounts for.
+    pub page_count: Option<u64>,
+    /// The most pages that the format can account for.
+    pub page_limit: u64,
+    /// Pages that can be allocated without growth.
+    pub free_pages: Option<u64>,
+    /// Allocated regular pages.
+    pub regular_pages: Option<u64>,
+    /// Protected pages.
+    pub protected_pages: Option<u64>,
+    /// Protected pages that there is room for without growth.
+    pub protected_capacity: Option<u64>,
+    /// The most protected pages that the format can name.
+    pub protected_limit: u64,
+    /// Pages that are neither free nor regular.
+    pub internal_pages: Option<u64>,
+    /// The commit counter.
+    pub generation: Option<u64>,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// The generation that is durable now.
+    pub generation: u64,
+    /// Pages that the file accounts for now.
+    pub page_count: u64,
+}
+
+/// Where a protected page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The physical page that holds the current bytes.
+    pub page: u64,
+    /// How often the page was written.
+    pub generation: u64,
+    /// The CRC-32 of the bytes, as committed.
+    pub checksum: u32,
+}
+
+impl Location {
+    /// Whether bytes that fail their checksum were never committed: the peer
+    /// allocates a page with the checksum of bytes that it does not sync, at
+    /// generation 0. Ours begin at 1.
+    pub const fn is_unproven(&self) -> bool {
+        self.generation == 0
+    }
+}
+
+/// A protected page in a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProtectedPage {
+    /// Its id.
+    pub id: ProtectedId,
+    /// Where its bytes are.
+    pub location: Location,
+    /// The page that the next write goes to, where that is decided already.
+    pub next: Option<u64>,
+}
+
+/// All that a transaction allocates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Regular pages.
+    pub regular: u64,
+    /// Protected pages.
+    pub protected: u64,
+    /// Their ids are below this.
+    pub id_end: u64,
+}

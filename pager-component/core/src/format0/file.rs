@@ -1,0 +1,245 @@
+//! [`File`]: an open file of format 0, and its verbs.
+
+use alloc::vec::Vec;
+
+use pagebox_store::{PageStore, StoreError};
+
+use super::commit::{self, Images};
+use super::plan::blocks_needed;
+use super::slots::Directory;
+use super::state::{Root, Sound, State};
+use super::{Limits, MIN_PAGE_COUNT, NAME, reserve, superblock};
+use crate::allocation::AllocationMap;
+use crate::bitmap::Bitmap;
+use crate::changes::Changes;
+use crate::error::{Error, Operation};
+use crate::facts::{CommitInfo, Location, ProtectedPage, Stats, Wish};
+use crate::ids::{Extent, ProtectedId, Side};
+use crate::kinds::PageKind;
+
+/// An open file of format 0.
+#[derive(Clone, Debug)]
+pub struct File {
+    pub(super) state: State,
+    /// The pages that every commit writes, as they are now; there once what
+    /// recovery chose is settled, and the file can be changed.
+    images: Option<Images>,
+}
+
+impl File {
+    /// Makes a new file of at least `page_count` pages in an empty store.
+    pub(crate) fn create<S: PageStore>(store: &mut S, page_count: u64) -> Result<Self, Error> {
+        let page_size = store.geometry().page_size;
+        let limits = Limits::of(page_size);
+        let page_count = page_count.max(MIN_PAGE_COUNT);
+        if page_count > limits.page_count {
+            return Err(Error::Full {
+                limit: limits.page_count,
+            });
+        }
+        store
+            .grow(page_count)
+            .map_err(Error::store(Operation::Grow { page_count }))?;
+        let mut allocation = AllocationMap::from_used(Bitmap::new(page_count));
+        reserve(&mut allocation);
+        let sound = Sound {
+            root: Root {
+                page_size,
+                identity: superblock::new_identity(page_size),
+                side: Side::A,
+                tagged: true,
+                generation: 0,
+                highest_generation: 0,
+            },
+            allocation,
+            directory: Directory::new(limits, Vec::new(), [].into()),
+        };
+        let images = Images::of(&sound);
+        commit::write_new(store, &images)?;
+        Ok(Self {
+            state: State::Sound(sound),
+            images: Some(images),
+        })
+    }
+
+    /// The file that recovery found.
+    pub(crate) fn of(state: State) -> Self {
+        Self {
+            state,
+            images: None,
+        }
+    }
+
+    /// What is known of it.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// C0. Makes what recovery chose durable, so that it can be built on.
+    ///
+    /// # Panics
+    /// For a damaged file.
+    pub(crate) fn settle<S: PageStore>(&mut self, store: &mut S) -> Result<(), Error> {
+        let State::Sound(sound) = &self.state else {
+            panic!("a damaged file is settled");
+        };
+        let images = Images::of(sound);
+        commit::settle(store, &images)?;
+        self.images = Some(images);
+        Ok(())
+    }
+
+    /// Makes changes durable: all of them, or none.
+    ///
+    /// # Panics
+    /// For a file that is not settled.
+    pub(crate) fn commit<S: PageStore>(
+        &mut self,
+        store: &mut S,
+        changes: &Changes<S::Buffer>,
+    ) -> Result<(), Error> {
+        let (State::Sound(sound), Some(images)) = (&mut self.state, &mut self.images) else {
+            panic!("a file is changed that is not settled");
+        };
+        commit::commit(store, sound, images, changes)
+    }
+
+    pub(crate) fn committed(&self) -> CommitInfo {
+        CommitInfo {
+            generation: self.state.root().generation,
+            page_count: self.state.page_count().unwrap_or(0),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let root = self.state.root();
+        let limits = root.limits();
+        let allocation = self.state.allocation();
+        let directory = self.state.directory().filter(|found| found.is_whole());
+        let owned = allocation.filter(|_| self.state.tells_owners());
+        Stats {
+            format: NAME,
+            page_size: root.page_size,
+            page_count: self.state.page_count(),
+            page_limit: limits.page_count,
+            free_pages: allocation.map(|pages| pages.count(PageKind::FREE)),
+            regular_pages: owned.map(|pages| pages.count(PageKind::REGULAR)),
+            protected_pages: directory.map(Directory::count),
+            protected_capacity: directory.map(Directory::capacity),
+            protected_limit: limits.protected(),
+            internal_pages: owned.map(AllocationMap::internal),
+            generation: self.state.generation(),
+        }
+    }
+
+    /// The figures of a file of which nothing is known but its page size.
+    pub(crate) fn unknown_stats(page_size: pagebox_store::PageSize) -> Stats {
+        let limits = Limits::of(page_size);
+        Stats {
+            format: "",
+            page_size,
+            page_count: None,
+            page_limit: limits.page_count,
+            free_pages: None,
+            regular_pages: None,
+            protected_pages: None,
+            protected_capacity: None,
+            protected_limit: limits.protected(),
+            internal_pages: None,
+            generation: None,
+        }
+    }
+
+    pub(crate) fn regular(&self, page: u64) -> Result<(), Error> {
+        self.state.regular(page)
+    }
+
+    pub(crate) fn runs(&self, start: u64, limit: usize) -> Result<Vec<Extent>, Error> {
+        Ok(self.state.expect_allocation()?.regular(start, limit))
+    }
+
+    pub(crate) fn locate(&self, id: ProtectedId) -> Result<Location, Error> {
+        self.state.protected(id).map(|slot| slot.location())
+    }
+
+    pub(crate) fn protected(
+        &self,
+        start: ProtectedId,
+        limit: usize,
+    ) -> Result<Vec<ProtectedPage>, Error> {
+        let slots = self.state.expect_directory()?.slots(start);
+        let pages = slots.map(|(id, slot)| ProtectedPage {
+            id,
+            location: slot.location(),
+            next: Some(slot.shadow_page()),
+        });
+        Ok(pages.take(limit).collect())
+    }
+
+    /// The lowest free page from `start` on, which may be past the end.
+    pub(crate) fn find_free(&self, start: u64) -> Result<u64, Error> {
+        let allocation = self.state.expect_allocation()?;
+        let found = allocation.find_free(start);
+        Ok(found.unwrap_or_else(|| start.max(allocation.page_count())))
+    }
+
+    /// Which of the pages from `64 * word` on are free; pages past the end are,
+    /// as far as the format can have them.
+    pub(crate) fn free_word(&self, word: u64) -> Result<u64, Error> {
+        let used = self.state.expect_allocation()?.used().word(word);
+        let limit = self.state.root().limits().page_count;
+        let possible = match limit.saturating_sub(word * 64) {
+            bits @ 0..64 => (1 << bits) - 1,
+            _ => u64::MAX,
+        };
+        Ok(!used & possible)
+    }
+
+    /// The lowest free id from `start` on.
+    pub(crate) fn find_free_id(&self, start: ProtectedId) -> Result<ProtectedId, Error> {
+        let directory = self.state.expect_directory()?;
+        let limit = self.state.root().limits().protected();
+        let found = directory.in_use().find_clear(start.0);
+        let id = found.unwrap_or_else(|| start.0.max(directory.capacity()));
+        if id < limit {
+            Ok(ProtectedId(id))
+        } else {
+            Err(Error::DirectoryFull { limit })
+        }
+    }
+
+    /// Checks that there is room for all that a transaction allocates.
+    pub(crate) fn expect_room(&self, wish: &Wish) -> Result<(), Error> {
+        let State::Sound(sound) = &self.state else {
+            panic!("a damaged file is changed");
+        };
+        let limit = sound.root.limits().page_count;
+        let pages = wish
+            .protected
+            .saturating_add(blocks_needed(sound, wish.id_end))
+            .saturating_mul(2)
+            .saturating_add(wish.regular);
+        if pages > limit.saturating_sub(sound.allocation.used().ones()) {
+            return Err(Error::Full { limit });
+        }
+        Ok(())
+    }
+
+    /// Whether it is known what is durable after this error: nothing was written
+    /// yet.
+    pub(crate) fn leaves_ready(error: &Error) -> bool {
+        let Error::Store { operation, source } = error else {
+            return true;
+        };
+        match operation {
+            Operation::Grow { .. } => {
+                matches!(source, StoreError::InsufficientSpace | StoreError::ReadOnly)
+            }
+            Operation::WriteShadows
+            | Operation::WriteRoot
+            | Operation::WriteNew
+            | Operation::Sync => false,
+            _ => true,
+        }
+    }
+}

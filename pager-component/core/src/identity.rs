@@ -1,0 +1,37 @@
+//! What the first bytes of a file say: which [`Format`] it is of, and why they
+//! may be those of no page file.
+
+/// An on-disk format. The list may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// The format of `mappedpages` 0.2.
+    Zero,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 1] = [Self::Zero];
+}
+
+/// Why bytes are not those of a page file that we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityFault {
+    /// Too few bytes to tell.
+    #[error("it has {0} bytes, too few for a superblock")]
+    Short(usize),
+    /// No magic.
+    #[error("it begins with {0:02x?}, not with \"MPPG\"")]
+    Magic([u8; 4]),
+    /// Of another format.
+    #[error("version {major}.{minor} is not known: 0.0 to 0.2 are")]
+    Version {
+        /// Must be 0.
+        major: u8,
+        /// At most 2.
+        minor: u8,
+    },
+    /// A power of two that no page file has.
+    #[error("page size 2^{0} is not between 2^10 and 2^20")]
+    PageSize(u32),
+}

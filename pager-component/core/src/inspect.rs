@@ -1,0 +1,326 @@
+//! [`Inspector`]: a look at a store, whatever is in it. Never writes, syncs or
+//! fails: what is wrong is in the results.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use pagebox_store::PageStore;
+
+use crate::allocation::AllocationMap;
+use crate::check;
+use crate::error::Error;
+use crate::facts::Stats;
+use crate::file::{File, SlotInfo};
+use crate::finding::{Finding, Severity};
+use crate::ids::{ProtectedId, Side};
+use crate::kinds::PageKind;
+use crate::page_map::{Counts, PageMap, Tile};
+use crate::read::{page_checksum, read_page};
+use crate::recovery::{Explain, Recovery, Step, Verdict, Witness, recover_steadily};
+use crate::structure::{LastCommit, Reference, Structure};
+use crate::verify::protected_page;
+
+/// What a file is, as far as its bytes say.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The figures.
+    pub stats: Stats,
+    /// Whole pages in the store.
+    pub file_pages: u64,
+    /// Bytes past the last whole page.
+    pub tail: u32,
+    /// The metadata side that counts, where that is known.
+    pub active_side: Option<Side>,
+    /// `clean`, `rolled-back`, `rolled-forward`, `damaged`, `not-a-page-file`,
+    /// `unreadable`, `busy`.
+    pub verdict: &'static str,
+    /// The verdict in a sentence.
+    pub explanation: String,
+    /// The reasoning.
+    pub steps: Vec<Step>,
+}
+
+/// All about one page.
+#[derive(Clone, Debug)]
+pub struct PageInfo {
+    /// What it is.
+    pub kind: PageKind,
+    /// The protected page that it belongs to.
+    pub protected: Option<ProtectedId>,
+    /// What lies in it.
+    pub structures: Vec<Structure>,
+    /// Who names it.
+    pub referenced_by: Vec<Reference>,
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+}
+
+/// A protected page in the directory.
+#[derive(Clone, Debug)]
+pub struct EntryInfo {
+    /// Its slot.
+    pub slot: SlotInfo,
+    /// The checksum of its bytes, where it was asked for.
+    pub actual: Option<u32>,
+    /// What is wrong with it; empty where nothing is.
+    pub problem: String,
+}
+
+/// A tile with the worst finding among its pages.
+#[derive(Clone, Copy, Debug)]
+pub struct MarkedTile {
+    /// The pages.
+    pub tile: Tile,
+    /// The worst finding.
+    pub worst: Option<Severity>,
+}
+
+/// A part of the check's results.
+#[derive(Clone, Debug)]
+pub struct FindingsPart {
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// The next cursor; none: complete.
+    pub next: Option<u64>,
+    /// Steps done.
+    pub done: u64,
+    /// Steps in all.
+    pub total: u64,
+}
+
+/// A look at one store, as it was when the inspector was made.
+#[derive(Debug)]
+pub struct Inspector<S> {
+    store: S,
+    outcome: Result<Recovery, Error>,
+    /// What the outcome rests on; none: the bytes that decide could not be read,
+    /// or changed each time.
+    witness: Option<Witness>,
+    map: PageMap,
+    /// The worst finding of each page that has one, as far as it was looked for.
+    problems: BTreeMap<u64, Severity>,
+}
+
+impl<S: PageStore> Inspector<S> {
+    /// Looks at a store.
+    pub fn open(store: S) -> Self {
+        let (outcome, witness) = match recover_steadily(&store, Explain::Yes) {
+            Ok((outcome, witness)) => (outcome, Some(witness)),
+            Err(error) => (Err(error), None),
+        };
+        let file_pages = store.geometry().page_count;
+        let map = match &outcome {
+            Ok(recovery) => recovery.file.page_map(file_pages),
+            Err(_) => {
+                let unknown = AllocationMap::of_kind(PageKind::UNKNOWN, file_pages);
+                PageMap::new(unknown, None, file_pages)
+            }
+        };
+        let mut inspector = Self {
+            store,
+            outcome,
+            witness,
+            map,
+            problems: BTreeMap::new(),
+        };
+        let found = check::step(&inspector.store, &mut inspector.outcome, 0);
+        inspector.note_problems(&found);
+        inspector
+    }
+
+    /// Hands the store back.
+    pub fn close(self) -> S {
+        self.store
+    }
+
+    /// Whether the file is still in the state that was found when the inspector
+    /// was made. Where it is not, what was answered since may be of another
+    /// state, or of two.
+    pub fn is_current(&self) -> bool {
+        match (&self.witness, &self.outcome) {
+            (Some(witness), _) => witness.still_holds(&self.store).unwrap_or(false),
+            (None, outcome) => !matches!(outcome, Err(Error::Busy)),
+        }
+    }
+
+    fn file(&self) -> Option<&File> {
+        self.outcome.as_ref().ok().map(|recovery| &recovery.file)
+    }
+
+    fn note_problems(&mut self, findings: &[Finding]) {
+        for finding in findings {
+            if let Some(page) = finding.page {
+                let severity = finding.kind.severity();
+                let worst = self.problems.entry(page).or_insert(severity);
+                *worst = (*worst).max(severity);
+            }
+        }
+    }
+
+    /// The file in figures, and recovery's verdict.
+    pub fn summary(&self) -> Summary {
+        let geometry = self.store.geometry();
+        let (stats, active_side, verdict, explanation, steps) = match &self.outcome {
+            Ok(Recovery {
+                verdict,
+                file,
+                steps,
+                ..
+            }) => (
+                file.stats(),
+                file.active_side(),
+                verdict.name(),
+                verdict.explanation().to_string(),
+                steps.clone(),
+            ),
+            Err(error) => {
+                let verdict = match error {
+                    Error::Identity(_) => "not-a-page-file",
+                    Error::Store { .. } => "unreadable",
+                    Error::Busy => "busy",
+                    _ => Verdict::Damaged.name(),
+                };
+                let stats = File::unknown_stats(geometry.page_size);
+                (stats, None, verdict, format!("{error}"), Vec::new())
+            }
+        };
+        Summary {
+            stats,
+            file_pages: geometry.page_count,
+            tail: geometry.tail,
+            active_side,
+            verdict,
+            explanation,
+            steps,
+        }
+    }
+
+    /// What the last commit changed, as far as the file tells.
+    pub fn last_commit(&self) -> Option<LastCommit> {
+        self.file()?.last_commit(&self.store)
+    }
+
+    /// How many pages there are of each kind.
+    pub fn counts(&self) -> Counts {
+        self.map.counts(0, self.map.len())
+    }
+
+    /// The kinds of `count` pages from `first` on; fewer at the end.
+    pub fn kinds(&self, first: u64, count: u32) -> Vec<PageKind> {
+        (first..first.saturating_add(u64::from(count)))
+            .map_while(|page| self.map.kind(page))
+            .collect()
+    }
+
+    /// At most `count` tiles of `pages_per_tile` pages from `first` on.
+    pub fn tiles(&self, first: u64, pages_per_tile: u64, count: usize) -> Vec<MarkedTile> {
+        self.map
+            .tiles(first, pages_per_tile, count)
+            .into_iter()
+            .map(|tile| MarkedTile {
+                tile,
+                worst: self
+                    .problems
+                    .range(tile.first..tile.first + tile.count)
+                    .map(|(_, &severity)| severity)
+                    .max(),
+            })
+            .collect()
+    }
+
+    /// Runs of free pages by length, a count for each power of two.
+    pub fn free_runs(&self) -> Vec<u64> {
+        self.map.free_runs()
+    }
+
+    /// The structures that describe the file: roots first, then those of the
+    /// directory from `start` on, at most `limit`.
+    pub fn structures(&self, start: usize, limit: usize) -> Vec<Structure> {
+        let file = self.file();
+        file.map_or_else(Vec::new, |file| file.structures(&self.store, start, limit))
+    }
+
+    /// Protected pages from id `start` on, ascending, at most `limit`. With
+    /// `verify` the checksums of their bytes are computed.
+    pub fn directory(&self, start: ProtectedId, limit: usize, verify: bool) -> Vec<EntryInfo> {
+        let slots = self.file().map(|file| file.slots(start, limit));
+        let slots = slots.unwrap_or_default().into_iter();
+        slots.map(|slot| self.entry(slot, verify)).collect()
+    }
+
+    fn entry(&self, info: SlotInfo, verify: bool) -> EntryInfo {
+        let slot = info.slot;
+        let checked = verify.then(|| page_checksum(&self.store, slot.active_page()));
+        let (actual, problem) = match checked {
+            None => (None, String::new()),
+            Some(Ok(actual)) if actual == slot.checksum => (Some(actual), String::new()),
+            Some(Ok(actual)) => (
+                Some(actual),
+                format!(
+                    "the page's checksum is {actual:#010x}, not {:#010x}",
+                    slot.checksum
+                ),
+            ),
+            Some(Err(error)) => (None, format!("{error}")),
+        };
+        EntryInfo {
+            slot: info,
+            actual,
+            problem,
+        }
+    }
+
+    /// All about one page; none where there is no such page.
+    pub fn page(&mut self, page: u64) -> Option<PageInfo> {
+        let kind = self.map.kind(page)?;
+        let file = self.file();
+        let protected = match kind {
+            PageKind::PROTECTED_ACTIVE | PageKind::PROTECTED_SHADOW => {
+                file.and_then(|file| file.owner(page))
+            }
+            _ => None,
+        };
+        let structures = file.and_then(|file| {
+            let bytes = read_page(&self.store, page).ok()??;
+            Some(file.structures_in(page, &bytes))
+        });
+        let referenced_by = file.map_or_else(Vec::new, |file| file.references(page));
+        Some(PageInfo {
+            kind,
+            protected,
+            structures: structures.unwrap_or_default(),
+            referenced_by,
+            findings: self.findings_of(page, protected),
+        })
+    }
+
+    fn findings_of(&mut self, page: u64, protected: Option<ProtectedId>) -> Vec<Finding> {
+        let mut found: Vec<Finding> = check::step(&self.store, &mut self.outcome, 0)
+            .into_iter()
+            .filter(|finding| finding.page == Some(page))
+            .collect();
+        let of_page = protected.and_then(|id| {
+            let file = &mut self.outcome.as_mut().ok()?.file;
+            let found = file.protected(&self.store, id, 1).ok()?.pop()?;
+            Some(found).filter(|found| found.id == id && found.location.page == page)
+        });
+        found.extend(of_page.and_then(|of_page| protected_page(&self.store, &of_page)));
+        found
+    }
+
+    /// A step of a full check; pass 0 first, then `next`.
+    pub fn findings(&mut self, cursor: u64) -> FindingsPart {
+        let total = check::steps(&self.outcome);
+        let findings = check::step(&self.store, &mut self.outcome, cursor);
+        self.note_problems(&findings);
+        let done = cursor.saturating_add(1).min(total);
+        FindingsPart {
+            findings,
+            next: (done < total).then_some(done),
+            done,
+            total,
+        }
+    }
+}
