@@ -1,90 +1,105 @@
 //! Core's errors and values as those of the WIT.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use pagebox_core::identity::IdentityFault;
-use pagebox_core::{CommitInfo, Error, Extent, Location, ProtectedPage, Stats};
+use pagebox_core::{CommitInfo, Error, Extent, Location, Operation, ProtectedPage, Stats};
 use pagebox_store::{StoreError, UnsupportedPageSize};
 
 use crate::wit::exports::pagebox::pager::pager as wit;
 use crate::wit::pagebox::pager::page_store;
+use crate::words;
 
 impl From<Error> for wit::Error {
+    /// What `describe` says of it from now on is what the error knows.
     fn from(error: Error) -> Self {
-        match error {
-            Error::Identity(fault @ IdentityFault::Version { .. }) => {
-                Self::UnsupportedVersion(fault.to_string())
-            }
-            Error::Identity(fault) => Self::NotAPageFile(fault.to_string()),
-            Error::PageSizeMismatch { file, store } => Self::PageSizeMismatch(wit::PageSizes {
-                file: file.bytes_u32().into(),
-                store: store.bytes_u32(),
-            }),
-            Error::Damaged { findings } => Self::Damaged(
-                findings
-                    .into_iter()
-                    .next()
-                    .map_or_else(String::new, |finding| finding.message),
-            ),
-            Error::Corrupt { page, detail } => Self::Corrupt(wit::Corruption { page, detail }),
-            Error::ChecksumMismatch {
-                id,
-                page,
-                expected,
-                actual,
-                unproven,
-            } => Self::ChecksumMismatch(wit::Mismatch {
-                id: id.0,
-                page,
-                expected,
-                actual,
-                unproven,
-            }),
-            Error::OutOfRange { page, .. } => Self::OutOfRange(page),
-            Error::NotAllocated { page } => Self::NotAllocated(page),
-            Error::NotRegular { page, kind } => Self::NotRegular(wit::PageOfKind {
-                page,
-                kind: kind.text().name.into(),
-            }),
-            Error::NotProtected { id } => Self::NotProtected(id.0),
-            Error::Duplicate { id } => Self::Duplicate(id),
-            Error::Full { limit } => Self::Full(limit),
-            Error::DirectoryFull { limit } => Self::DirectoryFull(limit),
-            Error::StaleTransaction => Self::StaleTransaction,
-            Error::Poisoned => Self::Poisoned,
-            Error::ReadOnly => Self::ReadOnly,
-            Error::Busy => Self::Busy,
-            Error::Changed => Self::Changed,
-            Error::Store { operation, source } => Self::Store(wit::StoreFailure {
-                operation: operation.to_string(),
-                cause: source.into(),
-            }),
-            error => other(&error),
-        }
+        let numbers = numbers(&error);
+        words::remember(error);
+        numbers
     }
 }
 
-/// An error that has no case of its own.
-fn other(error: &impl ToString) -> wit::Error {
-    wit::Error::Other(Some(error.to_string()))
+/// What the WIT carries of an error.
+pub(crate) fn numbers(error: &Error) -> wit::Error {
+    match *error {
+        Error::Identity(IdentityFault::Version { .. }) => wit::Error::UnsupportedVersion,
+        Error::Identity(_) => wit::Error::NotAPageFile,
+        Error::PageSizeMismatch { file, store } => wit::Error::PageSizeMismatch(wit::PageSizes {
+            file: file.bytes_u32().into(),
+            store: store.bytes_u32(),
+        }),
+        Error::Damaged { .. } => wit::Error::Damaged,
+        Error::Corrupt { page, .. } => wit::Error::Corrupt(page),
+        Error::ChecksumMismatch {
+            id,
+            page,
+            expected,
+            actual,
+            unproven,
+        } => wit::Error::ChecksumMismatch(wit::Mismatch {
+            id: id.0,
+            page,
+            expected: expected.into(),
+            actual: actual.into(),
+            unproven,
+        }),
+        Error::OutOfRange { page, .. } => wit::Error::OutOfRange(page),
+        Error::NotAllocated { page } => wit::Error::NotAllocated(page),
+        Error::NotRegular { page, kind } => {
+            wit::Error::NotRegular(wit::PageOfKind { page, kind: kind.0 })
+        }
+        Error::NotProtected { id } => wit::Error::NotProtected(id.0),
+        Error::NotFree { id } => wit::Error::NotFree(id.0),
+        Error::Duplicate { id } => wit::Error::Duplicate(id),
+        Error::Full { limit } => wit::Error::Full(limit),
+        Error::DirectoryFull { limit } => wit::Error::DirectoryFull(limit),
+        Error::GenerationsExhausted => wit::Error::GenerationsExhausted,
+        Error::StaleTransaction => wit::Error::StaleTransaction,
+        Error::Poisoned => wit::Error::Poisoned,
+        Error::ReadOnly => wit::Error::ReadOnly,
+        Error::Busy => wit::Error::Busy,
+        Error::Changed => wit::Error::Changed,
+        Error::NotSupported => wit::Error::NotSupported,
+        Error::NotEmpty { page_count } => wit::Error::NotEmpty(page_count),
+        Error::Store {
+            operation,
+            ref source,
+        } => wit::Error::Store(wit::StoreFailure {
+            operation: of(operation),
+            cause: cause(source),
+        }),
+        _ => wit::Error::Other,
+    }
+}
+
+fn of(operation: Operation) -> wit::Operation {
+    match operation {
+        Operation::Read { page } => wit::Operation::Reading(page),
+        Operation::Stage { id } => wit::Operation::Staging(id.0),
+        Operation::Grow { page_count } => wit::Operation::Growing(page_count),
+        Operation::Settle => wit::Operation::Settling,
+        Operation::WriteNew => wit::Operation::Creating,
+        Operation::WriteRepaired => wit::Operation::Repairing,
+        Operation::Sync => wit::Operation::Syncing,
+        _ => wit::Operation::Committing,
+    }
+}
+
+fn cause(error: &StoreError) -> wit::Cause {
+    match error {
+        StoreError::OutOfBounds => wit::Cause::OutOfBounds,
+        StoreError::InsufficientSpace => wit::Cause::InsufficientSpace,
+        StoreError::ReadOnly => wit::Cause::ReadOnly,
+        StoreError::Fenced => wit::Cause::Fenced,
+        StoreError::Io(_) => wit::Cause::Io,
+        _ => wit::Cause::Other,
+    }
 }
 
 impl From<UnsupportedPageSize> for wit::Error {
-    fn from(error: UnsupportedPageSize) -> Self {
-        other(&error)
-    }
-}
-
-impl From<StoreError> for page_store::StoreError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::OutOfBounds => Self::OutOfBounds,
-            StoreError::InsufficientSpace => Self::InsufficientSpace,
-            StoreError::ReadOnly => Self::ReadOnly,
-            StoreError::Io(text) => Self::Io(text),
-            StoreError::Other(text) => Self::Other(text),
-            error => Self::Other(Some(error.to_string())),
-        }
+    fn from(_: UnsupportedPageSize) -> Self {
+        Self::Other
     }
 }
 
@@ -100,18 +115,25 @@ impl From<Extent> for page_store::Extent {
 impl From<Stats> for wit::Stats {
     fn from(stats: Stats) -> Self {
         Self {
+            format: stats.format.into(),
+            capabilities: words_of(stats.capabilities),
+            algorithm: stats.algorithm.into(),
             page_size: stats.page_size.bytes_u32(),
-            page_count: stats.page_count.unwrap_or(0),
+            page_count: stats.page_count,
             page_limit: stats.page_limit,
-            free_pages: stats.free_pages.unwrap_or(0),
-            regular_pages: stats.regular_pages.unwrap_or(0),
-            protected_pages: stats.protected_pages.unwrap_or(0),
-            protected_capacity: stats.protected_capacity.unwrap_or(0),
+            free_pages: stats.free_pages,
+            regular_pages: stats.regular_pages,
+            protected_pages: stats.protected_pages,
+            protected_capacity: stats.protected_capacity,
             protected_limit: stats.protected_limit,
-            internal_pages: stats.internal_pages.unwrap_or(0),
-            generation: stats.generation.unwrap_or(0),
+            internal_pages: stats.internal_pages,
+            generation: stats.generation,
         }
     }
+}
+
+pub(crate) fn words_of(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.into()).collect()
 }
 
 impl From<Location> for wit::Location {
@@ -119,7 +141,7 @@ impl From<Location> for wit::Location {
         Self {
             page: location.page,
             generation: location.generation,
-            checksum: location.checksum,
+            checksum: location.checksum.into(),
         }
     }
 }
@@ -128,10 +150,7 @@ impl From<ProtectedPage> for wit::ProtectedPage {
     fn from(page: ProtectedPage) -> Self {
         Self {
             id: page.id.0,
-            active_page: page.location.page,
-            shadow_page: page.next.unwrap_or(page.location.page),
-            generation: page.location.generation,
-            checksum: page.location.checksum,
+            location: page.location.into(),
         }
     }
 }

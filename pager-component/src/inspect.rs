@@ -7,11 +7,13 @@ use core::cell::RefCell;
 use pagebox_core::finding::{Finding, Severity};
 use pagebox_core::inspect::{EntryInfo, FindingsPart, Inspector, MarkedTile, PageInfo, Summary};
 use pagebox_core::kinds::PageKind;
+use pagebox_core::page_map::FreeSpace;
 use pagebox_core::recovery::Step;
 use pagebox_core::structure::{Field, LastCommit, Reference, Structure};
-use pagebox_core::{ProtectedId, Side};
+use pagebox_core::ProtectedId;
 
 use crate::Component;
+use crate::convert::words_of;
 use crate::store::HostStore;
 use crate::wit::exports::pagebox::pager::inspect as wit;
 use crate::wit::pagebox::pager::page_store::Store;
@@ -60,19 +62,16 @@ impl wit::GuestInspector for OpenInspector {
         convert(self.0.borrow().tiles(first, pages_per_tile, count as usize))
     }
 
-    fn free_runs(&self) -> Vec<u64> {
-        self.0.borrow().free_runs()
+    fn free_space(&self) -> wit::FreeSpace {
+        let FreeSpace { runs, longest } = self.0.borrow().free_space();
+        wit::FreeSpace { runs, longest }
     }
 
-    fn structures(&self, start_block: u32, limit: u32) -> Vec<wit::Structure> {
-        convert(
-            self.0
-                .borrow()
-                .structures(start_block as usize, limit as usize),
-        )
+    fn structures(&self, start: u32, limit: u32) -> Vec<wit::Structure> {
+        convert(self.0.borrow().structures(start as usize, limit as usize))
     }
 
-    fn directory(&self, start: u64, limit: u32, verify: bool) -> Vec<wit::Slot> {
+    fn directory(&self, start: u64, limit: u32, verify: bool) -> Vec<wit::Entry> {
         convert(
             self.0
                 .borrow()
@@ -98,30 +97,30 @@ fn convert<T, U: From<T>>(list: Vec<T>) -> Vec<U> {
 
 fn summary(summary: Summary, last_commit: Option<LastCommit>) -> wit::Summary {
     let stats = summary.stats;
-    let (allocated, freed) =
-        last_commit.map_or_else(Default::default, |commit| (commit.allocated, commit.freed));
     wit::Summary {
         format: stats.format.into(),
+        capabilities: words_of(stats.capabilities),
         page_size: stats.page_size.bytes_u32(),
-        page_count: stats.page_count.unwrap_or(0),
+        page_count: stats.page_count,
         file_pages: summary.file_pages,
         tail: summary.tail,
-        free_pages: stats.free_pages.unwrap_or(0),
-        regular_pages: stats.regular_pages.unwrap_or(0),
-        protected_pages: stats.protected_pages.unwrap_or(0),
-        internal_pages: stats.internal_pages.unwrap_or(0),
-        generation: stats.generation.unwrap_or(0),
-        active_side: summary.active_side.map(Into::into),
+        free_pages: stats.free_pages,
+        regular_pages: stats.regular_pages,
+        protected_pages: stats.protected_pages,
+        internal_pages: stats.internal_pages,
+        generation: stats.generation,
         page_limit: stats.page_limit,
         protected_limit: stats.protected_limit,
-        protected_capacity: stats.protected_capacity.unwrap_or(0),
+        protected_capacity: stats.protected_capacity,
         recovery: wit::Recovery {
             verdict: summary.verdict.into(),
             explanation: summary.explanation,
             steps: convert(summary.steps),
         },
-        last_allocated: convert(allocated),
-        last_freed: convert(freed),
+        last_commit: last_commit.map(|commit| wit::LastCommit {
+            allocated: convert(commit.allocated),
+            freed: convert(commit.freed),
+        }),
     }
 }
 
@@ -144,15 +143,6 @@ fn page_info(page: u64, info: PageInfo) -> wit::PageInfo {
         structures: convert(info.structures),
         referenced_by: convert(info.referenced_by),
         findings: convert(info.findings),
-    }
-}
-
-impl From<Side> for wit::Side {
-    fn from(side: Side) -> Self {
-        match side {
-            Side::A => Self::A,
-            Side::B => Self::B,
-        }
     }
 }
 
@@ -225,8 +215,7 @@ impl From<Structure> for wit::Structure {
             name: structure.name.into(),
             title: structure.title,
             page: structure.page,
-            side: structure.side.map(Into::into),
-            active: structure.active,
+            counts: structure.counts,
             valid: structure.valid,
             fields: convert(structure.fields),
         }
@@ -243,22 +232,21 @@ impl From<Reference> for wit::Reference {
     }
 }
 
-impl From<EntryInfo> for wit::Slot {
+impl From<EntryInfo> for wit::Entry {
     fn from(info: EntryInfo) -> Self {
-        let slot = info.slot.slot;
-        let [page_a, page_b] = slot.pages;
+        let entry = info.entry;
+        let pages = entry.pages.into_iter();
         Self {
-            id: info.slot.id.0,
-            // Blocks and slots of a page file are counted in 32 bits.
-            block: u32::try_from(info.slot.block).unwrap_or(u32::MAX),
-            index: u32::try_from(info.slot.index).unwrap_or(u32::MAX),
-            active: slot.active.into(),
-            page_a,
-            page_b,
-            generation: slot.generation,
-            checksum: slot.checksum,
-            actual: info.actual,
+            id: entry.id.0,
+            page: entry.location.page,
+            pages: pages
+                .map(|(page, kind)| wit::OwnedPage { page, kind: kind.0 })
+                .collect(),
+            generation: entry.location.generation,
+            checksum: entry.location.checksum.into(),
+            actual: info.actual.map(Into::into),
             problem: info.problem,
+            place: entry.place,
         }
     }
 }

@@ -29,6 +29,8 @@ mod wit {
         world: "pager-component",
         path: "../wit",
         ownership: Borrowing { duplicate_if_necessary: false },
+        additional_derives: [PartialEq],
+        additional_derives_ignore: ["staged-page", "change"],
     });
 
     export!(Component);

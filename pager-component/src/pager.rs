@@ -5,13 +5,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use pagebox_core::{Access, Error, Pager, ProtectedId, Transaction};
+use pagebox_core::{Access, Error, Format, Operation, Pager, ProtectedId, Transaction};
 
 use crate::Component;
 use crate::runtime::trap;
-use crate::store::HostStore;
+use crate::store::{Buffer, HostStore};
 use crate::wit::exports::pagebox::pager::pager as wit;
 use crate::wit::pagebox::pager::page_store::{Extent, PageView, Store, ViewAccess};
+use crate::words;
 
 /// A pager, and what may be done with the bytes of its regular pages. This is
 /// the only strong reference to it, so that closing it ends its transactions.
@@ -20,29 +21,88 @@ pub(crate) struct OpenPager(Rc<RefCell<Pager<HostStore>>>, ViewAccess);
 /// A transaction, and the pager that it is of.
 pub(crate) struct OpenTransaction {
     pager: Weak<RefCell<Pager<HostStore>>>,
-    transaction: RefCell<Transaction<PageView>>,
+    transaction: RefCell<Transaction<Buffer>>,
 }
 
 fn opened(pager: Pager<HostStore>, access: ViewAccess) -> wit::Pager {
     wit::Pager::new(OpenPager(Rc::new(RefCell::new(pager)), access))
 }
 
-fn closed() -> wit::Error {
-    wit::Error::Other(Some("the pager is closed".into()))
-}
-
 fn plain(ids: Vec<ProtectedId>) -> Vec<u64> {
     ids.into_iter().map(|id| id.0).collect()
+}
+
+fn named(ids: Vec<u64>) -> Vec<ProtectedId> {
+    ids.into_iter().map(ProtectedId).collect()
+}
+
+/// No format can yet do otherwise.
+fn expect_durable(durability: wit::Durability) -> Result<(), Error> {
+    match durability {
+        wit::Durability::Durable => Ok(()),
+        wit::Durability::Deferred => Err(Error::NotSupported),
+    }
+}
+
+/// The buffers of the host, if their checksums are those of the file.
+fn held(
+    pager: &Pager<HostStore>,
+    pages: Vec<wit::HeldPage>,
+) -> Result<Vec<(ProtectedId, Buffer)>, Error> {
+    let algorithm = pager.algorithm();
+    let pages = pages.into_iter().map(|page| {
+        let checksum: pagebox_store::Checksum = page.checksum.into();
+        if checksum.algorithm == algorithm {
+            Ok((ProtectedId(page.id), Buffer::Held(page.buffer, checksum)))
+        } else {
+            Err(Error::NotSupported)
+        }
+    });
+    pages.collect()
 }
 
 impl OpenTransaction {
     fn with<R>(
         &self,
-        f: impl FnOnce(&mut Pager<HostStore>, &mut Transaction<PageView>) -> Result<R, Error>,
+        f: impl FnOnce(&mut Pager<HostStore>, &mut Transaction<Buffer>) -> Result<R, Error>,
     ) -> Result<R, wit::Error> {
-        let pager = self.pager.upgrade().ok_or_else(closed)?;
+        let pager = self.pager.upgrade().ok_or(wit::Error::Closed)?;
         let done = f(&mut pager.borrow_mut(), &mut self.transaction.borrow_mut());
         Ok(done?)
+    }
+}
+
+/// Another handle on pending bytes.
+fn shared(buffer: &Buffer) -> Result<PageView, Error> {
+    match buffer {
+        Buffer::View(view) => Ok(view.share()),
+        // The host has them itself.
+        Buffer::Held(..) => Err(Error::NotSupported),
+    }
+}
+
+impl OpenPager {
+    /// A transaction of one operation.
+    fn transact<R>(
+        &self,
+        f: impl FnOnce(&mut Pager<HostStore>, &mut Transaction<Buffer>) -> Result<R, Error>,
+    ) -> Result<(R, wit::CommitInfo), wit::Error> {
+        let mut pager = self.0.borrow_mut();
+        let mut transaction = pager.begin()?;
+        let done = f(&mut pager, &mut transaction)?;
+        Ok((done, pager.commit(transaction)?.into()))
+    }
+
+    /// A transaction that allocates one page.
+    fn transact_id(
+        &self,
+        f: impl FnOnce(&mut Pager<HostStore>, &mut Transaction<Buffer>) -> Result<Option<u64>, Error>,
+    ) -> Result<wit::Allocated, wit::Error> {
+        match self.transact(f)? {
+            (Some(id), info) => Ok(wit::Allocated { id, info }),
+            // One was asked for.
+            (None, _) => trap(),
+        }
     }
 }
 
@@ -50,15 +110,24 @@ impl wit::Guest for Component {
     type Pager = OpenPager;
     type Transaction = OpenTransaction;
 
-    fn commit(tx: wit::Transaction) -> Result<wit::CommitInfo, wit::Error> {
+    fn commit(
+        tx: wit::Transaction,
+        durability: wit::Durability,
+    ) -> Result<wit::CommitInfo, wit::Error> {
         let OpenTransaction { pager, transaction } = tx.into_inner();
-        let pager = pager.upgrade().ok_or_else(closed)?;
+        let pager = pager.upgrade().ok_or(wit::Error::Closed)?;
+        expect_durable(durability)?;
         let done = pager.borrow_mut().commit(transaction.into_inner());
         Ok(done?.into())
     }
 
-    fn create(store: Store, page_count: u64) -> Result<wit::Pager, wit::Error> {
-        let pager = Pager::create(HostStore::new(store)?, page_count)?;
+    fn create(store: Store, file: wit::NewFile) -> Result<wit::Pager, wit::Error> {
+        let format = match file.format {
+            0 => Format::Zero,
+            _ => return Err(Error::NotSupported.into()),
+        };
+        let store = HostStore::new(store)?;
+        let pager = Pager::create_as(store, format, file.page_count)?;
         Ok(opened(pager, ViewAccess::ReadWrite))
     }
 
@@ -83,7 +152,7 @@ impl wit::Guest for Component {
     }
 
     fn describe(error: wit::Error) -> String {
-        error.in_words()
+        words::describe(&error)
     }
 }
 
@@ -96,29 +165,32 @@ impl wit::GuestPager for OpenPager {
         Ok(self.0.borrow().is_current()?)
     }
 
-    fn locate(&self, id: u64) -> Result<u64, wit::Error> {
+    fn locate(&self, id: u64) -> Result<(), wit::Error> {
         Ok(self.0.borrow_mut().locate(id)?)
     }
 
     fn locate_protected(&self, id: u64) -> Result<wit::Location, wit::Error> {
-        Ok(self
-            .0
-            .borrow_mut()
-            .locate_protected(ProtectedId(id))?
-            .into())
+        Ok(self.0.borrow_mut().locate_protected(ProtectedId(id))?.into())
     }
 
     fn view(&self, id: u64) -> Result<PageView, wit::Error> {
         let mut pager = self.0.borrow_mut();
-        let page = pager.locate(id)?;
-        pager.store().view(page, self.1)
+        pager.locate(id)?;
+        let view = pager.store().view(id, self.1);
+        Ok(view.map_err(Error::store(Operation::Read { page: id }))?)
     }
 
     fn view_protected(&self, id: u64) -> Result<PageView, wit::Error> {
         let mut pager = self.0.borrow_mut();
         let page = pager.verify_protected(ProtectedId(id))?.page;
-        // It changes by a commit alone.
-        pager.store().view(page, ViewAccess::Read)
+        let view = match page {
+            // It changes by a commit alone.
+            Some(page) => pager.store().view(page, ViewAccess::Read),
+            // Format 1 shows a page of zeros here, which no page holds.
+            None => return Err(Error::NotSupported.into()),
+        };
+        let page = page.unwrap_or(0);
+        Ok(view.map_err(Error::store(Operation::Read { page }))?)
     }
 
     fn allocated(&self, start: u64, limit: u32) -> Result<Vec<Extent>, wit::Error> {
@@ -144,6 +216,40 @@ impl wit::GuestPager for OpenPager {
             transaction,
         }))
     }
+
+    fn alloc(&self) -> Result<wit::Allocated, wit::Error> {
+        self.transact_id(|pager, tx| Ok(pager.alloc(tx, 1)?.pop()))
+    }
+
+    fn free(&self, id: u64) -> Result<wit::CommitInfo, wit::Error> {
+        Ok(self.transact(|pager, tx| pager.free(tx, &[id]))?.1)
+    }
+
+    fn alloc_protected(&self) -> Result<wit::Allocated, wit::Error> {
+        self.transact_id(|pager, tx| Ok(pager.alloc_protected(tx, 1)?.pop().map(|id| id.0)))
+    }
+
+    fn free_protected(&self, id: u64) -> Result<wit::CommitInfo, wit::Error> {
+        let free = |pager: &mut Pager<_>, tx: &mut _| pager.free_protected(tx, &[ProtectedId(id)]);
+        Ok(self.transact(free)?.1)
+    }
+
+    fn write(
+        &self,
+        base: u64,
+        pages: Vec<wit::HeldPage>,
+        durability: wit::Durability,
+    ) -> Result<wit::CommitInfo, wit::Error> {
+        expect_durable(durability)?;
+        let write = |pager: &mut Pager<_>, tx: &mut _| {
+            if pager.committed().generation != base {
+                return Err(Error::StaleTransaction);
+            }
+            let pages = held(pager, pages)?;
+            pager.write(tx, pages)
+        };
+        Ok(self.transact(write)?.1)
+    }
 }
 
 impl wit::GuestTransaction for OpenTransaction {
@@ -160,16 +266,26 @@ impl wit::GuestTransaction for OpenTransaction {
             .map(plain)
     }
 
+    fn claim_protected(&self, ids: Vec<u64>) -> Result<(), wit::Error> {
+        self.with(|pager, tx| pager.claim_protected(tx, &named(ids)))
+    }
+
     fn free_protected(&self, ids: Vec<u64>) -> Result<(), wit::Error> {
-        let ids: Vec<_> = ids.into_iter().map(ProtectedId).collect();
-        self.with(|pager, tx| pager.free_protected(tx, &ids))
+        self.with(|pager, tx| pager.free_protected(tx, &named(ids)))
     }
 
     fn stage(&self, id: u64) -> Result<PageView, wit::Error> {
-        self.with(|pager, tx| Ok(pager.stage(tx, ProtectedId(id))?.share()))
+        self.with(|pager, tx| shared(pager.stage(tx, ProtectedId(id))?))
     }
 
     fn stage_blank(&self, id: u64) -> Result<PageView, wit::Error> {
-        self.with(|pager, tx| Ok(pager.stage_blank(tx, ProtectedId(id))?.share()))
+        self.with(|pager, tx| shared(pager.stage_blank(tx, ProtectedId(id))?))
+    }
+
+    fn write(&self, pages: Vec<wit::HeldPage>) -> Result<(), wit::Error> {
+        self.with(|pager, tx| {
+            let pages = held(pager, pages)?;
+            pager.write(tx, pages)
+        })
     }
 }

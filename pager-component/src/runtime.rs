@@ -4,6 +4,7 @@
 
 use alloc::alloc::{alloc, dealloc, realloc};
 use core::alloc::Layout;
+use core::cell::RefCell;
 use core::panic::PanicInfo;
 
 #[global_allocator]
@@ -13,6 +14,22 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 // is linked, and nothing of that imports anything.
 #[link(name = "c")]
 unsafe extern "C" {}
+
+/// A value of the instance's own.
+pub(crate) struct Local<T>(RefCell<T>);
+
+// SAFETY: an instance has one thread.
+unsafe impl<T> Sync for Local<T> {}
+
+impl<T> Local<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(RefCell::new(value))
+    }
+
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(&mut self.0.borrow_mut())
+    }
+}
 
 /// Ends the instance. There is nobody to tell why; the host names the
 /// operation.

@@ -1,18 +1,26 @@
-//! The imported store as a [`PageStore`]. A private buffer is a view that the
-//! host holds: its bytes never come here.
+//! The imported store as a [`PageStore`]. The bytes of a private buffer never come
+//! here: the host holds them.
 
-use alloc::format;
 use alloc::vec::Vec;
 
-use pagebox_store::{Change, Geometry, PageSize, PageStore, StoreError, Then, UnsupportedPageSize};
+use pagebox_store::{
+    Algorithm, Change, Checksum, Geometry, PageSize, PageStore, StoreError, UnsupportedPageSize,
+};
 
-use crate::wit::exports::pagebox::pager::pager::{Error, StoreFailure};
 use crate::wit::pagebox::pager::page_store::{self as wit, PageView, Store, ViewAccess};
 
 /// A store that the host handed in.
 pub(crate) struct HostStore {
     store: Store,
     page_size: PageSize,
+}
+
+/// A private buffer, held by the host.
+pub(crate) enum Buffer {
+    /// One that the store made when it was asked for it.
+    View(PageView),
+    /// One that the host gave a number, and its checksum.
+    Held(u64, Checksum),
 }
 
 impl HostStore {
@@ -35,13 +43,8 @@ impl HostStore {
     }
 
     /// The page itself, as the host shows it.
-    pub(crate) fn view(&self, page: u64, access: ViewAccess) -> Result<PageView, Error> {
-        self.store.view(page, access).map_err(|cause| {
-            Error::Store(StoreFailure {
-                operation: format!("reading page {page}"),
-                cause,
-            })
-        })
+    pub(crate) fn view(&self, page: u64, access: ViewAccess) -> Result<PageView, StoreError> {
+        Ok(self.store.view(page, access)?)
     }
 
     fn geometry_of(&self, geometry: wit::Geometry) -> Geometry {
@@ -54,7 +57,7 @@ impl HostStore {
 }
 
 impl PageStore for HostStore {
-    type Buffer = PageView;
+    type Buffer = Buffer;
 
     fn geometry(&self) -> Geometry {
         self.geometry_of(self.store.geometry())
@@ -64,47 +67,77 @@ impl PageStore for HostStore {
         let len = u32::try_from(bytes.len()).map_err(|_| StoreError::OutOfBounds)?;
         let found = self.store.read(page, offset, len)?;
         if found.len() != bytes.len() {
-            return Err(StoreError::Other(Some(
-                "the store gave another number of bytes".into(),
-            )));
+            return Err(another_number());
         }
         bytes.copy_from_slice(&found);
         Ok(())
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        Ok(self.store.crc32(page, offset, len)?)
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        match self.store.checksums(&[page], algorithm.into())?[..] {
+            [checksum] => of_algorithm(checksum.into(), algorithm),
+            _ => Err(another_number()),
+        }
     }
 
-    fn stage(&self, source: Option<u64>) -> Result<PageView, StoreError> {
-        Ok(self.store.stage(source)?)
+    fn stage(&self, source: Option<u64>) -> Result<Buffer, StoreError> {
+        Ok(Buffer::View(self.store.stage(source)?))
     }
 
-    fn staged_crc32(&self, buffer: &PageView) -> Result<u32, StoreError> {
-        Ok(buffer.crc32()?)
+    fn staged_checksum(
+        &self,
+        buffer: &Buffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        match buffer {
+            Buffer::View(view) => of_algorithm(view.checksum(algorithm.into())?.into(), algorithm),
+            Buffer::Held(_, checksum) => of_algorithm(*checksum, algorithm),
+        }
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageView>], then: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, Buffer>]) -> Result<(), StoreError> {
         let changes: Vec<_> = changes.iter().map(change).collect();
-        Ok(self.store.write(&changes, then == Then::Sync)?)
+        Ok(self.store.write(&changes)?)
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
         let geometry = self.store.grow(page_count)?;
         Ok(self.geometry_of(geometry))
     }
+
+    fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        let geometry = self.store.truncate(page_count)?;
+        Ok(self.geometry_of(geometry))
+    }
 }
 
-fn change<'a>(change: &Change<'a, PageView>) -> wit::Change<'a> {
+fn another_number() -> StoreError {
+    StoreError::Other(Some("the store gave another number of things".into()))
+}
+
+/// The checksum, if it is of the algorithm that was asked for.
+fn of_algorithm(checksum: Checksum, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+    if checksum.algorithm == algorithm {
+        Ok(checksum)
+    } else {
+        let text = "the store gave a checksum of another algorithm";
+        Err(StoreError::Other(Some(text.into())))
+    }
+}
+
+fn change<'a>(change: &Change<'a, Buffer>) -> wit::Change<'a> {
     match *change {
         Change::Sealed { page, bytes, start } => {
             wit::Change::Sealed(wit::SealedPage { page, bytes, start })
         }
-        Change::Staged { page, buffer } => {
-            wit::Change::Staged(wit::StagedPage { page, view: buffer })
-        }
-        Change::Zero { page } => wit::Change::Zero(page),
-        Change::Reset { first, count } => wit::Change::Reset(wit::Extent { first, count }),
+        Change::Staged { page, buffer } => match buffer {
+            Buffer::View(view) => wit::Change::Staged(wit::StagedPage { page, view }),
+            &Buffer::Held(buffer, _) => wit::Change::Held(wit::HeldPage { page, buffer }),
+        },
+        Change::Bytes { page, bytes } => wit::Change::Bytes(wit::PageBytes { page, bytes }),
+        Change::Zero { first, count } => wit::Change::Zero(wit::Extent { first, count }),
+        Change::Order => wit::Change::Order,
+        Change::Sync => wit::Change::Sync,
     }
 }
 
@@ -114,8 +147,46 @@ impl From<wit::StoreError> for StoreError {
             wit::StoreError::OutOfBounds => Self::OutOfBounds,
             wit::StoreError::InsufficientSpace => Self::InsufficientSpace,
             wit::StoreError::ReadOnly => Self::ReadOnly,
+            wit::StoreError::Fenced => Self::Fenced,
             wit::StoreError::Io(text) => Self::Io(text),
             wit::StoreError::Other(text) => Self::Other(text),
+        }
+    }
+}
+
+impl From<Algorithm> for wit::Algorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Crc32 => Self::Crc32,
+            Algorithm::Xxh3 => Self::Xxh3,
+        }
+    }
+}
+
+impl From<wit::Checksum> for Checksum {
+    fn from(checksum: wit::Checksum) -> Self {
+        let wit::Checksum {
+            algorithm,
+            low,
+            high,
+        } = checksum;
+        Self {
+            algorithm: match algorithm {
+                wit::Algorithm::Crc32 => Algorithm::Crc32,
+                wit::Algorithm::Xxh3 => Algorithm::Xxh3,
+            },
+            value: u128::from(high) << 64 | u128::from(low),
+        }
+    }
+}
+
+impl From<Checksum> for wit::Checksum {
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a sum")]
+    fn from(checksum: Checksum) -> Self {
+        Self {
+            algorithm: checksum.algorithm.into(),
+            low: checksum.value as u64,
+            high: (checksum.value >> 64) as u64,
         }
     }
 }

@@ -1,74 +1,110 @@
-//! The errors of the WIT in words, as core words its own.
+//! The errors of the WIT in words: core's own, which are worded once.
 
-use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
+use pagebox_core::identity::IdentityFault;
+use pagebox_core::{Error, Operation, ProtectedId};
+use pagebox_store::{PageSize, StoreError};
+
+use crate::convert::numbers;
+use crate::runtime::Local;
 use crate::wit::exports::pagebox::pager::pager as wit;
-use crate::wit::pagebox::pager::page_store::StoreError;
 
-impl wit::Error {
-    /// A sentence for people. It says less than core's own where the WIT
-    /// carries less.
-    pub(crate) fn in_words(self) -> String {
-        match self {
-            Self::NotAPageFile(found) => format!("not a page file: {found}"),
-            Self::UnsupportedVersion(found) => format!("page file {found}"),
-            Self::PageSizeMismatch(wit::PageSizes { file, store }) => {
-                format!("the file's page size is {file}, the store's is {store}")
+/// The error that was returned last: it knows more than its numbers say.
+static LAST: Local<Option<Error>> = Local::new(None);
+
+/// Keeps an error that is about to be returned.
+pub(crate) fn remember(error: Error) {
+    LAST.with(|last| *last = Some(error));
+}
+
+/// An error in a sentence.
+pub(crate) fn describe(error: &wit::Error) -> String {
+    let of_last = LAST.with(|last| {
+        let last = last.as_ref()?;
+        (numbers(last) == *error).then(|| last.to_string())
+    });
+    of_last.unwrap_or_else(|| sentence(error))
+}
+
+/// What the numbers alone say.
+fn sentence(error: &wit::Error) -> String {
+    let error = match *error {
+        wit::Error::NotAPageFile => return "not a page file".into(),
+        wit::Error::UnsupportedVersion => return "a page file of another version".into(),
+        wit::Error::PageSizeMismatch(wit::PageSizes { file, store }) => {
+            let size = |bytes: Option<u32>| bytes.and_then(|it| PageSize::from_bytes(it).ok());
+            match (size(u32::try_from(file).ok()), size(Some(store))) {
+                (Some(file), Some(store)) => Error::PageSizeMismatch { file, store },
+                _ => Error::Identity(IdentityFault::PageSize(0)),
             }
-            Self::Damaged(finding) => format!("the file is damaged: {finding}"),
-            Self::Corrupt(wit::Corruption { page, detail }) => {
-                format!("page {page} is corrupt: {detail}")
-            }
-            Self::ChecksumMismatch(wit::Mismatch {
-                id,
-                page,
-                expected,
-                actual,
-                ..
-            }) => format!(
-                "protected page {id} fails its checksum in page {page}: \
-                 expected {expected:#010x}, found {actual:#010x}"
-            ),
-            Self::OutOfRange(page) => format!("page {page} does not exist"),
-            Self::NotAllocated(page) => format!("page {page} is not allocated"),
-            Self::NotRegular(wit::PageOfKind { page, kind }) => {
-                format!("page {page} is not a regular page: it is {kind}")
-            }
-            Self::NotProtected(id) => format!("protected page {id} is not allocated"),
-            Self::Duplicate(id) => format!("{id} is given twice"),
-            Self::Full(limit) => {
-                format!("the file is full: the format allows {limit} pages of this size")
-            }
-            Self::DirectoryFull(limit) => format!(
-                "the directory is full: the format allows {limit} protected pages of this size"
-            ),
-            Self::StaleTransaction => {
-                "another transaction was committed since this one began".into()
-            }
-            Self::Poisoned => "a write or a sync failed before: open the file again".into(),
-            Self::ReadOnly => "the pager was opened to read only".into(),
-            Self::Busy => "busy: the file changed each time that it was read".into(),
-            Self::Changed => {
-                "the file was changed since it was opened: open it again to read what it holds now"
-                    .into()
-            }
-            Self::Store(wit::StoreFailure { operation, cause }) => {
-                format!("{operation} failed: {}", cause.in_words())
-            }
-            Self::Other(text) => text.unwrap_or_else(|| "unknown error".into()),
         }
+        wit::Error::Damaged => Error::Damaged {
+            findings: [].into(),
+        },
+        wit::Error::Corrupt(page) => return alloc::format!("page {page} is corrupt"),
+        wit::Error::ChecksumMismatch(ref of) => Error::ChecksumMismatch {
+            id: ProtectedId(of.id),
+            page: of.page,
+            expected: of.expected.into(),
+            actual: of.actual.into(),
+            unproven: of.unproven,
+        },
+        wit::Error::OutOfRange(page) => return alloc::format!("page {page} does not exist"),
+        wit::Error::NotAllocated(page) => Error::NotAllocated { page },
+        wit::Error::NotRegular(wit::PageOfKind { page, kind }) => Error::NotRegular {
+            page,
+            kind: pagebox_core::kinds::PageKind(kind),
+        },
+        wit::Error::NotProtected(id) => Error::NotProtected {
+            id: ProtectedId(id),
+        },
+        wit::Error::NotFree(id) => Error::NotFree {
+            id: ProtectedId(id),
+        },
+        wit::Error::Duplicate(id) => Error::Duplicate { id },
+        wit::Error::Full(limit) => Error::Full { limit },
+        wit::Error::DirectoryFull(limit) => Error::DirectoryFull { limit },
+        wit::Error::GenerationsExhausted => Error::GenerationsExhausted,
+        wit::Error::StaleTransaction => Error::StaleTransaction,
+        wit::Error::Poisoned => Error::Poisoned,
+        wit::Error::ReadOnly => Error::ReadOnly,
+        wit::Error::Store(wit::StoreFailure { operation, cause }) => Error::Store {
+            operation: of_operation(operation),
+            source: of_cause(cause),
+        },
+        wit::Error::Busy => Error::Busy,
+        wit::Error::Changed => Error::Changed,
+        wit::Error::NotEmpty(page_count) => Error::NotEmpty { page_count },
+        wit::Error::NotSupported => Error::NotSupported,
+        wit::Error::Closed => return "the pager is closed".into(),
+        wit::Error::Other => return "unknown error".into(),
+    };
+    error.to_string()
+}
+
+fn of_operation(operation: wit::Operation) -> Operation {
+    match operation {
+        wit::Operation::Reading(page) => Operation::Read { page },
+        wit::Operation::Staging(id) => Operation::Stage {
+            id: ProtectedId(id),
+        },
+        wit::Operation::Growing(page_count) => Operation::Grow { page_count },
+        wit::Operation::Committing => Operation::Commit,
+        wit::Operation::Settling => Operation::Settle,
+        wit::Operation::Creating => Operation::WriteNew,
+        wit::Operation::Repairing => Operation::WriteRepaired,
+        wit::Operation::Syncing => Operation::Sync,
     }
 }
 
-impl StoreError {
-    fn in_words(self) -> String {
-        match self {
-            Self::OutOfBounds => "out of bounds".into(),
-            Self::InsufficientSpace => "no space left for the file to grow".into(),
-            Self::ReadOnly => "the store is read-only".into(),
-            Self::Io(text) => text.unwrap_or_else(|| "input/output error".into()),
-            Self::Other(text) => text.unwrap_or_else(|| "unknown store error".into()),
-        }
+fn of_cause(cause: wit::Cause) -> StoreError {
+    match cause {
+        wit::Cause::OutOfBounds => StoreError::OutOfBounds,
+        wit::Cause::InsufficientSpace => StoreError::InsufficientSpace,
+        wit::Cause::ReadOnly => StoreError::ReadOnly,
+        wit::Cause::Fenced => StoreError::Fenced,
+        wit::Cause::Io => StoreError::Io(None),
+        wit::Cause::Other => StoreError::Other(None),
     }
 }

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use pagebox_store::{Change, Geometry, PageStore, StoreError, Then};
+use pagebox_store::{Algorithm, Change, Checksum, Geometry, PageStore, StoreError};
 
 use crate::model::RegularPages;
 
@@ -14,16 +14,16 @@ pub struct Counts {
     /// Reads of bytes.
     pub reads: u64,
     /// Checksums of pages.
-    pub crc32s: u64,
+    pub checksums: u64,
     /// Private buffers made.
     pub stages: u64,
     /// Calls of `write`, syncs alone included.
     pub writes: u64,
-    /// Pages written: sealed, staged and zeroed.
+    /// Pages written, the zeroed ones apart.
     pub pages: u64,
-    /// Pages reset.
-    pub resets: u64,
-    /// Syncs.
+    /// Pages zeroed.
+    pub zeroed: u64,
+    /// Syncs, and barriers, for which a file syncs too.
     pub syncs: u64,
     /// Growths.
     pub grows: u64,
@@ -90,9 +90,9 @@ impl<S: PageStore> PageStore for CountingStore<S> {
         self.inner.read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        self.counter.add(|counts| counts.crc32s += 1);
-        self.inner.crc32(page, offset, len)
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.counter.add(|counts| counts.checksums += 1);
+        self.inner.checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<S::Buffer, StoreError> {
@@ -100,25 +100,26 @@ impl<S: PageStore> PageStore for CountingStore<S> {
         self.inner.stage(source)
     }
 
-    fn staged_crc32(&self, buffer: &S::Buffer) -> Result<u32, StoreError> {
-        self.inner.staged_crc32(buffer)
+    fn staged_checksum(
+        &self,
+        buffer: &S::Buffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        self.inner.staged_checksum(buffer, algorithm)
     }
 
-    fn write(&mut self, changes: &[Change<'_, S::Buffer>], then: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, S::Buffer>]) -> Result<(), StoreError> {
         self.counter.add(|counts| {
             counts.writes += 1;
-            counts.syncs += u64::from(then == Then::Sync);
             for change in changes {
-                let is_reset = matches!(change, Change::Reset { .. });
-                let kind = if is_reset {
-                    &mut counts.resets
-                } else {
-                    &mut counts.pages
-                };
-                *kind += change.pages().1;
+                match change {
+                    Change::Order | Change::Sync => counts.syncs += 1,
+                    Change::Zero { count, .. } => counts.zeroed += count,
+                    change => counts.pages += change.pages().1,
+                }
             }
         });
-        self.inner.write(changes, then)
+        self.inner.write(changes)
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {

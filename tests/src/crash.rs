@@ -9,7 +9,11 @@
 //! 2. After a sync that returned ok, exactly what was written is there.
 //! 3. Power lost during a growth finds the old length or the new one; after it
 //!    returned, the new one.
-//! 4. A *reset* is a write of zeros, as much in doubt as any other until a sync.
+//! 4. *Order* is a barrier: a write after it is on the medium only if all before
+//!    it are. A file syncs for it. A medium that keeps order of its own may lose
+//!    all since the last sync still: what is there then is all up to some
+//!    barrier, any subset of what lies between that one and the next, and
+//!    nothing behind.
 //! 5. A process that is killed leaves all that it wrote, and at most one write
 //!    in part, where the next process reads it; none of it is durable yet.
 //! 6. After a sync that failed, reads still show what was written, and the
@@ -33,7 +37,9 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use pagebox_store::check_changes;
-use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then};
+use pagebox_store::{
+    Algorithm, Change, Checksum, Geometry, PageBuffer, PageSize, PageStore, StoreError,
+};
 
 use self::medium::{Durable, Medium, Page};
 pub use self::moment::{Moment, Survivors};
@@ -68,6 +74,11 @@ pub enum Record {
 #[derive(Debug)]
 struct Inner {
     medium: Medium,
+    /// The medium at each barrier since the last sync: what may still be all
+    /// that is there.
+    earlier: Vec<Medium>,
+    /// Whether a barrier is less than a sync.
+    keeps_order: bool,
     record: Record,
     moments: Vec<Moment>,
     syncs: u64,
@@ -124,6 +135,8 @@ impl CrashStore {
         let is_empty = medium.page_count() == 0;
         Self(Rc::new(RefCell::new(Inner {
             medium,
+            earlier: Vec::new(),
+            keeps_order: false,
             record: Record::Nothing,
             moments: Vec::new(),
             syncs: 0,
@@ -131,6 +144,11 @@ impl CrashStore {
             guard: if is_empty { Guard::Any } else { Guard::Unknown },
             reach: None,
         })))
+    }
+
+    /// Makes it a medium that keeps order without a sync.
+    pub fn keep_order(&self) {
+        self.inner().keeps_order = true;
     }
 
     /// What to note from now on.
@@ -215,6 +233,7 @@ impl Inner {
             syncs: self.syncs,
             during,
             medium: self.medium.clone(),
+            earlier: self.earlier.clone(),
         }
     }
 
@@ -229,6 +248,7 @@ impl Inner {
         self.check_unreached(change);
         let Self {
             medium,
+            earlier,
             moments,
             record,
             syncs,
@@ -240,10 +260,22 @@ impl Inner {
                     syncs: *syncs,
                     during: "half a write",
                     medium: medium.clone(),
+                    earlier: earlier.clone(),
                 });
             }
         });
         self.note(Record::Writes, "a write");
+    }
+
+    fn order(&mut self) -> Result<(), StoreError> {
+        if !self.keeps_order {
+            return self.sync(0..u64::MAX);
+        }
+        self.note(Record::Syncs, "a barrier");
+        self.earlier.push(self.medium.clone());
+        self.medium.sync(0..u64::MAX);
+        self.guard = Guard::Unknown;
+        Ok(())
     }
 
     fn sync(&mut self, pages: Range<u64>) -> Result<(), StoreError> {
@@ -257,6 +289,7 @@ impl Inner {
             self.guard = Guard::Unknown;
             return Err(StoreError::Io(Some("this sync was told to fail".into())));
         }
+        self.earlier.clear();
         if self.medium.sync(pages) && !matches!(self.guard, Guard::Any) {
             self.guard = Guard::Unknown;
         }
@@ -315,12 +348,10 @@ impl PageStore for CrashStore {
         Ok(())
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        Ok(crc32fast::hash(self.0.borrow().medium.bytes(
-            page,
-            offset,
-            len as usize,
-        )?))
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        let medium = &self.0.borrow().medium;
+        let len = medium.geometry().page_size.bytes();
+        Ok(Checksum::of(algorithm, medium.bytes(page, 0, len)?))
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -336,20 +367,31 @@ impl PageStore for CrashStore {
         }
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        Ok(buffer.crc32())
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        Ok(buffer.checksum(algorithm))
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         let mut inner = self.inner();
         check_changes(inner.medium.geometry(), changes)?;
         for change in changes {
-            inner.apply(change);
+            match change {
+                Change::Order => inner.order()?,
+                Change::Sync => inner.sync(0..u64::MAX)?,
+                change => inner.apply(change),
+            }
         }
-        match then {
-            Then::Continue => Ok(()),
-            Then::Sync => inner.sync(0..u64::MAX),
-        }
+        Ok(())
+    }
+
+    fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        // Nobody shortens a file yet: how, is another fault model.
+        assert!(page_count >= self.geometry().page_count, "a medium is cut");
+        Ok(self.geometry())
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {

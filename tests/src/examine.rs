@@ -104,12 +104,12 @@ pub fn examine(bytes: &[u8], page_size: PageSize) -> Examined {
     });
     let Counts {
         pages,
-        resets,
+        zeroed,
         grows,
         ..
     } = counter.take();
     assert_eq!(
-        (pages, resets, grows),
+        (pages, zeroed, grows),
         (u64::from(write.is_ok()), 0, 0),
         "opening changed the file"
     );
@@ -176,14 +176,14 @@ pub fn look<S: PageStore>(pager: &mut Pager<S>) -> Shown {
     }
     let protected = pager.protected(ProtectedId(0), usize::MAX);
     for it in protected.unwrap_or_default() {
-        [Some(it.location.page), it.next]
+        [it.location.page, it.next]
             .into_iter()
             .flatten()
             .for_each(&mut own);
         match pager.verify_protected(it.id) {
             Ok(location) => {
                 assert_eq!(location.page, it.location.page);
-                shown.protected.insert(it.id.0, location.checksum);
+                shown.protected.insert(it.id.0, location.checksum.value as u32);
             }
             Err(error) => drop(shown.lost.insert(it.id.0, error)),
         }
@@ -263,7 +263,7 @@ fn inspect(store: MemoryStore) -> (Vec<Finding>, &'static str) {
     let mut inspector = Inspector::open(store);
     let summary = inspector.summary();
     let _ = inspector.last_commit();
-    let _ = inspector.free_runs();
+    let _ = inspector.free_space();
     let pages = geometry
         .page_count
         .max(summary.stats.page_count.unwrap_or(0));

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use pagebox_store::{Change, Geometry, PageStore, StoreError, Then};
+use pagebox_store::{Algorithm, Change, Checksum, Geometry, PageStore, StoreError};
 
 use crate::model::RegularPages;
 
@@ -12,14 +12,15 @@ pub enum Verb {
     /// Reading bytes.
     Read,
     /// The checksum of a page.
-    Crc32,
+    Checksum,
     /// Making a private buffer.
     Stage,
     /// The checksum of a private buffer.
-    StagedCrc32,
-    /// Writing pages. A failed write makes the first half of its changes.
+    StagedChecksum,
+    /// Writing pages, up to a barrier or a sync. A failed write makes the first
+    /// half of its changes.
     Write,
-    /// A sync.
+    /// A sync or a barrier.
     Sync,
     /// A growth.
     Grow,
@@ -29,9 +30,9 @@ impl Verb {
     /// All of them.
     pub const ALL: [Self; 7] = [
         Self::Read,
-        Self::Crc32,
+        Self::Checksum,
         Self::Stage,
-        Self::StagedCrc32,
+        Self::StagedChecksum,
         Self::Write,
         Self::Sync,
         Self::Grow,
@@ -145,9 +146,9 @@ impl<S: PageStore> PageStore for FailingStore<S> {
         self.inner.read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        self.switch.ask(Verb::Crc32)?;
-        self.inner.crc32(page, offset, len)
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.switch.ask(Verb::Checksum)?;
+        self.inner.checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<S::Buffer, StoreError> {
@@ -155,23 +156,35 @@ impl<S: PageStore> PageStore for FailingStore<S> {
         self.inner.stage(source)
     }
 
-    fn staged_crc32(&self, buffer: &S::Buffer) -> Result<u32, StoreError> {
-        self.switch.ask(Verb::StagedCrc32)?;
-        self.inner.staged_crc32(buffer)
+    fn staged_checksum(
+        &self,
+        buffer: &S::Buffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        self.switch.ask(Verb::StagedChecksum)?;
+        self.inner.staged_checksum(buffer, algorithm)
     }
 
-    fn write(&mut self, changes: &[Change<'_, S::Buffer>], then: Then) -> Result<(), StoreError> {
-        if !changes.is_empty()
-            && let Err(error) = self.switch.ask(Verb::Write)
-        {
-            self.inner
-                .write(&changes[..changes.len() / 2], Then::Continue)?;
-            return Err(error);
-        }
-        self.inner.write(changes, Then::Continue)?;
-        if then == Then::Sync {
-            self.switch.ask(Verb::Sync)?;
-            self.inner.write(&[], Then::Sync)?;
+    fn write(&mut self, changes: &[Change<'_, S::Buffer>]) -> Result<(), StoreError> {
+        let is_barrier = |change: &Change<'_, S::Buffer>| {
+            matches!(change, Change::Order | Change::Sync)
+        };
+        for part in changes.split_inclusive(is_barrier) {
+            let (pages, barrier) = match part.split_last() {
+                Some((last, pages)) if is_barrier(last) => (pages, &part[pages.len()..]),
+                _ => (part, &[][..]),
+            };
+            if !pages.is_empty()
+                && let Err(error) = self.switch.ask(Verb::Write)
+            {
+                self.inner.write(&pages[..pages.len() / 2])?;
+                return Err(error);
+            }
+            self.inner.write(pages)?;
+            if !barrier.is_empty() {
+                self.switch.ask(Verb::Sync)?;
+                self.inner.write(barrier)?;
+            }
         }
         Ok(())
     }

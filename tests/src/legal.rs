@@ -7,7 +7,7 @@ use pagebox_core::check;
 use pagebox_core::finding::Severity;
 use pagebox_core::recovery::{Explain, Verdict, recover};
 use pagebox_core::{Access, Error, Pager, ProtectedId};
-use pagebox_store::{PageStore, StoreError};
+use pagebox_store::{Algorithm, Checksum, PageStore, StoreError};
 
 use crate::crash::CrashStore;
 use crate::decode::{State, decode};
@@ -75,12 +75,12 @@ impl Legal {
                 .all(|(shown, (&id, slot))| {
                     let active = slot.active_page();
                     shown.id.0 == id
-                        && shown.location.page == active
+                        && shown.location.page == Some(active)
                         && shown
                             .next
                             .is_some_and(|next| next != active && slot.page.contains(&next))
                         && shown.location.generation == slot.generation
-                        && shown.location.checksum == slot.checksum
+                        && shown.location.checksum == Checksum::crc32(slot.checksum)
                 });
         if !same {
             return Err(format!(
@@ -96,10 +96,9 @@ impl Legal {
                 found => return Err(format!("protected page {}: {found:?}", it.id)),
             }
         }
-        let len = stats.page_size.bytes_u32();
         for (&page, &crc) in &self.settled {
-            let found = pager.store().crc32(page, 0, len);
-            if found != Ok(crc) {
+            let found = pager.store().checksum(page, Algorithm::Crc32);
+            if found != Ok(Checksum::crc32(crc)) {
                 return Err(format!(
                     "regular page {page} was durable, and is lost: {found:?}"
                 ));

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use pagebox_core::{Error, Pager, ProtectedId, Transaction};
-use pagebox_store::{PageBuffer, PageStore};
+use pagebox_store::{Algorithm, Checksum, PageBuffer, PageStore};
 
 use crate::decode::{Pages, State};
 use crate::workload::{Change, Step};
@@ -289,16 +289,16 @@ impl Model {
             ));
         }
         for (&page, regular) in &self.regular {
-            let place = pager.locate(page).map_err(|error| error.to_string())?;
+            pager.locate(page).map_err(|error| error.to_string())?;
             if let Some(content) = &regular.content {
-                expect_bytes(pager, place, content, &format!("regular page {page}"))?;
+                expect_bytes(pager, page, content, &format!("regular page {page}"))?;
             }
         }
         for (&id, content) in &self.protected {
             let found = pager
                 .verify_protected(ProtectedId(id))
                 .map_err(|it| it.to_string())?;
-            expect_bytes(pager, found.page, content, &format!("protected page {id}"))?;
+            expect_bytes(pager, found.page.unwrap_or(0), content, &format!("protected page {id}"))?;
         }
         let stats = pager.stats();
         let counts = (stats.regular_pages, stats.protected_pages);
@@ -359,11 +359,10 @@ fn expect_bytes<S: PageStore>(
     what: &str,
 ) -> Result<(), String> {
     let store = pager.store();
-    let len = store.geometry().page_size.bytes_u32();
-    match store.crc32(page, 0, len) {
-        Ok(crc) if crc == content.crc32 => Ok(()),
+    match store.checksum(page, Algorithm::Crc32) {
+        Ok(found) if found == Checksum::crc32(content.crc32) => Ok(()),
         found => Err(format!(
-            "{what}, in page {page}: CRC {found:x?} instead of {content:?}"
+            "{what}, in page {page}: {found:?} instead of {content:?}"
         )),
     }
 }

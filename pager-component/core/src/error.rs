@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use pagebox_store::{PageSize, StoreError};
+use pagebox_store::{Checksum, PageSize, StoreError};
 
 use crate::finding::Finding;
 use crate::identity::IdentityFault;
@@ -30,10 +30,10 @@ pub enum Operation {
         /// To how many pages.
         page_count: u64,
     },
-    /// Writing pages that the durable state does not reach, and syncing them.
-    WriteShadows,
-    /// Writing page 0 and syncing it.
-    WriteRoot,
+    /// Writing a commit.
+    Commit,
+    /// Making durable, at opening, what recovery chose.
+    Settle,
     /// Writing the first pages of a new file.
     WriteNew,
     /// Writing what repair has mended.
@@ -48,8 +48,8 @@ impl fmt::Display for Operation {
             Self::Read { page } => write!(f, "reading page {page}"),
             Self::Stage { id } => write!(f, "copying protected page {id}"),
             Self::Grow { page_count } => write!(f, "growing the file to {page_count} pages"),
-            Self::WriteShadows => f.write_str("writing a commit"),
-            Self::WriteRoot => f.write_str("writing page 0"),
+            Self::Commit => f.write_str("writing a commit"),
+            Self::Settle => f.write_str("writing the root that counts"),
             Self::WriteNew => f.write_str("writing a new file"),
             Self::WriteRepaired => f.write_str("writing repaired pages"),
             Self::Sync => f.write_str("syncing"),
@@ -88,7 +88,7 @@ pub enum Error {
     },
     /// The bytes of a protected page are not the ones that were committed.
     #[error(
-        "protected page {id} fails its checksum in page {page}: expected {expected:#010x}, found {actual:#010x}"
+        "protected page {id} fails its checksum in page {page}: expected {expected}, found {actual}"
     )]
     ChecksumMismatch {
         /// The protected page.
@@ -96,9 +96,9 @@ pub enum Error {
         /// The physical page.
         page: u64,
         /// As committed.
-        expected: u32,
+        expected: Checksum,
         /// Of the bytes.
-        actual: u32,
+        actual: Checksum,
         /// Allocated by the peer and never written: unproven, not rotten.
         unproven: bool,
     },
@@ -174,6 +174,9 @@ pub enum Error {
     /// the state that it shows is being overwritten.
     #[error("the file was changed since it was opened: open it again to read what it holds now")]
     Changed,
+    /// The format cannot do this, or there is no such format.
+    #[error("this format cannot do that")]
+    NotSupported,
     /// A new file needs an empty store.
     #[error("the store is not empty: it has {page_count} pages")]
     NotEmpty {
@@ -192,7 +195,7 @@ pub enum Error {
 
 impl Error {
     /// Makes a store's error ours.
-    pub(crate) fn store(operation: Operation) -> impl FnOnce(StoreError) -> Self {
+    pub fn store(operation: Operation) -> impl FnOnce(StoreError) -> Self {
         move |source| Self::Store { operation, source }
     }
 }

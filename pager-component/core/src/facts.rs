@@ -1,7 +1,7 @@
 //! What a file answers: [`Stats`], [`CommitInfo`], [`Location`],
 //! [`ProtectedPage`]; and what is asked of its room, [`Wish`].
 
-use pagebox_store::PageSize;
+use pagebox_store::{Algorithm, Checksum, PageSize};
 
 use crate::ids::ProtectedId;
 
@@ -11,6 +11,10 @@ use crate::ids::ProtectedId;
 pub struct Stats {
     /// What its format is called; empty where that is not known.
     pub format: &'static str,
+    /// What can be done with it besides: an open list of words.
+    pub capabilities: &'static [&'static str],
+    /// What the checksums of its protected pages are.
+    pub algorithm: Algorithm,
     /// The size of a page.
     pub page_size: PageSize,
     /// Pages that the file accounts for.
@@ -45,12 +49,13 @@ pub struct CommitInfo {
 /// Where a protected page is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The physical page that holds the current bytes.
-    pub page: u64,
-    /// How often the page was written.
+    /// The physical page that holds the current bytes; none: they are zeros, and
+    /// no page has them.
+    pub page: Option<u64>,
+    /// How often the page was written, or when: it changes with every write.
     pub generation: u64,
-    /// The CRC-32 of the bytes, as committed.
-    pub checksum: u32,
+    /// Of the bytes, as committed.
+    pub checksum: Checksum,
 }
 
 impl Location {

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{PageSize, PageStore};
+use pagebox_store::{Algorithm, PageSize, PageStore};
 
 use crate::changes::Changes;
 use crate::error::Error;
@@ -14,11 +14,9 @@ use crate::facts::{CommitInfo, Location, ProtectedPage, Stats, Wish};
 use crate::finding::Finding;
 use crate::format0;
 use crate::identity::Format;
-use crate::ids::{Extent, ProtectedId, Side};
+use crate::ids::{Extent, ProtectedId};
 use crate::page_map::PageMap;
-use crate::structure::{LastCommit, Reference, Structure};
-
-pub use crate::format0::SlotInfo;
+use crate::structure::{Entry, LastCommit, Reference, Structure};
 
 /// An open page file.
 #[derive(Clone, Debug)]
@@ -75,6 +73,13 @@ impl File {
     ) -> Result<(), Error> {
         match self {
             Self::Zero(file) => file.commit(store, changes),
+        }
+    }
+
+    /// What the checksums of its protected pages are.
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Zero(_) => Algorithm::Crc32,
         }
     }
 
@@ -231,13 +236,6 @@ impl File {
         }
     }
 
-    /// Of the structures that alternate, the side that counts.
-    pub fn active_side(&self) -> Option<Side> {
-        match self {
-            Self::Zero(file) => Some(file.active_side()),
-        }
-    }
-
     /// What the last commit changed, as far as the file tells.
     pub fn last_commit<S: PageStore>(&self, store: &S) -> Option<LastCommit> {
         match self {
@@ -279,10 +277,10 @@ impl File {
         }
     }
 
-    /// Slots of the directory in use, from id `start` on.
-    pub fn slots(&self, start: ProtectedId, limit: usize) -> Vec<SlotInfo> {
+    /// Protected pages from id `start` on, and where the directory has them.
+    pub fn entries(&self, start: ProtectedId, limit: usize) -> Vec<Entry> {
         match self {
-            Self::Zero(file) => file.slots(start, limit),
+            Self::Zero(file) => file.entries(start, limit),
         }
     }
 }

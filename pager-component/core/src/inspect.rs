@@ -6,20 +6,20 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use pagebox_store::PageStore;
+use pagebox_store::{Checksum, PageStore};
 
 use crate::allocation::AllocationMap;
 use crate::check;
 use crate::error::Error;
 use crate::facts::Stats;
-use crate::file::{File, SlotInfo};
+use crate::file::File;
 use crate::finding::{Finding, Severity};
-use crate::ids::{ProtectedId, Side};
+use crate::ids::ProtectedId;
 use crate::kinds::PageKind;
-use crate::page_map::{Counts, PageMap, Tile};
+use crate::page_map::{Counts, FreeSpace, PageMap, Tile};
 use crate::read::{page_checksum, read_page};
 use crate::recovery::{Explain, Recovery, Step, Verdict, Witness, recover_steadily};
-use crate::structure::{LastCommit, Reference, Structure};
+use crate::structure::{Entry, LastCommit, Reference, Structure};
 use crate::verify::protected_page;
 
 /// What a file is, as far as its bytes say.
@@ -31,8 +31,6 @@ pub struct Summary {
     pub file_pages: u64,
     /// Bytes past the last whole page.
     pub tail: u32,
-    /// The metadata side that counts, where that is known.
-    pub active_side: Option<Side>,
     /// `clean`, `rolled-back`, `rolled-forward`, `damaged`, `not-a-page-file`,
     /// `unreadable`, `busy`.
     pub verdict: &'static str,
@@ -60,10 +58,10 @@ pub struct PageInfo {
 /// A protected page in the directory.
 #[derive(Clone, Debug)]
 pub struct EntryInfo {
-    /// Its slot.
-    pub slot: SlotInfo,
+    /// What the directory says of it.
+    pub entry: Entry,
     /// The checksum of its bytes, where it was asked for.
-    pub actual: Option<u32>,
+    pub actual: Option<Checksum>,
     /// What is wrong with it; empty where nothing is.
     pub problem: String,
 }
@@ -162,7 +160,7 @@ impl<S: PageStore> Inspector<S> {
     /// The file in figures, and recovery's verdict.
     pub fn summary(&self) -> Summary {
         let geometry = self.store.geometry();
-        let (stats, active_side, verdict, explanation, steps) = match &self.outcome {
+        let (stats, verdict, explanation, steps) = match &self.outcome {
             Ok(Recovery {
                 verdict,
                 file,
@@ -170,7 +168,6 @@ impl<S: PageStore> Inspector<S> {
                 ..
             }) => (
                 file.stats(),
-                file.active_side(),
                 verdict.name(),
                 verdict.explanation().to_string(),
                 steps.clone(),
@@ -183,14 +180,13 @@ impl<S: PageStore> Inspector<S> {
                     _ => Verdict::Damaged.name(),
                 };
                 let stats = File::unknown_stats(geometry.page_size);
-                (stats, None, verdict, format!("{error}"), Vec::new())
+                (stats, verdict, format!("{error}"), Vec::new())
             }
         };
         Summary {
             stats,
             file_pages: geometry.page_count,
             tail: geometry.tail,
-            active_side,
             verdict,
             explanation,
             steps,
@@ -230,9 +226,9 @@ impl<S: PageStore> Inspector<S> {
             .collect()
     }
 
-    /// Runs of free pages by length, a count for each power of two.
-    pub fn free_runs(&self) -> Vec<u64> {
-        self.map.free_runs()
+    /// How free space lies.
+    pub fn free_space(&self) -> FreeSpace {
+        self.map.free_space()
     }
 
     /// The structures that describe the file: roots first, then those of the
@@ -245,28 +241,26 @@ impl<S: PageStore> Inspector<S> {
     /// Protected pages from id `start` on, ascending, at most `limit`. With
     /// `verify` the checksums of their bytes are computed.
     pub fn directory(&self, start: ProtectedId, limit: usize, verify: bool) -> Vec<EntryInfo> {
-        let slots = self.file().map(|file| file.slots(start, limit));
-        let slots = slots.unwrap_or_default().into_iter();
-        slots.map(|slot| self.entry(slot, verify)).collect()
+        let entries = self.file().map(|file| file.entries(start, limit));
+        let entries = entries.unwrap_or_default().into_iter();
+        entries.map(|entry| self.checked(entry, verify)).collect()
     }
 
-    fn entry(&self, info: SlotInfo, verify: bool) -> EntryInfo {
-        let slot = info.slot;
-        let checked = verify.then(|| page_checksum(&self.store, slot.active_page()));
+    fn checked(&self, entry: Entry, verify: bool) -> EntryInfo {
+        let expected = entry.location.checksum;
+        let page = entry.location.page.filter(|_| verify);
+        let checked = page.map(|page| page_checksum(&self.store, page, expected.algorithm));
         let (actual, problem) = match checked {
             None => (None, String::new()),
-            Some(Ok(actual)) if actual == slot.checksum => (Some(actual), String::new()),
+            Some(Ok(actual)) if actual == expected => (Some(actual), String::new()),
             Some(Ok(actual)) => (
                 Some(actual),
-                format!(
-                    "the page's checksum is {actual:#010x}, not {:#010x}",
-                    slot.checksum
-                ),
+                format!("the page's checksum is {actual}, not {expected}"),
             ),
             Some(Err(error)) => (None, format!("{error}")),
         };
         EntryInfo {
-            slot: info,
+            entry,
             actual,
             problem,
         }
@@ -304,7 +298,7 @@ impl<S: PageStore> Inspector<S> {
         let of_page = protected.and_then(|id| {
             let file = &mut self.outcome.as_mut().ok()?.file;
             let found = file.protected(&self.store, id, 1).ok()?.pop()?;
-            Some(found).filter(|found| found.id == id && found.location.page == page)
+            Some(found).filter(|found| found.id == id && found.location.page == Some(page))
         });
         found.extend(of_page.and_then(|of_page| protected_page(&self.store, &of_page)));
         found

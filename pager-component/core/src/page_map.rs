@@ -24,6 +24,16 @@ pub struct Tile {
     pub used: u64,
 }
 
+/// How free space lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreeSpace {
+    /// For each power of two 2^n, how many runs of free pages have a length of
+    /// 2^n up to less than 2^(n+1).
+    pub runs: Vec<u64>,
+    /// Pages in the longest run; none: it is not known which are free.
+    pub longest: Option<u64>,
+}
+
 /// What every page of a file is.
 #[derive(Debug)]
 pub struct PageMap {
@@ -115,14 +125,15 @@ impl PageMap {
         tiles
     }
 
-    /// For each power of two 2^n, how many runs of free pages have a length of
-    /// 2^n up to less than 2^(n+1).
-    pub fn free_runs(&self) -> Vec<u64> {
+    /// How free space lies.
+    pub fn free_space(&self) -> FreeSpace {
         let mut histogram = Vec::new();
+        let mut longest = 0;
         let mut next = 0;
         while let Some(first) = self.pages.find_free(next) {
             let end = self.pages.used().find_set(first);
             let end = end.unwrap_or(self.pages.page_count());
+            longest = longest.max(end - first);
             let bucket = (end - first).ilog2() as usize;
             if histogram.len() <= bucket {
                 histogram.resize(bucket + 1, 0);
@@ -130,6 +141,9 @@ impl PageMap {
             histogram[bucket] += 1;
             next = end;
         }
-        histogram
+        FreeSpace {
+            runs: histogram,
+            longest: self.page_count.map(|_| longest),
+        }
     }
 }

@@ -10,7 +10,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use pagebox_store::PageStore;
+use pagebox_store::{Algorithm, Checksum, PageStore};
 
 use crate::bitmap::Overlay;
 use crate::error::{Error, Operation};
@@ -157,6 +157,16 @@ impl<S: PageStore> Pager<S> {
         }
     }
 
+    /// What the checksums of its protected pages are.
+    pub fn algorithm(&self) -> Algorithm {
+        self.file.algorithm()
+    }
+
+    /// The generation of the committed state, and its pages.
+    pub fn committed(&self) -> CommitInfo {
+        self.file.committed()
+    }
+
     /// What recovery decided when the file was opened.
     pub fn verdict(&self) -> Verdict {
         self.verdict
@@ -172,10 +182,9 @@ impl<S: PageStore> Pager<S> {
     /// # Errors
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
     /// [`Error::Corrupt`], [`Error::Poisoned`].
-    pub fn locate(&mut self, page: u64) -> Result<u64, Error> {
+    pub fn locate(&mut self, page: u64) -> Result<(), Error> {
         self.expect_sound()?;
-        self.file.regular(&self.store, page)?;
-        Ok(page)
+        self.file.regular(&self.store, page)
     }
 
     /// Where a protected page's committed bytes are, not verified.
@@ -196,12 +205,14 @@ impl<S: PageStore> Pager<S> {
     pub fn verify_protected(&mut self, id: ProtectedId) -> Result<Location, Error> {
         let location = self.locate_protected(id)?;
         if !self.verified.contains(id.0) {
-            let actual = page_checksum(&self.store, location.page)?;
-            if actual != location.checksum {
+            if let Some(page) = location.page
+                && let actual = page_checksum(&self.store, page, location.checksum.algorithm)?
+                && actual != location.checksum
+            {
                 // Its bytes belong to a later state, perhaps: then they are
                 // not rotten.
                 return Err(if self.is_current()? {
-                    mismatch(id, location, actual)
+                    mismatch(id, page, location, actual)
                 } else {
                     Error::Changed
                 });
@@ -302,13 +313,13 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::NotFree`], [`Error::Duplicate`], [`Error::Full`],
     /// [`Error::DirectoryFull`], [`Error::StaleTransaction`],
     /// [`Error::Poisoned`].
-    pub fn alloc_these(
+    pub fn claim_protected(
         &mut self,
         transaction: &mut Transaction<S::Buffer>,
         ids: &[ProtectedId],
     ) -> Result<(), Error> {
         self.expect_current(transaction)?;
-        transaction.alloc_these(&mut self.file, &self.store, ids)
+        transaction.claim_protected(&mut self.file, &self.store, ids)
     }
 
     /// Frees protected pages, all or none.
@@ -323,6 +334,21 @@ impl<S: PageStore> Pager<S> {
     ) -> Result<(), Error> {
         self.expect_current(transaction)?;
         transaction.free_protected(&mut self.file, &self.store, ids)
+    }
+
+    /// Gives protected pages the bytes that they are to have, whole, all or none.
+    /// What is committed is neither read nor verified.
+    ///
+    /// # Errors
+    /// [`Error::NotProtected`], [`Error::Corrupt`], [`Error::Duplicate`],
+    /// [`Error::StaleTransaction`], [`Error::Poisoned`].
+    pub fn write(
+        &mut self,
+        transaction: &mut Transaction<S::Buffer>,
+        pages: Vec<(ProtectedId, S::Buffer)>,
+    ) -> Result<(), Error> {
+        self.expect_current(transaction)?;
+        transaction.write(&mut self.file, &self.store, pages)
     }
 
     /// The pending bytes of a protected page: at first the committed ones.
@@ -383,7 +409,7 @@ impl<S: PageStore> Pager<S> {
     /// first bytes were never committed.
     fn committed_source(&mut self, id: ProtectedId) -> Result<Option<u64>, Error> {
         match self.verify_protected(id) {
-            Ok(location) => Ok(Some(location.page)),
+            Ok(location) => Ok(location.page),
             Err(Error::ChecksumMismatch { unproven: true, .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -448,10 +474,10 @@ impl<S: PageStore> Pager<S> {
     }
 }
 
-fn mismatch(id: ProtectedId, location: Location, actual: u32) -> Error {
+fn mismatch(id: ProtectedId, page: u64, location: Location, actual: Checksum) -> Error {
     Error::ChecksumMismatch {
         id,
-        page: location.page,
+        page,
         expected: location.checksum,
         actual,
         unproven: location.is_unproven(),

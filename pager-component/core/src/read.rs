@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use pagebox_store::{PageStore, StoreError};
+use pagebox_store::{Algorithm, Checksum, PageStore, StoreError};
 
 use crate::error::{Error, Operation};
 
@@ -22,9 +22,13 @@ pub(crate) fn read_page<S: PageStore>(store: &S, page: u64) -> Result<Option<Vec
     }
 }
 
-/// The CRC-32 of a whole page.
-pub(crate) fn page_checksum<S: PageStore>(store: &S, page: u64) -> Result<u32, Error> {
+/// The checksum of a whole page.
+pub(crate) fn page_checksum<S: PageStore>(
+    store: &S,
+    page: u64,
+    algorithm: Algorithm,
+) -> Result<Checksum, Error> {
     store
-        .crc32(page, 0, store.geometry().page_size.bytes_u32())
+        .checksum(page, algorithm)
         .map_err(Error::store(Operation::Read { page }))
 }

@@ -4,7 +4,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::ids::{Extent, Side};
+use crate::facts::Location;
+use crate::ids::{Extent, ProtectedId};
+use crate::kinds::PageKind;
 
 /// A part of a structure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,10 +71,8 @@ pub struct Structure {
     pub title: String,
     /// Where it is.
     pub page: u64,
-    /// Which of two copies.
-    pub side: Option<Side>,
-    /// Whether it counts.
-    pub active: bool,
+    /// Whether it counts: of several copies one does.
+    pub counts: bool,
     /// Whether its checksum agrees; none where it has none.
     pub valid: Option<bool>,
     /// Its parts, by offset.
@@ -97,4 +97,17 @@ pub struct LastCommit {
     pub allocated: Vec<Extent>,
     /// Pages that it freed.
     pub freed: Vec<Extent>,
+}
+
+/// A protected page in the directory.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its id.
+    pub id: ProtectedId,
+    /// Where its bytes are.
+    pub location: Location,
+    /// The physical pages that are its own, and what each of them is.
+    pub pages: Vec<(u64, PageKind)>,
+    /// Where the directory names it, for people.
+    pub place: String,
 }

@@ -158,7 +158,7 @@ impl<B> Transaction<B> {
     }
 
     /// Takes the ids that are named, all or none.
-    pub(crate) fn alloc_these<S: PageStore<Buffer = B>>(
+    pub(crate) fn claim_protected<S: PageStore<Buffer = B>>(
         &mut self,
         file: &mut File,
         store: &S,
@@ -221,6 +221,27 @@ impl<B> Transaction<B> {
         }
     }
 
+    /// Gives protected pages their pending bytes, whatever was pending of them,
+    /// all or none.
+    pub(crate) fn write<S: PageStore<Buffer = B>>(
+        &mut self,
+        file: &mut File,
+        store: &S,
+        pages: Vec<(ProtectedId, B)>,
+    ) -> Result<(), Error> {
+        let mut seen = Overlay::default();
+        for &(id, _) in &pages {
+            self.expect_protected(file, store, id)?;
+            if !seen.insert(id.0) {
+                return Err(Error::Duplicate { id: id.0 });
+            }
+        }
+        for (id, bytes) in pages {
+            self.put_bytes(id, bytes);
+        }
+        Ok(())
+    }
+
     /// Whether a protected page has pending bytes.
     pub(crate) fn has_bytes(&self, id: ProtectedId) -> Result<bool, Error> {
         match self.changes.protected.get(&id) {
@@ -235,7 +256,7 @@ impl<B> Transaction<B> {
         self.created.contains(id.0)
     }
 
-    /// Gives a protected page pending bytes, the first that it has.
+    /// Gives a protected page pending bytes.
     pub(crate) fn put_bytes(&mut self, id: ProtectedId, bytes: B) {
         let change = if self.creates(id) {
             Change::New(Some(bytes))

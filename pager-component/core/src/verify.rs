@@ -12,8 +12,9 @@ use crate::read::{page_checksum, read_page};
 /// What is wrong with the bytes of a protected page.
 pub(crate) fn protected_page<S: PageStore>(store: &S, of: &ProtectedPage) -> Option<Finding> {
     let ProtectedPage { id, location, .. } = of;
-    let page = location.page;
-    let actual = match page_checksum(store, page) {
+    // Without a page they are zeros, which nothing can spoil.
+    let page = location.page?;
+    let actual = match page_checksum(store, page, location.checksum.algorithm) {
         Ok(actual) if actual == location.checksum => return None,
         Ok(actual) => actual,
         Err(error) => {
@@ -30,7 +31,7 @@ pub(crate) fn protected_page<S: PageStore>(store: &S, of: &ProtectedPage) -> Opt
         finding::PROTECTED_CHECKSUM
     };
     let message = format!(
-        "protected page {id}: the checksum of page {page} is {actual:#010x}, not {:#010x} as committed",
+        "protected page {id}: the checksum of page {page} is {actual}, not {} as committed",
         location.checksum
     );
     let finding = Finding::new(kind, Some(page), message);

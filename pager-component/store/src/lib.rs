@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod checksum;
 mod memory;
 mod page_size;
 
@@ -19,6 +20,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 
+pub use checksum::{Algorithm, Checksum};
 pub use memory::MemoryStore;
 pub use page_size::{PageSize, UnsupportedPageSize};
 
@@ -61,6 +63,10 @@ pub enum StoreError {
     /// The store may not be changed.
     #[error("the store is read-only")]
     ReadOnly,
+    /// Somebody else has taken the store over: nothing was changed, and nothing
+    /// can be until it is opened anew.
+    #[error("another writer has taken the store over")]
+    Fenced,
     /// The medium failed.
     #[error("{}", .0.as_deref().unwrap_or("input/output error"))]
     Io(Option<String>),
@@ -89,41 +95,41 @@ pub enum Change<'a, B> {
         /// What to write.
         buffer: &'a B,
     },
-    /// Zeros over a whole page.
-    Zero {
+    /// Bytes of a whole page.
+    Bytes {
         /// The page to write.
         page: u64,
+        /// What to write: exactly a page.
+        bytes: &'a [u8],
     },
-    /// Zeros over whole pages, which the store may put there in one step rather
+    /// Zeros over whole pages. The store may put them there in one step rather
     /// than page by page: whoever looks finds them, and they are as durable as
-    /// anything that is written.
-    Reset {
+    /// anything that is written. Until then each sector of them may hold what it
+    /// held, or zeros.
+    Zero {
         /// The first page.
         first: u64,
         /// How many.
         count: u64,
     },
+    /// Nothing that is written later is durable before all that was written so
+    /// far. A file syncs for it; a medium that keeps order need do nothing.
+    Order,
+    /// All that was written so far is durable when the write returns.
+    Sync,
 }
 
 impl<B> Change<'_, B> {
     /// The first page that the change touches, and how many it does.
     pub fn pages(&self) -> (u64, u64) {
         match *self {
-            Self::Sealed { page, .. } | Self::Staged { page, .. } | Self::Zero { page } => {
+            Self::Sealed { page, .. } | Self::Staged { page, .. } | Self::Bytes { page, .. } => {
                 (page, 1)
             }
-            Self::Reset { first, count } => (first, count),
+            Self::Zero { first, count } => (first, count),
+            Self::Order | Self::Sync => (0, 0),
         }
     }
-}
-
-/// What follows the changes of a [`PageStore::write`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// Nothing: they are durable after some later sync.
-    Continue,
-    /// A sync, that covers them and all that was written before.
-    Sync,
 }
 
 /// A medium of fixed-size pages.
@@ -140,11 +146,11 @@ pub trait PageStore {
     /// [`StoreError::OutOfBounds`], [`StoreError::Io`].
     fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError>;
 
-    /// The CRC-32 of `len` bytes of a page, from `offset`.
+    /// The checksum of a whole page.
     ///
     /// # Errors
     /// [`StoreError::OutOfBounds`], [`StoreError::Io`].
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError>;
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError>;
 
     /// A buffer that starts as a copy of page `source`, or as zeros.
     ///
@@ -152,36 +158,54 @@ pub trait PageStore {
     /// [`StoreError::OutOfBounds`], [`StoreError::Io`].
     fn stage(&self, source: Option<u64>) -> Result<Self::Buffer, StoreError>;
 
-    /// The CRC-32 of a whole buffer.
+    /// The checksum of a whole buffer.
     ///
     /// # Errors
     /// [`StoreError::Io`], where the buffer is not in this process.
-    fn staged_crc32(&self, buffer: &Self::Buffer) -> Result<u32, StoreError>;
+    fn staged_checksum(
+        &self,
+        buffer: &Self::Buffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError>;
 
-    /// Makes the changes in order, then what `then` says. Together they touch
-    /// at most as many pages as the store has.
+    /// Makes the changes in order. Together they touch at most as many pages as
+    /// the store has.
     ///
     /// # Errors
-    /// [`StoreError::OutOfBounds`] and [`StoreError::ReadOnly`], with nothing
-    /// changed; [`StoreError::Io`], after which what is on the medium is not
-    /// known.
-    fn write(&mut self, changes: &[Change<'_, Self::Buffer>], then: Then)
-    -> Result<(), StoreError>;
+    /// [`StoreError::OutOfBounds`], [`StoreError::ReadOnly`] and
+    /// [`StoreError::Fenced`], with nothing changed; [`StoreError::Io`], after
+    /// which what is on the medium is not known.
+    fn write(&mut self, changes: &[Change<'_, Self::Buffer>]) -> Result<(), StoreError>;
 
     /// Makes the store at least `page_count` pages long, with the space
     /// reserved and durable. The new pages read as zeros. Never shortens.
     ///
     /// # Errors
-    /// [`StoreError::InsufficientSpace`] and [`StoreError::ReadOnly`], with
-    /// nothing changed; [`StoreError::Io`].
+    /// [`StoreError::InsufficientSpace`], [`StoreError::ReadOnly`] and
+    /// [`StoreError::Fenced`], with nothing changed; [`StoreError::Io`].
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError>;
+
+    /// Makes the store at most `page_count` pages long; what lay behind is gone.
+    /// Durable after a later sync. Never lengthens.
+    ///
+    /// # Errors
+    /// [`StoreError::ReadOnly`] and [`StoreError::Fenced`], with nothing
+    /// changed; [`StoreError::Io`]; [`StoreError::Other`] where a store cannot.
+    fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        if page_count >= self.geometry().page_count {
+            return Ok(self.geometry());
+        }
+        Err(StoreError::Other(Some(String::from(
+            "this store cannot be made shorter",
+        ))))
+    }
 
     /// Makes all that was written durable.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     fn sync(&mut self) -> Result<(), StoreError> {
-        self.write(&[], Then::Sync)
+        self.write(&[Change::Sync])
     }
 }
 
@@ -195,9 +219,9 @@ impl PageBuffer {
         Self(vec![0; page_size.bytes()].into_boxed_slice())
     }
 
-    /// The CRC-32 of its bytes.
-    pub fn crc32(&self) -> u32 {
-        crc32fast::hash(&self.0)
+    /// The checksum of its bytes.
+    pub fn checksum(&self, algorithm: Algorithm) -> Checksum {
+        Checksum::of(algorithm, &self.0)
     }
 }
 
@@ -255,10 +279,15 @@ pub fn check_changes<B>(geometry: Geometry, changes: &[Change<'_, B>]) -> Result
         {
             return Err(StoreError::OutOfBounds);
         }
-        if let Change::Sealed { bytes, start, .. } = *change
-            && (bytes.len() + SEAL_LEN != geometry.page_size.bytes()
-                || start as usize > bytes.len())
-        {
+        let page_size = geometry.page_size.bytes();
+        let fits = match *change {
+            Change::Sealed { bytes, start, .. } => {
+                bytes.len() + SEAL_LEN == page_size && start as usize <= bytes.len()
+            }
+            Change::Bytes { bytes, .. } => bytes.len() == page_size,
+            _ => true,
+        };
+        if !fits {
             return Err(StoreError::OutOfBounds);
         }
     }

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::{
-    Change, Geometry, PageBuffer, PageSize, PageStore, SEAL_LEN, StoreError, Then, bounds,
-    check_changes, seal,
+    Algorithm, Change, Checksum, Geometry, PageBuffer, PageSize, PageStore, SEAL_LEN, StoreError,
+    bounds, check_changes, seal,
 };
 
 /// A store in memory. A clone is a copy of its own.
@@ -98,8 +98,8 @@ impl PageStore for MemoryStore {
         Ok(())
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        Ok(crc32fast::hash(self.slice(page, offset, len as usize)?))
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        Ok(Checksum::of(algorithm, self.page(page)?))
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -109,11 +109,15 @@ impl PageStore for MemoryStore {
         }
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        Ok(buffer.crc32())
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        Ok(buffer.checksum(algorithm))
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], _: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         check_changes(self.geometry(), changes)?;
         for change in changes {
             match *change {
@@ -126,12 +130,13 @@ impl PageStore for MemoryStore {
                     *tail = seal(bytes, start);
                 }
                 Change::Staged { page, buffer } => self.page_mut(page)?.copy_from_slice(buffer),
-                Change::Zero { page } => self.page_mut(page)?.fill(0),
-                Change::Reset { first, count } => {
+                Change::Bytes { page, bytes } => self.page_mut(page)?.copy_from_slice(bytes),
+                Change::Zero { first, count } => {
                     for page in first..first + count {
                         self.page_mut(page)?.fill(0);
                     }
                 }
+                Change::Order | Change::Sync => {}
             }
         }
         Ok(())
@@ -153,6 +158,13 @@ impl PageStore for MemoryStore {
         let whole = self.bytes.len() - self.bytes.len() % self.page_size.bytes();
         self.bytes.truncate(whole);
         self.bytes.resize(len, 0);
+        Ok(self.geometry())
+    }
+
+    fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        let pages = usize::try_from(page_count).unwrap_or(usize::MAX);
+        let len = pages.saturating_mul(self.page_size.bytes());
+        self.bytes.truncate(len);
         Ok(self.geometry())
     }
 }

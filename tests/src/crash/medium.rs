@@ -76,6 +76,7 @@ impl Medium {
     pub(super) fn has_durable(&self, change: &Change<'_, PageBuffer>) -> bool {
         match *change {
             Change::Staged { page, buffer } => *self.durable[page as usize] == **buffer,
+            Change::Bytes { page, bytes } => *self.durable[page as usize] == *bytes,
             _ => false,
         }
     }
@@ -120,14 +121,15 @@ impl Medium {
                 (page, [bytes, &seal(bytes, start)].concat().into())
             }
             Change::Staged { page, buffer } => (page, Page::from(&**buffer)),
-            Change::Zero { page } => (page, zero),
-            Change::Reset { first, count } => {
+            Change::Bytes { page, bytes } => (page, Page::from(bytes)),
+            Change::Zero { first, count } => {
                 for page in first..first + count {
                     self.write(page, 0, &zero);
                     halfway(self);
                 }
                 return;
             }
+            Change::Order | Change::Sync => return,
         };
         let (first, second) = bytes.split_at(bytes.len() / 2);
         self.write(page, 0, first);

@@ -17,6 +17,8 @@ pub struct Moment {
     /// What was going on, for people.
     pub during: &'static str,
     pub(super) medium: Medium,
+    /// At each barrier since the last sync.
+    pub(super) earlier: Vec<Medium>,
 }
 
 /// A sector in doubt, by page and place, and the versions that it may have
@@ -32,16 +34,19 @@ impl Moment {
 
     /// What a power loss leaves that nothing in doubt survives.
     pub fn durable(&self) -> CrashStore {
-        let nothing = vec![0; self.choices().len()];
-        self.image(&self.choices(), &nothing, false).0
+        let first = self.earlier.first().unwrap_or(&self.medium);
+        let choices = choices(first);
+        image(first, &choices, &vec![0; choices.len()], false).0
     }
 
     /// How many images a power loss can leave.
     pub fn image_count(&self) -> u64 {
-        self.choices()
-            .iter()
-            .map(|(_, versions)| versions.len() as u64 + 1)
-            .fold(self.lengths(), u64::saturating_mul)
+        self.media().map(image_count).fold(0, u64::saturating_add)
+    }
+
+    /// What may be all that the last barriers have let through, the latest last.
+    fn media(&self) -> impl Iterator<Item = &Medium> {
+        self.earlier.iter().chain([&self.medium])
     }
 
     /// Calls `try_image` with what a power loss can leave: with every image if
@@ -53,79 +58,92 @@ impl Moment {
         rng: &mut Rng,
         mut try_image: impl FnMut(CrashStore, &Survivors),
     ) -> u64 {
-        let choices = self.choices();
-        if self.image_count() > limit {
-            for _ in 0..limit {
-                let picks = sample(&choices, rng);
-                let grown = rng.below(self.lengths()) == 0;
-                let (image, survivors) = self.image(&choices, &picks, grown);
-                try_image(image, &survivors);
-            }
-            return limit;
+        if self.image_count() <= limit {
+            self.media().for_each(|medium| every_image(medium, &mut try_image));
+            return self.image_count();
         }
-        let mut picks = vec![0; choices.len()];
-        loop {
-            for length in 0..self.lengths() {
-                let (image, survivors) = self.image(&choices, &picks, length == 0);
-                try_image(image, &survivors);
-            }
-            // Counts up, with a digit for each sector.
-            let Some(digit) = (0..picks.len()).find(|&at| picks[at] < choices[at].1.len()) else {
-                return self.image_count();
-            };
-            picks[..digit].fill(0);
-            picks[digit] += 1;
+        let media: Vec<_> = self.media().map(|medium| (medium, choices(medium))).collect();
+        for _ in 0..limit {
+            let (medium, choices) = rng.pick(&media);
+            let picks = sample(choices, rng);
+            let grown = rng.below(lengths(medium)) == 0;
+            let (image, survivors) = image(medium, choices, &picks, grown);
+            try_image(image, &survivors);
         }
+        limit
     }
+}
 
-    fn lengths(&self) -> u64 {
-        if self.medium.shorter().is_some() {
-            2
-        } else {
-            1
+fn image_count(medium: &Medium) -> u64 {
+    choices(medium)
+        .iter()
+        .map(|(_, versions)| versions.len() as u64 + 1)
+        .fold(lengths(medium), u64::saturating_mul)
+}
+
+fn every_image(medium: &Medium, try_image: &mut impl FnMut(CrashStore, &Survivors)) {
+    let choices = choices(medium);
+    let mut picks = vec![0; choices.len()];
+    loop {
+        for length in 0..lengths(medium) {
+            let (image, survivors) = image(medium, &choices, &picks, length == 0);
+            try_image(image, &survivors);
         }
-    }
-
-    fn choices(&self) -> Vec<Choice<'_>> {
-        self.medium
-            .doubtful()
-            .iter()
-            .map(|(&at, doubt)| (at, &doubt.versions[..]))
-            .collect()
-    }
-
-    /// The image in which each sector in doubt has the version that is picked
-    /// for it; 0 is the durable one.
-    fn image(
-        &self,
-        choices: &[Choice<'_>],
-        picks: &[usize],
-        grown: bool,
-    ) -> (CrashStore, Survivors) {
-        let mut pages = self.medium.after_loss();
-        let mut survivors = Survivors {
-            sectors: Vec::new(),
-            shortened_to: None,
+        // Counts up, with a digit for each sector.
+        let Some(digit) = (0..picks.len()).find(|&at| picks[at] < choices[at].1.len()) else {
+            return;
         };
-        for (&((page, sector), versions), &pick) in choices.iter().zip(picks) {
-            survivors.sectors.push((page, sector, pick, versions.len()));
-            if pick > 0 {
-                put_sector(&mut pages[page as usize], sector, &versions[pick - 1]);
-            }
-        }
-        if !grown && let Some(page_count) = self.medium.shorter() {
-            pages.truncate(page_count as usize);
-            survivors.shortened_to = Some(page_count);
-        }
-        let medium = Medium::new(self.medium.geometry().page_size, pages);
-        (CrashStore::from_medium(medium), survivors)
+        picks[..digit].fill(0);
+        picks[digit] += 1;
     }
+}
+
+fn lengths(medium: &Medium) -> u64 {
+    if medium.shorter().is_some() { 2 } else { 1 }
+}
+
+fn choices(medium: &Medium) -> Vec<Choice<'_>> {
+    medium
+        .doubtful()
+        .iter()
+        .map(|(&at, doubt)| (at, &doubt.versions[..]))
+        .collect()
+}
+
+/// The image in which each sector in doubt has the version that is picked for
+/// it; 0 is the durable one.
+fn image(
+    medium: &Medium,
+    choices: &[Choice<'_>],
+    picks: &[usize],
+    grown: bool,
+) -> (CrashStore, Survivors) {
+    let mut pages = medium.after_loss();
+    let mut survivors = Survivors {
+        sectors: Vec::new(),
+        shortened_to: None,
+    };
+    for (&((page, sector), versions), &pick) in choices.iter().zip(picks) {
+        survivors.sectors.push((page, sector, pick, versions.len()));
+        if pick > 0 {
+            put_sector(&mut pages[page as usize], sector, &versions[pick - 1]);
+        }
+    }
+    if !grown && let Some(page_count) = medium.shorter() {
+        pages.truncate(page_count as usize);
+        survivors.shortened_to = Some(page_count);
+    }
+    let left = Medium::new(medium.geometry().page_size, pages);
+    (CrashStore::from_medium(left), survivors)
 }
 
 /// Picks versions; images that are likelier to be wrong come up more often.
 fn sample(choices: &[Choice<'_>], rng: &mut Rng) -> Vec<usize> {
     let newest = |at: usize| choices[at].1.len();
     let any = |rng: &mut Rng, at: usize| rng.below(newest(at) as u64 + 1) as usize;
+    if choices.is_empty() {
+        return Vec::new();
+    }
     let one = rng.below(choices.len() as u64) as usize;
     let all = 0..choices.len();
     match rng.below(6) {

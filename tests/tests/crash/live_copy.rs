@@ -98,10 +98,10 @@ fn shown(copy: CrashStore, states: &[State]) -> Result<Shown, String> {
             .zip(&state.protected)
             .all(|(found, (&id, slot))| {
                 found.id.0 == id
-                    && found.location.page == slot.active_page()
+                    && found.location.page == Some(slot.active_page())
                     && found.next.is_some_and(|next| slot.page.contains(&next))
                     && found.location.generation == slot.generation
-                    && found.location.checksum == slot.checksum
+                    && found.location.checksum == Checksum::crc32(slot.checksum)
             });
     if !are_same {
         return Err(format!(

@@ -66,10 +66,6 @@ fn changes_that_do_not_fit_are_refused_whole() {
             Error::NoFreeId { limit },
         ),
         (
-            protect(7, || Change::New(Some(PageBuffer::from(&[0; 9][..])))),
-            Error::NoPage { id: id(7), len: 9 },
-        ),
-        (
             free(100),
             Error::OutOfRange {
                 page: 100,

@@ -25,9 +25,11 @@
 //!   for a newer one is written again.
 //! - C3. Everything but page 0 is written: pages, changed directory blocks to
 //!   their inactive copies, the inactive metadata.
-//! - C4. Sync.
+//! - C4. Order: nothing below is durable before what is above.
 //! - C5. Page 0 is written once.
 //! - C6. Sync.
+//!
+//! C3 to C6 are one call of the store.
 //!
 //! | From | By | To |
 //! |---|---|---|
@@ -37,7 +39,7 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{Change, PageStore, Then};
+use pagebox_store::{Change, PageStore};
 
 use super::directory::Slot;
 use super::metadata::{self, MetadataImage};
@@ -76,20 +78,22 @@ impl Images {
     }
 }
 
-/// C0. Makes what recovery decided durable, whatever it was decided from.
-pub(super) fn settle<S: PageStore>(store: &mut S, images: &Images) -> Result<(), Error> {
-    write_root(store, &images.root)
+impl RootImage {
+    /// Page 0, to be written whole.
+    fn change<B>(&self) -> Change<'_, B> {
+        Change::Sealed {
+            page: 0,
+            bytes: self.bytes(),
+            start: SECTION,
+        }
+    }
 }
 
-fn write_root<S: PageStore>(store: &mut S, image: &RootImage) -> Result<(), Error> {
-    let root = Change::Sealed {
-        page: 0,
-        bytes: image.bytes(),
-        start: SECTION,
-    };
+/// C0. Makes what recovery decided durable, whatever it was decided from.
+pub(super) fn settle<S: PageStore>(store: &mut S, images: &Images) -> Result<(), Error> {
     store
-        .write(&[root], Then::Sync)
-        .map_err(Error::store(Operation::WriteRoot))
+        .write(&[images.root.change(), Change::Sync])
+        .map_err(Error::store(Operation::Settle))
 }
 
 /// C1 to C6.
@@ -116,8 +120,7 @@ pub(super) fn commit<S: PageStore>(
     // From here on only the store can fail; then the pager is poisoned, and
     // nobody sees the images.
     next.draw(sound, images, changes);
-    write_shadows(store, writes, &next, images)?;
-    write_root(store, &images.root)?;
+    write(store, writes, &next, images)?;
     next.apply(sound, changes);
     debug_assert!(
         Images::of(sound) == *images,
@@ -126,8 +129,9 @@ pub(super) fn commit<S: PageStore>(
     Ok(())
 }
 
-/// C3 and C4: what was planned, the directory blocks, the metadata.
-fn write_shadows<'a, S: PageStore>(
+/// C3 to C6: what was planned, the directory blocks, the metadata; and then page
+/// 0.
+fn write<'a, S: PageStore>(
     store: &mut S,
     mut writes: Vec<Change<'a, S::Buffer>>,
     next: &'a Next,
@@ -143,9 +147,12 @@ fn write_shadows<'a, S: PageStore>(
         bytes: images.metadata.bytes(),
         start: 0,
     });
+    writes.push(Change::Order);
+    writes.push(images.root.change());
+    writes.push(Change::Sync);
     store
-        .write(&writes, Then::Sync)
-        .map_err(Error::store(Operation::WriteShadows))
+        .write(&writes)
+        .map_err(Error::store(Operation::Commit))
 }
 
 impl Next {
@@ -204,12 +211,7 @@ pub(super) fn write_new<S: PageStore>(store: &mut S, images: &Images) -> Result<
         bytes: images.metadata.bytes(),
         start: 0,
     });
-    let root = Change::Sealed {
-        page: 0,
-        bytes: images.root.bytes(),
-        start: SECTION,
-    };
     store
-        .write(&[copy_a, copy_b, root], Then::Sync)
+        .write(&[copy_a, copy_b, images.root.change(), Change::Sync])
         .map_err(Error::store(Operation::WriteNew))
 }

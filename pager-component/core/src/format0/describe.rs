@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, PageStore, SEAL_LEN};
 
-use super::directory::{self, DirectoryCopy, Slot, slot_offset};
+use super::directory::{self, DirectoryCopy, slot_offset};
 use super::file::File;
 use super::metadata::{self, Metadata};
 use super::read::metadata_page;
@@ -18,9 +18,10 @@ use crate::allocation::runs;
 use crate::checksum::crc8;
 use crate::codec::{array_at, u8_at, u32_at, u64_at};
 use crate::ids::{ProtectedId, Side};
+use crate::kinds::PageKind;
 use crate::page_map::PageMap;
 use crate::read::read_page;
-use crate::structure::{Field, LastCommit, Reference, Structure};
+use crate::structure::{Entry, Field, LastCommit, Reference, Structure};
 
 /// The most slots of a directory block that are listed field by field.
 const SLOTS_LISTED: usize = 256;
@@ -39,19 +40,6 @@ enum Slots {
 
 /// The most runs of pages in a [`LastCommit`], each way.
 const LAST_COMMIT_RUNS: usize = 256;
-
-/// A slot of the directory that is in use.
-#[derive(Clone, Debug)]
-pub struct SlotInfo {
-    /// Its id.
-    pub id: ProtectedId,
-    /// Its block.
-    pub block: u64,
-    /// Its place in the block.
-    pub index: u64,
-    /// What it holds.
-    pub slot: Slot,
-}
 
 impl File {
     pub(crate) fn page_map(&self, file_pages: u64) -> PageMap {
@@ -111,7 +99,8 @@ impl File {
         self.state.owner(page)
     }
 
-    pub(crate) fn slots(&self, start: ProtectedId, limit: usize) -> Vec<SlotInfo> {
+    /// Protected pages from id `start` on, and where the directory has them.
+    pub(crate) fn entries(&self, start: ProtectedId, limit: usize) -> Vec<Entry> {
         let Some(directory) = self.state.directory() else {
             return Vec::new();
         };
@@ -119,11 +108,14 @@ impl File {
         slots
             .map(|(id, slot)| {
                 let (block, index) = directory.place(id);
-                SlotInfo {
+                Entry {
                     id,
-                    block: block as u64,
-                    index: index as u64,
-                    slot,
+                    location: slot.location(),
+                    pages: alloc::vec![
+                        (slot.active_page(), PageKind::PROTECTED_ACTIVE),
+                        (slot.shadow_page(), PageKind::PROTECTED_SHADOW),
+                    ],
+                    place: format!("directory block {block}, slot {index}"),
                 }
             })
             .collect()
@@ -277,8 +269,7 @@ fn superblock(bytes: &[u8], state: &State) -> Structure {
         name: "superblock",
         title: "Superblock".to_string(),
         page: 0,
-        side: None,
-        active: true,
+        counts: true,
         valid: Some(head.is_ok() && (empty || stored == computed)),
         fields,
     }
@@ -380,8 +371,7 @@ fn metadata_structure(side: Side, bytes: &[u8], state: &State) -> Structure {
         name: "metadata",
         title: format!("Metadata {side}"),
         page: metadata::page_of(side),
-        side: Some(side),
-        active: side == state.root().side,
+        counts: side == state.root().side,
         valid: Some(parsed.is_ok()),
         fields,
     }
@@ -431,8 +421,7 @@ fn directory_block(page: u64, bytes: &[u8], state: &State, slots: Slots) -> Opti
         name: "directory-block",
         title: format!("Directory block {index}, copy {side}"),
         page,
-        side: Some(side),
-        active: side == block.place.active,
+        counts: side == block.place.active,
         valid: Some(parsed.is_ok()),
         fields,
     })

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use pagebox_store::{PageSize, SEAL_LEN};
+use pagebox_store::{Checksum, PageSize, SEAL_LEN};
 
 use super::{Limits, computed_seal, is_sealed, stored_seal};
 use crate::codec::{array_at, put, u8_at, u32_at, u64_at};
@@ -61,9 +61,9 @@ impl Slot {
     /// Where the bytes that count are.
     pub fn location(&self) -> Location {
         Location {
-            page: self.active_page(),
+            page: Some(self.active_page()),
             generation: self.generation,
-            checksum: self.checksum,
+            checksum: Checksum::crc32(self.checksum),
         }
     }
 

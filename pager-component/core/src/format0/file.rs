@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{PageStore, StoreError};
+use pagebox_store::{Algorithm, PageSize, PageStore, StoreError};
 
 use super::commit::{self, Images};
 use super::plan::blocks_needed;
@@ -119,6 +119,8 @@ impl File {
         let owned = allocation.filter(|_| self.state.tells_owners());
         Stats {
             format: NAME,
+            capabilities: &[],
+            algorithm: Algorithm::Crc32,
             page_size: root.page_size,
             page_count: self.state.page_count(),
             page_limit: limits.page_count,
@@ -133,10 +135,12 @@ impl File {
     }
 
     /// The figures of a file of which nothing is known but its page size.
-    pub(crate) fn unknown_stats(page_size: pagebox_store::PageSize) -> Stats {
+    pub(crate) fn unknown_stats(page_size: PageSize) -> Stats {
         let limits = Limits::of(page_size);
         Stats {
             format: "",
+            capabilities: &[],
+            algorithm: Algorithm::Crc32,
             page_size,
             page_count: None,
             page_limit: limits.page_count,
@@ -235,10 +239,7 @@ impl File {
             Operation::Grow { .. } => {
                 matches!(source, StoreError::InsufficientSpace | StoreError::ReadOnly)
             }
-            Operation::WriteShadows
-            | Operation::WriteRoot
-            | Operation::WriteNew
-            | Operation::Sync => false,
+            Operation::Commit | Operation::Settle | Operation::WriteNew | Operation::Sync => false,
             _ => true,
         }
     }

@@ -65,7 +65,6 @@ mod state;
 pub mod superblock;
 mod witness;
 
-pub use describe::SlotInfo;
 pub use file::File;
 pub use recovery::{Decision, recover};
 pub(crate) use repair::mend;

@@ -6,7 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 
-use pagebox_store::{Change as Step, PageStore};
+use pagebox_store::{Algorithm, Change as Step, PageStore};
 
 use super::RESERVED_PAGES;
 use super::directory::{DirectoryCopy, Slot};
@@ -104,7 +104,7 @@ impl<'t, B> Plan<'t, B> {
         // Recycled pages must not show what they held, to nobody, once it is
         // durable that they are allocated: so they are zeroed before.
         let resets = changes.allocated_runs();
-        writes.extend(resets.map(|(first, count)| Step::Reset { first, count }));
+        writes.extend(resets.map(|(first, count)| Step::Zero { first, count }));
         next.add_blocks(sound, &added);
         let mut pairs = pairs.into_iter();
         for (&id, change) in &changes.protected {
@@ -122,7 +122,8 @@ impl<'t, B> Plan<'t, B> {
         }
         // An old page's bytes must not pass for a copy.
         writes.extend(added.iter().map(|block| Step::Zero {
-            page: block.pages[1],
+            first: block.pages[1],
+            count: 1,
         }));
         let taken = [&changes.allocated, &next.backing, &next.added_pages];
         let highest = taken.iter().filter_map(|pages| pages.max()).max();
@@ -340,9 +341,11 @@ impl Next {
         pairs: &mut impl Iterator<Item = [u64; 2]>,
         writes: &mut Vec<Step<'t, S::Buffer>>,
     ) -> Result<Option<Slot>, Error> {
+        #[expect(clippy::cast_possible_truncation, reason = "a CRC-32 has 32 bits")]
         let checksum = |buffer| {
             store
-                .staged_crc32(buffer)
+                .staged_checksum(buffer, Algorithm::Crc32)
+                .map(|checksum| checksum.value as u32)
                 .map_err(Error::store(Operation::Stage { id }))
         };
         let slot = || match sound.directory.slot(id) {
@@ -364,7 +367,10 @@ impl Next {
                     writes.push(Step::Staged { page, buffer });
                     checksum(buffer)?
                 } else {
-                    writes.push(Step::Zero { page });
+                    writes.push(Step::Zero {
+                        first: page,
+                        count: 1,
+                    });
                     crc32_of_zeros(sound.root.page_size)
                 };
                 Some(Slot {

@@ -20,7 +20,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use pagebox_store::{Change, PageSize, PageStore, Then};
+use pagebox_store::{Algorithm, Change, Checksum, PageSize, PageStore};
 
 use super::commit::{self, Images};
 use super::directory::{DirectoryCopy, Slot};
@@ -321,10 +321,10 @@ impl Salvage {
             self.note(true, Some(active), Some(id), &text);
             return Ok(None);
         }
-        let actual = page_checksum(store, active)?;
-        if actual != slot.checksum && !slot.location().is_unproven() {
+        let actual = page_checksum(store, active, Algorithm::Crc32)?;
+        if actual != Checksum::crc32(slot.checksum) && !slot.location().is_unproven() {
             let text = format!(
-                "protected page {id} is lost: the checksum of page {active} is {actual:#010x}, not {:#010x}",
+                "protected page {id} is lost: the checksum of page {active} is {actual}, not {:#010x}",
                 slot.checksum
             );
             self.note(true, Some(active), Some(id), &text);
@@ -397,7 +397,10 @@ impl Salvage {
         };
         self.allocation.set(page, kind);
         store
-            .write(&[Change::Zero { page }], Then::Continue)
+            .write(&[Change::Zero {
+                first: page,
+                count: 1,
+            }])
             .map_err(Error::store(Operation::WriteRepaired))?;
         Ok(page)
     }
@@ -459,11 +462,13 @@ impl Salvage {
                 start: 0,
             });
             changes.push(Change::Zero {
-                page: place.active.other().of(place.pages),
+                first: place.active.other().of(place.pages),
+                count: 1,
             });
         }
+        changes.push(Change::Sync);
         store
-            .write(&changes, Then::Sync)
+            .write(&changes)
             .map_err(Error::store(Operation::WriteRepaired))?;
         commit::settle(store, &Images::of(&sound))?;
         note(

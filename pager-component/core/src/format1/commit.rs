@@ -14,7 +14,7 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{Change, Then};
+use pagebox_store::Change;
 
 use super::cache::Place;
 use super::error::{Error, Operation};
@@ -47,7 +47,7 @@ impl File {
     /// [`Error::Full`], [`Error::NoFreeId`], [`Error::GenerationsExhausted`];
     /// for a change that does not fit the committed state [`Error::NotFree`],
     /// [`Error::NotAllocated`], [`Error::NotRegular`], [`Error::OutOfRange`],
-    /// [`Error::IsProtected`], [`Error::NotProtected`], [`Error::NoPage`];
+    /// [`Error::IsProtected`], [`Error::NotProtected`];
     /// [`Error::Corrupt`]. All of them change nothing that is committed.
     ///
     /// [`Error::Store`] poisons, unless it is of reading or says that there is
@@ -104,34 +104,33 @@ impl File {
         let side = self.side.other();
 
         // Until here nothing was written, so a failure changes nothing.
-        let slot = slots::pages(self.layout.shape(), side, &blocks);
-        let root = slots::images(store, slot.iter().map(|(page, bytes)| (*page, &bytes[..])));
-        let nodes = plan.nodes.iter().map(|node| (node.page, &node.bytes[..]));
-        let nodes = slots::images(store, nodes).map_err(Error::store(Operation::Stage))?;
-        let root = root.map_err(Error::store(Operation::Stage))?;
-        let staged = |&(page, ref buffer)| Change::Staged { page, buffer };
-        let mut batch: Vec<Change<'_, S::Buffer>> = Vec::new();
-        push_resets(changes, &mut batch);
+        let root = slots::pages(self.layout.shape(), side, &blocks);
+        let resets = changes.allocated_runs();
+        let mut batch: Vec<Change<'_, S::Buffer>> = resets
+            .map(|(first, count)| Change::Zero { first, count })
+            .collect();
         for &(id, page) in &plan.contents {
             if let Some(buffer) = changes.protected.get(&id).and_then(changes::Change::bytes) {
                 batch.push(Change::Staged { page, buffer });
             }
         }
-        batch.extend(nodes.iter().map(staged));
-        let mut done = Ok(());
+        batch.extend(plan.nodes.iter().map(|node| Change::Bytes {
+            page: node.page,
+            bytes: &node.bytes,
+        }));
         if is_large {
-            done = store.write(&batch, Then::Sync);
-            batch.clear();
+            batch.push(Change::Sync);
         }
-        batch.extend(root.iter().map(staged));
-        let done = done.and_then(|()| store.write(&batch, Then::Sync));
+        batch.extend(slots::changes(&root));
+        batch.push(Change::Sync);
+        let done = store.write(&batch);
         self.or_poison(Operation::WriteCommit, done)?;
 
         self.apply(plan, blocks);
         // Acknowledged, whatever becomes of the copy.
         self.is_dirty = true;
         if self
-            .write_record(store, self.side.other(), Then::Continue)
+            .write_record(store, self.side.other(), false)
             .is_err()
         {
             self.phase = Phase::Poisoned;
@@ -154,19 +153,4 @@ impl File {
         self.side = self.side.other();
         self.next_fit = plan.next_fit;
     }
-}
-
-/// Recycled pages must not show what they held.
-fn push_resets<B>(changes: &Changes<B>, batch: &mut Vec<Change<'_, B>>) {
-    let mut run: Option<(u64, u64)> = None;
-    for page in changes.allocated.iter() {
-        match &mut run {
-            Some((first, count)) if *first + *count == page => *count += 1,
-            _ => {
-                batch.extend(run.map(|(first, count)| Change::Reset { first, count }));
-                run = Some((page, 1));
-            }
-        }
-    }
-    batch.extend(run.map(|(first, count)| Change::Reset { first, count }));
 }

@@ -132,14 +132,6 @@ pub enum Error {
         /// Which.
         id: ProtectedId,
     },
-    /// The bytes to write are not a page.
-    #[error("protected page {id} was to be written with {len} bytes, which are no page")]
-    NoPage {
-        /// Which.
-        id: ProtectedId,
-        /// How many.
-        len: usize,
-    },
     /// The format can name no more pages.
     #[error("the file is full: the format allows {limit} pages of this size")]
     Full {

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{PageStore, Then};
+use pagebox_store::{Change, PageStore};
 
 use super::cache::Cache;
 use super::error::{Error, Operation};
@@ -135,11 +135,15 @@ impl File {
         };
         let blocks = record.encode();
         let shape = layout.shape();
-        let mut pages = alloc::vec![(0, header.encode().to_vec())];
+        let mut pages = alloc::vec![(0, slots::whole(shape, &header.encode()))];
         for side in Side::BOTH {
             pages.extend(slots::pages(shape, side, &blocks));
         }
-        slots::write(store, &pages, Then::Sync).map_err(Error::store(Operation::WriteNew))?;
+        let changes: Vec<Change<'_, S::Buffer>> =
+            slots::changes(&pages).chain([Change::Sync]).collect();
+        store
+            .write(&changes)
+            .map_err(Error::store(Operation::WriteNew))?;
         Ok(Self {
             layout,
             highest: record.generation,

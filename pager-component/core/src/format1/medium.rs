@@ -1,34 +1,26 @@
-//! [`Medium`]: what format 1 asks of a store besides its trait: that a private
-//! buffer's bytes are at hand. The one place that would change for a store
-//! whose buffers are elsewhere.
+//! [`Medium`]: reading a store at any position, and the checksum of this format.
 
-use core::ops::DerefMut;
+use pagebox_store::{Algorithm, PageStore, StoreError};
 
-use pagebox_store::{PageStore, StoreError};
+use crate::checksum::Xxh3;
+use crate::codec::{narrow, put, wide};
 
-use crate::checksum::{Xxh3, xxh3};
-use crate::codec::{narrow, part, put};
-
-/// A store whose buffers are in this process.
-pub trait Medium: PageStore<Buffer: DerefMut<Target = [u8]>> {
-    /// A buffer with these bytes, a page at most; zeros behind them.
-    ///
-    /// # Errors
-    /// Of [`PageStore::stage`].
-    fn image(&self, bytes: &[u8]) -> Result<Self::Buffer, StoreError> {
-        let mut buffer = self.stage(None)?;
-        put(&mut buffer, 0, bytes);
-        Ok(buffer)
-    }
-
+/// Every store.
+pub trait Medium: PageStore {
     /// The checksum of a page.
     ///
     /// # Errors
-    /// Of [`PageStore::read`].
+    /// Of [`PageStore::checksum`].
     fn page_checksum(&self, page: u64) -> Result<Xxh3, StoreError> {
-        let mut bytes = alloc::vec![0; self.geometry().page_size.bytes()];
-        self.read(page, 0, &mut bytes)?;
-        Ok(xxh3(&bytes))
+        Ok(self.checksum(page, Algorithm::Xxh3)?.value)
+    }
+
+    /// The checksum of a private buffer.
+    ///
+    /// # Errors
+    /// Of [`PageStore::staged_checksum`].
+    fn buffer_checksum(&self, buffer: &Self::Buffer) -> Result<Xxh3, StoreError> {
+        Ok(self.staged_checksum(buffer, Algorithm::Xxh3)?.value)
     }
 
     /// Fills `bytes` from the position `at`, whatever page that is of.
@@ -39,17 +31,17 @@ pub trait Medium: PageStore<Buffer: DerefMut<Target = [u8]>> {
         let log2 = self.geometry().page_size.log2();
         let mut done = 0;
         while done < bytes.len() {
-            let from = at.saturating_add(crate::codec::wide(done));
+            let from = at.saturating_add(wide(done));
             let offset = from & ((1 << log2) - 1);
             let room = narrow((1 << log2) - offset).min(bytes.len() - done);
             let mut chunk = alloc::vec![0; room];
             let offset = u32::try_from(offset).map_err(|_| StoreError::OutOfBounds)?;
             self.read(from >> log2, offset, &mut chunk)?;
-            put(bytes, done, part(&chunk, 0, room));
+            put(bytes, done, &chunk);
             done += room;
         }
         Ok(())
     }
 }
 
-impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Medium for S {}
+impl<S: PageStore> Medium for S {}

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::entry::Entry;
-use super::error::Error;
+use super::error::{Error, Operation};
 use super::file::File;
 use super::layout::Layout;
 use super::leaf::{self, Kind};
@@ -81,10 +81,6 @@ impl File {
                 Change::Free => None,
                 Change::New(None) => Some(Entry::zeros(generation)),
                 Change::New(Some(bytes)) | Change::Write(bytes) => {
-                    let len = bytes.len();
-                    if len != layout.shape().page_size.bytes() {
-                        return Err(Error::NoPage { id, len });
-                    }
                     let page = take(&mut reader)?;
                     pages.take(page, Kind::Protected);
                     contents.push((id, page));
@@ -93,7 +89,10 @@ impl File {
                         full: true,
                         side: Side::A,
                         birth: generation,
-                        checksum: xxh3(bytes),
+                        checksum: reader
+                            .store
+                            .buffer_checksum(bytes)
+                            .map_err(Error::store(Operation::Stage))?,
                     })
                 }
             };

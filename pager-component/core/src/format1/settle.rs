@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{Change, StoreError, Then};
+use pagebox_store::{Change, StoreError};
 
 use super::error::{Error, Operation};
 use super::file::{File, Phase};
@@ -40,10 +40,10 @@ impl File {
             return Ok(());
         }
         self.write_unproven(store)?;
-        let done = self.write_record(store, self.side, Then::Sync);
+        let done = self.write_record(store, self.side, true);
         self.or_poison(Operation::Settle, done)?;
         if !self.is_copied {
-            let done = self.write_record(store, self.side.other(), Then::Sync);
+            let done = self.write_record(store, self.side.other(), true);
             self.or_poison(Operation::Settle, done)?;
             self.is_copied = true;
         }
@@ -56,8 +56,9 @@ impl File {
         for pages in unproven.chunks(BATCH) {
             let mut images = Vec::with_capacity(pages.len());
             for &(page, expected) in pages {
-                let staged = store.stage(Some(page));
-                let image = staged.map_err(|source| self.poison(Operation::Settle, source))?;
+                let mut image = alloc::vec![0; store.geometry().page_size.bytes()];
+                let read = store.read(page, 0, &mut image);
+                self.or_poison(Operation::Settle, read)?;
                 if xxh3(&image) != expected {
                     self.phase = Phase::Poisoned;
                     let fault = "it was sound when the file was opened";
@@ -65,25 +66,24 @@ impl File {
                 }
                 images.push((page, image));
             }
-            let changes: Vec<_> = images
-                .iter()
-                .map(|&(page, ref buffer)| Change::Staged { page, buffer })
-                .collect();
-            let done = store.write(&changes, Then::Continue);
+            let changes: Vec<Change<'_, S::Buffer>> = slots::changes(&images).collect();
+            let done = store.write(&changes);
             self.or_poison(Operation::Settle, done)?;
         }
         Ok(())
     }
 
-    /// Writes the record that counts into a slot.
+    /// Writes the record that counts into a slot, and syncs it or not.
     pub(super) fn write_record<S: Medium>(
         &self,
         store: &mut S,
         side: Side,
-        then: Then,
+        is_synced: bool,
     ) -> Result<(), StoreError> {
         let pages = slots::pages(self.layout.shape(), side, &self.blocks);
-        slots::write(store, &pages, then)
+        let sync = is_synced.then_some(Change::Sync);
+        let changes: Vec<Change<'_, S::Buffer>> = slots::changes(&pages).chain(sync).collect();
+        store.write(&changes)
     }
 
     /// Passes on what a write or a sync returned. A failure poisons.

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use pagebox_store::{Change, SECTOR, StoreError, Then};
+use pagebox_store::{Change, SECTOR};
 
 use super::error::{Damage, Error};
 use super::header::{HEADER_LEN, Header, HeaderFault};
@@ -138,29 +138,23 @@ fn at_unit<S: Medium>(store: &S, size: u64, side: Side) -> Result<Option<Header>
 pub(super) fn pages(shape: Shape, side: Side, blocks: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let first = position(shape.unit(), side) >> shape.page_size.log2();
     let pages = blocks.chunks(shape.page_size.bytes());
-    (first..).zip(pages.map(<[u8]>::to_vec)).collect()
-}
-
-/// Buffers with what is to be written to pages; what is missing of one is zeros.
-pub(super) fn images<'a, S: Medium>(
-    store: &S,
-    pages: impl Iterator<Item = (u64, &'a [u8])>,
-) -> Result<Vec<(u64, S::Buffer)>, StoreError> {
-    pages
-        .map(|(page, bytes)| Ok((page, store.image(bytes)?)))
+    (first..)
+        .zip(pages.map(|bytes| whole(shape, bytes)))
         .collect()
 }
 
-/// Writes pages; what is missing of one is zeros.
-pub(super) fn write<S: Medium>(
-    store: &mut S,
-    pages: &[(u64, Vec<u8>)],
-    then: Then,
-) -> Result<(), StoreError> {
-    let images = images(store, pages.iter().map(|(page, bytes)| (*page, &bytes[..])))?;
-    let changes: Vec<_> = images
+/// A page that begins with these bytes; the rest is zeros.
+pub(super) fn whole(shape: Shape, bytes: &[u8]) -> Vec<u8> {
+    let mut page = bytes.to_vec();
+    page.resize(shape.page_size.bytes(), 0);
+    page
+}
+
+/// Pages to be written.
+pub(super) fn changes<'a, B: 'a>(
+    pages: &'a [(u64, Vec<u8>)],
+) -> impl Iterator<Item = Change<'a, B>> {
+    pages
         .iter()
-        .map(|&(page, ref buffer)| Change::Staged { page, buffer })
-        .collect();
-    store.write(&changes, then)
+        .map(|&(page, ref bytes)| Change::Bytes { page, bytes })
 }
