@@ -4,13 +4,13 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
+use pagebox_core::ProtectedId;
 use pagebox_core::finding::{Finding, Severity};
 use pagebox_core::inspect::{EntryInfo, FindingsPart, Inspector, MarkedTile, PageInfo, Summary};
 use pagebox_core::kinds::PageKind;
 use pagebox_core::page_map::FreeSpace;
 use pagebox_core::recovery::Step;
 use pagebox_core::structure::{Field, LastCommit, Reference, Structure};
-use pagebox_core::ProtectedId;
 
 use crate::Component;
 use crate::convert::words_of;

@@ -170,7 +170,11 @@ impl wit::GuestPager for OpenPager {
     }
 
     fn locate_protected(&self, id: u64) -> Result<wit::Location, wit::Error> {
-        Ok(self.0.borrow_mut().locate_protected(ProtectedId(id))?.into())
+        Ok(self
+            .0
+            .borrow_mut()
+            .locate_protected(ProtectedId(id))?
+            .into())
     }
 
     fn view(&self, id: u64) -> Result<PageView, wit::Error> {

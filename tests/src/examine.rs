@@ -183,7 +183,9 @@ pub fn look<S: PageStore>(pager: &mut Pager<S>) -> Shown {
         match pager.verify_protected(it.id) {
             Ok(location) => {
                 assert_eq!(location.page, it.location.page);
-                shown.protected.insert(it.id.0, location.checksum.value as u32);
+                shown
+                    .protected
+                    .insert(it.id.0, location.checksum.value as u32);
             }
             Err(error) => drop(shown.lost.insert(it.id.0, error)),
         }

@@ -166,9 +166,8 @@ impl<S: PageStore> PageStore for FailingStore<S> {
     }
 
     fn write(&mut self, changes: &[Change<'_, S::Buffer>]) -> Result<(), StoreError> {
-        let is_barrier = |change: &Change<'_, S::Buffer>| {
-            matches!(change, Change::Order | Change::Sync)
-        };
+        let is_barrier =
+            |change: &Change<'_, S::Buffer>| matches!(change, Change::Order | Change::Sync);
         for part in changes.split_inclusive(is_barrier) {
             let (pages, barrier) = match part.split_last() {
                 Some((last, pages)) if is_barrier(last) => (pages, &part[pages.len()..]),

@@ -298,7 +298,12 @@ impl Model {
             let found = pager
                 .verify_protected(ProtectedId(id))
                 .map_err(|it| it.to_string())?;
-            expect_bytes(pager, found.page.unwrap_or(0), content, &format!("protected page {id}"))?;
+            expect_bytes(
+                pager,
+                found.page.unwrap_or(0),
+                content,
+                &format!("protected page {id}"),
+            )?;
         }
         let stats = pager.stats();
         let counts = (stats.regular_pages, stats.protected_pages);

@@ -81,7 +81,7 @@ fn seen_by_us(pager: &mut Pager<MemoryStore>) -> Seen {
         .map(|it| it.id)
         .collect();
     for id in ids {
-        let page = pager.verify_protected(id).unwrap().page;
+        let page = pager.verify_protected(id).unwrap().page.unwrap();
         seen.protected.insert(id.0, crc(pager, page));
     }
     seen

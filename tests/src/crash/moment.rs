@@ -59,10 +59,14 @@ impl Moment {
         mut try_image: impl FnMut(CrashStore, &Survivors),
     ) -> u64 {
         if self.image_count() <= limit {
-            self.media().for_each(|medium| every_image(medium, &mut try_image));
+            self.media()
+                .for_each(|medium| every_image(medium, &mut try_image));
             return self.image_count();
         }
-        let media: Vec<_> = self.media().map(|medium| (medium, choices(medium))).collect();
+        let media: Vec<_> = self
+            .media()
+            .map(|medium| (medium, choices(medium)))
+            .collect();
         for _ in 0..limit {
             let (medium, choices) = rng.pick(&media);
             let picks = sample(choices, rng);

@@ -59,7 +59,11 @@ fn truncated_while_open_every_read_of_what_is_gone_is_an_error() {
         pager.store_mut().bytes_mut().truncate(6 * P);
         let gone = Error::Store {
             operation: Operation::Read {
-                page: pager.locate_protected(ProtectedId(33)).unwrap().page,
+                page: pager
+                    .locate_protected(ProtectedId(33))
+                    .unwrap()
+                    .page
+                    .unwrap(),
             },
             source: StoreError::OutOfBounds,
         };

@@ -108,7 +108,11 @@ fn a_failed_sync_of_page_0_loses_nothing_that_was_acknowledged() {
         pager.commit(transaction).unwrap();
         let left = store.now().durable();
         let mut pager = Pager::open(left.clone(), Access::Write).unwrap();
-        let page = pager.verify_protected(ProtectedId(1)).unwrap().page;
+        let page = pager
+            .verify_protected(ProtectedId(1))
+            .unwrap()
+            .page
+            .unwrap();
         let mut byte = [0];
         left.read(page, 0, &mut byte).unwrap();
         assert_eq!(byte, [2], "an acknowledged write is lost");

@@ -32,16 +32,16 @@ fn is_told(error: &Error, verb: Verb) -> bool {
         return false;
     };
     let names_it = match verb {
-        Verb::Read | Verb::Crc32 => {
+        Verb::Read | Verb::Checksum => {
             matches!(operation, Operation::Read { .. } | Operation::Stage { .. })
         }
-        Verb::Stage | Verb::StagedCrc32 => matches!(operation, Operation::Stage { .. }),
+        Verb::Stage | Verb::StagedChecksum => matches!(operation, Operation::Stage { .. }),
         Verb::Grow => matches!(operation, Operation::Grow { .. }),
-        Verb::Write => matches!(operation, Operation::WriteShadows | Operation::WriteRoot),
+        Verb::Write => matches!(operation, Operation::Commit | Operation::Settle),
         Verb::Sync => {
             matches!(
                 operation,
-                Operation::WriteShadows | Operation::WriteRoot | Operation::Sync
+                Operation::Commit | Operation::Settle | Operation::Sync
             )
         }
     };
@@ -225,17 +225,17 @@ fn a_failing_read_is_no_reason_to_stop() {
         let (failing, switch) = FailingStore::new(store.clone());
         let mut pager = Pager::open(failing, access).unwrap();
         switch.set(Fault {
-            verb: Verb::Crc32,
+            verb: Verb::Checksum,
             after: 0,
             for_good: false,
             no_space: false,
         });
         let error = pager.verify_protected(ProtectedId(0)).unwrap_err();
-        assert!(is_told(&error, Verb::Crc32), "{error:?}");
+        assert!(is_told(&error, Verb::Checksum), "{error:?}");
         // What failed was not taken for verified.
         assert_eq!(switch.clear(), 1);
         switch.set(Fault {
-            verb: Verb::Crc32,
+            verb: Verb::Checksum,
             after: 0,
             for_good: false,
             no_space: false,

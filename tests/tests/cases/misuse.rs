@@ -179,7 +179,7 @@ fn a_recycled_page_reads_as_zeros() {
     pager.commit(transaction).unwrap();
     let protected: Vec<_> = ids
         .iter()
-        .map(|&id| pager.verify_protected(id).unwrap().page)
+        .map(|&id| pager.verify_protected(id).unwrap().page.unwrap())
         .collect();
     for page in pages.into_iter().chain(protected) {
         assert_eq!(
@@ -198,7 +198,7 @@ fn a_write_of_a_part_of_a_protected_page_keeps_the_rest() {
         let mut transaction = pager.begin().unwrap();
         pager.stage(&mut transaction, id).unwrap()[usize::from(round)] = 100 + round;
         pager.commit(transaction).unwrap();
-        let page = pager.verify_protected(id).unwrap().page;
+        let page = pager.verify_protected(id).unwrap().page.unwrap();
         let bytes = pager.store().page(page).unwrap();
         for at in 0..8 {
             let expected = if at <= round { 100 + at } else { 2 };

@@ -204,7 +204,7 @@ fn going_back_to_an_older_directory_copy_takes_no_regular_page() {
         let ids = pager.alloc_protected(&mut transaction, 2).unwrap();
         pager.commit(transaction).unwrap();
         let listed = pager.protected(ids[0], 1).unwrap()[0];
-        let own = [listed.location.page, listed.next.unwrap()];
+        let own = [listed.location.page.unwrap(), listed.next.unwrap()];
         let mut transaction = pager.begin().unwrap();
         pager.free_protected(&mut transaction, &[ids[0]]).unwrap();
         pager.commit(transaction).unwrap();

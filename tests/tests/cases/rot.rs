@@ -1,7 +1,7 @@
 //! Bits that flip, and fields whose checksums do not agree: found, or harmless.
 
 use pagebox_core::{Access, Error, Pager, ProtectedId};
-use pagebox_store::MemoryStore;
+use pagebox_store::{Checksum, MemoryStore};
 use pagebox_tests::craft;
 use pagebox_tests::examine::{Shown, examine, look};
 
@@ -86,8 +86,8 @@ fn one_flipped_byte_in_a_protected_page_is_an_error_that_names_it() {
             let expected = Err(Error::ChecksumMismatch {
                 id,
                 page,
-                expected: slot.checksum,
-                actual,
+                expected: Checksum::crc32(slot.checksum),
+                actual: Checksum::crc32(actual),
                 unproven: false,
             });
             let store = MemoryStore::from_bytes(SIZE, bytes);

@@ -4,7 +4,7 @@
 //! What callers write in place, to regular pages, is theirs to keep still.
 
 use pagebox_core::{Access, Error, Pager, ProtectedId};
-use pagebox_store::PageSize;
+use pagebox_store::{Checksum, PageSize};
 use pagebox_tests::crash::{CrashStore, Moment, Record};
 use pagebox_tests::decode::{Pages as _, State, decode};
 use pagebox_tests::figures;

@@ -8,8 +8,8 @@ use pagebox_core::changes::{Change, Changes};
 use pagebox_core::format1::record::Record;
 use pagebox_core::format1::{Error, File, Layout, Operation, Shape, Verdict};
 use pagebox_store::{
-    Change as Written, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
-    check_changes,
+    Algorithm, Change as Written, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore,
+    StoreError, check_changes,
 };
 use pagebox_tests::counting::CountingStore;
 use pagebox_tests::crash::{CrashStore, Record as Note};
@@ -307,8 +307,8 @@ impl PageStore for Sparse {
         Ok(())
     }
 
-    fn crc32(&self, _: u64, _: u32, _: u32) -> Result<u32, StoreError> {
-        unreachable!("format 1 has another checksum")
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        Ok(self.stage(Some(page))?.checksum(algorithm))
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -319,21 +319,25 @@ impl PageStore for Sparse {
         Ok(buffer)
     }
 
-    fn staged_crc32(&self, _: &PageBuffer) -> Result<u32, StoreError> {
-        unreachable!("format 1 has another checksum")
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        Ok(buffer.checksum(algorithm))
     }
 
-    fn write(&mut self, changes: &[Written<'_, PageBuffer>], _: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Written<'_, PageBuffer>]) -> Result<(), StoreError> {
         check_changes(self.geometry(), changes)?;
         for change in changes {
             match *change {
                 Written::Staged { page, buffer } => drop(self.pages.insert(page, buffer.clone())),
-                Written::Reset { first, count } => self
+                Written::Bytes { page, bytes } => drop(self.pages.insert(page, bytes.into())),
+                Written::Zero { first, count } => self
                     .pages
                     .retain(|&page, _| !(first..first + count).contains(&page)),
-                Written::Zero { .. } | Written::Sealed { .. } => {
-                    unreachable!("format 1 seals by its entries")
-                }
+                Written::Order | Written::Sync => {}
+                Written::Sealed { .. } => unreachable!("format 1 seals by its entries"),
             }
         }
         Ok(())
@@ -367,5 +371,5 @@ fn guard_of_the_medium_sees_a_page_that_is_written_in_place() {
         page: reached,
         buffer: &buffer,
     };
-    let _ = store.write(&[change], Then::Continue);
+    let _ = store.write(&[change]);
 }

@@ -78,7 +78,7 @@ fn any_failing_call_leaves_the_state_before_or_after() {
                 if poisoned {
                     let again = scene.file.commit(&mut scene.store, &changes);
                     assert_eq!(again.err(), Some(Error::Poisoned));
-                    assert!(verb != Verb::Read && verb != Verb::Crc32);
+                    assert!(verb != Verb::Read && verb != Verb::Checksum);
                 }
                 assert!(!is_copy_only || matches!(verb, Verb::Write | Verb::Grow | Verb::Stage));
                 let mut file = File::open_shaped(&scene.store, scene.layout.shape()).unwrap();

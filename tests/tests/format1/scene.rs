@@ -7,8 +7,8 @@ use std::rc::Rc;
 use pagebox_core::ProtectedId;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::checksum::xxh3;
-use pagebox_core::format1::{Error, File, Layout, Medium, Shape};
-use pagebox_store::PageSize;
+use pagebox_core::format1::{Error, File, Layout, Shape};
+use pagebox_store::{PageBuffer, PageSize, PageStore};
 use pagebox_tests::crash::{CrashStore, Moment, Reach, Survivors};
 use pagebox_tests::decode::Pages;
 use pagebox_tests::decode1::{Numbers, State, decode};
@@ -106,7 +106,11 @@ impl Model {
 
 /// Reads all of a file through its verbs and compares it with what the
 /// independent reader says.
-pub(crate) fn agree<S: Medium>(file: &mut File, store: &S, state: &State) -> Result<(), String> {
+pub(crate) fn agree<S: PageStore<Buffer = PageBuffer>>(
+    file: &mut File,
+    store: &S,
+    state: &State,
+) -> Result<(), String> {
     let text = |error: Error| error.to_string();
     let stats = file.stats();
     if (stats.generation, stats.page_count) != (state.generation, state.page_count) {
@@ -164,7 +168,7 @@ pub(crate) fn agree<S: Medium>(file: &mut File, store: &S, state: &State) -> Res
 
 /// What was committed, and how, for people.
 #[derive(Debug)]
-pub(crate) struct Scene<S: Medium> {
+pub(crate) struct Scene<S: PageStore<Buffer = PageBuffer>> {
     pub(crate) store: S,
     pub(crate) file: File,
     pub(crate) layout: Layout,
@@ -173,7 +177,7 @@ pub(crate) struct Scene<S: Medium> {
     pub(crate) log: Vec<String>,
 }
 
-impl<S: Medium> Scene<S> {
+impl<S: PageStore<Buffer = PageBuffer>> Scene<S> {
     /// A new file.
     pub(crate) fn new(store: S, layout: Layout, seed: u64) -> Self {
         let mut store = store;

@@ -13,7 +13,7 @@ use pagebox_core::inspect::Inspector;
 use pagebox_core::recovery::{Verdict, Witness};
 use pagebox_core::{Access, Error, Pager, ProtectedId};
 use pagebox_store::{
-    Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
+    Algorithm, Change, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError,
 };
 use pagebox_tests::rng::Rng;
 
@@ -47,28 +47,32 @@ impl PageStore for Noting {
         self.store.read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        self.store.crc32(page, offset, len)
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.store.checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
         self.store.stage(source)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        self.store.staged_crc32(buffer)
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        self.store.staged_checksum(buffer, algorithm)
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         for change in changes {
             let pages = match *change {
                 Change::Sealed { page, .. }
                 | Change::Staged { page, .. }
-                | Change::Zero { page } => page..page + 1,
-                Change::Reset { first, count } => first..first + count,
+                | Change::Bytes { page, .. } => page..page + 1,
+                Change::Zero { first, count } => first..first + count,
+                Change::Order | Change::Sync => 0..0,
             };
-            self.store
-                .write(std::slice::from_ref(change), Then::Continue)?;
+            self.store.write(std::slice::from_ref(change))?;
             for page in pages {
                 let bytes = self.store.page(page)?;
                 let (first, second) = bytes.split_at(bytes.len() / 2);
@@ -77,7 +81,7 @@ impl PageStore for Noting {
                     .push(Step::Half(page, first.len(), second.to_vec()));
             }
         }
-        self.store.write(&[], then)
+        Ok(())
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
@@ -133,9 +137,9 @@ impl PageStore for Beside<'_> {
         self.seen.borrow().read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
         self.go_on();
-        self.seen.borrow().crc32(page, offset, len)
+        self.seen.borrow().checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -143,11 +147,15 @@ impl PageStore for Beside<'_> {
         self.seen.borrow().stage(source)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        Ok(buffer.crc32())
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        Ok(buffer.checksum(algorithm))
     }
 
-    fn write(&mut self, _: &[Change<'_, PageBuffer>], _: Then) -> Result<(), StoreError> {
+    fn write(&mut self, _: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         Err(StoreError::ReadOnly)
     }
 
@@ -186,7 +194,9 @@ fn number(pager: &mut Pager<Beside<'_>>, id: ProtectedId) -> Result<u8, Error> {
     // What was verified may have been overwritten since: its checksum says
     // which number it was.
     Ok((0..=255)
-        .find(|&number| crc32fast::hash(&[number; PAGE_SIZE.bytes()]) == location.checksum)
+        .find(|&number| {
+            Checksum::of(Algorithm::Crc32, &[number; PAGE_SIZE.bytes()]) == location.checksum
+        })
         .unwrap())
 }
 

@@ -112,7 +112,7 @@ fn staging_gives_the_same_pending_bytes_until_the_page_is_freed() {
         Error::NotProtected { id }
     );
     pager.commit(transaction).unwrap();
-    let page = pager.verify_protected(new).unwrap().page;
+    let page = pager.verify_protected(new).unwrap().page.unwrap();
     assert_eq!(pager.store().page(page).unwrap()[..3], [0, 1, 0]);
     assert_eq!(
         pager.locate_protected(id).unwrap_err(),
@@ -142,7 +142,7 @@ fn a_page_staged_blank_starts_as_zeros_and_is_neither_read_nor_verified() {
     pager.stage(&mut transaction, id).unwrap().fill(5);
     pager.commit(transaction).unwrap();
     // It rots.
-    let page = pager.locate_protected(id).unwrap().page;
+    let page = pager.locate_protected(id).unwrap().page.unwrap();
     pager.store_mut().page_mut(page).unwrap()[9] ^= 1;
 
     let (store, counter) = CountingStore::new(pager.close());
@@ -161,7 +161,7 @@ fn a_page_staged_blank_starts_as_zeros_and_is_neither_read_nor_verified() {
             .all(|byte| *byte == 0)
     );
     let counts = counter.take();
-    assert_eq!((counts.reads, counts.crc32s), (0, 0));
+    assert_eq!((counts.reads, counts.checksums), (0, 0));
     pager.stage_blank(&mut transaction, id).unwrap()[3] = 7;
     // The same bytes, whoever asks again.
     assert_eq!(pager.stage(&mut transaction, id).unwrap()[3], 7);

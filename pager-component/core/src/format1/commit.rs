@@ -129,10 +129,7 @@ impl File {
         self.apply(plan, blocks);
         // Acknowledged, whatever becomes of the copy.
         self.is_dirty = true;
-        if self
-            .write_record(store, self.side.other(), false)
-            .is_err()
-        {
+        if self.write_record(store, self.side.other(), false).is_err() {
             self.phase = Phase::Poisoned;
         }
         Ok(())
