@@ -15,6 +15,19 @@ const BATCH: u32 = 1024;
 const UNORDERED: &str = "it does not list them in ascending order";
 const TOO_MANY: &str = "it lists more than it was asked for";
 
+impl Pager {
+    /// The regular pages, in ascending order; of a file that is too short,
+    /// those that are there.
+    pub fn regular_pages(&self) -> RegularPages<'_> {
+        RegularPages::new(self)
+    }
+
+    /// The protected pages, in ascending order of their ids.
+    pub fn protected_pages(&self) -> ProtectedPages<'_> {
+        ProtectedPages::new(self)
+    }
+}
+
 /// The regular pages of a file, in ascending order: see
 /// [`Pager::regular_pages`]. After an error it ends.
 #[derive(Debug)]
@@ -27,7 +40,7 @@ pub struct RegularPages<'p> {
 }
 
 impl<'p> RegularPages<'p> {
-    pub(crate) fn new(pager: &'p Pager) -> Self {
+    fn new(pager: &'p Pager) -> Self {
         Self {
             pager,
             runs: Vec::new().into_iter(),
@@ -103,7 +116,7 @@ pub struct ProtectedPages<'p> {
 }
 
 impl<'p> ProtectedPages<'p> {
-    pub(crate) fn new(pager: &'p Pager) -> Self {
+    fn new(pager: &'p Pager) -> Self {
         Self {
             pager,
             pages: Vec::new().into_iter(),

@@ -35,19 +35,25 @@
 #![deny(unsafe_code)]
 
 mod cache;
+mod check;
+mod clock;
 mod config;
 mod copy;
 mod engine;
 mod error;
 mod figures;
+mod handles;
+mod home;
 pub mod inspect;
 mod iter;
+mod limits;
 mod os;
 mod owner;
 mod page_stores;
 mod pager;
 mod repair;
 pub mod report;
+mod runtime;
 mod sandbox;
 mod shared;
 mod single;
@@ -56,21 +62,25 @@ mod steady;
 mod store;
 mod transaction;
 mod unpublished;
+mod wiped;
 pub mod wit;
 
 pub use copy::Copied;
-pub use engine::{COMPONENT, Engine, Limits};
+pub use engine::Engine;
 pub use error::{Error, ErrorClass};
 pub use figures::{CommitInfo, ProtectedPage, Stats};
+pub use handles::{StoreHandle, ViewHandle};
 pub use inspect::Inspector;
 pub use iter::{ProtectedPages, RegularPages};
-pub use page_stores::{PageStoreView, PageStores, StoreHandle, ViewHandle, add_to_linker};
+pub use limits::Limits;
+pub use page_stores::{PageStoreView, PageStores, add_to_linker};
 pub use pagebox_store::{
     Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
     UnsupportedPageSize,
 };
 pub use pager::{Access, Pager};
 pub use repair::RepairAction;
+pub use runtime::COMPONENT;
 #[cfg(feature = "async")]
 pub use shared::Pending;
 pub use shared::{ReadGuard, SharedPager};

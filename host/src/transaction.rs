@@ -7,7 +7,8 @@ use wasmtime::component::{Resource, ResourceAny};
 
 use crate::Error;
 use crate::figures::CommitInfo;
-use crate::page_stores::{Right, ViewHandle};
+use crate::handles::ViewHandle;
+use crate::page_stores::Right;
 use crate::pager::{Answer, Pager};
 use crate::sandbox::{Data, nonsense};
 use crate::wit::exports::pagebox::pager::pager as wit;
@@ -44,13 +45,21 @@ pub struct Transaction<'p> {
     operations: u64,
 }
 
+impl Pager {
+    /// A transaction on the committed state.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::Poisoned`].
+    pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
+        Transaction::begin(self)
+    }
+}
+
 impl<'p> Transaction<'p> {
-    pub(crate) fn begin(pager: &'p mut Pager) -> Result<Self, Error> {
-        let handle = pager.lend(
-            "beginning a transaction",
-            Right::Read,
-            |exports, store, pager| exports.pager().call_begin(store, pager),
-        )?;
+    fn begin(pager: &'p mut Pager) -> Result<Self, Error> {
+        let handle = pager.ask("beginning a transaction", |exports, store, pager| {
+            exports.pager().call_begin(store, pager)
+        })?;
         Ok(Self {
             pager,
             handle: Some(handle),
@@ -70,11 +79,9 @@ impl<'p> Transaction<'p> {
         f: impl FnOnce(wit::GuestTransaction<'_>, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
     ) -> Result<R, Error> {
         let handle = self.handle.ok_or(Error::StaleTransaction)?;
-        let result = self
-            .pager
-            .lend(operation, Right::Read, |exports, store, _| {
-                f(exports.transaction(), store, handle)
-            })?;
+        let result = self.pager.ask(operation, |exports, store, _| {
+            f(exports.transaction(), store, handle)
+        })?;
         self.operations += 1;
         Ok(result)
     }
@@ -336,7 +343,7 @@ impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if let Some(tx) = self.handle.take() {
             // A sandbox that fails here says so at the next call.
-            let _ = self.pager.lend("rolling back", Right::Read, |_, store, _| {
+            let _ = self.pager.ask("rolling back", |_, store, _| {
                 tx.resource_drop(store).map(Ok)
             });
         }

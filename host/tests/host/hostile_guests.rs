@@ -402,6 +402,48 @@ fn guest_that_changes_the_file_outside_of_a_commit_is_ended() {
     each(&calls, "sync", cause, call);
 }
 
+/// Calls of `&self`, by any number of threads: they share the store.
+const LOOKS: [(&str, &str); 3] = [
+    ("stats", "reading figures"),
+    ("locate", "locating a page"),
+    ("locate-protected", "locating a protected page"),
+];
+
+fn look(case: &Case, place: &str) -> Result<(), Error> {
+    let pager = case.engine.open(&case.path)?;
+    match place {
+        "stats" => pager.stats().map(drop),
+        "locate" => pager.page(3).map(drop),
+        _ => pager.protected_page(0).map(drop),
+    }
+}
+
+/// Pages may be found by what the file says at that moment, and nothing be
+/// changed.
+#[test]
+fn guest_that_only_looks_reads_its_store_and_changes_nothing() {
+    for (place, _) in LOOKS {
+        let case = Case::new(&format!("look in {place}"));
+        match look(&case, place) {
+            Ok(()) => {}
+            // It does not know the checksum.
+            Err(Error::ChecksumMismatch { .. }) if place == "locate-protected" => {}
+            Err(error) => panic!("{place}: {error}"),
+        }
+        case.is_harmless();
+    }
+    for misdeed in ["change", "reset", "grow", "change a view"] {
+        let cause = "it tried to change its store in a call that must not";
+        each(&LOOKS, misdeed, cause, |case, place| {
+            look(case, place).unwrap_err()
+        });
+    }
+    let cause = "it tried to sync its store in a call that must not";
+    each(&LOOKS, "sync", cause, |case, place| {
+        look(case, place).unwrap_err()
+    });
+}
+
 /// A store that could be changed is not, if it was opened to be read.
 #[test]
 fn guest_that_changes_a_file_opened_to_read_is_ended() {
