@@ -5,6 +5,7 @@ use std::vec;
 
 use crate::Error;
 use crate::figures::ProtectedPage;
+use crate::ids::PageId;
 use crate::pager::Pager;
 use crate::wit::exports::pagebox::pager::pager::ProtectedPage as Page;
 use crate::wit::pagebox::pager::page_store::Extent;
@@ -82,13 +83,13 @@ impl<'p> RegularPages<'p> {
 }
 
 impl Iterator for RegularPages<'_> {
-    type Item = Result<u64, Error>;
+    type Item = Result<PageId, Error>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(page) = self.run.next() {
-                return Some(Ok(page));
+                return Some(Ok(PageId::new(page)));
             }
             match self.advance() {
                 Ok(true) => {}

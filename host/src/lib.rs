@@ -4,7 +4,8 @@
 //! A page file is made of pages of one size. *Regular* pages are bare: changed
 //! in place, durable after a sync. *Protected* pages change atomically, with a
 //! transaction, and are checked against a stored checksum. What a transaction
-//! allocates, frees and writes becomes durable together, in two syncs.
+//! allocates, frees and writes becomes durable together, in two syncs. Both are
+//! named by numbers, a [`PageId`] and a [`ProtectedId`].
 //!
 //! ```
 //! # fn main() -> Result<(), pagebox::Error> {
@@ -44,6 +45,7 @@ mod error;
 mod figures;
 mod handles;
 mod home;
+mod ids;
 pub mod inspect;
 mod iter;
 mod limits;
@@ -70,6 +72,7 @@ pub use engine::Engine;
 pub use error::{Error, ErrorClass};
 pub use figures::{CommitInfo, ProtectedPage, Stats};
 pub use handles::{StoreHandle, ViewHandle};
+pub use ids::{PageId, ProtectedId};
 pub use inspect::Inspector;
 pub use iter::{ProtectedPages, RegularPages};
 pub use limits::Limits;

@@ -57,15 +57,15 @@ pub enum Access {
 /// through `&mut self`. References to pages end before a change:
 ///
 /// ```no_run
-/// # fn f(pager: &mut pagebox::Pager) -> Result<(), pagebox::Error> {
-/// let bytes = pager.protected_page(0)?;
+/// # fn f(pager: &mut pagebox::Pager, id: pagebox::ProtectedId) -> Result<(), pagebox::Error> {
+/// let bytes = pager.protected_page(id)?;
 /// println!("{}", bytes[0]);
 /// pager.begin()?.commit()?; // may move what `bytes` refers to
 /// # Ok(()) }
 /// ```
 /// ```compile_fail,E0502
-/// # fn f(pager: &mut pagebox::Pager) -> Result<(), pagebox::Error> {
-/// let bytes = pager.protected_page(0)?;
+/// # fn f(pager: &mut pagebox::Pager, id: pagebox::ProtectedId) -> Result<(), pagebox::Error> {
+/// let bytes = pager.protected_page(id)?;
 /// pager.begin()?.commit()?;
 /// println!("{}", bytes[0]); // so this does not compile
 /// # Ok(()) }

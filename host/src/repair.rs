@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::Error;
 use crate::copy::copy_bytes;
 use crate::home::Home;
+use crate::ids::ProtectedId;
 use crate::os::{self, Locked};
 use crate::page_stores::{PageStores, Right};
 use crate::runtime::Runtime;
@@ -23,7 +24,7 @@ pub struct RepairAction {
     /// The page that it is about.
     pub page: Option<u64>,
     /// The protected page that it is about.
-    pub protected: Option<u64>,
+    pub protected: Option<ProtectedId>,
     /// What was done and why, for people.
     pub text: String,
 }
@@ -61,7 +62,7 @@ impl From<wit::RepairAction> for RepairAction {
         Self {
             lost: action.lost,
             page: action.page,
-            protected: action.protected,
+            protected: action.protected.map(ProtectedId::new),
             text: action.text,
         }
     }

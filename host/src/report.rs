@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::Error;
+use crate::ids::{PageId, ProtectedId};
 use crate::inspect::{Finding, Inspector, Severity, Side, Step, Summary};
 use crate::wit::pagebox::pager::page_store::Extent;
 
@@ -82,7 +83,7 @@ pub struct Reason {
 #[non_exhaustive]
 pub struct Listing {
     /// The regular pages, in ascending order.
-    pub regular: Vec<u64>,
+    pub regular: Vec<PageId>,
     /// The protected pages, in ascending order of their ids.
     pub protected: Vec<Protected>,
 }
@@ -92,7 +93,7 @@ pub struct Listing {
 #[non_exhaustive]
 pub struct Protected {
     /// Its id.
-    pub id: u64,
+    pub id: ProtectedId,
     /// The physical page that holds its bytes.
     pub active_page: u64,
     /// The physical page that the next write goes to.
@@ -210,7 +211,7 @@ impl Listing {
     }
 }
 
-fn regular(inspector: &mut Inspector) -> Result<Vec<u64>, Error> {
+fn regular(inspector: &mut Inspector) -> Result<Vec<PageId>, Error> {
     let kinds = inspector.page_kinds()?;
     let code = kinds
         .iter()
@@ -226,7 +227,7 @@ fn regular(inspector: &mut Inspector) -> Result<Vec<u64>, Error> {
         let here = (first..)
             .zip(&kinds)
             .filter(|(_, kind)| Some(**kind) == code);
-        pages.extend(here.map(|(page, _)| page));
+        pages.extend(here.map(|(page, _)| PageId::new(page)));
         if kinds.is_empty() {
             break;
         }
@@ -258,7 +259,7 @@ fn protected(inspector: &mut Inspector) -> Result<Vec<Protected>, Error> {
                 Side::B => (slot.page_b, slot.page_a),
             };
             Protected {
-                id: slot.id,
+                id: ProtectedId::new(slot.id),
                 active_page,
                 shadow_page,
                 generation: slot.generation,

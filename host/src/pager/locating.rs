@@ -2,38 +2,42 @@
 
 use super::{Access, Pager};
 use crate::Error;
+use crate::ids::{PageId, ProtectedId};
 use crate::wit::exports::pagebox::pager::pager as wit;
 
 impl Pager {
     /// The physical page of a regular page.
-    pub(super) fn locate(&self, id: u64) -> Result<u64, Error> {
+    pub(super) fn locate(&self, id: PageId) -> Result<u64, Error> {
         const OPERATION: &str = "locating a page";
-        if self.cache.is_regular(id) {
-            return Ok(id);
+        let number = id.get();
+        if self.cache.is_regular(number) {
+            return Ok(number);
         }
         let page = self.ask(OPERATION, |exports, store, pager| {
-            exports.pager().call_locate(store, pager, id)
+            exports.pager().call_locate(store, pager, number)
         })?;
         self.expect_page(OPERATION, page)?;
-        if page != id {
+        if page != number {
             let cause = format!("it found regular page {id} in page {page}");
             return Err(self.distrust(OPERATION, cause));
         }
-        self.cache.add_regular(id);
+        self.cache.add_regular(number);
         Ok(page)
     }
 
-    pub(super) fn locate_to_write(&self, id: u64) -> Result<u64, Error> {
+    pub(super) fn locate_to_write(&self, id: PageId) -> Result<u64, Error> {
         match self.access {
             Access::Read => Err(Error::ReadOnly),
             Access::Write => self.locate(id),
         }
     }
 
-    pub(super) fn locate_protected(&self, id: u64) -> Result<wit::Location, Error> {
+    pub(super) fn locate_protected(&self, id: ProtectedId) -> Result<wit::Location, Error> {
         const OPERATION: &str = "locating a protected page";
         let location = self.ask(OPERATION, |exports, store, pager| {
-            exports.pager().call_locate_protected(store, pager, id)
+            exports
+                .pager()
+                .call_locate_protected(store, pager, id.get())
         })?;
         let page = location.page;
         self.expect_page(OPERATION, page)?;
@@ -48,7 +52,7 @@ impl Pager {
     /// may be of a later state.
     pub(super) fn verify(
         &self,
-        id: u64,
+        id: ProtectedId,
         location: &wit::Location,
         bytes: &[u8],
     ) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use pagebox_store::StoreError;
 
 use super::Pager;
 use crate::Error;
+use crate::ids::{PageId, ProtectedId};
 use crate::store::write_at;
 
 impl Pager {
@@ -14,11 +15,11 @@ impl Pager {
     /// [`Error::NotLendable`] where the store can only be copied from;
     /// [`Error::Store`].
     #[inline]
-    pub fn page(&self, id: u64) -> Result<&[u8], Error> {
+    pub fn page(&self, id: PageId) -> Result<&[u8], Error> {
         // All that a read of a page that was found before takes. A store that
         // a fork does not copy lends nothing to the child.
-        if self.cache.is_regular(id)
-            && let Some(bytes) = self.store.get().page(id)
+        if self.cache.is_regular(id.get())
+            && let Some(bytes) = self.store.get().page(id.get())
         {
             return Ok(bytes);
         }
@@ -43,7 +44,7 @@ impl Pager {
     ///
     /// # Errors
     /// As [`page`](Self::page), and [`Error::ReadOnly`].
-    pub fn page_mut(&mut self, id: u64) -> Result<&mut [u8], Error> {
+    pub fn page_mut(&mut self, id: PageId) -> Result<&mut [u8], Error> {
         self.expect_own()?;
         let page = self.locate_to_write(id)?;
         self.store
@@ -58,7 +59,7 @@ impl Pager {
     /// # Errors
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
     /// [`Error::PastPageEnd`], [`Error::Store`].
-    pub fn read(&self, id: u64, offset: usize, bytes: &mut [u8]) -> Result<(), Error> {
+    pub fn read(&self, id: PageId, offset: usize, bytes: &mut [u8]) -> Result<(), Error> {
         self.expect_own()?;
         let offset = self.offset(offset, bytes.len())?;
         let page = self.locate(id)?;
@@ -73,7 +74,7 @@ impl Pager {
     ///
     /// # Errors
     /// As [`read`](Self::read), and [`Error::ReadOnly`].
-    pub fn write(&mut self, id: u64, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+    pub fn write(&mut self, id: PageId, offset: usize, bytes: &[u8]) -> Result<(), Error> {
         self.expect_own()?;
         let offset = self.offset(offset, bytes.len())?;
         let page = self.locate_to_write(id)?;
@@ -88,8 +89,8 @@ impl Pager {
     /// [`Error::Corrupt`]; [`Error::NotLendable`] where the store can only be
     /// copied from; [`Error::Store`].
     #[inline]
-    pub fn protected_page(&self, id: u64) -> Result<&[u8], Error> {
-        if let Some(page) = self.cache.protected(id)
+    pub fn protected_page(&self, id: ProtectedId) -> Result<&[u8], Error> {
+        if let Some(page) = self.cache.protected(id.get())
             && let Some(bytes) = self.store.get().page(page)
         {
             return Ok(bytes);
@@ -98,11 +99,11 @@ impl Pager {
     }
 
     /// The bytes of a protected page that is not in the cache.
-    fn verified_page(&self, id: u64) -> Result<&[u8], Error> {
+    fn verified_page(&self, id: ProtectedId) -> Result<&[u8], Error> {
         let location = self.locate_protected(id)?;
         let bytes = self.lendable(location.page)?;
         self.verify(id, &location, bytes)?;
-        self.cache.add_protected(id, location.page);
+        self.cache.add_protected(id.get(), location.page);
         Ok(bytes)
     }
 
@@ -115,7 +116,12 @@ impl Pager {
     /// [`Error::NotProtected`], [`Error::ChecksumMismatch`],
     /// [`Error::Changed`], [`Error::Corrupt`], [`Error::PastPageEnd`],
     /// [`Error::Store`].
-    pub fn read_protected(&self, id: u64, offset: usize, bytes: &mut [u8]) -> Result<(), Error> {
+    pub fn read_protected(
+        &self,
+        id: ProtectedId,
+        offset: usize,
+        bytes: &mut [u8],
+    ) -> Result<(), Error> {
         self.offset(offset, bytes.len())?;
         match self.protected_page(id) {
             Ok(page) => bytes.copy_from_slice(&page[offset..offset + bytes.len()]),
