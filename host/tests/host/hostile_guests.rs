@@ -527,7 +527,7 @@ fn guest_that_names_a_page_that_cannot_be_the_caller_s_is_found_out() {
         case.answered_while_open(&error, "locating a page", cause);
         case.is_gone(pager);
         pager = case.open();
-        let error = pager.page_mut(3).map(drop).unwrap_err();
+        let error = pager.page_mut(REGULAR).map(drop).unwrap_err();
         drop(pager);
         case.answered(&error, "locating a page", cause);
     }
@@ -631,7 +631,7 @@ fn guest_that_gives_pages_away_wrongly_is_found_out() {
     let case = Case::new("give a page away twice");
     let mut pager = case.open();
     let mut transaction = pager.begin().unwrap();
-    assert_eq!(transaction.alloc_many(2).unwrap(), [6, 7]);
+    assert_eq!(transaction.alloc_many(2).unwrap(), [6, 7].map(PageId::new));
     transaction.alloc_many(2).unwrap();
     let error = transaction.commit().unwrap_err();
     case.is_gone(pager);
@@ -640,7 +640,7 @@ fn guest_that_gives_pages_away_wrongly_is_found_out() {
     // In one after the other.
     let case = Case::new("give a page away twice");
     let mut pager = case.open();
-    assert_eq!(pager.alloc_many(2).unwrap(), [6, 7]);
+    assert_eq!(pager.alloc_many(2).unwrap(), [6, 7].map(PageId::new));
     let error = pager.alloc_many(2).unwrap_err();
     case.is_gone(pager);
     case.answered(
