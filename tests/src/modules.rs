@@ -134,7 +134,7 @@ impl Modules {
             match part.as_str() {
                 "crate" => module.clear(),
                 "self" => {}
-                "super" => module = module.rsplit_once("::").map_or("", |(up, _)| up).to_owned(),
+                "super" => module.truncate(module.rfind("::").unwrap_or(0)),
                 name => {
                     let child = join(&module, name);
                     if self.passed_on.contains_key(&child) {

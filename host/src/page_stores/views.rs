@@ -20,7 +20,7 @@ pub(crate) const HANDLE_COST: usize = 64;
 /// All views, of all stores.
 #[derive(Debug, Default)]
 pub(super) struct Views {
-    views: Slab<View>,
+    slab: Slab<View>,
     spare: Spare,
     /// Bytes that views may take in all, and may still take. Less than none
     /// where a guest keeps what the host has let go of.
@@ -72,7 +72,7 @@ impl Views {
     /// No views, which may take `budget` bytes.
     pub(super) fn new(budget: usize) -> Self {
         Self {
-            views: Slab::default(),
+            slab: Slab::default(),
             spare: Spare::default(),
             budget_max: budget,
             budget: amount(budget),
@@ -81,7 +81,7 @@ impl Views {
 
     /// The view that has the bytes of this one.
     fn origin(&self, rep: u32) -> Option<u32> {
-        match self.views.get(rep)?.bytes {
+        match self.slab.get(rep)?.bytes {
             Bytes::Shared(origin) => Some(origin),
             Bytes::Page { .. } | Bytes::Private(_) | Bytes::Ended => Some(rep),
         }
@@ -89,19 +89,19 @@ impl Views {
 
     /// The store that a view ends with, and its bytes, wherever they are.
     pub(super) fn find(&self, rep: u32) -> Option<(u32, &Bytes)> {
-        let view = self.views.get(self.origin(rep)?)?;
+        let view = self.slab.get(self.origin(rep)?)?;
         Some((view.store, &view.bytes))
     }
 
     pub(super) fn find_mut(&mut self, rep: u32) -> Option<(u32, &mut Bytes)> {
         let origin = self.origin(rep)?;
-        let view = self.views.get_mut(origin)?;
+        let view = self.slab.get_mut(origin)?;
         Some((view.store, &mut view.bytes))
     }
 
     /// How many handles there are.
     pub(super) fn left_open(&self) -> usize {
-        self.views.values().filter(|view| !view.dropped).count()
+        self.slab.values().filter(|view| !view.dropped).count()
     }
 
     /// Adds a view, if there is room for it.
@@ -131,7 +131,7 @@ impl Views {
             sharers: 0,
             dropped: false,
         };
-        let rep = self.views.insert(view)?;
+        let rep = self.slab.insert(view)?;
         self.budget -= cost;
         Ok(Ok(Resource::new_own(rep)))
     }
@@ -148,7 +148,7 @@ impl Views {
     /// Another handle of a view; none: there are too many.
     pub(super) fn share(&mut self, rep: u32) -> Result<Option<Resource<ViewHandle>>> {
         let origin = self.origin(rep).ok_or_else(gone)?;
-        let view = self.views.get_mut(origin).ok_or_else(gone)?;
+        let view = self.slab.get_mut(origin).ok_or_else(gone)?;
         let store = view.store;
         let bytes = match view.bytes {
             Bytes::Page { page, access } => Bytes::Page { page, access },
@@ -159,7 +159,7 @@ impl Views {
         let Ok(shared) = self.push(store, bytes)? else {
             return Ok(None);
         };
-        if let Some(view) = self.views.get_mut(origin).filter(|_| is_shared) {
+        if let Some(view) = self.slab.get_mut(origin).filter(|_| is_shared) {
             // As many as there are numbers of views, at most.
             view.sharers += 1;
         }
@@ -168,7 +168,7 @@ impl Views {
 
     /// Drops a handle.
     pub(super) fn drop_handle(&mut self, rep: u32) {
-        let Some(entry) = self.views.get_mut(rep).filter(|entry| !entry.dropped) else {
+        let Some(entry) = self.slab.get_mut(rep).filter(|entry| !entry.dropped) else {
             return;
         };
         entry.dropped = true;
@@ -180,15 +180,15 @@ impl Views {
             self.budget += cost(&bytes);
         }
         if !is_shared {
-            self.views.remove(rep);
+            self.slab.remove(rep);
         }
         match bytes {
             Bytes::Private(buffer) => self.spare.keep(buffer),
             Bytes::Shared(origin) => {
-                if let Some(entry) = self.views.get_mut(origin) {
+                if let Some(entry) = self.slab.get_mut(origin) {
                     entry.sharers -= 1;
                     if entry.sharers == 0 && entry.dropped {
-                        self.views.remove(origin);
+                        self.slab.remove(origin);
                     }
                 }
             }
@@ -199,7 +199,7 @@ impl Views {
     /// Sets whether the bytes of a view are of the budget.
     pub(super) fn count(&mut self, rep: u32, counts: bool) {
         let origin = self.origin(rep);
-        let Some(entry) = origin.and_then(|origin| self.views.get_mut(origin)) else {
+        let Some(entry) = origin.and_then(|origin| self.slab.get_mut(origin)) else {
             return;
         };
         if entry.counts == counts {
@@ -212,7 +212,7 @@ impl Views {
 
     /// Ends the views of a store's pages, since the store changed.
     pub(super) fn end_pages(&mut self, store: u32) {
-        for view in self.views.values_mut() {
+        for view in self.slab.values_mut() {
             if view.store == store && matches!(view.bytes, Bytes::Page { .. }) {
                 view.bytes = Bytes::Ended;
             }
@@ -221,7 +221,7 @@ impl Views {
 
     /// Ends all views of a store, since it is gone.
     pub(super) fn end_store(&mut self, store: u32) {
-        for view in self.views.values_mut() {
+        for view in self.slab.values_mut() {
             if view.store == store && !matches!(view.bytes, Bytes::Shared(_)) {
                 let bytes = std::mem::replace(&mut view.bytes, Bytes::Ended);
                 self.budget += cost(&bytes);
