@@ -49,7 +49,7 @@ impl Mirror {
                 };
                 let (offset, bytes) = part.bytes(self.page_size);
                 pager.write(page, offset, &bytes)?;
-                put(&mut self.regular, page, offset, &bytes);
+                put(&mut self.regular, &page, offset, &bytes);
             }
             Step::Sync => pager.sync()?,
         }
@@ -95,7 +95,7 @@ impl Mirror {
                     );
                     let (offset, bytes) = part.bytes(self.page_size);
                     staged[offset..offset + bytes.len()].copy_from_slice(&bytes);
-                    put(&mut after.protected, id, offset, &bytes);
+                    put(&mut after.protected, &id, offset, &bytes);
                 }
             }
         }
@@ -145,8 +145,8 @@ impl Mirror {
     }
 }
 
-fn put<I: Ord>(pages: &mut Pages<I>, page: I, offset: usize, bytes: &[u8]) {
-    let page = pages.get_mut(&page).unwrap();
+fn put<I: Ord>(pages: &mut Pages<I>, page: &I, offset: usize, bytes: &[u8]) {
+    let page = pages.get_mut(page).unwrap();
     page[offset..offset + bytes.len()].copy_from_slice(bytes);
 }
 
