@@ -6,13 +6,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::engine::{Engine, page_size};
+use crate::Error;
 use crate::inspect::Inspector;
 use crate::os::{self, Locked};
 use crate::report::{Info, Listing};
+use crate::runtime::Runtime;
 use crate::store::ReadOnlyStore;
 use crate::unpublished::Unpublished;
-use crate::{Error, PageSize};
 
 /// How often a file is copied that is changed meanwhile.
 const TRIES: u32 = 8;
@@ -20,7 +20,7 @@ const TRIES: u32 = 8;
 /// Bytes that are copied at once. After each such piece progress is told.
 const PIECE: u64 = 4 << 20;
 
-/// What [`Engine::copy`] made.
+/// What [`Engine::copy`](crate::Engine::copy) made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Copied {
@@ -31,27 +31,28 @@ pub struct Copied {
 }
 
 pub(crate) fn copy(
-    engine: &Engine,
+    runtime: &Runtime,
     path: &Path,
     output: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Copied, Error> {
     // What is wrong with the file is told first.
     let source = Source::open(path)?;
-    page_size(&mut engine.sandbox()?, &os::head(source.file(), path)?)?;
+    let head = os::head(source.file(), path)?;
+    runtime.inspecting()?.page_size(&head)?;
     drop(source);
     let (copy, unpublished) = Unpublished::create_private(output)?;
     let to_copy = |source| Error::io("copy to", output, source);
     for _ in 0..TRIES {
         let source = Source::open(path)?;
         let source = source.file();
-        let before = look(engine, source, path)?;
+        let before = look(runtime, source, path)?;
         copy_bytes(source, copy.file(), progress).map_err(to_copy)?;
         // Of a file that nobody can change too: some programs know no locks.
-        if look(engine, source, path)? != before {
+        if look(runtime, source, path)? != before {
             continue;
         }
-        let copied = look(engine, copy.file(), output)?;
+        let copied = look(runtime, copy.file(), output)?;
         if copied != before {
             continue;
         }
@@ -111,10 +112,15 @@ struct State {
     listing: Option<Listing>,
 }
 
-fn look(engine: &Engine, file: &File, path: &Path) -> Result<State, Error> {
+fn look(runtime: &Runtime, file: &File, path: &Path) -> Result<State, Error> {
     let head = os::head(file, path)?;
-    let page_size = page_size(&mut engine.sandbox()?, &head)?;
-    let mut inspector = inspector(engine, file, path, page_size)?;
+    let mut sandbox = runtime.inspecting()?;
+    let page_size = sandbox.page_size(&head)?;
+    let file = file
+        .try_clone()
+        .map_err(|source| Error::io("open", path, source))?;
+    let store = ReadOnlyStore::new(file, path, page_size)?;
+    let mut inspector = Inspector::new(sandbox, Box::new(store))?;
     let info = Info::of(&mut inspector)?;
     let damage = match info.recovery.as_str() {
         "not-a-page-file" => return Err(Error::NotAPageFile(info.explanation)),
@@ -133,18 +139,6 @@ fn look(engine: &Engine, file: &File, path: &Path) -> Result<State, Error> {
         damage,
         listing,
     })
-}
-
-fn inspector(
-    engine: &Engine,
-    file: &File,
-    path: &Path,
-    page_size: PageSize,
-) -> Result<Inspector, Error> {
-    let file = file
-        .try_clone()
-        .map_err(|source| Error::io("open", path, source))?;
-    engine.inspect_store(ReadOnlyStore::new(file, path, page_size)?)
 }
 
 /// Makes `target` the same as `source`, with the same holes.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::StoreError;
+use crate::ids::{PageId, ProtectedId};
 use crate::wit::exports::pagebox::pager::pager as wit;
 
 /// Why something was not done. Unless said otherwise nothing changed.
@@ -53,7 +54,7 @@ pub enum Error {
     )]
     ChecksumMismatch {
         /// The protected page.
-        id: u64,
+        id: ProtectedId,
         /// The physical page that was read.
         page: u64,
         /// The CRC-32 that was committed.
@@ -66,22 +67,22 @@ pub enum Error {
     },
     /// The number is at or past the page count.
     #[error("there is no page {0}")]
-    OutOfRange(u64),
+    OutOfRange(PageId),
     /// The page is free.
     #[error("page {0} is not allocated")]
-    NotAllocated(u64),
+    NotAllocated(PageId),
     /// The page is the pager's own, or belongs to a protected page.
     #[error("page {page} is not a regular page: it is {kind}")]
     NotRegular {
         /// The page.
-        page: u64,
+        page: PageId,
         /// What it is.
         kind: String,
     },
     /// There is no protected page of this id.
     #[error("there is no protected page {0}")]
-    NotProtected(u64),
-    /// An id was given twice.
+    NotProtected(ProtectedId),
+    /// An id was given twice, in a list of ids of either kind.
     #[error("page {0} is named twice")]
     Duplicate(u64),
     /// The format can name no more pages than this, and all are taken.
@@ -292,19 +293,19 @@ impl From<wit::Error> for Error {
                 detail: clipped(corruption.detail),
             },
             wit::Error::ChecksumMismatch(mismatch) => Self::ChecksumMismatch {
-                id: mismatch.id,
+                id: ProtectedId::new(mismatch.id),
                 page: mismatch.page,
                 expected: mismatch.expected,
                 actual: mismatch.actual,
                 unproven: mismatch.unproven,
             },
-            wit::Error::OutOfRange(page) => Self::OutOfRange(page),
-            wit::Error::NotAllocated(page) => Self::NotAllocated(page),
+            wit::Error::OutOfRange(page) => Self::OutOfRange(PageId::new(page)),
+            wit::Error::NotAllocated(page) => Self::NotAllocated(PageId::new(page)),
             wit::Error::NotRegular(page) => Self::NotRegular {
-                page: page.page,
+                page: PageId::new(page.page),
                 kind: clipped(page.kind),
             },
-            wit::Error::NotProtected(id) => Self::NotProtected(id),
+            wit::Error::NotProtected(id) => Self::NotProtected(ProtectedId::new(id)),
             wit::Error::Duplicate(id) => Self::Duplicate(id),
             wit::Error::Full(limit) => Self::Full(limit),
             wit::Error::DirectoryFull(limit) => Self::DirectoryFull(limit),

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::ids::ProtectedId;
 use crate::wit::exports::pagebox::pager::pager as wit;
 
 /// Figures of a page file, in pages unless said otherwise.
@@ -36,7 +37,7 @@ pub struct Stats {
 #[non_exhaustive]
 pub struct ProtectedPage {
     /// Its id.
-    pub id: u64,
+    pub id: ProtectedId,
     /// The physical page that holds its bytes.
     pub active_page: u64,
     /// The physical page that the next write goes to.
@@ -77,7 +78,7 @@ impl From<wit::Stats> for Stats {
 impl From<wit::ProtectedPage> for ProtectedPage {
     fn from(page: wit::ProtectedPage) -> Self {
         Self {
-            id: page.id,
+            id: ProtectedId::new(page.id),
             active_page: page.active_page,
             shadow_page: page.shadow_page,
             generation: page.generation,

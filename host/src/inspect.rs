@@ -5,11 +5,11 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 use wasmtime::component::ResourceAny;
 
-use crate::engine::Engine;
+use crate::home::Home;
 use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right};
 use crate::sandbox::{Data, Sandbox, nonsense};
-use crate::wit::inspecting::Inspecting;
+use crate::wit::Inspecting;
 use crate::wit::inspecting::exports::pagebox::pager::inspect as wit;
 use crate::wit::pagebox::pager::page_store::Extent;
 use crate::{Error, Store};
@@ -24,7 +24,7 @@ pub use wit::{
 /// the errors of all methods are those of the sandbox, and [`Error::Forked`] in
 /// a child of the process that made it.
 ///
-/// Made by [`Engine::inspect`].
+/// Made by [`Engine::inspect`](crate::Engine::inspect).
 ///
 /// ```no_run
 /// # fn main() -> Result<(), pagebox::Error> {
@@ -35,6 +35,7 @@ pub use wit::{
 /// ```
 pub struct Inspector {
     sandbox: Sandbox<Inspecting>,
+    store: Home,
     /// The component's inspector.
     handle: ResourceAny,
     owner: Owner,
@@ -43,16 +44,20 @@ pub struct Inspector {
 pub(crate) const CHECKING: &str = "checking the file";
 
 impl Inspector {
-    pub(crate) fn new(engine: &Engine, store: Box<dyn Store>) -> Result<Self, Error> {
-        let mut sandbox = engine.inspecting()?;
-        sandbox.stores().lend(store, Right::Read);
+    pub(crate) fn new(
+        mut sandbox: Sandbox<Inspecting>,
+        store: Box<dyn Store>,
+    ) -> Result<Self, Error> {
+        let store = Home::new(store);
+        // For as long as it lives: all that it does is to read.
+        sandbox.stores().exchange(&mut store.shared(), Right::Read);
         let handle = sandbox.call("looking at the file", |world, store| {
-            world
-                .pagebox_pager_inspect()
-                .call_open(store, PageStores::own())
+            let exports = world.exports.pagebox_pager_inspect();
+            exports.call_open(store, PageStores::own())
         })?;
         Ok(Self {
             sandbox,
+            store,
             handle,
             owner: Owner::here(),
         })
@@ -69,11 +74,8 @@ impl Inspector {
     ) -> Result<R, Error> {
         self.expect_own()?;
         self.sandbox.call(operation, |world, store| {
-            f(
-                world.pagebox_pager_inspect().inspector(),
-                store,
-                self.handle,
-            )
+            let exports = world.exports.pagebox_pager_inspect().inspector();
+            f(exports, store, self.handle)
         })
     }
 
@@ -236,19 +238,18 @@ impl Inspector {
     }
 
     /// The shape of the store.
-    pub fn geometry(&mut self) -> Geometry {
-        self.sandbox.stores().lent().geometry()
+    pub fn geometry(&self) -> Geometry {
+        self.store.get().geometry()
     }
 
     /// Copies the bare bytes of a page, from `offset` on.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn read(&mut self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), Error> {
+    pub fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), Error> {
         self.expect_own()?;
-        self.sandbox
-            .stores()
-            .lent()
+        self.store
+            .get()
             .read(page, offset, bytes)
             .map_err(|cause| Error::Store {
                 operation: format!("reading page {page}"),

@@ -5,6 +5,7 @@ use std::vec;
 
 use crate::Error;
 use crate::figures::ProtectedPage;
+use crate::ids::PageId;
 use crate::pager::Pager;
 use crate::wit::exports::pagebox::pager::pager::ProtectedPage as Page;
 use crate::wit::pagebox::pager::page_store::Extent;
@@ -14,6 +15,19 @@ const BATCH: u32 = 1024;
 
 const UNORDERED: &str = "it does not list them in ascending order";
 const TOO_MANY: &str = "it lists more than it was asked for";
+
+impl Pager {
+    /// The regular pages, in ascending order; of a file that is too short,
+    /// those that are there.
+    pub fn regular_pages(&self) -> RegularPages<'_> {
+        RegularPages::new(self)
+    }
+
+    /// The protected pages, in ascending order of their ids.
+    pub fn protected_pages(&self) -> ProtectedPages<'_> {
+        ProtectedPages::new(self)
+    }
+}
 
 /// The regular pages of a file, in ascending order: see
 /// [`Pager::regular_pages`]. After an error it ends.
@@ -27,7 +41,7 @@ pub struct RegularPages<'p> {
 }
 
 impl<'p> RegularPages<'p> {
-    pub(crate) fn new(pager: &'p Pager) -> Self {
+    fn new(pager: &'p Pager) -> Self {
         Self {
             pager,
             runs: Vec::new().into_iter(),
@@ -69,13 +83,13 @@ impl<'p> RegularPages<'p> {
 }
 
 impl Iterator for RegularPages<'_> {
-    type Item = Result<u64, Error>;
+    type Item = Result<PageId, Error>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(page) = self.run.next() {
-                return Some(Ok(page));
+                return Some(Ok(PageId::new(page)));
             }
             match self.advance() {
                 Ok(true) => {}
@@ -103,7 +117,7 @@ pub struct ProtectedPages<'p> {
 }
 
 impl<'p> ProtectedPages<'p> {
-    pub(crate) fn new(pager: &'p Pager) -> Self {
+    fn new(pager: &'p Pager) -> Self {
         Self {
             pager,
             pages: Vec::new().into_iter(),

@@ -4,7 +4,8 @@
 //! A page file is made of pages of one size. *Regular* pages are bare: changed
 //! in place, durable after a sync. *Protected* pages change atomically, with a
 //! transaction, and are checked against a stored checksum. What a transaction
-//! allocates, frees and writes becomes durable together, in two syncs.
+//! allocates, frees and writes becomes durable together, in two syncs. Both are
+//! named by numbers, a [`PageId`] and a [`ProtectedId`].
 //!
 //! ```
 //! # fn main() -> Result<(), pagebox::Error> {
@@ -35,19 +36,26 @@
 #![deny(unsafe_code)]
 
 mod cache;
+mod check;
+mod clock;
 mod config;
 mod copy;
 mod engine;
 mod error;
 mod figures;
+mod handles;
+mod home;
+mod ids;
 pub mod inspect;
 mod iter;
+mod limits;
 mod os;
 mod owner;
 mod page_stores;
 mod pager;
 mod repair;
 pub mod report;
+mod runtime;
 mod sandbox;
 mod shared;
 mod single;
@@ -56,21 +64,26 @@ mod steady;
 mod store;
 mod transaction;
 mod unpublished;
+mod wiped;
 pub mod wit;
 
 pub use copy::Copied;
-pub use engine::{COMPONENT, Engine, Limits};
+pub use engine::Engine;
 pub use error::{Error, ErrorClass};
 pub use figures::{CommitInfo, ProtectedPage, Stats};
+pub use handles::{StoreHandle, ViewHandle};
+pub use ids::{PageId, ProtectedId};
 pub use inspect::Inspector;
 pub use iter::{ProtectedPages, RegularPages};
-pub use page_stores::{PageStoreView, PageStores, StoreHandle, ViewHandle, add_to_linker};
+pub use limits::Limits;
+pub use page_stores::{PageStoreView, PageStores, add_to_linker};
 pub use pagebox_store::{
     Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
     UnsupportedPageSize,
 };
 pub use pager::{Access, Pager};
 pub use repair::RepairAction;
+pub use runtime::COMPONENT;
 #[cfg(feature = "async")]
 pub use shared::Pending;
 pub use shared::{ReadGuard, SharedPager};

@@ -12,7 +12,7 @@
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::store::wiped_by_fork;
+use crate::wiped::wiped_by_fork;
 
 /// The process that something belongs to.
 #[derive(Clone, Debug)]

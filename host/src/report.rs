@@ -4,20 +4,16 @@
 //! Keys are only ever added.
 
 use std::fmt;
-use std::path::Path;
 
 use serde::{Serialize, Serializer};
 
-use crate::inspect::{CHECKING, Finding, FindingsPart, Inspector, Severity, Side, Step, Summary};
-use crate::steady::{Attempt, steadily};
+use crate::Error;
+use crate::ids::{PageId, ProtectedId};
+use crate::inspect::{Finding, Inspector, Severity, Side, Step, Summary};
 use crate::wit::pagebox::pager::page_store::Extent;
-use crate::{Engine, Error};
 
 /// How many pages or slots are asked for at once.
 const BATCH: u32 = 4096;
-
-/// How often the check of a file starts over that becomes longer each time.
-const RESTARTS_MAX: u32 = 20;
 
 /// Figures of a file, as `pagebox info` tells them. In pages unless said
 /// otherwise.
@@ -87,7 +83,7 @@ pub struct Reason {
 #[non_exhaustive]
 pub struct Listing {
     /// The regular pages, in ascending order.
-    pub regular: Vec<u64>,
+    pub regular: Vec<PageId>,
     /// The protected pages, in ascending order of their ids.
     pub protected: Vec<Protected>,
 }
@@ -97,7 +93,7 @@ pub struct Listing {
 #[non_exhaustive]
 pub struct Protected {
     /// Its id.
-    pub id: u64,
+    pub id: ProtectedId,
     /// The physical page that holds its bytes.
     pub active_page: u64,
     /// The physical page that the next write goes to.
@@ -215,7 +211,7 @@ impl Listing {
     }
 }
 
-fn regular(inspector: &mut Inspector) -> Result<Vec<u64>, Error> {
+fn regular(inspector: &mut Inspector) -> Result<Vec<PageId>, Error> {
     let kinds = inspector.page_kinds()?;
     let code = kinds
         .iter()
@@ -231,7 +227,7 @@ fn regular(inspector: &mut Inspector) -> Result<Vec<u64>, Error> {
         let here = (first..)
             .zip(&kinds)
             .filter(|(_, kind)| Some(**kind) == code);
-        pages.extend(here.map(|(page, _)| page));
+        pages.extend(here.map(|(page, _)| PageId::new(page)));
         if kinds.is_empty() {
             break;
         }
@@ -263,7 +259,7 @@ fn protected(inspector: &mut Inspector) -> Result<Vec<Protected>, Error> {
                 Side::B => (slot.page_b, slot.page_a),
             };
             Protected {
-                id: slot.id,
+                id: ProtectedId::new(slot.id),
                 active_page,
                 shadow_page,
                 generation: slot.generation,
@@ -274,77 +270,7 @@ fn protected(inspector: &mut Inspector) -> Result<Vec<Protected>, Error> {
 }
 
 impl Check {
-    /// Checks all of a file. `progress` is told what is done, and of how much,
-    /// as it goes.
-    ///
-    /// # Errors
-    /// [`Error::Sandbox`].
-    pub fn of(
-        inspector: &mut Inspector,
-        mut progress: impl FnMut(u64, u64),
-    ) -> Result<Self, Error> {
-        let mut run = Run::new(inspector);
-        while let Some(at) = run.cursor {
-            let part = inspector.findings(at)?;
-            run.add(inspector, part, &mut progress)?;
-        }
-        let summary = inspector.summary()?;
-        Ok(Self::new(&summary, run.findings))
-    }
-
-    /// Checks all of a file that others may be writing to. What is found is
-    /// damage of a state that the file was in; what seems to be damage, but was
-    /// read while the file changed, is looked at again.
-    ///
-    /// # Errors
-    /// As [`Engine::inspect`]; [`Error::Busy`], where the file changed each
-    /// time that a part of it was looked at.
-    pub fn of_file(
-        engine: &Engine,
-        path: impl AsRef<Path>,
-        mut progress: impl FnMut(u64, u64),
-    ) -> Result<Self, Error> {
-        let path = path.as_ref();
-        for _ in 0..RESTARTS_MAX {
-            if let Some(check) = Self::of_shape(engine, path, &mut progress)? {
-                return Ok(check);
-            }
-        }
-        Err(Error::Busy)
-    }
-
-    /// The same; none: the file became longer, so that it has other steps.
-    fn of_shape(
-        engine: &Engine,
-        path: &Path,
-        progress: &mut impl FnMut(u64, u64),
-    ) -> Result<Option<Self>, Error> {
-        let mut inspector = engine.inspect(path)?;
-        let mut run = Run::new(&mut inspector);
-        while let Some(at) = run.cursor {
-            let mut is_first = true;
-            let part = steadily(|| {
-                if !std::mem::take(&mut is_first) {
-                    inspector = engine.inspect(path)?;
-                }
-                let part = inspector.findings(at)?;
-                // Bytes that agree with their checksum need no second look.
-                let counts = part.findings.is_empty() || inspector.is_current()?;
-                Ok(if counts {
-                    Attempt::Steady(part)
-                } else {
-                    Attempt::Changed
-                })
-            })?;
-            if run.total.is_some_and(|total| total != part.total) {
-                return Ok(None);
-            }
-            run.add(&mut inspector, part, progress)?;
-        }
-        Ok(Some(Self::new(&inspector.summary()?, run.findings)))
-    }
-
-    fn new(summary: &Summary, findings: Vec<Found>) -> Self {
+    pub(crate) fn new(summary: &Summary, findings: Vec<Found>) -> Self {
         let count = |severity| {
             findings
                 .iter()
@@ -358,47 +284,6 @@ impl Check {
             infos: count(Severity::Info),
             findings,
         }
-    }
-}
-
-/// A check that is under way.
-struct Run {
-    /// What comes next; none: it is complete.
-    cursor: Option<u64>,
-    /// How many steps there are, once one is done.
-    total: Option<u64>,
-    findings: Vec<Found>,
-    /// Parts that it may still take: far more than any check has, and yet not
-    /// without end.
-    left: u64,
-}
-
-impl Run {
-    fn new(inspector: &mut Inspector) -> Self {
-        Self {
-            cursor: Some(0),
-            total: None,
-            findings: Vec::new(),
-            left: inspector.geometry().byte_count().saturating_mul(64).max(64),
-        }
-    }
-
-    fn add(
-        &mut self,
-        inspector: &mut Inspector,
-        part: FindingsPart,
-        progress: &mut impl FnMut(u64, u64),
-    ) -> Result<(), Error> {
-        self.left = self
-            .left
-            .checked_sub(1)
-            .ok_or_else(|| inspector.distrust(CHECKING, "it does not come to an end"))?;
-        progress(part.done, part.total);
-        self.findings
-            .extend(part.findings.into_iter().map(Found::from));
-        self.total = Some(part.total);
-        self.cursor = part.next;
-        Ok(())
     }
 }
 

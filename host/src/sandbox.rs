@@ -1,15 +1,16 @@
 //! One instance of the component, and the way into it: every call has a
 //! deadline, and a trap is an error that names the operation.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-
-use wasmtime::component::InstancePre;
+use pagebox_store::PageSize;
+use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{ResourceLimiter, Result, Trap, UpdateDeadline, bail};
 
-use crate::engine::{Engine, TICKS};
+use crate::Error;
+use crate::clock::{Clock, TICKS};
+use crate::home::Home;
+use crate::limits::Limits;
 use crate::page_stores::{HANDLE_COST, PageStoreView, PageStores, Right};
-use crate::{Error, Store};
+use crate::wit::TellsPageSize;
 
 /// How often a call is granted its whole time anew because it made something
 /// durable. More syncs than this no commit has.
@@ -96,21 +97,20 @@ impl Gone {
 impl<W> Sandbox<W> {
     /// A new instance.
     pub(crate) fn new(
-        engine: &Engine,
-        code: &wasmtime::Engine,
+        limits: &Limits,
+        clock: &Clock,
         pre: &InstancePre<Data>,
-        exports: impl FnOnce(&mut wasmtime::Store<Data>, &wasmtime::component::Instance) -> Result<W>,
+        exports: impl FnOnce(&mut wasmtime::Store<Data>, &Instance) -> Result<W>,
     ) -> Result<Self> {
-        let limits = engine.limits();
         let budget = limits.staged.clamp(VIEWS_MIN, VIEWS_MAX);
         let data = Data {
-            stores: PageStores::new(budget, limits.store, engine.clock()),
+            stores: PageStores::new(budget, limits.store, clock.clone()),
             memory: Memory {
                 left: limits.memory,
             },
             grants: 0,
         };
-        let mut store = wasmtime::Store::new(code, data);
+        let mut store = wasmtime::Store::new(pre.engine(), data);
         store.limiter(|data| &mut data.memory);
         store.set_hostcall_fuel(limits.memory);
         // As many as there can be views.
@@ -162,11 +162,11 @@ impl<W> Sandbox<W> {
         result.map_err(|cause| failure(operation, &cause))
     }
 
-    /// The same with a store at hand, which is back at its home afterwards,
-    /// whatever happens.
+    /// The same with the store at hand that is in `home`, where it is again
+    /// afterwards, whatever happens.
     pub(crate) fn call_with<R>(
         &mut self,
-        home: &mut Box<dyn Store>,
+        home: &mut Home,
         right: Right,
         operation: &'static str,
         f: impl FnOnce(&W, &mut wasmtime::Store<Data>) -> Result<R>,
@@ -190,11 +190,20 @@ impl<W> Sandbox<W> {
     }
 }
 
+impl<W: TellsPageSize> Sandbox<W> {
+    /// The page size that the first bytes of a page file announce.
+    pub(crate) fn page_size(&mut self, head: &[u8]) -> Result<PageSize, Error> {
+        const OPERATION: &str = "finding the page size";
+        let bytes = self.call(OPERATION, |world, store| world.call_page_size(store, head))??;
+        PageSize::from_bytes(bytes).map_err(|error| nonsense(OPERATION, error.to_string()))
+    }
+}
+
 /// A store that a sandbox was lent. It goes back when this is dropped: a panic
 /// that comes out of it takes neither the store nor its lock away.
 struct Lent<'l, W> {
     sandbox: &'l mut Sandbox<W>,
-    home: &'l mut Box<dyn Store>,
+    home: &'l mut Home,
 }
 
 impl<W> Drop for Lent<'_, W> {
@@ -246,9 +255,6 @@ pub(crate) fn is_no_room(cause: &wasmtime::Error) -> bool {
         false
     }
 }
-
-/// The clock of an engine.
-pub(crate) type Clock = Arc<AtomicU64>;
 
 /// An answer of the sandbox that cannot be.
 pub(crate) fn nonsense(operation: &'static str, cause: impl Into<String>) -> Error {

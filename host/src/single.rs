@@ -1,6 +1,6 @@
 //! Operations of a [`Pager`] that are a transaction each.
 
-use crate::{Error, Pager};
+use crate::{Error, PageId, Pager, ProtectedId};
 
 impl Pager {
     /// Allocates a regular page, durably. It reads as zeros.
@@ -8,7 +8,7 @@ impl Pager {
     /// # Errors
     /// [`Error::Full`], [`Error::ReadOnly`], [`Error::Poisoned`],
     /// [`Error::Store`].
-    pub fn alloc(&mut self) -> Result<u64, Error> {
+    pub fn alloc(&mut self) -> Result<PageId, Error> {
         let mut tx = self.begin()?;
         let id = tx.alloc()?;
         tx.commit()?;
@@ -19,7 +19,7 @@ impl Pager {
     ///
     /// # Errors
     /// As [`alloc`](Self::alloc).
-    pub fn alloc_many(&mut self, count: u32) -> Result<Vec<u64>, Error> {
+    pub fn alloc_many(&mut self, count: u32) -> Result<Vec<PageId>, Error> {
         let mut tx = self.begin()?;
         let ids = tx.alloc_many(count)?;
         tx.commit()?;
@@ -31,7 +31,7 @@ impl Pager {
     /// # Errors
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
     /// [`Error::ReadOnly`], [`Error::Poisoned`], [`Error::Store`].
-    pub fn free(&mut self, id: u64) -> Result<(), Error> {
+    pub fn free(&mut self, id: PageId) -> Result<(), Error> {
         self.free_many(&[id])
     }
 
@@ -39,7 +39,7 @@ impl Pager {
     ///
     /// # Errors
     /// As [`free`](Self::free), and [`Error::Duplicate`].
-    pub fn free_many(&mut self, ids: &[u64]) -> Result<(), Error> {
+    pub fn free_many(&mut self, ids: &[PageId]) -> Result<(), Error> {
         let mut tx = self.begin()?;
         tx.free_many(ids)?;
         tx.commit()?;
@@ -51,7 +51,7 @@ impl Pager {
     /// # Errors
     /// [`Error::Full`], [`Error::DirectoryFull`], [`Error::ReadOnly`],
     /// [`Error::Poisoned`], [`Error::Store`].
-    pub fn alloc_protected(&mut self) -> Result<u64, Error> {
+    pub fn alloc_protected(&mut self) -> Result<ProtectedId, Error> {
         let mut tx = self.begin()?;
         let id = tx.alloc_protected()?;
         tx.commit()?;
@@ -63,7 +63,7 @@ impl Pager {
     /// # Errors
     /// [`Error::NotProtected`], [`Error::ReadOnly`], [`Error::Poisoned`],
     /// [`Error::Store`].
-    pub fn free_protected(&mut self, id: u64) -> Result<(), Error> {
+    pub fn free_protected(&mut self, id: ProtectedId) -> Result<(), Error> {
         let mut tx = self.begin()?;
         tx.free_protected(id)?;
         tx.commit()?;

@@ -53,6 +53,18 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// Takes a value out whose number it is to have again.
+    pub(crate) fn take(&mut self, key: u32) -> Option<T> {
+        self.entries.get_mut(key as usize)?.take()
+    }
+
+    /// Puts back what was taken.
+    pub(crate) fn put(&mut self, key: u32, value: T) {
+        if let Some(entry) = self.entries.get_mut(key as usize) {
+            *entry = Some(value);
+        }
+    }
+
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.entries.iter_mut().flatten()
     }

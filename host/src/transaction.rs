@@ -7,7 +7,9 @@ use wasmtime::component::{Resource, ResourceAny};
 
 use crate::Error;
 use crate::figures::CommitInfo;
-use crate::page_stores::{Right, ViewHandle};
+use crate::handles::ViewHandle;
+use crate::ids::{PageId, ProtectedId};
+use crate::page_stores::Right;
 use crate::pager::{Answer, Pager};
 use crate::sandbox::{Data, nonsense};
 use crate::wit::exports::pagebox::pager::pager as wit;
@@ -44,13 +46,21 @@ pub struct Transaction<'p> {
     operations: u64,
 }
 
+impl Pager {
+    /// A transaction on the committed state.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::Poisoned`].
+    pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
+        Transaction::begin(self)
+    }
+}
+
 impl<'p> Transaction<'p> {
-    pub(crate) fn begin(pager: &'p mut Pager) -> Result<Self, Error> {
-        let handle = pager.lend(
-            "beginning a transaction",
-            Right::Read,
-            |exports, store, pager| exports.pager().call_begin(store, pager),
-        )?;
+    fn begin(pager: &'p mut Pager) -> Result<Self, Error> {
+        let handle = pager.ask("beginning a transaction", |exports, store, pager| {
+            exports.pager().call_begin(store, pager)
+        })?;
         Ok(Self {
             pager,
             handle: Some(handle),
@@ -70,11 +80,9 @@ impl<'p> Transaction<'p> {
         f: impl FnOnce(wit::GuestTransaction<'_>, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
     ) -> Result<R, Error> {
         let handle = self.handle.ok_or(Error::StaleTransaction)?;
-        let result = self
-            .pager
-            .lend(operation, Right::Read, |exports, store, _| {
-                f(exports.transaction(), store, handle)
-            })?;
+        let result = self.pager.ask(operation, |exports, store, _| {
+            f(exports.transaction(), store, handle)
+        })?;
         self.operations += 1;
         Ok(result)
     }
@@ -88,7 +96,7 @@ impl<'p> Transaction<'p> {
     ///
     /// # Errors
     /// [`Error::Full`].
-    pub fn alloc(&mut self) -> Result<u64, Error> {
+    pub fn alloc(&mut self) -> Result<PageId, Error> {
         first(&self.alloc_many(1)?)
     }
 
@@ -96,7 +104,7 @@ impl<'p> Transaction<'p> {
     ///
     /// # Errors
     /// [`Error::Full`].
-    pub fn alloc_many(&mut self, count: u32) -> Result<Vec<u64>, Error> {
+    pub fn alloc_many(&mut self, count: u32) -> Result<Vec<PageId>, Error> {
         let ids = self.call(ALLOCATING, |exports, store, tx| {
             exports.call_alloc(store, tx, count)
         })?;
@@ -111,7 +119,7 @@ impl<'p> Transaction<'p> {
             return Err(self.pager.distrust(ALLOCATING, cause));
         }
         self.allocated.extend(&ids);
-        Ok(ids)
+        Ok(ids.into_iter().map(PageId::new).collect())
     }
 
     /// That there are as many ids as were asked for, in ascending order.
@@ -130,7 +138,7 @@ impl<'p> Transaction<'p> {
     ///
     /// # Errors
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`].
-    pub fn free(&mut self, id: u64) -> Result<(), Error> {
+    pub fn free(&mut self, id: PageId) -> Result<(), Error> {
         self.free_many(&[id])
     }
 
@@ -138,15 +146,15 @@ impl<'p> Transaction<'p> {
     ///
     /// # Errors
     /// As [`free`](Self::free), and [`Error::Duplicate`].
-    pub fn free_many(&mut self, ids: &[u64]) -> Result<(), Error> {
+    pub fn free_many(&mut self, ids: &[PageId]) -> Result<(), Error> {
+        let mut freed: Vec<u64> = ids.iter().map(|id| id.get()).collect();
         self.call("freeing pages", |exports, store, tx| {
-            exports.call_free(store, tx, ids)
+            exports.call_free(store, tx, &freed)
         })?;
-        self.freed.extend(ids);
+        self.freed.extend(&freed);
         if !self.allocated.is_empty() {
             // What was allocated in here can be freed in here, and then be
             // allocated again.
-            let mut freed = ids.to_vec();
             freed.sort_unstable();
             self.allocated.retain(|id| freed.binary_search(id).is_err());
         }
@@ -157,7 +165,7 @@ impl<'p> Transaction<'p> {
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::DirectoryFull`].
-    pub fn alloc_protected(&mut self) -> Result<u64, Error> {
+    pub fn alloc_protected(&mut self) -> Result<ProtectedId, Error> {
         first(&self.alloc_protected_many(1)?)
     }
 
@@ -165,7 +173,7 @@ impl<'p> Transaction<'p> {
     ///
     /// # Errors
     /// As [`alloc_protected`](Self::alloc_protected).
-    pub fn alloc_protected_many(&mut self, count: u32) -> Result<Vec<u64>, Error> {
+    pub fn alloc_protected_many(&mut self, count: u32) -> Result<Vec<ProtectedId>, Error> {
         let ids = self.call(ALLOCATING, |exports, store, tx| {
             exports.call_alloc_protected(store, tx, count)
         })?;
@@ -173,14 +181,14 @@ impl<'p> Transaction<'p> {
         self.changed.extend(&ids);
         let end = ids.last().map_or(0, |id| id.saturating_add(1));
         self.protected_end = self.protected_end.max(end);
-        Ok(ids)
+        Ok(ids.into_iter().map(ProtectedId::new).collect())
     }
 
     /// Frees a protected page.
     ///
     /// # Errors
     /// [`Error::NotProtected`].
-    pub fn free_protected(&mut self, id: u64) -> Result<(), Error> {
+    pub fn free_protected(&mut self, id: ProtectedId) -> Result<(), Error> {
         self.free_protected_many(&[id])
     }
 
@@ -188,12 +196,13 @@ impl<'p> Transaction<'p> {
     ///
     /// # Errors
     /// As [`free_protected`](Self::free_protected), and [`Error::Duplicate`].
-    pub fn free_protected_many(&mut self, ids: &[u64]) -> Result<(), Error> {
+    pub fn free_protected_many(&mut self, ids: &[ProtectedId]) -> Result<(), Error> {
+        let ids: Vec<u64> = ids.iter().map(|id| id.get()).collect();
         self.call("freeing protected pages", |exports, store, tx| {
-            exports.call_free_protected(store, tx, ids)
+            exports.call_free_protected(store, tx, &ids)
         })?;
-        self.changed.extend(ids);
-        for id in ids {
+        self.changed.extend(&ids);
+        for id in &ids {
             if let Some(view) = self.staged.remove(id) {
                 self.pager.stores().let_go(&view);
             }
@@ -210,7 +219,8 @@ impl<'p> Transaction<'p> {
     /// [`Error::NotProtected`], [`Error::Corrupt`],
     /// [`Error::ChecksumMismatch`]; [`Error::StagedLimit`], after which the
     /// transaction goes on; [`Error::Store`].
-    pub fn write(&mut self, id: u64) -> Result<&mut [u8], Error> {
+    pub fn write(&mut self, id: ProtectedId) -> Result<&mut [u8], Error> {
+        let id = id.get();
         self.stage(id, |exports, store, tx| exports.call_stage(store, tx, id))
     }
 
@@ -221,7 +231,7 @@ impl<'p> Transaction<'p> {
     /// ```no_run
     /// # fn f(pager: &mut pagebox::Pager, backup: &[u8]) -> Result<(), pagebox::Error> {
     /// let mut tx = pager.begin()?;
-    /// tx.replace(0, backup)?; // as many bytes as a page has
+    /// tx.replace(pagebox::ProtectedId::new(0), backup)?; // as many bytes as a page has
     /// tx.commit()?;
     /// # Ok(()) }
     /// ```
@@ -229,7 +239,7 @@ impl<'p> Transaction<'p> {
     /// # Errors
     /// [`Error::NotAWholePage`]; as [`write`](Self::write), but for
     /// [`Error::ChecksumMismatch`].
-    pub fn replace(&mut self, id: u64, bytes: &[u8]) -> Result<(), Error> {
+    pub fn replace(&mut self, id: ProtectedId, bytes: &[u8]) -> Result<(), Error> {
         let not_whole = |page_size| Error::NotAWholePage {
             len: bytes.len(),
             page_size,
@@ -238,6 +248,7 @@ impl<'p> Transaction<'p> {
         if bytes.len() != page_size {
             return Err(not_whole(page_size));
         }
+        let id = id.get();
         let page = self.stage(id, |exports, store, tx| {
             exports.call_stage_blank(store, tx, id)
         })?;
@@ -336,7 +347,7 @@ impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if let Some(tx) = self.handle.take() {
             // A sandbox that fails here says so at the next call.
-            let _ = self.pager.lend("rolling back", Right::Read, |_, store, _| {
+            let _ = self.pager.ask("rolling back", |_, store, _| {
                 tx.resource_drop(store).map(Ok)
             });
         }
@@ -350,7 +361,7 @@ const ALLOCATING: &str = "allocating pages";
 const COMMITTING: &str = "committing";
 const STAGING: &str = "staging a page";
 
-fn first(ids: &[u64]) -> Result<u64, Error> {
+fn first<I: Copy>(ids: &[I]) -> Result<I, Error> {
     ids.first()
         .copied()
         .ok_or_else(|| nonsense(ALLOCATING, "it allocated nothing"))

@@ -9,7 +9,10 @@
 )]
 
 use pagebox_store::{Geometry, StoreError};
+use wasmtime::component::{Component, ComponentExportIndex, Func, Instance};
+use wasmtime::{AsContextMut, format_err};
 
+use self::exports::pagebox::pager::pager as exported;
 use self::pagebox::pager::page_store;
 
 wasmtime::component::bindgen!({
@@ -17,8 +20,8 @@ wasmtime::component::bindgen!({
     path: "../wit",
     imports: { default: trappable },
     with: {
-        "pagebox:pager/page-store.store": crate::page_stores::StoreHandle,
-        "pagebox:pager/page-store.page-view": crate::page_stores::ViewHandle,
+        "pagebox:pager/page-store.store": crate::handles::StoreHandle,
+        "pagebox:pager/page-store.page-view": crate::handles::ViewHandle,
     },
 });
 
@@ -36,6 +39,73 @@ pub(crate) mod inspecting {
         with: { "pagebox:pager/page-store": super::pagebox::pager::page_store },
         additional_derives: [Clone, PartialEq, serde::Serialize],
     });
+}
+
+/// What an inspector is driven by: its own exports, and the one function of the
+/// pager's that says what pages its store is to have.
+pub(crate) struct Inspecting {
+    pub(crate) exports: inspecting::Inspecting,
+    page_size: Func,
+}
+
+impl Inspecting {
+    /// Where a component has the function `page-size`.
+    pub(crate) fn find_page_size(component: &Component) -> wasmtime::Result<ComponentExportIndex> {
+        component
+            .get_export_index(None, "pagebox:pager/pager@0.1.0")
+            .and_then(|pager| component.get_export_index(Some(&pager), "page-size"))
+            .ok_or_else(no_page_size)
+    }
+
+    pub(crate) fn new(
+        mut store: impl AsContextMut,
+        instance: &Instance,
+        page_size: &ComponentExportIndex,
+    ) -> wasmtime::Result<Self> {
+        Ok(Self {
+            exports: inspecting::Inspecting::new(&mut store, instance)?,
+            page_size: instance
+                .get_func(&mut store, page_size)
+                .ok_or_else(no_page_size)?,
+        })
+    }
+}
+
+fn no_page_size() -> wasmtime::Error {
+    format_err!("it exports no function `page-size`")
+}
+
+/// Exports that tell the page size of a file by its first bytes.
+pub(crate) trait TellsPageSize {
+    fn call_page_size(
+        &self,
+        store: impl AsContextMut,
+        head: &[u8],
+    ) -> wasmtime::Result<Result<u32, exported::Error>>;
+}
+
+impl TellsPageSize for PagerComponent {
+    fn call_page_size(
+        &self,
+        store: impl AsContextMut,
+        head: &[u8],
+    ) -> wasmtime::Result<Result<u32, exported::Error>> {
+        self.pagebox_pager_pager().call_page_size(store, head)
+    }
+}
+
+impl TellsPageSize for Inspecting {
+    fn call_page_size(
+        &self,
+        mut store: impl AsContextMut,
+        head: &[u8],
+    ) -> wasmtime::Result<Result<u32, exported::Error>> {
+        let function = self
+            .page_size
+            .typed::<(&[u8],), (Result<u32, exported::Error>,)>(&store)?;
+        let (page_size,) = function.call(&mut store, (head,))?;
+        Ok(page_size)
+    }
 }
 
 impl From<Geometry> for page_store::Geometry {

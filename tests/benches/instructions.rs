@@ -109,7 +109,7 @@ const PATHS: [HotPath; 13] = [
         let pager = sandboxed();
         for _ in 0..times {
             for page in 1000..2000 {
-                std::hint::black_box(pager.page(page).expect("a page")[0]);
+                std::hint::black_box(pager.page(pagebox::PageId::new(page)).expect("a page")[0]);
             }
         }
     }),
@@ -117,6 +117,7 @@ const PATHS: [HotPath; 13] = [
         let pager = sandboxed();
         for _ in 0..times {
             for id in 0..u64::from(RECORDS) {
+                let id = pagebox::ProtectedId::new(id);
                 std::hint::black_box(pager.protected_page(id).expect("a page")[0]);
             }
         }
@@ -173,6 +174,7 @@ fn overwrite_core(core: &mut pagebox_core::Pager<MemoryStore>, n: u64, count: u6
 fn overwrite_sandboxed(pager: &mut pagebox::Pager, n: u64, count: u64) {
     let mut tx = pager.begin().expect("a transaction");
     for id in 0..count {
+        let id = pagebox::ProtectedId::new(id);
         tx.write(id).expect("a buffer").fill(n as u8);
     }
     tx.commit().expect("a commit");

@@ -12,6 +12,7 @@ pub mod failing;
 pub mod figures;
 pub mod legal;
 pub mod model;
+pub mod modules;
 pub mod mutate;
 pub mod peer;
 pub mod peer_sim;

@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use clap::Args;
-use pagebox::{Engine, Error, Pager};
+use pagebox::{Engine, Error, PageId, Pager, ProtectedId};
 
 use super::dump::dump;
 use super::output::plural;
@@ -30,20 +30,21 @@ impl Place {
     /// Fills `bytes` from here on.
     fn read(&self, pager: &Pager, bytes: &mut [u8]) -> Result<(), Error> {
         if self.protected {
-            pager.read_protected(self.id, self.offset, bytes)
+            pager.read_protected(ProtectedId::new(self.id), self.offset, bytes)
         } else {
-            pager.read(self.id, self.offset, bytes)
+            pager.read(PageId::new(self.id), self.offset, bytes)
         }
     }
 
     /// Replaces bytes from here on, durably.
     fn write(&self, pager: &mut Pager, bytes: &[u8]) -> Result<(), Error> {
         if self.protected {
+            let id = ProtectedId::new(self.id);
             let page_size = pager.page_size().bytes();
             if self.offset == 0 && bytes.len() == page_size {
                 // Whatever it holds: that mends a page that went bad.
                 let mut tx = pager.begin()?;
-                tx.replace(self.id, bytes)?;
+                tx.replace(id, bytes)?;
                 tx.commit()?;
                 return Ok(());
             }
@@ -53,14 +54,14 @@ impl Place {
                 page_size,
             };
             let mut tx = pager.begin()?;
-            tx.write(self.id)?
+            tx.write(id)?
                 .get_mut(self.offset..)
                 .and_then(|rest| rest.get_mut(..bytes.len()))
                 .ok_or(past_end)?
                 .copy_from_slice(bytes);
             tx.commit()?;
         } else {
-            pager.write(self.id, self.offset, bytes)?;
+            pager.write(PageId::new(self.id), self.offset, bytes)?;
             pager.sync()?;
         }
         Ok(())

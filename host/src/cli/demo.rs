@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Args;
-use pagebox::{COMPONENT, Engine, Error, PageSize};
+use pagebox::{COMPONENT, Engine, Error, PageId, PageSize};
 
 use super::map::Drawing;
 use super::output::{QUIET, size};
@@ -88,7 +88,7 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
     })?;
     steps.step("fill them in place, sync", || {
         for id in &regular {
-            pager.page_mut(*id)?.copy_from_slice(&content(*id, 1));
+            pager.page_mut(*id)?.copy_from_slice(&content(id.get(), 1));
         }
         pager.sync()
     })?;
@@ -98,13 +98,14 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
             let mut tx = pager.begin()?;
             let ids = tx.alloc_protected_many(12)?;
             for id in &ids {
-                tx.write(*id)?.copy_from_slice(&content(*id, 2));
+                tx.write(*id)?.copy_from_slice(&content(id.get(), 2));
             }
             tx.commit()?;
             Ok(ids)
         },
     )?;
-    let (kept, freed): (Vec<u64>, Vec<u64>) = regular.iter().partition(|id| id.pow(3) % 41 < 26);
+    let is_kept = |id: &PageId| id.get().pow(3) % 41 < 26;
+    let (kept, freed): (Vec<PageId>, Vec<PageId>) = regular.into_iter().partition(is_kept);
     let (rewritten, unchanged) = protected.split_at(4);
     steps.step(
         "free some pages, rewrite 4 protected ones: one commit",
@@ -112,7 +113,7 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
             let mut tx = pager.begin()?;
             tx.free_many(&freed)?;
             for id in rewritten {
-                tx.write(*id)?.copy_from_slice(&content(*id, 3));
+                tx.write(*id)?.copy_from_slice(&content(id.get(), 3));
             }
             tx.commit()
         },
@@ -127,9 +128,16 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
         engine.open(path)
     })?;
     steps.step("compare all bytes with what was written", || {
-        compare(&kept, 1, |id| pager.page(id))?;
-        compare(rewritten, 3, |id| pager.protected_page(id))?;
-        compare(unchanged, 2, |id| pager.protected_page(id))
+        for id in &kept {
+            compare(id.get(), 1, pager.page(*id)?)?;
+        }
+        for id in rewritten {
+            compare(id.get(), 3, pager.protected_page(*id)?)?;
+        }
+        for id in unchanged {
+            compare(id.get(), 2, pager.protected_page(*id)?)?;
+        }
+        Ok(())
     })?;
     drop(pager);
 
@@ -156,20 +164,15 @@ fn content(id: u64, version: u8) -> Vec<u8> {
         .collect()
 }
 
-/// That pages hold what was written to them.
-fn compare<'p>(
-    ids: &[u64],
-    version: u8,
-    read: impl Fn(u64) -> Result<&'p [u8], Error>,
-) -> Result<(), Error> {
-    for id in ids {
-        if read(*id)? != content(*id, version) {
-            return Err(Error::Other(format!(
-                "page {id} does not hold what was written"
-            )));
-        }
+/// That a page holds what was written to it.
+fn compare(id: u64, version: u8, bytes: &[u8]) -> Result<(), Error> {
+    if bytes == content(id, version) {
+        Ok(())
+    } else {
+        Err(Error::Other(format!(
+            "page {id} does not hold what was written"
+        )))
     }
-    Ok(())
 }
 
 /// Tells what is done, and how long it takes.

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use pagebox::PageId;
 use pagebox::report::{Listing, Protected};
 
 use super::output::{QUIET, STRONG, WARNING, plural, runs, shown};
@@ -46,7 +47,7 @@ impl List {
     }
 }
 
-fn print_regular(output: &mut Output, pages: &[u64]) -> io::Result<()> {
+fn print_regular(output: &mut Output, pages: &[PageId]) -> io::Result<()> {
     let style = output.style(STRONG);
     writeln!(
         output,
@@ -55,7 +56,8 @@ fn print_regular(output: &mut Output, pages: &[u64]) -> io::Result<()> {
     )?;
     let width = Output::width();
     let mut line = String::new();
-    for text in runs(pages) {
+    let numbers: Vec<u64> = pages.iter().map(|id| id.get()).collect();
+    for text in runs(&numbers) {
         if !line.is_empty() && line.len() + text.len() + 3 > width {
             writeln!(output, "  {line}")?;
             line.clear();

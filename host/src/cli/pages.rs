@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
-use pagebox::{Engine, Error};
+use pagebox::{Engine, Error, PageId, ProtectedId};
 
 use super::output::{plural, runs};
 use super::{Failure, File, Outcome, Output, Wait};
@@ -49,9 +49,11 @@ impl Alloc {
         let mut pager = wait.wait(|| engine.open(&self.file.path))?;
         let mut tx = pager.begin()?;
         let ids = if self.protected {
-            tx.alloc_protected_many(self.count)?
+            let ids = tx.alloc_protected_many(self.count)?;
+            ids.into_iter().map(ProtectedId::get).collect()
         } else {
-            tx.alloc_many(self.count)?
+            let ids = tx.alloc_many(self.count)?;
+            ids.into_iter().map(PageId::get).collect()
         };
         tx.commit()?;
         Ok(ids)
@@ -96,9 +98,11 @@ impl Free {
         let mut pager = wait.wait(|| engine.open(&self.file.path))?;
         let mut tx = pager.begin()?;
         if self.protected {
-            tx.free_protected_many(&self.ids)?;
+            let ids = self.ids.iter().copied().map(ProtectedId::new);
+            tx.free_protected_many(&ids.collect::<Vec<_>>())?;
         } else {
-            tx.free_many(&self.ids)?;
+            let ids = self.ids.iter().copied().map(PageId::new);
+            tx.free_many(&ids.collect::<Vec<_>>())?;
         }
         tx.commit()?;
         Ok(())

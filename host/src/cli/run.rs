@@ -7,6 +7,8 @@ mod grants;
 mod limits;
 #[cfg(feature = "run")]
 mod program;
+#[cfg(feature = "run")]
+mod wit;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

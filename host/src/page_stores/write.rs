@@ -1,12 +1,15 @@
 //! `store.write`, defined by hand: the pages that a guest writes are taken from
 //! its memory where they lie, instead of being copied into a vector first.
 
+use std::sync::Arc;
+
 use pagebox_store::{PageBuffer, StoreError, Then};
 use wasmtime::component::{ComponentType, Lift, Linker, Resource, WasmList};
 use wasmtime::{AsContext, Result, StoreContext, StoreContextMut};
 
-use super::{Bytes, PageStoreView, Right, StoreHandle, Taken, View, ViewHandle, gone, wit};
-use crate::slab::Slab;
+use super::views::{Bytes, Views};
+use super::{PageStoreView, Right, Taken, gone, shared, wit};
+use crate::handles::{StoreHandle, ViewHandle};
 
 /// `change` of the WIT, with the guest's bytes in place.
 #[derive(ComponentType, Lift)]
@@ -66,17 +69,16 @@ fn write<T: PageStoreView>(
     } else {
         Then::Continue
     };
-    if !changes.is_empty() || then_sync {
-        let right = if changes.is_empty() {
-            Right::Sync
-        } else {
-            Right::Write
-        };
-        context
-            .data_mut()
-            .page_stores()
-            .require(store.rep(), right)?;
-    }
+    let right = match (changes.is_empty(), then_sync) {
+        (false, _) => Right::Write,
+        (true, true) => Right::Sync,
+        // It does nothing.
+        (true, false) => return Ok((Ok(()),)),
+    };
+    context
+        .data_mut()
+        .page_stores()
+        .require(store.rep(), right)?;
     // The guest's memory and what is written to are both in the context: the
     // latter is taken out meanwhile.
     let taken = context.data_mut().page_stores().take(store.rep())?;
@@ -87,6 +89,7 @@ fn write<T: PageStoreView>(
         views,
         ..
     } = &mut out.taken;
+    let store = Arc::get_mut(store).ok_or_else(shared)?;
     let page_size = store.geometry().page_size.bytes();
     let natives: Result<Vec<_>> = changes
         .iter()
@@ -108,7 +111,7 @@ fn write<T: PageStoreView>(
         Err(error) => Err(error),
     };
     if then_sync && answer.is_ok() {
-        out.context.data_mut().page_stores().synced = true;
+        out.context.data_mut().page_stores().meter.sync_is_done();
     }
     Ok((answer,))
 }
@@ -131,7 +134,7 @@ impl<T: PageStoreView> Drop for Out<'_, T> {
 fn native<'a, T: 'static>(
     change: &Change,
     context: StoreContext<'a, T>,
-    views: &'a Slab<View>,
+    views: &'a Views,
     page_size: usize,
 ) -> Result<Result<pagebox_store::Change<'a, PageBuffer>, wit::StoreError>> {
     use pagebox_store::Change as Native;
@@ -142,7 +145,7 @@ fn native<'a, T: 'static>(
             start: sealed.start,
         },
         Change::Staged(staged) => {
-            match views.bytes(staged.view.rep()).ok_or_else(gone)? {
+            match views.find(staged.view.rep()).ok_or_else(gone)?.1 {
                 Bytes::Private(buffer) if buffer.len() == page_size => Native::Staged {
                     page: staged.page,
                     buffer,

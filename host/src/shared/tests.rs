@@ -15,7 +15,7 @@ use crate::shared::committer::Queue;
 use crate::shared::contain::message;
 use crate::shared::promise::Promise;
 use crate::shared::request::{Exclusive, InTransaction, Request};
-use crate::{Engine, Error, Pager, SharedPager, Store, Transaction};
+use crate::{Engine, Error, PageId, Pager, ProtectedId, SharedPager, Store, Transaction};
 
 /// A store in memory whose syncs are counted, and fail on demand.
 struct Counted {
@@ -113,8 +113,12 @@ impl Shared {
     }
 }
 
+/// A page past the end of every file here.
+const NOWHERE: PageId = PageId::new(9999);
+
+/// The number of a new page.
 fn alloc(tx: &mut Transaction<'_>) -> Result<u64, Error> {
-    tx.alloc()
+    tx.alloc().map(PageId::get)
 }
 
 #[test]
@@ -130,12 +134,12 @@ fn requests_that_wait_together_take_two_syncs() {
         };
         (1..=64).map(submit).collect()
     });
-    let ids: Vec<u64> = promises
+    let ids: Vec<ProtectedId> = promises
         .into_iter()
         .map(|promise| promise.wait().expect("a page"))
         .collect();
     assert_eq!(shared.take_syncs(), 2);
-    assert_eq!(ids, (0..64).collect::<Vec<_>>());
+    assert_eq!(ids, (0..64).map(ProtectedId::new).collect::<Vec<_>>());
     let pager = shared.pager.read();
     for (id, n) in ids.into_iter().zip(1..) {
         let page = pager.protected_page(id).expect("the page");
@@ -162,13 +166,13 @@ fn bad_request_fails_alone_and_leaves_no_trace() {
             pager.submit_transaction(alloc),
             pager.submit_transaction(|tx| {
                 tx.alloc_many(10)?;
-                tx.free(9999)
+                tx.free(NOWHERE)
             }),
             pager.submit_transaction(alloc),
         )
     });
     assert_eq!(good.wait().expect("a page"), 3);
-    assert!(matches!(bad.wait(), Err(Error::OutOfRange(9999))));
+    assert!(matches!(bad.wait(), Err(Error::OutOfRange(NOWHERE))));
     assert_eq!(other.wait().expect("a page"), 4);
     assert_eq!(shared.take_syncs(), 2, "the others were one commit");
     let stats = shared.pager.read().stats().expect("figures");
@@ -184,7 +188,7 @@ fn request_that_fails_for_lack_of_what_others_took_is_tried_again() {
     shared.pager.transact(fill).expect("all pages");
     // A page that a transaction frees is nobody's before it is durable.
     let (free, taken) = shared.together(|pager| {
-        let free = pager.submit_transaction(|tx| tx.free(100));
+        let free = pager.submit_transaction(|tx| tx.free(PageId::new(100)));
         (free, pager.submit_transaction(alloc))
     });
     free.wait().expect("it was in use");
@@ -378,7 +382,7 @@ mod tasks {
                 assert!(panic_of(|| block_on(future)).contains("would wait for itself"));
                 tx.alloc()
             });
-            assert_eq!(done.expect("a page"), 3);
+            assert_eq!(done.expect("a page"), PageId::new(3));
         });
     }
 
@@ -479,7 +483,7 @@ fn captured_value_whose_destructor_panics_harms_nobody() {
             (bad, pager.submit_transaction(alloc))
         });
         // It is durable, and that is what is told of it.
-        assert_eq!(bad.wait().expect("a page"), 3);
+        assert_eq!(bad.wait().expect("a page"), PageId::new(3));
         assert_eq!(good.wait().expect("a page"), 4);
         let bomb = Bomb;
         let text = panic_of(|| {
@@ -502,7 +506,7 @@ fn results_whose_destructors_panic_harm_nobody() {
             let again = pager.submit_transaction(|tx| tx.alloc().map(|id| (id, Bomb)));
             let bad = pager.submit_transaction(|tx| {
                 tx.alloc()?;
-                tx.free(9999)
+                tx.free(NOWHERE)
             });
             let lost = pager.submit_transaction(|tx| tx.alloc().map(|_| Bomb));
             drop(pager.submit_exclusive(|_| Bomb));
@@ -510,8 +514,8 @@ fn results_whose_destructors_panic_harm_nobody() {
         });
         let (id, bomb) = again.wait().expect("a page");
         std::mem::forget(bomb);
-        assert_eq!(id, 3);
-        assert!(matches!(bad.wait(), Err(Error::OutOfRange(9999))));
+        assert_eq!(id, PageId::new(3));
+        assert!(matches!(bad.wait(), Err(Error::OutOfRange(NOWHERE))));
         std::mem::forget(lost.wait());
         assert_eq!(shared.pager.transact(alloc).expect("a page"), 5);
     });
@@ -592,7 +596,7 @@ fn what_a_request_asks_for_would_wait_for_itself() {
             assert!(pager.try_read().is_none());
             tx.alloc()
         });
-        assert_eq!(done.expect("a page"), 3);
+        assert_eq!(done.expect("a page"), PageId::new(3));
         let pager = shared.pager.clone();
         shared.pager.with(move |_| {
             waits_for_itself(pager.transact(alloc));
@@ -687,7 +691,7 @@ fn many_failures_cost_no_more_than_some_runs_each() {
                     runs.fetch_add(1, Ordering::Relaxed);
                     let id = tx.alloc()?;
                     if n % 2 == 1 {
-                        tx.free(9999)?;
+                        tx.free(NOWHERE)?;
                     }
                     Ok(id)
                 })
@@ -695,10 +699,10 @@ fn many_failures_cost_no_more_than_some_runs_each() {
             (0..COUNT).map(submit).collect()
         });
         let results: Vec<_> = promises.into_iter().map(Promise::wait).collect();
-        let ids: Vec<u64> = results.iter().flatten().copied().collect();
+        let ids: Vec<u64> = results.iter().flatten().map(|id| id.get()).collect();
         assert_eq!(ids, (3..3 + COUNT / 2).collect::<Vec<_>>());
         let mut failed = results.iter().filter_map(|it| it.as_ref().err());
-        assert!(failed.all(|it| matches!(it, Error::OutOfRange(9999))));
+        assert!(failed.all(|it| matches!(it, Error::OutOfRange(NOWHERE))));
         let runs = runs.load(Ordering::Relaxed);
         assert!(runs <= 7 * COUNT, "{runs} runs");
         // They are still committed together.

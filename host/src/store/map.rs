@@ -1,5 +1,4 @@
-//! The one place that maps memory: the bytes of a file, and a number that a fork
-//! wipes.
+//! The one place that maps files.
 //!
 //! Facts that this file relies on:
 //! 1. The file is locked exclusively for as long as the map lives: [`Map::new`]
@@ -11,8 +10,6 @@
 //! 3. Bytes of the map are written by positioned writes only through
 //!    `&mut self` of the store that owns it, so never while a slice of it lives.
 //!    So are the bytes zeroed that the file is told to forget.
-//! 4. Anonymous memory is nobody else's, begins at a page, and reads as zeros
-//!    until it is written to, which is every value of an atomic number.
 //!
 //! A child that was forked since has the same map, and no lock of its own. It
 //! makes no slices of it, and drops it with no more effect than that. Those
@@ -33,9 +30,6 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::AtomicU64;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use memmap2::{MmapMut, MmapOptions};
 
@@ -77,56 +71,4 @@ impl Map {
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
-}
-
-/// A number that reads as 0 in a child after a fork, whatever it was in the
-/// parent; none: this system has no such memory. The same for all callers.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn wiped_by_fork() -> Option<&'static AtomicU64> {
-    /// What stands for there being none.
-    static NONE: AtomicU64 = AtomicU64::new(0);
-    // No lock: in a child its holder may be a thread that is not there.
-    static NUMBER: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
-
-    let mut number = NUMBER.load(Ordering::Acquire);
-    if number.is_null() {
-        let made = make_wiped_by_fork().unwrap_or((&raw const NONE).cast_mut());
-        // Whoever comes second takes the first one's, and leaves a page unused.
-        let set = NUMBER.compare_exchange(
-            std::ptr::null_mut(),
-            made,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
-        number = set.map_or_else(|first| first, |_| made);
-    }
-    // SAFETY: it points to `NONE` or to memory that is never unmapped, at the
-    // beginning of a page, where there is an atomic number (4).
-    let number: &'static AtomicU64 = unsafe { &*number };
-    (!std::ptr::eq(number, &raw const NONE)).then_some(number)
-}
-
-/// Elsewhere there is none.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn wiped_by_fork() -> Option<&'static AtomicU64> {
-    None
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn make_wiped_by_fork() -> Option<*mut AtomicU64> {
-    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
-
-    const LEN: usize = size_of::<AtomicU64>();
-    let access = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: new memory, wherever there is room for it (4).
-    let page = unsafe { mmap_anonymous(std::ptr::null_mut(), LEN, access, MapFlags::PRIVATE) };
-    let page = page.ok()?;
-    // SAFETY: the memory is that of above, which nobody else uses.
-    let advised = unsafe { madvise(page, LEN, Advice::LinuxWipeOnFork) };
-    if advised.is_err() {
-        // SAFETY: as above, and nobody uses it from here on.
-        let _ = unsafe { munmap(page, LEN) };
-        return None;
-    }
-    Some(page.cast())
 }

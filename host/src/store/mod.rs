@@ -13,13 +13,9 @@ pub use mmap::MmapStore;
 pub use positioned::FileStore;
 pub use read_only::ReadOnlyStore;
 
-pub(crate) use map::wiped_by_fork;
-
 use std::any::Any;
 
-use pagebox_store::{
-    Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then, bounds,
-};
+use pagebox_store::{Change, MemoryStore, PageBuffer, PageStore, StoreError, Then, bounds};
 
 /// A medium of fixed-size pages that a [`Pager`](crate::Pager) can be opened
 /// on: [`PageStore`], with buffers in this process, and shared by threads.
@@ -106,51 +102,3 @@ pub(crate) fn write_at(
         Then::Continue,
     )
 }
-
-/// The store of a pager while its own is away: every use is an error.
-#[derive(Debug)]
-pub(crate) struct Absent;
-
-fn absent<T>() -> Result<T, StoreError> {
-    Err(StoreError::Other(Some(
-        "the store is not at hand in a call that only looks".into(),
-    )))
-}
-
-impl PageStore for Absent {
-    type Buffer = PageBuffer;
-
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            page_size: PageSize::KIB_4,
-            page_count: 0,
-            tail: 0,
-        }
-    }
-
-    fn read(&self, _: u64, _: u32, _: &mut [u8]) -> Result<(), StoreError> {
-        absent()
-    }
-
-    fn crc32(&self, _: u64, _: u32, _: u32) -> Result<u32, StoreError> {
-        absent()
-    }
-
-    fn stage(&self, _: Option<u64>) -> Result<PageBuffer, StoreError> {
-        absent()
-    }
-
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        Ok(buffer.crc32())
-    }
-
-    fn write(&mut self, _: &[Change<'_, PageBuffer>], _: Then) -> Result<(), StoreError> {
-        absent()
-    }
-
-    fn grow(&mut self, _: u64) -> Result<Geometry, StoreError> {
-        absent()
-    }
-}
-
-impl Store for Absent {}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pagebox::{Engine, Error, PageSize, Pager};
+use pagebox::{Engine, Error, PageSize, Pager, ProtectedId};
 
 use crate::run::{Folder, run, text};
 
@@ -27,12 +27,13 @@ fn counting(path: &Path) -> (Engine, Pager) {
     (engine, pager)
 }
 
-const LAST: u64 = 299;
+/// Two of the protected pages, far from each other.
+const PAIR: [ProtectedId; 2] = [ProtectedId::new(0), ProtectedId::new(299)];
 
 /// Writes both of the pages.
 fn count(pager: &mut Pager, number: u64) {
     let mut tx = pager.begin().unwrap();
-    for id in [0, LAST] {
+    for id in PAIR {
         tx.write(id).unwrap()[..8].copy_from_slice(&number.to_le_bytes());
     }
     tx.commit().unwrap();
@@ -41,7 +42,7 @@ fn count(pager: &mut Pager, number: u64) {
 /// What the two pages say.
 fn counted(engine: &Engine, path: &Path) -> [u64; 2] {
     let pager = engine.open(path).unwrap();
-    [0, LAST].map(|id| {
+    PAIR.map(|id| {
         let page = pager.protected_page(id).unwrap();
         u64::from_le_bytes(page[..8].try_into().unwrap())
     })

@@ -7,8 +7,8 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use pagebox::{
-    Access, Error, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, Pager, Store,
-    StoreError, Then,
+    Access, Error, Geometry, MemoryStore, PageBuffer, PageId, PageSize, PageStore, Pager,
+    ProtectedId, Store, StoreError, Then,
 };
 use pagebox_tests::failing::{FailingStore, Fault, Switch, Verb};
 use pagebox_tests::figures;
@@ -127,8 +127,8 @@ fn is_poisoned(pager: &mut Pager) -> bool {
         pager.begin().map(drop),
         pager.sync(),
         pager.alloc().map(drop),
-        pager.read(3, 0, &mut byte),
-        pager.read_protected(0, 0, &mut byte),
+        pager.read(PageId::new(3), 0, &mut byte),
+        pager.read_protected(ProtectedId::new(0), 0, &mut byte),
         pager.regular_pages().next().unwrap().map(drop),
         pager.protected_pages().next().unwrap().map(drop),
     ];
@@ -333,7 +333,7 @@ fn failing_read_of_a_page_is_an_error_and_nothing_more() {
         let mut byte = [0];
         let error = match verb {
             Verb::Read => pager.read(pager.regular_pages().next().unwrap().unwrap(), 0, &mut byte),
-            _ => pager.read_protected(0, 0, &mut byte),
+            _ => pager.read_protected(ProtectedId::new(0), 0, &mut byte),
         }
         .unwrap_err();
         assert!(is_told(&error, verb), "{error}");

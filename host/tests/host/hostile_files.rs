@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use pagebox::report::{Check, Info, Listing};
-use pagebox::{Access, Error, Inspector, MemoryStore, PageSize, Pager};
+use pagebox::{Access, Error, Inspector, MemoryStore, PageId, PageSize, Pager, ProtectedId};
 use pagebox_tests::examine::{Examined, Shown, examine};
 use pagebox_tests::mutate::mutate;
 use pagebox_tests::rng::Rng;
@@ -34,25 +34,28 @@ fn look(pager: &Pager) -> (Option<BTreeSet<u64>>, BTreeMap<u64, u32>) {
     let mut owned = BTreeSet::from([0, 1, 2]);
     let mut own = |page| assert!(owned.insert(page), "page {page} is somebody's already");
     let mut byte = [0];
-    let regular: Result<BTreeSet<_>, _> = pager.regular_pages().collect();
+    let regular: Result<Vec<_>, _> = pager.regular_pages().collect();
     let regular = answered(regular).ok();
-    for page in regular.iter().flatten() {
-        own(*page);
-        pager.read(*page, 0, &mut byte).unwrap();
+    for id in regular.iter().flatten() {
+        own(id.get());
+        pager.read(*id, 0, &mut byte).unwrap();
     }
+    let numbers = |ids: Vec<PageId>| ids.into_iter().map(PageId::get).collect();
+    let regular = regular.map(numbers);
     let mut verified = BTreeMap::new();
     let protected: Result<Vec<_>, _> = pager.protected_pages().collect();
     for it in answered(protected).unwrap_or_default() {
         own(it.active_page);
         own(it.shadow_page);
         if answered(pager.read_protected(it.id, 0, &mut byte)).is_ok() {
-            verified.insert(it.id, it.checksum);
+            verified.insert(it.id.get(), it.checksum);
         }
     }
     for page in [0, 1, 2, u64::MAX] {
-        answered(pager.read(page, 0, &mut byte)).unwrap_err();
+        answered(pager.read(PageId::new(page), 0, &mut byte)).unwrap_err();
     }
-    answered(pager.read_protected(u64::MAX, 0, &mut byte)).unwrap_err();
+    let nowhere = ProtectedId::new(u64::MAX);
+    answered(pager.read_protected(nowhere, 0, &mut byte)).unwrap_err();
     (regular, verified)
 }
 
@@ -109,7 +112,10 @@ fn examine_sandboxed(file: &[u8], folder: &Path, native: &Examined) {
             let new = answered(transaction.alloc_many(3)).unwrap_or_default();
             let committed = answered(transaction.commit());
             let regular = shown.0.unwrap();
-            assert!(new.iter().all(|page| !regular.contains(page)), "{new:?}");
+            assert!(
+                new.iter().all(|page| !regular.contains(&page.get())),
+                "{new:?}"
+            );
             if committed.is_ok() {
                 look(&pager);
             }

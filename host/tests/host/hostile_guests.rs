@@ -13,7 +13,10 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pagebox::report::{Check, Listing};
-use pagebox::{Access, Engine, Error, Limits, MemoryStore, PageSize, Pager, Store, StoreError};
+use pagebox::{
+    Access, Engine, Error, Limits, MemoryStore, PageId, PageSize, Pager, ProtectedId, Store,
+    StoreError,
+};
 use tempfile::TempDir;
 
 use crate::{engine, folder};
@@ -22,6 +25,10 @@ use crate::{engine, folder};
 const HANG: Duration = Duration::from_mins(1);
 
 const SIZE: PageSize = PageSize::KIB_1;
+
+/// The pages of the file: the regular one says what the guest is to do.
+const REGULAR: PageId = PageId::new(3);
+const PROTECTED: ProtectedId = ProtectedId::new(0);
 
 /// An engine that runs the hostile guest.
 fn hostile() -> Engine {
@@ -105,11 +112,11 @@ impl Case {
         let (folder, path) = folder();
         let mut pager = engine().create_with_pages(&path, SIZE, 16).unwrap();
         let mut transaction = pager.begin().unwrap();
-        assert_eq!(transaction.alloc().unwrap(), 3);
+        assert_eq!(transaction.alloc().unwrap(), REGULAR);
         let id = transaction.alloc_protected().unwrap();
         transaction.write(id).unwrap().fill(9);
         transaction.commit().unwrap();
-        pager.write(3, 0, misdeed.as_bytes()).unwrap();
+        pager.write(REGULAR, 0, misdeed.as_bytes()).unwrap();
         pager.sync().unwrap();
         drop(pager);
         Self {
@@ -157,8 +164,17 @@ impl Case {
         let misdeed = &self.misdeed;
         assert!(fs::read(&self.path).unwrap() == self.before, "{misdeed}");
         let mut pager = engine().open(&self.path).unwrap();
-        assert!(pager.protected_page(0).unwrap().iter().all(|it| *it == 9));
-        assert_eq!(&pager.page(3).unwrap()[..misdeed.len()], misdeed.as_bytes());
+        assert!(
+            pager
+                .protected_page(PROTECTED)
+                .unwrap()
+                .iter()
+                .all(|it| *it == 9)
+        );
+        assert_eq!(
+            &pager.page(REGULAR).unwrap()[..misdeed.len()],
+            misdeed.as_bytes()
+        );
         let mut transaction = pager.begin().unwrap();
         transaction.alloc().unwrap();
         transaction.rollback();
@@ -172,8 +188,8 @@ impl Case {
         let mut byte = [0];
         for error in [
             pager.stats().map(drop).unwrap_err(),
-            pager.page(3).map(drop).unwrap_err(),
-            pager.read_protected(0, 0, &mut byte).unwrap_err(),
+            pager.page(REGULAR).map(drop).unwrap_err(),
+            pager.read_protected(PROTECTED, 0, &mut byte).unwrap_err(),
             pager.begin().map(drop).unwrap_err(),
             pager.sync().unwrap_err(),
         ] {
@@ -229,8 +245,8 @@ fn call(case: &Case, place: &str) -> Error {
     let result = pager.begin().and_then(|mut transaction| {
         match place {
             "alloc" => drop(transaction.alloc_many(2)?),
-            "free" => transaction.free(3)?,
-            "stage" => drop(transaction.write(0)?),
+            "free" => transaction.free(REGULAR)?,
+            "stage" => drop(transaction.write(PROTECTED)?),
             _ => {}
         }
         transaction.commit()
@@ -252,7 +268,7 @@ fn guest_that_traps_is_named_with_its_operation() {
         let case = Case::new(&format!("trap in {place}"));
         let error = match place {
             "stats" => case.engine.open(&case.path).map(drop).unwrap_err(),
-            _ => case.open().page(3).map(drop).unwrap_err(),
+            _ => case.open().page(REGULAR).map(drop).unwrap_err(),
         };
         case.answered(&error, operation, "unreachable");
     }
@@ -351,7 +367,7 @@ fn guest_that_keeps_what_the_host_let_go_of_answers_for_it() {
     let most = (4 << 20) / SIZE.bytes();
     let kept = (0..=most).find_map(|number| {
         let mut tx = pager.begin().unwrap();
-        let error = tx.write(0).map(drop).err()?;
+        let error = tx.write(PROTECTED).map(drop).err()?;
         Some((number, error.to_string()))
     });
     let (number, error) = kept.expect("it holds more pages than it may");
@@ -370,7 +386,12 @@ fn guest_that_hands_out_a_handle_it_does_not_have_is_ended() {
 
     let case = Case::new("stage a handle of nothing");
     let mut pager = case.open();
-    let error = pager.begin().unwrap().write(0).map(drop).unwrap_err();
+    let error = pager
+        .begin()
+        .unwrap()
+        .write(PROTECTED)
+        .map(drop)
+        .unwrap_err();
     case.is_gone(pager);
     case.answered(&error, "staging a page", "unknown handle");
 
@@ -400,6 +421,48 @@ fn guest_that_changes_the_file_outside_of_a_commit_is_ended() {
         .collect();
     let cause = "it tried to sync its store in a call that must not";
     each(&calls, "sync", cause, call);
+}
+
+/// Calls of `&self`, by any number of threads: they share the store.
+const LOOKS: [(&str, &str); 3] = [
+    ("stats", "reading figures"),
+    ("locate", "locating a page"),
+    ("locate-protected", "locating a protected page"),
+];
+
+fn look(case: &Case, place: &str) -> Result<(), Error> {
+    let pager = case.engine.open(&case.path)?;
+    match place {
+        "stats" => pager.stats().map(drop),
+        "locate" => pager.page(REGULAR).map(drop),
+        _ => pager.protected_page(PROTECTED).map(drop),
+    }
+}
+
+/// Pages may be found by what the file says at that moment, and nothing be
+/// changed.
+#[test]
+fn guest_that_only_looks_reads_its_store_and_changes_nothing() {
+    for (place, _) in LOOKS {
+        let case = Case::new(&format!("look in {place}"));
+        match look(&case, place) {
+            Ok(()) => {}
+            // It does not know the checksum.
+            Err(Error::ChecksumMismatch { .. }) if place == "locate-protected" => {}
+            Err(error) => panic!("{place}: {error}"),
+        }
+        case.is_harmless();
+    }
+    for misdeed in ["change", "reset", "grow", "change a view"] {
+        let cause = "it tried to change its store in a call that must not";
+        each(&LOOKS, misdeed, cause, |case, place| {
+            look(case, place).unwrap_err()
+        });
+    }
+    let cause = "it tried to sync its store in a call that must not";
+    each(&LOOKS, "sync", cause, |case, place| {
+        look(case, place).unwrap_err()
+    });
 }
 
 /// A store that could be changed is not, if it was opened to be read.
@@ -460,11 +523,11 @@ fn guest_that_names_a_page_that_cannot_be_the_caller_s_is_found_out() {
     ] {
         let case = Case::new(misdeed);
         let mut pager = case.open();
-        let error = pager.page(3).map(drop).unwrap_err();
+        let error = pager.page(REGULAR).map(drop).unwrap_err();
         case.answered_while_open(&error, "locating a page", cause);
         case.is_gone(pager);
         pager = case.open();
-        let error = pager.page_mut(3).map(drop).unwrap_err();
+        let error = pager.page_mut(REGULAR).map(drop).unwrap_err();
         drop(pager);
         case.answered(&error, "locating a page", cause);
     }
@@ -478,8 +541,8 @@ fn guest_that_names_a_page_that_cannot_be_the_caller_s_is_found_out() {
     ] {
         let case = Case::new(misdeed);
         let pager = case.open();
-        pager.page(3).unwrap();
-        let error = pager.protected_page(0).map(drop).unwrap_err();
+        pager.page(REGULAR).unwrap();
+        let error = pager.protected_page(PROTECTED).map(drop).unwrap_err();
         case.answered_while_open(&error, "locating a protected page", cause);
         case.is_gone(pager);
         case.is_harmless();
@@ -551,7 +614,7 @@ fn guest_that_gives_pages_away_wrongly_is_found_out() {
     ] {
         let case = Case::new(misdeed);
         let mut pager = case.open();
-        pager.page(3).unwrap();
+        pager.page(REGULAR).unwrap();
         let error = pager.alloc_many(2).unwrap_err();
         case.is_gone(pager);
         case.answered(&error, "allocating pages", cause);
@@ -568,7 +631,7 @@ fn guest_that_gives_pages_away_wrongly_is_found_out() {
     let case = Case::new("give a page away twice");
     let mut pager = case.open();
     let mut transaction = pager.begin().unwrap();
-    assert_eq!(transaction.alloc_many(2).unwrap(), [6, 7]);
+    assert_eq!(transaction.alloc_many(2).unwrap(), [6, 7].map(PageId::new));
     transaction.alloc_many(2).unwrap();
     let error = transaction.commit().unwrap_err();
     case.is_gone(pager);
@@ -577,7 +640,7 @@ fn guest_that_gives_pages_away_wrongly_is_found_out() {
     // In one after the other.
     let case = Case::new("give a page away twice");
     let mut pager = case.open();
-    assert_eq!(pager.alloc_many(2).unwrap(), [6, 7]);
+    assert_eq!(pager.alloc_many(2).unwrap(), [6, 7].map(PageId::new));
     let error = pager.alloc_many(2).unwrap_err();
     case.is_gone(pager);
     case.answered(
@@ -604,7 +667,7 @@ fn guest_that_commits_what_cannot_be_is_found_out() {
     let case = Case::new("give away an absurd id");
     let mut pager = case.open();
     let mut transaction = pager.begin().unwrap();
-    assert_eq!(transaction.alloc_protected().unwrap(), u64::MAX);
+    assert_eq!(transaction.alloc_protected().unwrap().get(), u64::MAX);
     transaction.commit().unwrap();
     drop(pager);
     case.is_harmless();
@@ -614,7 +677,12 @@ fn guest_that_commits_what_cannot_be_is_found_out() {
 fn guest_that_stages_what_is_no_buffer_is_found_out() {
     let case = Case::new("stage page 0 itself");
     let mut pager = case.open();
-    let error = pager.begin().unwrap().write(0).map(drop).unwrap_err();
+    let error = pager
+        .begin()
+        .unwrap()
+        .write(PROTECTED)
+        .map(drop)
+        .unwrap_err();
     case.is_gone(pager);
     case.answered(&error, "staging a page", "no private buffer");
 }
@@ -797,7 +865,7 @@ fn guest_that_ruins_its_file_in_a_commit_ruins_no_other() {
     assert!(matches!(error, Error::NotAPageFile(_)), "{error}");
     // What was not written to is there still.
     assert!(fs::read(&case.path).unwrap()[3 * 1024..] == case.before[3 * 1024..]);
-    beside.page(3).unwrap();
+    beside.page(REGULAR).unwrap();
     drop(beside);
     other.is_harmless();
 }

@@ -29,7 +29,7 @@ fn inspector_looks_at_anything_from_any_thread() {
     assert_eq!(total, summary.page_count);
     let codes = inspector.kinds(0, u32::MAX).unwrap();
     assert_eq!(codes.len() as u64, total);
-    let info = inspector.page(regular).unwrap().unwrap();
+    let info = inspector.page(regular.get()).unwrap().unwrap();
     let named = |code| {
         kinds
             .iter()
@@ -53,7 +53,7 @@ fn inspector_looks_at_anything_from_any_thread() {
         cursor = part.next;
     }
     let mut bytes = [0; 3];
-    inspector.read(regular, 0, &mut bytes).unwrap();
+    inspector.read(regular.get(), 0, &mut bytes).unwrap();
     assert_eq!(bytes, [0xAB; 3]);
 
     let foreign = folder.path().join("foreign");

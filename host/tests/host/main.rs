@@ -22,7 +22,7 @@ mod transactions;
 
 use std::path::{Path, PathBuf};
 
-use pagebox::{Engine, PageSize};
+use pagebox::{Engine, PageId, PageSize, ProtectedId};
 use tempfile::TempDir;
 
 const P: usize = 4096;
@@ -46,7 +46,7 @@ fn folder() -> (TempDir, PathBuf) {
 
 /// A file with one regular page (`0xAB` in all its bytes) and one protected
 /// page (`hello`), and their ids.
-fn sample(path: &Path) -> (u64, u64) {
+fn sample(path: &Path) -> (PageId, ProtectedId) {
     let mut pager = engine().create(path, PageSize::KIB_4).unwrap();
     let mut tx = pager.begin().unwrap();
     let regular = tx.alloc().unwrap();

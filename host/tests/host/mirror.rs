@@ -5,17 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pagebox::{Error, PageSize, Pager, Transaction};
+use pagebox::{Error, PageId, PageSize, Pager, ProtectedId, Transaction};
 use pagebox_tests::workload::{Change, Step};
 
-type Pages = BTreeMap<u64, Vec<u8>>;
+type Pages<I> = BTreeMap<I, Vec<u8>>;
 
 /// What a page file should hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mirror {
     page_size: usize,
-    regular: Pages,
-    protected: Pages,
+    regular: Pages<PageId>,
+    protected: Pages<ProtectedId>,
 }
 
 impl Mirror {
@@ -49,7 +49,7 @@ impl Mirror {
                 };
                 let (offset, bytes) = part.bytes(self.page_size);
                 pager.write(page, offset, &bytes)?;
-                put(&mut self.regular, page, offset, &bytes);
+                put(&mut self.regular, &page, offset, &bytes);
             }
             Step::Sync => pager.sync()?,
         }
@@ -95,7 +95,7 @@ impl Mirror {
                     );
                     let (offset, bytes) = part.bytes(self.page_size);
                     staged[offset..offset + bytes.len()].copy_from_slice(&bytes);
-                    put(&mut after.protected, id, offset, &bytes);
+                    put(&mut after.protected, &id, offset, &bytes);
                 }
             }
         }
@@ -116,7 +116,7 @@ impl Mirror {
         }
         for (page, content) in &self.regular {
             pager.read(*page, 0, &mut bytes).map_err(text)?;
-            if bytes != *content || !owned.insert(*page) {
+            if bytes != *content || !owned.insert(page.get()) {
                 return Err(format!("regular page {page} holds other bytes"));
             }
         }
@@ -145,17 +145,17 @@ impl Mirror {
     }
 }
 
-fn put(pages: &mut Pages, page: u64, offset: usize, bytes: &[u8]) {
-    let page = pages.get_mut(&page).unwrap();
+fn put<I: Ord>(pages: &mut Pages<I>, page: &I, offset: usize, bytes: &[u8]) {
+    let page = pages.get_mut(page).unwrap();
     page[offset..offset + bytes.len()].copy_from_slice(bytes);
 }
 
-fn picked(from: &Pages, pick: u64) -> Option<u64> {
+fn picked<I: Copy>(from: &Pages<I>, pick: u64) -> Option<I> {
     let nth = pick.checked_rem(from.len() as u64)?;
     from.keys().nth(usize::try_from(nth).unwrap()).copied()
 }
 
-fn picked_once(from: &Pages, picks: &[u64]) -> Vec<u64> {
+fn picked_once<I: Copy + PartialEq>(from: &Pages<I>, picks: &[u64]) -> Vec<I> {
     let mut ids = Vec::new();
     for pick in picks {
         ids.extend(picked(from, *pick).filter(|id| !ids.contains(id)));

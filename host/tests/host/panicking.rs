@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use pagebox::{
-    Access, Change, Error, Geometry, MmapStore, PageBuffer, PageSize, PageStore, Pager,
-    SharedPager, Store, StoreError, Then, Transaction,
+    Access, Change, Error, Geometry, MmapStore, PageBuffer, PageId, PageSize, PageStore, Pager,
+    ProtectedId, SharedPager, Store, StoreError, Then, Transaction,
 };
 
 use crate::{engine, folder, sample};
@@ -179,8 +179,11 @@ impl Store for Panicking {
     }
 }
 
-/// What a phase is called, and what happens in it. The sample's pages are
-/// regular page 3 and protected page 0.
+/// The sample's pages.
+const REGULAR: PageId = PageId::new(3);
+const PROTECTED: ProtectedId = ProtectedId::new(0);
+
+/// What a phase is called, and what happens in it.
 type Phase = (&'static str, fn(&mut Pager) -> Result<(), Error>);
 
 const COMMITTING: [Phase; 3] = [
@@ -195,20 +198,20 @@ const COMMITTING: [Phase; 3] = [
 
 const OTHERS: [Phase; 5] = [
     ("sync", Pager::sync),
-    ("read", |pager| pager.read(3, 0, &mut [0; 8])),
+    ("read", |pager| pager.read(REGULAR, 0, &mut [0; 8])),
     ("protected read", |pager| {
-        pager.read_protected(0, 0, &mut [0; 8])
+        pager.read_protected(PROTECTED, 0, &mut [0; 8])
     }),
-    ("write in place", |pager| pager.write(3, 0, b"there")),
+    ("write in place", |pager| pager.write(REGULAR, 0, b"there")),
     ("reopening", Pager::reopen),
 ];
 
-fn alloc(tx: &mut Transaction<'_>) -> Result<u64, Error> {
+fn alloc(tx: &mut Transaction<'_>) -> Result<PageId, Error> {
     tx.alloc()
 }
 
 fn write_protected(tx: &mut Transaction<'_>) -> Result<(), Error> {
-    tx.write(0)?[..5].copy_from_slice(b"howdy");
+    tx.write(PROTECTED)?[..5].copy_from_slice(b"howdy");
     Ok(())
 }
 
@@ -216,8 +219,10 @@ fn write_protected(tx: &mut Transaction<'_>) -> Result<(), Error> {
 #[track_caller]
 fn shows_the_sample(pager: &Pager, context: &str) {
     let [mut regular, mut protected] = [[0; 5]; 2];
-    pager.read(3, 0, &mut regular).expect(context);
-    pager.read_protected(0, 0, &mut protected).expect(context);
+    pager.read(REGULAR, 0, &mut regular).expect(context);
+    pager
+        .read_protected(PROTECTED, 0, &mut protected)
+        .expect(context);
     assert!(regular == [0xAB; 5] || &regular == b"there", "{context}");
     assert!(
         &protected == b"hello" || &protected == b"howdy",
@@ -284,8 +289,8 @@ fn goes_on(pager: &mut Pager, method: Method, context: &str) {
     };
     if in_doubt {
         // No page is shown as it was.
-        assert!(pager.page(3).is_err(), "{context}");
-        assert!(pager.protected_page(0).is_err(), "{context}");
+        assert!(pager.page(REGULAR).is_err(), "{context}");
+        assert!(pager.protected_page(PROTECTED).is_err(), "{context}");
         pager.reopen().expect(context);
     }
     shows_the_sample(pager, context);
@@ -347,7 +352,7 @@ fn shared_pager_whose_store_panics_answers_everybody() {
                                 let ask = AssertUnwindSafe(|| match n {
                                     0 => pager.with(run),
                                     1 => pager.transact(write_protected),
-                                    _ => pager.read().read(3, 0, &mut [0; 8]),
+                                    _ => pager.read().read(REGULAR, 0, &mut [0; 8]),
                                 });
                                 let _ = catch_unwind(ask);
                             });
@@ -389,7 +394,7 @@ fn group_whose_commit_panics_gets_an_error() {
         assert!(text.contains("Sync was told to panic"), "{text}");
         let error = pager.transact(write_protected).unwrap_err();
         assert!(matches!(error, Error::Poisoned), "{error:?}");
-        assert!(pager.read().page(3).is_err());
+        assert!(pager.read().page(REGULAR).is_err());
         pager.with(Pager::reopen).unwrap();
         pager.transact(write_protected).unwrap();
     });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pagebox::{
     Access, Change, Engine, Error, Geometry, Limits, MemoryStore, PageBuffer, PageSize, PageStore,
-    PageStoreView, PageStores, Store, StoreError, Then,
+    PageStoreView, PageStores, ProtectedId, Store, StoreError, Then,
 };
 
 use crate::{engine, folder};
@@ -95,12 +95,12 @@ fn pages_staged_beyond_the_limit_are_refused_and_the_transaction_goes_on() {
         tx.write(ids[7]).unwrap().fill(8);
         tx.free_protected(ids[0]).unwrap();
         tx.write(ids[8]).unwrap().fill(9);
-        assert_eq!(tx.alloc_protected().unwrap(), 20);
+        assert_eq!(tx.alloc_protected().unwrap(), ProtectedId::new(20));
         tx.commit().unwrap();
         assert_eq!(pager.protected_page(ids[7]).unwrap()[0], 8);
         assert_eq!(pager.protected_page(ids[8]).unwrap()[0], 9);
         let mut tx = pager.begin().unwrap();
-        tx.free_protected(20).unwrap();
+        tx.free_protected(ProtectedId::new(20)).unwrap();
         assert_eq!(tx.alloc_protected().unwrap(), ids[0]);
         tx.commit().unwrap();
     }

@@ -24,7 +24,7 @@ fn store_is_had_back_as_it_was() {
     let store: Box<dyn Any> = pager.close();
     let store = store.downcast::<MemoryStore>().unwrap();
     assert_eq!(store.geometry().page_count, 50);
-    assert_eq!(store.page(id).unwrap()[9], 3);
+    assert_eq!(store.page(id.get()).unwrap()[9], 3);
     let pager = engine().open_store(*store, Access::Read).unwrap();
     assert_eq!(pager.page(id).unwrap()[9], 3);
     let error = engine().create_store(MemoryStore::from_bytes(PageSize::KIB_1, vec![0; 2048]), 0);
@@ -444,7 +444,7 @@ fn file_store_keeps_all_promises_but_slices() {
         .set_len(4096)
         .unwrap();
     assert!(matches!(
-        store.read(pages[0], 0, &mut [0]),
+        store.read(pages[0].get(), 0, &mut [0]),
         Err(StoreError::Io(_))
     ));
     assert_eq!(store.page(0), None);

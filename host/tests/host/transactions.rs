@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pagebox::{Error, MemoryStore, PageSize};
+use pagebox::{Error, MemoryStore, PageSize, ProtectedId};
 
 use crate::{engine, folder, sample};
 
@@ -50,14 +50,14 @@ fn file_reopened_holds_what_was_committed() {
         .protected_pages()
         .map(|page| page.unwrap().id)
         .collect();
-    assert_eq!(listed, (0..301).collect::<Vec<_>>());
+    assert_eq!(listed, (0..301).map(ProtectedId::new).collect::<Vec<_>>());
 
     pager.free_many(&expected).unwrap();
     pager.free_protected(protected).unwrap();
     assert!(matches!(pager.page(regular), Err(Error::NotAllocated(id)) if id == regular));
     assert!(matches!(
         pager.protected_page(protected),
-        Err(Error::NotProtected(0))
+        Err(Error::NotProtected(id)) if id == protected
     ));
     assert_eq!(pager.regular_pages().count(), 0);
 }
@@ -131,11 +131,11 @@ fn page_freed_after_it_was_staged_is_gone() {
     let mut tx = pager.begin().unwrap();
     tx.write(id).unwrap().fill(9);
     tx.free_protected(id).unwrap();
-    assert!(matches!(tx.write(id), Err(Error::NotProtected(0))));
+    assert!(matches!(tx.write(id), Err(Error::NotProtected(it)) if it == id));
     tx.commit().unwrap();
     assert!(matches!(
         pager.protected_page(id),
-        Err(Error::NotProtected(0))
+        Err(Error::NotProtected(it)) if it == id
     ));
     let id = pager.alloc_protected().unwrap();
     assert!(
@@ -153,6 +153,7 @@ fn page_replaced_is_written_whole_and_by_as_many_bytes_as_it_has() {
         .create_store(MemoryStore::new(PageSize::KIB_1), 0)
         .unwrap();
     let id = pager.alloc_protected().unwrap();
+    let nowhere = ProtectedId::new(id.get() + 1);
     for len in [0, 1023, 1025] {
         let mut tx = pager.begin().unwrap();
         let error = tx.replace(id, &vec![5; len]).unwrap_err();
@@ -162,8 +163,8 @@ fn page_replaced_is_written_whole_and_by_as_many_bytes_as_it_has() {
             "{error}"
         );
         assert!(matches!(
-            tx.replace(id + 1, &[5; 1024]),
-            Err(Error::NotProtected(1))
+            tx.replace(nowhere, &[5; 1024]),
+            Err(Error::NotProtected(it)) if it == nowhere
         ));
         tx.commit().unwrap();
         assert_eq!(pager.stats().unwrap().generation, 1);
@@ -202,7 +203,7 @@ fn page_whose_bytes_are_rotten_is_mended_by_replacing_it() {
     let mut tx = pager.begin().unwrap();
     assert!(matches!(
         tx.write(id),
-        Err(Error::ChecksumMismatch { id: 0, .. })
+        Err(Error::ChecksumMismatch { id: it, .. }) if it == id
     ));
     tx.replace(id, &[6; 1024]).unwrap();
     tx.commit().unwrap();

@@ -629,7 +629,7 @@ fn free_space_is_told_by_its_longest_run_and_how_scattered_it_is() {
         .unwrap();
     let pages = pager.alloc_many(1200).unwrap();
     // Runs of one page, and one long one; all that is after is free as well.
-    let mut freed: Vec<u64> = pages[..200].iter().copied().step_by(2).collect();
+    let mut freed: Vec<pagebox::PageId> = pages[..200].iter().copied().step_by(2).collect();
     freed.extend(&pages[300..900]);
     pager.free_many(&freed).unwrap();
     drop(pager);

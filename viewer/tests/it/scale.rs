@@ -119,7 +119,7 @@ fn make(path: &Path) -> u64 {
     let slot = engine
         .inspect(path)
         .unwrap()
-        .directory(protected, 1, false)
+        .directory(protected.get(), 1, false)
         .unwrap()
         .remove(0);
     let page = match slot.active {

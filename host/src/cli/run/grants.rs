@@ -14,7 +14,7 @@ use super::super::output::shown;
 use super::super::streams::complain;
 use super::super::{Failure, Wait};
 use super::Named;
-use super::program::GrantError;
+use super::wit::pagebox::pager::stores::GrantError;
 
 /// What a program was granted.
 pub(super) struct Grants {

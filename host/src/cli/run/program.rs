@@ -16,26 +16,10 @@ use super::super::{Failure, Outcome, Wait};
 use super::Run;
 use super::grants::Grants;
 use super::limits::{Memory, out_of_time, watch};
+use super::wit::{ProgramPre, pagebox::pager::stores};
 
 /// What `pagebox` says of a failing sandbox.
 const SYSTEM: u8 = 4;
-
-mod wit {
-    wasmtime::component::bindgen!({
-        inline: "
-            package pagebox:run;
-            world program {
-                import pagebox:pager/stores@0.1.0;
-                export run: func(args: list<string>) -> result<_, string>;
-            }
-        ",
-        path: "../wit",
-        imports: { default: trappable },
-        with: { "pagebox:pager/page-store": ::pagebox::wit::pagebox::pager::page_store },
-    });
-}
-
-pub(super) use wit::pagebox::pager::stores::GrantError;
 
 /// What belongs to one program.
 struct Data {
@@ -61,7 +45,7 @@ impl WasiView for Data {
     }
 }
 
-impl wit::pagebox::pager::stores::Host for Data {
+impl stores::Host for Data {
     fn names(&mut self) -> wasmtime::Result<Vec<String>> {
         Ok(self.grants.names())
     }
@@ -69,7 +53,7 @@ impl wit::pagebox::pager::stores::Host for Data {
     fn take(
         &mut self,
         name: String,
-    ) -> wasmtime::Result<Result<Resource<StoreHandle>, GrantError>> {
+    ) -> wasmtime::Result<Result<Resource<StoreHandle>, stores::GrantError>> {
         self.grants.take(&name, &mut self.stores)
     }
 }
@@ -98,7 +82,7 @@ pub(super) fn run(command: &Run, wait: Wait) -> Outcome {
     link(&mut linker).map_err(|cause| failed(app, "starting", &cause))?;
     let program = linker
         .instantiate_pre(&component)
-        .and_then(wit::ProgramPre::new)
+        .and_then(ProgramPre::new)
         .map_err(refused)?;
 
     let data = Data {
@@ -187,7 +171,7 @@ fn other(error: &dyn std::fmt::Display) -> wasmtime::Error {
 /// All that a program can reach.
 fn link(linker: &mut Linker<Data>) -> wasmtime::Result<()> {
     pagebox::add_to_linker(linker)?;
-    wit::pagebox::pager::stores::add_to_linker::<_, HasSelf<Data>>(linker, |data| data)?;
+    stores::add_to_linker::<_, HasSelf<Data>>(linker, |data| data)?;
     wasmtime_wasi::p2::add_to_linker_sync(linker)
 }
 

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use pagebox::{
-    Change, Engine, Error, FileStore, MemoryStore, MmapStore, PageSize, PageStore, Pager,
-    ReadOnlyStore, Store, Then,
+    Change, Engine, Error, FileStore, MemoryStore, MmapStore, PageId, PageSize, PageStore, Pager,
+    ProtectedId, ReadOnlyStore, Store, Then,
 };
 
 use super::{child, path, succeed};
@@ -81,7 +81,7 @@ fn is_locked(path: &Path) {
 
 /// A pager with a regular page that was somebody else's before, and a protected
 /// one: `hello`.
-fn with_recycled_page(path: &Path) -> (Pager, u64, u64) {
+fn with_recycled_page(path: &Path) -> (Pager, PageId, ProtectedId) {
     let (regular, protected) = sample(path);
     let mut pager = engine().open(path).unwrap();
     pager.free(regular).unwrap();
@@ -109,7 +109,7 @@ fn parent_of_one_that_drops() {
     child.succeed();
     is_locked(&path);
     assert_eq!(pager.page(id).unwrap(), [0xAB; P]);
-    let page = &fs::read(&path).unwrap()[usize::try_from(id).unwrap() * P..][..P];
+    let page = &fs::read(&path).unwrap()[usize::try_from(id.get()).unwrap() * P..][..P];
     assert_eq!(page, [0xAB; P], "the child wrote to it");
     // All goes on as if there had been no child.
     let other = pager.alloc().unwrap();
@@ -177,8 +177,8 @@ fn parent_of_one_that_writes() {
             is_forked(pager.regular_pages().next().unwrap());
             is_forked(pager.protected_pages().next().unwrap());
             let mut store = pager.close();
-            assert_eq!(store.page(id), None);
-            assert!(store.page_mut(id).is_err());
+            assert_eq!(store.page(id.get()), None);
+            assert!(store.page_mut(id.get()).is_err());
             assert!(store.sync().is_err());
             drop(store);
             assert_eq!(fs::read(&path).unwrap(), before);
@@ -205,7 +205,7 @@ fn child_that_uses_its_copy_of_a_pager_is_refused() {
 fn parent_of_one_that_iterates() {
     let mut pager = engine().create(path(), PageSize::KIB_4).unwrap();
     let pages = pager.alloc_many(20).unwrap();
-    let holes: Vec<u64> = pages.iter().copied().step_by(2).collect();
+    let holes: Vec<PageId> = pages.iter().copied().step_by(2).collect();
     pager.free_many(&holes).unwrap();
     for _ in 0..3 {
         pager.alloc_protected().unwrap();
@@ -255,7 +255,7 @@ fn parent_of_one_that_reads() {
             is_forked(inspector.summary());
             is_forked(inspector.read(0, 0, &mut bytes));
             // A store that only reads by position shares nothing.
-            store.read(regular, 0, &mut bytes).unwrap();
+            store.read(regular.get(), 0, &mut bytes).unwrap();
             assert_eq!(bytes, [0xAB; 5]);
             drop((pager, in_memory, inspector, store));
         })

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use pagebox::{Error, MmapStore, PageSize, PageStore, Store, StoreError};
+use pagebox::{Error, MmapStore, PageSize, PageStore, ProtectedId, Store, StoreError};
 
 use super::{child, path, succeed};
 use crate::{P, engine, folder, sample};
@@ -72,7 +72,10 @@ fn grower_of_maps() {
     assert_eq!(len(&path), before.len() as u64);
     drop(pager);
     let mut pager = engine().open(&path).unwrap();
-    assert_eq!(&pager.protected_page(0).unwrap()[..5], b"hello");
+    assert_eq!(
+        &pager.protected_page(ProtectedId::new(0)).unwrap()[..5],
+        b"hello"
+    );
     pager.alloc_many(30).unwrap();
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pagebox::{Error, PageSize, Pager, Transaction};
+use pagebox::{Error, PageId, PageSize, Pager, ProtectedId, Transaction};
 use pagebox_tests::rng::Rng;
 
 use crate::engine;
@@ -21,8 +21,8 @@ const OWNED: usize = 40;
 pub(super) struct Journal {
     pub(super) thread: u64,
     pub(super) commits: u64,
-    regular: Vec<u64>,
-    protected: Vec<u64>,
+    regular: Vec<PageId>,
+    protected: Vec<ProtectedId>,
 }
 
 impl Journal {
@@ -32,8 +32,8 @@ impl Journal {
         let lens = [self.regular.len() as u64, self.protected.len() as u64];
         let head = [self.thread, self.commits].into_iter().chain(lens);
         for number in head
-            .chain(self.regular.clone())
-            .chain(self.protected.clone())
+            .chain(self.regular.iter().map(|id| id.get()))
+            .chain(self.protected.iter().map(|id| id.get()))
         {
             page.extend(number.to_le_bytes());
         }
@@ -50,7 +50,10 @@ impl Journal {
         let mut next = || numbers.next().unwrap();
         let (thread, commits) = (next(), next());
         let lens = [next(), next()].map(|len| usize::try_from(len).unwrap().min(OWNED));
-        let [regular, protected] = lens.map(|len| (0..len).map(|_| next()).collect());
+        let [regular, protected] = lens;
+        let regular = (0..regular).map(|_| PageId::new(next())).collect();
+        let protected = (0..protected).map(|_| ProtectedId::new(next()));
+        let protected = protected.collect();
         let journal = Self {
             thread,
             commits,
@@ -67,8 +70,8 @@ impl Journal {
     }
 
     /// The ids of a thread's two pages.
-    fn ids(thread: u64) -> [u64; 2] {
-        [2 * thread, 2 * thread + 1]
+    fn ids(thread: u64) -> [ProtectedId; 2] {
+        [2 * thread, 2 * thread + 1].map(ProtectedId::new)
     }
 
     /// One more commit: allocates or frees something, and writes both pages.

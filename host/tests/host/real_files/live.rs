@@ -10,13 +10,13 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use pagebox::report::{Check, Listing};
-use pagebox::{Error, PageSize, Pager};
+use pagebox::{Error, PageSize, Pager, ProtectedId};
 
 use super::{child, path};
 use crate::{P, engine, folder};
 
 /// In directory blocks of their own: a block of this page size has 136 slots.
-const PAIR: [u64; 2] = [0, 140];
+const PAIR: [ProtectedId; 2] = [ProtectedId::new(0), ProtectedId::new(140)];
 const OPENINGS: u32 = 300;
 
 /// A process that writes to a file until this is dropped.
@@ -70,7 +70,7 @@ fn file(path: &Path) {
     tx.commit().unwrap();
 }
 
-fn number(pager: &Pager, id: u64) -> Result<u64, Error> {
+fn number(pager: &Pager, id: ProtectedId) -> Result<u64, Error> {
     let mut bytes = [0; 8];
     pager.read_protected(id, P - 8, &mut bytes)?;
     assert_eq!(bytes, [0; 8]);
@@ -208,16 +208,16 @@ fn rotten_page_of_a_file_that_is_not_written_to_is_told_as_such() {
     bytes[usize::try_from(page).unwrap() * P] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let mut byte = [0];
-    let error = reader.read_protected(0, 0, &mut byte).unwrap_err();
+    let error = reader.read_protected(PAIR[0], 0, &mut byte).unwrap_err();
     assert!(
-        matches!(error, Error::ChecksumMismatch { id: 0, .. }),
+        matches!(error, Error::ChecksumMismatch { id, .. } if id == PAIR[0]),
         "{error}"
     );
     let error = engine()
-        .read_with(&path, |pager| pager.read_protected(0, 0, &mut [0]))
+        .read_with(&path, |pager| pager.read_protected(PAIR[0], 0, &mut [0]))
         .unwrap_err();
     assert!(
-        matches!(error, Error::ChecksumMismatch { id: 0, .. }),
+        matches!(error, Error::ChecksumMismatch { id, .. } if id == PAIR[0]),
         "{error}"
     );
     assert_eq!(

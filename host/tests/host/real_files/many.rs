@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use pagebox::Pager;
+use pagebox::{Pager, ProtectedId};
 
 use super::{child, path, skip, succeed, works};
 use crate::{engine, folder, sample};
@@ -20,7 +20,10 @@ fn open(path: &Path, count: usize) {
     };
     let mut pagers: Vec<_> = (0..count).map(open).collect();
     for pager in &pagers {
-        assert_eq!(&pager.protected_page(0).unwrap()[..5], b"hello");
+        assert_eq!(
+            &pager.protected_page(ProtectedId::new(0)).unwrap()[..5],
+            b"hello"
+        );
         assert_eq!(pager.stats().unwrap().regular_pages, 1);
     }
     for pager in [0, count / 2, count - 1] {

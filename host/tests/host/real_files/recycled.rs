@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
-use pagebox::{MmapStore, PageSize, PageStore, Then};
+use pagebox::{MmapStore, PageId, PageSize, PageStore, Then};
 
 use super::{child, path};
 use crate::{P, engine, folder};
@@ -15,7 +15,7 @@ use crate::{P, engine, folder};
 const COUNTS: [u32; 2] = [3, 300];
 
 /// A file with `count` free pages that hold `0xAB`, durably, and that number.
-fn with_used_pages(path: &Path, count: u32) -> Vec<u64> {
+fn with_used_pages(path: &Path, count: u32) -> Vec<PageId> {
     let mut pager = engine().create(path, PageSize::KIB_4).unwrap();
     let pages = pager.alloc_many(count).unwrap();
     for page in &pages {
@@ -28,11 +28,11 @@ fn with_used_pages(path: &Path, count: u32) -> Vec<u64> {
 
 /// That the file holds zeros in these pages, for whoever reads it.
 #[track_caller]
-fn are_zeros(path: &Path, pages: &[u64]) {
+fn are_zeros(path: &Path, pages: &[PageId]) {
     let file = fs::read(path).unwrap();
     let reader = engine().open_read_only(path).unwrap();
     for page in pages {
-        let start = usize::try_from(*page).unwrap() * P;
+        let start = usize::try_from(page.get()).unwrap() * P;
         assert!(
             file[start..start + P].iter().all(|byte| *byte == 0),
             "page {page} holds what its last owner wrote"

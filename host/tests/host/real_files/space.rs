@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use pagebox::report::Check;
-use pagebox::{Error, PageSize, Pager, StoreError};
+use pagebox::{Error, PageId, PageSize, Pager, ProtectedId, StoreError};
 
 use super::{child, mounting, path, skip, succeed, works};
 use crate::{engine, folder, sample};
@@ -24,7 +24,7 @@ fn is_no_space(error: &Error) {
 }
 
 /// Allocates until there is no space, and returns what it got.
-fn fill(pager: &mut Pager) -> Vec<u64> {
+fn fill(pager: &mut Pager) -> Vec<PageId> {
     let mut all = Vec::new();
     loop {
         match pager.alloc_many(20) {
@@ -148,7 +148,9 @@ fn onlooker() {
 
     let pager = engine().open_read_only(&path).unwrap();
     let mut bytes = [0; 5];
-    pager.read_protected(0, 0, &mut bytes).unwrap();
+    pager
+        .read_protected(ProtectedId::new(0), 0, &mut bytes)
+        .unwrap();
     assert_eq!(&bytes, b"hello");
     let check = Check::of(&mut engine().inspect(&path).unwrap(), |_, _| {}).unwrap();
     assert_eq!(check.errors, 0);

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use pagebox::SharedPager;
+use pagebox::{ProtectedId, SharedPager};
 
 use super::Bench;
 use crate::contestants::{Floor, Name, PAGE, Records, content};
@@ -27,7 +27,9 @@ pub(crate) fn run(bench: &mut Bench) {
         drop(pager);
         let pager = bench.engine.open(&path).expect("the file opens again");
         for record in 0..MANY {
-            let page = pager.protected_page(record).expect("the page");
+            let page = pager
+                .protected_page(ProtectedId::new(record))
+                .expect("the page");
             assert_eq!(page[..8], record.to_le_bytes(), "record {record}");
         }
     });
@@ -93,7 +95,7 @@ fn replace(pager: &SharedPager, record: u64, times: u64, version: u64) -> Vec<st
             let bytes = content(record, version + time);
             let start = Instant::now();
             let written = pager.transact(move |tx| {
-                tx.write(record)?.copy_from_slice(&bytes);
+                tx.write(ProtectedId::new(record))?.copy_from_slice(&bytes);
                 Ok(())
             });
             written.expect("a commit");
@@ -130,7 +132,8 @@ fn copy(pager: &SharedPager, reads: u64) {
     let pager = pager.read();
     let mut buffer = [0; PAGE];
     for read in 0..reads {
-        let page = pager.protected_page(read % RECORDS).expect("the page");
+        let id = ProtectedId::new(read % RECORDS);
+        let page = pager.protected_page(id).expect("the page");
         buffer.copy_from_slice(page);
         std::hint::black_box(&buffer);
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pagebox::{Engine, PageSize, Pager, Store};
+use pagebox::{Engine, PageId, PageSize, Pager, ProtectedId, Store};
 
 use super::{Pages, Records, adding, content, copying};
 
@@ -63,13 +63,16 @@ impl Pagebox {
 
     fn visit(&self, records: &[u64], mut f: impl FnMut(&[u8])) {
         for record in records {
-            f(self.pager.protected_page(*record).expect("the page"));
+            f(self
+                .pager
+                .protected_page(ProtectedId::new(*record))
+                .expect("the page"));
         }
     }
 
     fn visit_pages(&self, pages: &[u64], mut f: impl FnMut(&[u8])) {
         for page in pages {
-            f(self.pager.page(*page).expect("the page"));
+            f(self.pager.page(PageId::new(*page)).expect("the page"));
         }
     }
 }
@@ -80,13 +83,13 @@ fn fill(pager: &mut Pager, records: u64, pages: u64) {
     let ids = tx.alloc_protected_many(records as u32);
     for id in ids.expect("protected pages") {
         let buffer = tx.write(id).expect("a buffer");
-        buffer.copy_from_slice(&content(id, 0));
+        buffer.copy_from_slice(&content(id.get(), 0));
     }
     let ids = tx.alloc_many(pages as u32).expect("pages");
     tx.commit().expect("a commit");
     for id in ids {
         let bytes = pager.page_mut(id).expect("the page");
-        bytes.copy_from_slice(&content(id, 0));
+        bytes.copy_from_slice(&content(id.get(), 0));
     }
     pager.sync().expect("a sync");
 }
@@ -95,7 +98,8 @@ impl Records for Pagebox {
     fn overwrite(&mut self, changes: &[(u64, &[u8])]) {
         let mut tx = self.pager.begin().expect("a transaction");
         for &(record, bytes) in changes {
-            tx.write(record).expect("a buffer").copy_from_slice(bytes);
+            let buffer = tx.write(ProtectedId::new(record)).expect("a buffer");
+            buffer.copy_from_slice(bytes);
         }
         tx.commit().expect("a commit");
     }
@@ -117,15 +121,17 @@ impl Records for Pagebox {
 
 impl Pages for Pagebox {
     fn alloc(&mut self, count: u32) -> Vec<u64> {
-        self.pager.alloc_many(count).expect("pages")
+        let ids = self.pager.alloc_many(count).expect("pages");
+        ids.into_iter().map(PageId::get).collect()
     }
 
     fn free(&mut self, pages: &[u64]) {
-        self.pager.free_many(pages).expect("pages to free");
+        let ids: Vec<PageId> = pages.iter().copied().map(PageId::new).collect();
+        self.pager.free_many(&ids).expect("pages to free");
     }
 
     fn alloc_one(&mut self) -> u64 {
-        self.pager.alloc().expect("a page")
+        self.pager.alloc().expect("a page").get()
     }
 
     fn sum_pages(&self, pages: &[u64]) -> u64 {
@@ -147,11 +153,11 @@ impl Pages for Pagebox {
 
     fn regular(&self) -> Vec<u64> {
         let pages = self.pager.regular_pages();
-        pages.map(|page| page.expect("a page")).collect()
+        pages.map(|page| page.expect("a page").get()).collect()
     }
 
     fn write_and_sync(&mut self, page: u64, bytes: &[u8]) {
-        let target = self.pager.page_mut(page).expect("the page");
+        let target = self.pager.page_mut(PageId::new(page)).expect("the page");
         target.copy_from_slice(bytes);
         self.pager.sync().expect("a sync");
     }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use pagebox::{Engine, Error, PageSize, Pager, inspect::Side};
+use pagebox::{Engine, Error, PageId, PageSize, Pager, ProtectedId, inspect::Side};
 use tempfile::TempDir;
 
 use crate::say;
@@ -228,10 +228,10 @@ fn grown(engine: &Engine, path: &Path) -> Result<Pager, Error> {
     }
     // Holes, so that there are runs of free pages to look at.
     let mut tx = pager.begin()?;
-    let freed: Vec<u64> = regular
+    let freed: Vec<PageId> = regular
         .iter()
         .copied()
-        .filter(|id| id % 7 < 2 || id % 16 == 5)
+        .filter(|id| id.get() % 7 < 2 || id.get() % 16 == 5)
         .collect();
     tx.free_many(&freed)?;
     for id in protected.iter().step_by(3) {
@@ -265,17 +265,11 @@ fn work(mut pager: Pager, stopped: &Receiver<()>) {
 
 /// One commit: what programs do to page files, in small.
 fn change(pager: &mut Pager, round: u64) -> Result<(), Error> {
-    let regular: Vec<u64> = pager.regular_pages().collect::<Result<_, _>>()?;
-    let protected: Vec<u64> = pager
+    let regular: Vec<PageId> = pager.regular_pages().collect::<Result<_, _>>()?;
+    let protected: Vec<ProtectedId> = pager
         .protected_pages()
         .map(|page| page.map(|page| page.id))
         .collect::<Result<_, _>>()?;
-    let nth = |ids: &[u64], n: u64| {
-        let len = ids.len() as u64;
-        (len > 0)
-            .then(|| n % len)
-            .and_then(|n| ids.get(usize::try_from(n).ok()?).copied())
-    };
     let mut tx = pager.begin()?;
     if let Some(id) = nth(&protected, round * 5) {
         write_text(
@@ -285,7 +279,7 @@ fn change(pager: &mut Pager, round: u64) -> Result<(), Error> {
     }
     match round % 4 {
         0 if regular.len() > 30 => {
-            let freed: Vec<u64> = (0..3)
+            let freed: Vec<PageId> = (0..3)
                 .filter_map(|n| nth(&regular, round * 11 + n))
                 .collect();
             tx.free_many(&freed)?;
@@ -305,6 +299,12 @@ fn change(pager: &mut Pager, round: u64) -> Result<(), Error> {
     }
     tx.commit()?;
     Ok(())
+}
+
+/// One of them, which changes with `n`.
+fn nth<I: Copy>(ids: &[I], n: u64) -> Option<I> {
+    let index = n.checked_rem(ids.len() as u64)?;
+    ids.get(usize::try_from(index).ok()?).copied()
 }
 
 /// Why the files could not be made.

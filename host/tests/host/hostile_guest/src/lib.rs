@@ -68,6 +68,11 @@ impl Misdeed {
             "eat memory in " => eat_memory(),
             "read outside in " => read_outside(),
             "write outside in " => write_outside(),
+            // What it may do: it fails where it cannot.
+            "look in " => match self.store.read(PROTECTED, 0, 1).as_deref() {
+                Ok([9]) => {}
+                _ => trap(),
+            },
             "change in " => {
                 let _ = self.store.write(&[Change::Zero(0)], true);
             }
@@ -333,8 +338,6 @@ impl pager::GuestPager for Pager {
     fn stats(&self) -> pager::Stats {
         self.misdeed.anywhere("stats");
         let page_count = self.misdeed.store.geometry().page_count;
-        // A call that only looks finds no store.
-        let page_count = if page_count == 0 { 16 } else { page_count };
         let mut stats = pager::Stats {
             page_size: 1024,
             page_count,
@@ -380,6 +383,7 @@ impl pager::GuestPager for Pager {
     }
 
     fn locate_protected(&self, _: u64) -> Result<pager::Location, pager::Error> {
+        self.misdeed.anywhere("locate-protected");
         let page = match &*self.misdeed.name {
             "find protected in page 0" => 0,
             "find protected past the end" => u64::MAX,
