@@ -89,15 +89,18 @@ impl Drop for Locked {
 /// Whether this process may only have so many addresses, which others in it
 /// need too.
 pub(crate) fn limits_addresses() -> bool {
-    let limits = if cfg!(any(target_os = "linux", target_os = "android")) {
-        std::fs::read_to_string("/proc/self/limits").unwrap_or_default()
-    } else {
-        String::new()
-    };
-    limits
-        .lines()
-        .filter_map(|line| line.strip_prefix("Max address space"))
-        .any(|values| !values.trim_start().starts_with("unlimited"))
+    limit("Max address space").is_some()
+}
+
+/// A limit of this process's, by the name that the system has for it; none:
+/// there is none, or it is not known.
+pub(crate) fn limit(name: &str) -> Option<u64> {
+    if !cfg!(any(target_os = "linux", target_os = "android")) {
+        return None;
+    }
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let values = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    values.split_whitespace().next()?.parse().ok()
 }
 
 /// Opens an existing regular file; anything else is refused, and never waited
@@ -281,6 +284,40 @@ pub(crate) fn reserve(file: &File, position: u64, len: u64) -> io::Result<()> {
         }
     }
     reserve_by_writing(file, position, len)
+}
+
+/// Reserves blocks past the end of the file, which stays as long as it is.
+pub(crate) fn reserve_past_end(file: &File, position: u64, len: u64) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        let keep = || fallocate(file, FallocateFlags::KEEP_SIZE, position, len);
+        Ok(rustix::io::retry_on_intr(keep)?)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (file, position, len);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Gives back blocks past the end of the file.
+pub(crate) fn trim(file: &File) -> io::Result<()> {
+    file.set_len(file.metadata()?.len())
+}
+
+/// How much of the file's file system this user may still use.
+pub(crate) fn free_space(file: &File) -> io::Result<u64> {
+    #[cfg(unix)]
+    {
+        let system = rustix::fs::fstatvfs(file)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Ok(0)
+    }
 }
 
 /// Writes zeros where the file has no bytes yet.

@@ -14,6 +14,7 @@ use pagebox_store::{
     Change, Geometry, PageBuffer, PageSize, StoreError, Then, bounds, check_changes, seal,
 };
 
+use super::ahead::Ahead;
 use super::page_set::PageSet;
 use crate::Error;
 use crate::os::{self, Locked};
@@ -28,6 +29,7 @@ pub(super) struct PageFile {
     /// Bytes past the last of them.
     tail: u32,
     blank: PageSet,
+    ahead: Ahead,
     zeros: Box<[u8]>,
     /// Where a sealed page is put together.
     scratch: Box<[u8]>,
@@ -45,6 +47,7 @@ impl PageFile {
             page_count: len / bytes,
             tail,
             blank: PageSet::default(),
+            ahead: Ahead::default(),
             zeros: vec![0; page_size.bytes()].into_boxed_slice(),
             scratch: vec![0; page_size.bytes()].into_boxed_slice(),
         })
@@ -181,11 +184,11 @@ impl PageFile {
     /// Makes the file longer, durably, with the space for its new pages
     /// reserved, and does something (`map`) with the longer file. Whatever
     /// fails, it is as long as it was before.
-    pub(super) fn extend<M>(
+    pub(super) fn extend(
         &mut self,
         page_count: u64,
-        map: impl FnOnce(&Locked, u64) -> io::Result<M>,
-    ) -> Result<M, StoreError> {
+        map: impl FnOnce(&Locked, u64) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
         self.expect_own()?;
         let page_size = self.page_size.bytes() as u64;
         let len = page_count
@@ -195,15 +198,20 @@ impl PageFile {
         let mut tail = vec![0; self.tail as usize];
         os::read_at(self.file.file(), &mut tail, whole).map_err(io_error)?;
         match self.lengthen(whole, len, map) {
-            Ok(map) => {
+            Ok(()) => {
                 self.blank
                     .insert_run(self.page_count, page_count - self.page_count);
+                // What was just made may never grow.
+                if self.page_count > 0 {
+                    self.ahead.start(self.file.file(), len);
+                }
                 self.page_count = page_count;
                 self.tail = 0;
-                Ok(map)
+                Ok(())
             }
             Err(error) => {
                 // What was added so far is of no use to anybody.
+                self.ahead.lose();
                 let file = self.file.file();
                 file.set_len(whole + tail.len() as u64)
                     .and_then(|()| os::write_at(file, &tail, whole))
@@ -216,23 +224,40 @@ impl PageFile {
         }
     }
 
-    fn lengthen<M>(
+    fn lengthen(
         &mut self,
         whole: u64,
         len: u64,
-        map: impl FnOnce(&Locked, u64) -> io::Result<M>,
-    ) -> Result<M, StoreError> {
+        map: impl FnOnce(&Locked, u64) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
         let file = self.file.file();
         let old_len = whole + u64::from(self.tail);
-        os::reserve(file, old_len, len - old_len).map_err(space_error)?;
-        let map = map(&self.file, len).map_err(|error| {
-            let text = format!("{len} bytes find no place in the address space: {error}");
-            StoreError::Io(Some(text))
-        })?;
+        if self.ahead.end() >= len {
+            file.set_len(len)
+        } else {
+            os::reserve(file, old_len, len - old_len)
+        }
+        .map_err(space_error)?;
         // What lay past the last whole page becomes part of a new one.
         os::write_zeros(file, whole, u64::from(self.tail)).map_err(io_error)?;
         file.sync_all().map_err(|error| self.failed_sync(error))?;
-        Ok(map)
+        // Last: what fails before it shortens the file again.
+        map(&self.file, len).map_err(|error| {
+            let text = format!("{len} bytes find no place in the address space: {error}");
+            StoreError::Io(Some(text))
+        })
+    }
+}
+
+impl Drop for PageFile {
+    fn drop(&mut self) {
+        if !self.file.owner().is_surely_here() {
+            self.ahead.forget();
+            return;
+        }
+        if self.ahead.stop() {
+            let _ = os::trim(self.file.file());
+        }
     }
 }
 
@@ -269,7 +294,7 @@ mod tests {
         let mut file = file(&path);
         let mut longest = 0;
         let error = file
-            .extend(40, |locked, len| -> io::Result<()> {
+            .extend(40, |locked, len| {
                 longest = locked.file().metadata()?.len();
                 assert_eq!(len, 40 * 1024);
                 Err(io::ErrorKind::OutOfMemory.into())
@@ -279,9 +304,47 @@ mod tests {
         assert_eq!(longest, 40 * 1024);
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
         assert_eq!((file.page_count, file.tail), (2, 100));
-        assert_eq!(file.extend(3, |_, _| Ok(5)).unwrap(), 5);
+        file.extend(3, |_, _| Ok(())).unwrap();
         let grown = std::fs::read(&path).unwrap();
         assert_eq!(grown, [vec![7; 2048], vec![0; 1024]].concat());
+    }
+
+    /// The next growth finds its blocks reserved, and what is left of them when
+    /// the file is closed goes back.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn growth_is_prepared_and_what_is_not_used_goes_back() {
+        use std::os::unix::fs::MetadataExt;
+
+        const MIB: u64 = 1 << 20;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, vec![7; 1 << 20]).unwrap();
+        let size = || {
+            let metadata = std::fs::metadata(&path).unwrap();
+            (metadata.len(), metadata.blocks() * 512)
+        };
+        let mut file = file(&path);
+        if os::reserve_past_end(file.file.file(), MIB, 1).is_err() {
+            return; // a file system that cannot
+        }
+        file.extend(2048, |_, _| Ok(())).unwrap();
+        assert_eq!(file.ahead.end(), 4 * MIB);
+        let (len, blocks) = size();
+        assert!(len == 2 * MIB && blocks >= 4 * MIB, "{len}, {blocks}");
+        file.extend(3072, |_, _| Ok(())).unwrap();
+        assert_eq!(file.ahead.end(), 6 * MIB);
+        // One that fails gives back what was reserved for it, too.
+        file.extend(4096, |_, _| Err(io::ErrorKind::OutOfMemory.into()))
+            .unwrap_err();
+        assert_eq!((file.ahead.end(), size().0), (0, 3 * MIB));
+        file.extend(4096, |_, _| Ok(())).unwrap();
+        assert!(size().1 >= 4 * MIB, "the blocks are there");
+        assert_eq!(file.ahead.end(), 8 * MIB);
+        drop(file);
+        let (len, blocks) = size();
+        // The file system may use some for itself.
+        assert!(len == 4 * MIB && blocks < 5 * MIB, "{len}, {blocks}");
     }
 
     /// A sync failed, and the system gave the zeros up: reads showed them, so

@@ -45,8 +45,8 @@ use crate::os::{self, Locked};
 ///
 /// # Limits
 ///
-/// The whole file is in the address space, for a moment of growth twice: a file
-/// that finds no place there is not opened, or does not grow, with an error and
+/// The whole file is in the address space (for a moment of growth twice, but
+/// on Linux): a file that finds no place there is not opened, or does not grow, with an error and
 /// at the length that it had. Past a limit on the size of files
 /// (`RLIMIT_FSIZE`) the system sends the signal `SIGXFSZ`, which ends a program
 /// that does not ignore it; one that does gets
@@ -105,7 +105,7 @@ impl MmapStore {
             Holes::find(&mut file)?.map(Box::new)
         };
         Ok(Self {
-            map: map(file.locked(), whole)?,
+            map: Map::new(file.locked(), mappable(whole)?)?,
             holes,
             unsought,
             file,
@@ -160,13 +160,12 @@ impl MmapStore {
     }
 }
 
-/// Maps the first `len` bytes of a file.
-fn map(file: &Locked, len: u64) -> io::Result<Map> {
-    let len = usize::try_from(len)
+/// As many bytes of a file as a slice can have.
+fn mappable(len: u64) -> io::Result<usize> {
+    usize::try_from(len)
         .ok()
         .filter(|len| isize::try_from(*len).is_ok())
-        .ok_or(io::ErrorKind::FileTooLarge)?;
-    Map::new(file, len)
+        .ok_or_else(|| io::ErrorKind::FileTooLarge.into())
 }
 
 impl PageStore for MmapStore {
@@ -210,8 +209,9 @@ impl PageStore for MmapStore {
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
         self.file.expect_own()?;
         if page_count > self.geometry().page_count {
-            // The old map serves until there is a new one.
-            self.map = self.file.extend(page_count, map)?;
+            let map = &mut self.map;
+            self.file
+                .extend(page_count, |file, len| map.grow(file, mappable(len)?))?;
         }
         Ok(self.geometry())
     }
