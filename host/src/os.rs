@@ -2,7 +2,7 @@
 //! locking, positioned input and output, reserving space, syncing, publishing.
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::Path;
 
@@ -199,6 +199,54 @@ pub(crate) fn write_at(file: &File, bytes: &[u8], position: u64) -> io::Result<(
     return std::os::unix::fs::FileExt::write_all_at(file, bytes, position);
     #[cfg(not(unix))]
     return portable::write_at(file, bytes, position);
+}
+
+/// More slices than this are not written by one [`write_slices_at`].
+pub(crate) const SLICES_MAX: usize = 1024;
+
+/// Writes slices one after the other, from a position in the file on. Changes
+/// the slices.
+pub(crate) fn write_slices_at(
+    file: &File,
+    slices: &mut [IoSlice<'_>],
+    position: u64,
+) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let (mut left, mut position) = (slices, position);
+        while !left.is_empty() {
+            #[cfg(test)]
+            WRITES.set(WRITES.get() + 1);
+            let write = || rustix::io::pwritev(file, left, position);
+            let written = rustix::io::retry_on_intr(write)?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            position += written as u64;
+            IoSlice::advance_slices(&mut left, written);
+        }
+        Ok(())
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let mut position = position;
+        for slice in slices {
+            write_at(file, slice, position)?;
+            position += slice.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    static WRITES: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How many calls this thread wrote slices by.
+#[cfg(test)]
+pub(crate) fn writes() -> u64 {
+    WRITES.get()
 }
 
 /// Whether [`sync`] covers what was written through a map of the file.
