@@ -90,6 +90,12 @@ impl PageFile {
         os::read_at(self.file.file(), bytes, position).map_err(io_error)
     }
 
+    /// What is kept of pages takes so many bytes, about.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.blank.memory()
+    }
+
     /// Notes that these pages hold zeros, durably.
     pub(super) fn add_blank(&mut self, first: u64, count: u64) {
         self.blank.insert_run(first, count);

@@ -247,3 +247,41 @@ impl Store for MmapStore {
         Ok(Some(&mut self.map.bytes_mut()[start..start + len]))
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// What is kept of a file of 2^28 pages, which is all holes, took a bit a
+    /// page, several times: 32 MiB each.
+    #[test]
+    fn sparse_file_of_a_tebibyte_is_opened_in_little_memory() {
+        const PAGES: u64 = 1 << 28;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let file = std::fs::File::create_new(&path).unwrap();
+        if file.set_len(PAGES * 4096).is_err() {
+            return; // a file system without files of that length
+        }
+        let resident = || {
+            let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+            let pages = pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap();
+            pages * 4096
+        };
+        let before = resident();
+        let mut store = MmapStore::open(&path, PageSize::KIB_4).unwrap();
+        assert_eq!(store.geometry().page_count, PAGES);
+        // It looks for holes now.
+        store.page_mut(PAGES / 2).unwrap().unwrap().fill(7);
+        let zero = [Change::Zero { page: 12 }];
+        store.write(&zero, Then::Sync).unwrap();
+        assert_eq!(store.page(PAGES / 2).unwrap(), [7; 4096]);
+        assert_eq!(store.page(PAGES - 1).unwrap(), [0; 4096]);
+        let kept = store.file.memory() + store.holes.as_ref().unwrap().memory();
+        assert!(kept < 1 << 20, "{kept} bytes");
+        // Other tests run at the same time.
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 24 << 20, "{grown} bytes");
+    }
+}
