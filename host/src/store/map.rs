@@ -62,7 +62,7 @@ impl Map {
     /// and 6 ms, on ext4 and in memory.
     pub(super) fn grow(&mut self, file: &Locked, len: usize) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if self.0.len() > 0 {
+        if !self.0.is_empty() {
             long_enough(file, len)?;
             let options = memmap2::RemapOptions::new().may_move(true);
             // SAFETY: as in `new`, for `len` bytes; no slice of the map lives,
