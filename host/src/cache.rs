@@ -251,7 +251,7 @@ mod tests {
         let mut known = 0;
         for step in 0..200_000_u64 {
             // Ids that share slots, those of neighbours, and those without room.
-            let id = rng.below(4) * (FAR * 32) + rng.below(70) + (step % 3 / 2 << 38);
+            let id = rng.below(4) * (FAR * 32) + rng.below(70) + ((step % 3 / 2) << 38);
             match rng.below(5) {
                 0 => {
                     cache.add_regular(id);

@@ -33,7 +33,6 @@ enum Chunk {
 /// The chunk of a page, the word in it, and the page's bit in that.
 fn place(page: u64) -> (u64, usize, u64) {
     let word = page / 64 % WORDS as u64;
-    #[expect(clippy::cast_possible_truncation, reason = "less than WORDS")]
     (page / CHUNK, word as usize, 1 << (page % 64))
 }
 
@@ -71,7 +70,7 @@ impl PageSet {
         let end = first + count;
         let mut page = first;
         while page < end {
-            if page % CHUNK == 0 && end - page >= CHUNK {
+            if page.is_multiple_of(CHUNK) && end - page >= CHUNK {
                 self.chunks.insert(page / CHUNK, Chunk::Full);
                 page += CHUNK;
             } else {
