@@ -1,7 +1,13 @@
 //! The translation cache: where pages are, so that reading one need not enter
 //! the sandbox. What a commit changes is dropped.
 //!
-//! Readers fill it from many threads at once. An entry is written whole and
+//! The first million pages (4 GiB, with 4 KiB a page) and the first 65,536
+//! protected ids have a place each. Those past them share places, as addresses
+//! do in a processor's cache: the last one to come has it, and it says whose it
+//! is. So all of it takes 1.25 MiB at most, however long the file is. What is
+//! not known is asked for again.
+//!
+//! Readers fill it from many threads at once. A word is written whole and
 //! depends on nothing else, so relaxed atomics are enough.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,93 +16,291 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// bytes were verified.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    /// A bit each.
-    regular: Vec<AtomicU64>,
-    /// The physical page plus 1; 0 is not known.
-    protected: Vec<AtomicU64>,
+    /// The key is a group of pages, the value a bit for each that is known.
+    regular: Table<GROUP>,
+    /// The key is an id, the value the physical page plus 1.
+    protected: Table<PAGE>,
+    /// Ids from here on are never known.
+    regular_end: u64,
+    protected_end: u64,
 }
 
-fn resize(entries: &mut Vec<AtomicU64>, len: u64) {
-    entries.resize_with(usize::try_from(len).unwrap_or(0), AtomicU64::default);
+/// Groups of regular pages that have a place each.
+const REGULAR_NEAR: u64 = 1 << 15;
+
+/// Protected ids that have a place each.
+const PROTECTED_NEAR: u64 = 1 << 16;
+
+/// Places that the others share: a power of two.
+const FAR: u64 = 1 << 15;
+
+/// The pages of a group, which has a bit for each.
+const GROUP: u32 = 32;
+
+/// The bits of a physical page plus 1 in a shared place. One that needs more is
+/// never known there, nor is a protected id that needs more than the others.
+const PAGE: u32 = 36;
+
+/// Values by key. 0 is none.
+#[derive(Debug, Default)]
+struct Table<const BITS: u32> {
+    /// Those of the first keys.
+    near: Vec<AtomicU64>,
+    /// Those of others: a value of so many bits, and above it its key.
+    far: Vec<AtomicU64>,
+}
+
+impl<const BITS: u32> Table<BITS> {
+    #[inline]
+    fn near(&self, key: u64) -> Option<&AtomicU64> {
+        self.near.get(usize::try_from(key).ok()?)
+    }
+
+    fn far(&self, key: u64) -> Option<&AtomicU64> {
+        self.far.get(usize::try_from(key % FAR).ok()?)
+    }
+
+    /// The value of a key in a shared place's word.
+    fn value(word: u64, key: u64) -> u64 {
+        if word >> BITS == key {
+            word & ((1 << BITS) - 1)
+        } else {
+            0
+        }
+    }
+
+    /// What becomes of a shared place's word where a key gets a value. If they
+    /// find no room in one, nothing is known of the key.
+    fn changed(word: u64, key: u64, value: u64) -> u64 {
+        if key >> (64 - BITS) == 0 && value >> BITS == 0 {
+            key << BITS | value
+        } else if word >> BITS == key {
+            0
+        } else {
+            word
+        }
+    }
+
+    #[inline]
+    fn get(&self, key: u64) -> u64 {
+        match self.near(key) {
+            Some(value) => value.load(Ordering::Relaxed),
+            None => self.get_far(key),
+        }
+    }
+
+    #[cold]
+    fn get_far(&self, key: u64) -> u64 {
+        let word = self.far(key).map(|word| word.load(Ordering::Relaxed));
+        word.map_or(0, |word| Self::value(word, key))
+    }
+
+    /// Changes the value of a key. Others may do the same.
+    fn change(&self, key: u64, to: impl Fn(u64) -> u64) {
+        let relaxed = Ordering::Relaxed;
+        if let Some(value) = self.near(key) {
+            let _ = value.fetch_update(relaxed, relaxed, |value| Some(to(value)));
+        } else if let Some(word) = self.far(key) {
+            let change = |word| Some(Self::changed(word, key, to(Self::value(word, key))));
+            let _ = word.fetch_update(relaxed, relaxed, change);
+        }
+    }
+
+    fn clear(&self) {
+        for word in self.near.iter().chain(&self.far) {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes room for so many keys, of which the first ones get a place each.
+    fn resize(&mut self, keys: u64, near: u64) {
+        let resize = |words: &mut Vec<AtomicU64>, len| {
+            words.resize_with(usize::try_from(len).unwrap_or(0), AtomicU64::default);
+        };
+        resize(&mut self.near, keys.min(near));
+        resize(&mut self.far, if keys > near { FAR } else { 0 });
+    }
+}
+
+fn group(id: u64) -> u64 {
+    id / u64::from(GROUP)
 }
 
 fn bit(id: u64) -> u64 {
-    1 << (id % 64)
+    1 << (id % u64::from(GROUP))
 }
 
 impl Cache {
     /// Makes room for regular pages and protected ids below these. What lies
     /// beyond is simply never known.
     pub(crate) fn resize(&mut self, regular: u64, protected: u64) {
-        resize(&mut self.regular, regular.div_ceil(64));
-        resize(&mut self.protected, protected);
+        if regular < self.regular_end || protected < self.protected_end {
+            self.clear();
+        }
+        let groups = regular.div_ceil(u64::from(GROUP));
+        self.regular.resize(groups, REGULAR_NEAR);
+        self.protected.resize(protected, PROTECTED_NEAR);
+        (self.regular_end, self.protected_end) = (regular, protected);
     }
 
     /// The protected ids that there is room for.
     pub(crate) fn protected_end(&self) -> u64 {
-        self.protected.len() as u64
+        self.protected_end
     }
 
     /// Forgets all, and keeps the room for it.
     pub(crate) fn clear(&self) {
-        for entry in self.regular.iter().chain(&self.protected) {
-            entry.store(0, Ordering::Relaxed);
-        }
-    }
-
-    fn word(&self, id: u64) -> Option<&AtomicU64> {
-        self.regular.get(usize::try_from(id / 64).ok()?)
+        self.regular.clear();
+        self.protected.clear();
     }
 
     #[inline]
     pub(crate) fn is_regular(&self, id: u64) -> bool {
-        self.word(id)
-            .is_some_and(|word| word.load(Ordering::Relaxed) & bit(id) != 0)
+        self.regular.get(group(id)) & bit(id) != 0
     }
 
     pub(crate) fn add_regular(&self, id: u64) {
-        if let Some(word) = self.word(id) {
-            word.fetch_or(bit(id), Ordering::Relaxed);
+        if id < self.regular_end {
+            self.regular.change(group(id), |bits| bits | bit(id));
         }
     }
 
     /// What a commit allocated and freed. Nobody reads meanwhile.
     pub(crate) fn change_regular(&mut self, allocated: &[u64], freed: &[u64]) {
         for &id in freed {
-            if let Some(word) = self.word_mut(id) {
-                *word &= !bit(id);
+            if self.is_regular(id) {
+                self.regular.change(group(id), |bits| bits & !bit(id));
             }
         }
         for &id in allocated {
-            if let Some(word) = self.word_mut(id) {
-                *word |= bit(id);
+            if id < self.regular_end {
+                self.regular.change(group(id), |bits| bits | bit(id));
             }
         }
-    }
-
-    fn word_mut(&mut self, id: u64) -> Option<&mut u64> {
-        let index = usize::try_from(id / 64).ok()?;
-        self.regular.get_mut(index).map(AtomicU64::get_mut)
-    }
-
-    fn entry(&self, id: u64) -> Option<&AtomicU64> {
-        self.protected.get(usize::try_from(id).ok()?)
     }
 
     #[inline]
     pub(crate) fn protected(&self, id: u64) -> Option<u64> {
-        self.entry(id)?.load(Ordering::Relaxed).checked_sub(1)
+        self.protected.get(id).checked_sub(1)
     }
 
     pub(crate) fn add_protected(&self, id: u64, page: u64) {
-        if let Some(entry) = self.entry(id) {
-            entry.store(page.saturating_add(1), Ordering::Relaxed);
+        if id < self.protected_end {
+            self.protected.change(id, |_| page.saturating_add(1));
         }
     }
 
     pub(crate) fn drop_protected(&self, id: u64) {
-        if let Some(entry) = self.entry(id) {
-            entry.store(0, Ordering::Relaxed);
+        if self.protected(id).is_some() {
+            self.protected.change(id, |_| 0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use pagebox_tests::rng::Rng;
+
+    use super::*;
+
+    fn cache(regular: u64, protected: u64) -> Cache {
+        let mut cache = Cache::default();
+        cache.resize(regular, protected);
+        cache
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_file() {
+        fn of<const BITS: u32>(table: &Table<BITS>) -> usize {
+            (table.near.capacity() + table.far.capacity()) * size_of::<AtomicU64>()
+        }
+        let memory = |cache: &Cache| of(&cache.regular) + of(&cache.protected);
+        assert_eq!(memory(&Cache::default()), 0);
+        assert!(memory(&cache(4, 1)) < 100);
+        for pages in [1 << 28, 1 << 40, u64::MAX] {
+            assert_eq!(memory(&cache(pages, pages)), 5 << 18, "{pages} pages");
+        }
+    }
+
+    #[test]
+    fn first_pages_have_a_place_each_and_the_others_are_known_too() {
+        let cache = cache(1 << 40, 1 << 28);
+        let regular = (0..1 << 20).chain(1 << 36..(1 << 36) + 1000);
+        regular.clone().for_each(|id| cache.add_regular(id));
+        assert!(regular.clone().all(|id| cache.is_regular(id)));
+        let protected = (0..1 << 16).chain(1 << 27..(1 << 27) + 1000);
+        protected
+            .clone()
+            .for_each(|id| cache.add_protected(id, id + 7));
+        assert!(
+            protected
+                .clone()
+                .all(|id| cache.protected(id) == Some(id + 7))
+        );
+    }
+
+    /// Nothing is ever known that was not said, however many share a slot.
+    #[test]
+    fn what_is_known_is_so() {
+        const END: u64 = 1 << 40;
+        let mut cache = cache(END, END);
+        let mut rng = Rng::new(1);
+        let (mut regular, mut protected) = (HashMap::new(), HashMap::new());
+        let mut known = 0;
+        for step in 0..200_000_u64 {
+            // Ids that share slots, those of neighbours, and those without room.
+            let id = rng.below(4) * (FAR * 32) + rng.below(70) + ((step % 3 / 2) << 38);
+            match rng.below(5) {
+                0 => {
+                    cache.add_regular(id);
+                    regular.insert(id, true);
+                }
+                1 => {
+                    let new = [id, id + 1];
+                    cache.change_regular(&new[..1], &new[1..]);
+                    regular.extend([(id, true), (id + 1, false)]);
+                }
+                2 => {
+                    cache.add_protected(id, step << (step % 30));
+                    protected.insert(id, Some(step << (step % 30)));
+                }
+                3 => {
+                    cache.drop_protected(id);
+                    protected.insert(id, None);
+                }
+                _ => {}
+            }
+            let is_regular = cache.is_regular(id);
+            assert!(!is_regular || regular.get(&id) == Some(&true), "{id}");
+            let page = cache.protected(id);
+            assert!(page.is_none() || protected.get(&id) == Some(&page), "{id}");
+            known += u64::from(is_regular) + u64::from(page.is_some());
+        }
+        assert!(known > 10_000, "{known} known");
+        cache.clear();
+        assert!(regular.keys().all(|id| !cache.is_regular(*id)));
+        assert!(protected.keys().all(|id| cache.protected(*id).is_none()));
+    }
+
+    #[test]
+    fn growth_keeps_what_is_known_and_nothing_is_known_past_the_end() {
+        let mut cache = cache(100, 10);
+        for id in [0, 31, 32, 99, 100, 131] {
+            cache.add_regular(id);
+        }
+        cache.change_regular(&[50, 101], &[]);
+        cache.add_protected(3, 40);
+        cache.add_protected(10, 41);
+        cache.resize(5000, 300);
+        let known: Vec<_> = (0..6000).filter(|id| cache.is_regular(*id)).collect();
+        assert_eq!(known, [0, 31, 32, 50, 99]);
+        let known: Vec<_> = (0..400).filter_map(|id| cache.protected(id)).collect();
+        assert_eq!((known, cache.protected(3)), (vec![40], Some(40)));
+        cache.add_regular(4999);
+        assert!(cache.is_regular(4999));
+        cache.resize(4999, 300);
+        assert!(!cache.is_regular(4999), "it became shorter");
     }
 }

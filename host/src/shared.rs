@@ -1,32 +1,38 @@
 //! [`SharedPager`]: one pager for many threads and tasks.
 //!
-//! Readers share the pager. What changes it is asked of one thread, the
-//! committer, which commits together what waits at the same time. Nobody waits
-//! for a moment that may bring more company: a group is what came while the
-//! last one was on its way to the disk.
+//! Readers share the pager. Of those that change it, the one that finds nobody
+//! at work is the committer, on its own thread: it commits what it asks for, and
+//! then together what others asked for meanwhile. Nobody waits for a moment that
+//! may bring more company: a group is what came while the last one was on its
+//! way to the disk.
 
 mod committer;
 mod contain;
 mod door;
 mod promise;
+mod queue;
 mod request;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Deref;
 use std::sync::Arc;
+#[cfg(any(test, feature = "async"))]
+use std::sync::{Mutex, PoisonError};
+#[cfg(any(test, feature = "async"))]
 use std::thread::JoinHandle;
 
 use crate::owner::Owner;
-use crate::shared::committer::Queue;
-#[cfg(feature = "async")]
-use crate::shared::committer::WAITING_MAX;
 use crate::shared::door::{Door, Reading};
-use crate::shared::promise::Promise;
-#[cfg(feature = "async")]
-use crate::shared::request::is_in_closure;
-use crate::shared::request::{Exclusive, InTransaction, Request};
+use crate::shared::promise::promise;
+use crate::shared::queue::Queue;
+use crate::shared::request::{InTransaction, Request, call};
 use crate::{Error, Pager, Transaction};
+
+#[cfg(any(test, feature = "async"))]
+use crate::shared::{promise::Promise, request::Exclusive};
+#[cfg(feature = "async")]
+use crate::shared::{queue::WAITING_MAX, request::is_in_closure};
 
 #[cfg(feature = "async")]
 pub use promise::Pending;
@@ -58,7 +64,7 @@ pub use promise::Pending;
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("data.pages");
 /// # let engine = pagebox::Engine::new()?;
-/// let pager = pagebox::SharedPager::new(engine.create(&path, pagebox::PageSize::KIB_4)?)?;
+/// let pager = pagebox::SharedPager::new(engine.create(&path, pagebox::PageSize::KIB_4)?);
 /// std::thread::scope(|scope| {
 ///     for n in 0..8 {
 ///         let pager = pager.clone();
@@ -82,7 +88,9 @@ pub struct SharedPager(Arc<Handle>);
 struct Handle {
     door: Arc<Door>,
     queue: Arc<Queue>,
-    committer: Option<JoinHandle<()>>,
+    /// The thread that serves tasks, once there are any.
+    #[cfg(any(test, feature = "async"))]
+    committer: Mutex<Option<JoinHandle<()>>>,
     owner: Owner,
 }
 
@@ -100,27 +108,17 @@ impl Deref for ReadGuard<'_> {
 }
 
 impl SharedPager {
-    /// Shares a pager, and starts the thread that commits.
-    ///
-    /// # Errors
-    /// [`Error::Other`] if the system starts no thread.
-    pub fn new(pager: Pager) -> Result<Self, Error> {
+    /// Shares a pager. No thread is started, but for tasks.
+    #[must_use]
+    pub fn new(pager: Pager) -> Self {
         let owner = Owner::here();
-        let door = Arc::new(Door::new(pager, owner.clone()));
-        let queue = Arc::new(Queue::default());
-        let committer = std::thread::Builder::new()
-            .name("pagebox-committer".into())
-            .spawn({
-                let (door, queue) = (door.clone(), queue.clone());
-                move || committer::run(&door, &queue)
-            })
-            .map_err(|error| Error::Other(format!("no thread can be started: {error}")))?;
-        Ok(Self(Arc::new(Handle {
-            door,
-            queue,
-            committer: Some(committer),
+        Self(Arc::new(Handle {
+            door: Arc::new(Door::new(pager, owner.clone())),
+            queue: Arc::default(),
+            #[cfg(any(test, feature = "async"))]
+            committer: Mutex::default(),
             owner,
-        })))
+        }))
     }
 
     /// The pager, to be read. Waits for the commit that is under way, if there
@@ -148,11 +146,16 @@ impl SharedPager {
     /// may be committed together with those of others, of which `f` may see
     /// the pages that they wrote before.
     ///
+    /// Where nobody else is at work, this thread commits, and waits for no
+    /// other one; then it commits what others asked for meanwhile, some times
+    /// at most, before it hands that on.
+    ///
     /// `f` may be called again, where others' changes had to be undone: it
-    /// should do nothing but use the transaction. Another thread calls it, so
-    /// that it owns what it uses (`'static`), even within a
-    /// [`thread::scope`](std::thread::scope): move clones into it, or an
-    /// [`Arc`](std::sync::Arc).
+    /// should do nothing but use the transaction. Where requests wait together
+    /// one of their threads calls them all, so that `f` owns what it uses
+    /// (`'static`), even within a [`thread::scope`](std::thread::scope): move
+    /// clones into it, or an [`Arc`](std::sync::Arc). [`with`](Self::with)
+    /// borrows.
     ///
     /// # Errors
     /// What `f` returns, and the errors of [`Transaction::commit`]. If a group
@@ -167,18 +170,43 @@ impl SharedPager {
         F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
     {
         self.0.may_ask()?;
-        self.submit_transaction(f).wait()
+        let Handle { door, queue, .. } = &*self.0;
+        let (request, promise) = InTransaction::new(f);
+        promise.take_roles();
+        let mut request = Some(Request::Transaction(Box::new(request)));
+        let role = queue.take_or_add(|| request.take());
+        if let (Some(role), Some(request)) = (role, request) {
+            role.serve_first(door, request);
+        }
+        promise.wait(|| queue.role().serve(door))
     }
 
     /// Does something with the pager that nobody else may do anything with
-    /// meanwhile: change regular pages in place, sync, reopen.
+    /// meanwhile: change regular pages in place, sync, reopen; or commit
+    /// something alone. This thread does it, so that it can borrow:
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pagebox::Error> {
+    /// # let engine = pagebox::Engine::new()?;
+    /// # let store = pagebox::MemoryStore::new(pagebox::PageSize::KIB_4);
+    /// # let pager = pagebox::SharedPager::new(engine.create_store(store, 0)?);
+    /// let (name, mut ids) = (String::from("hello"), Vec::new());
+    /// pager.with(|pager| {
+    ///     let mut tx = pager.begin()?;
+    ///     let id = tx.alloc_protected()?;
+    ///     tx.write(id)?[..5].copy_from_slice(name.as_bytes());
+    ///     ids.push(id);
+    ///     tx.commit()
+    /// })?;
+    /// assert_eq!(&pager.read().protected_page(ids[0])?[..5], b"hello");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Panics
     /// If `f` does, and where [`try_with`](Self::try_with) has an error.
     pub fn with<R, F>(&self, f: F) -> R
     where
-        R: Send + 'static,
-        F: FnOnce(&mut Pager) -> R + Send + 'static,
+        F: FnOnce(&mut Pager) -> R,
     {
         self.try_with(f).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -192,11 +220,22 @@ impl SharedPager {
     /// If `f` does.
     pub fn try_with<R, F>(&self, f: F) -> Result<R, Error>
     where
-        R: Send + 'static,
-        F: FnOnce(&mut Pager) -> R + Send + 'static,
+        F: FnOnce(&mut Pager) -> R,
     {
         self.0.may_ask()?;
-        Ok(self.submit_exclusive(f).wait())
+        let Handle { door, queue, .. } = &*self.0;
+        let (turn, promise) = promise(|error| Err(Box::new(error.to_string())));
+        let role = queue.take_or_add(|| Some(Request::Turn(turn)));
+        let role = role.unwrap_or_else(|| {
+            promise.wait(|| ());
+            queue.role()
+        });
+        let result = {
+            let mut pager = door.write();
+            call(|| f(&mut pager))
+        };
+        role.serve_after(door, 1);
+        Ok(result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     }
 
     /// [`transact`](Self::transact) for tasks. The request is made when this
@@ -204,8 +243,9 @@ impl SharedPager {
     /// particular runtime, and polling it never blocks.
     ///
     /// It comes to [`Error::WaitsForItself`] where the closure of a request
-    /// calls this, and to [`Error::TooManyRequests`] where 65,536 of them wait
-    /// already.
+    /// calls this, to [`Error::TooManyRequests`] where 65,536 of them wait
+    /// already, and to [`Error::Other`] where the system starts no thread that
+    /// could do it.
     #[cfg(feature = "async")]
     pub fn transact_async<R, F>(&self, f: F) -> Pending<Result<R, Error>>
     where
@@ -233,35 +273,38 @@ impl SharedPager {
         })
     }
 
+    /// Makes a request without waiting for it.
+    #[cfg(any(test, feature = "async"))]
     fn submit_transaction<R, F>(&self, f: F) -> Promise<Result<R, Error>>
     where
         R: Send + 'static,
         F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
     {
         let (request, promise) = InTransaction::new(f);
-        self.0.queue.push(Request::Transaction(Box::new(request)));
+        self.0.queue.add(Request::Transaction(Box::new(request)));
         promise
     }
 
+    /// Makes a request without waiting for it.
+    #[cfg(any(test, feature = "async"))]
     fn submit_exclusive<R, F>(&self, f: F) -> Promise<R>
     where
         R: Send + 'static,
         F: FnOnce(&mut Pager) -> R + Send + 'static,
     {
         let (request, promise) = Exclusive::new(f);
-        self.0.queue.push(Request::Exclusive(Box::new(request)));
+        self.0.queue.add(Request::Exclusive(Box::new(request)));
         promise
     }
 }
 
 impl Handle {
-    /// That this thread can wait for the committer.
+    /// That this thread can wait for what others do.
     fn may_wait(&self) -> Result<(), Error> {
         if !self.owner.is_here() {
             return Err(Error::Forked);
         }
-        let committer = self.committer.as_ref().map(|it| it.thread().id());
-        if committer == Some(std::thread::current().id()) {
+        if self.queue.is_served_here() {
             let text = "it is made by a request of the same pager, that has to return first";
             return Err(Error::WaitsForItself(text));
         }
@@ -281,22 +324,46 @@ impl Handle {
     /// That a request can be added without waiting for it.
     #[cfg(feature = "async")]
     fn may_add(&self) -> Result<(), Error> {
-        if is_in_closure() {
-            return self.may_wait();
-        }
         if !self.owner.is_here() {
             return Err(Error::Forked);
         }
+        if is_in_closure() {
+            self.may_wait()?;
+        }
+        self.start_committer()?;
         if self.queue.len() >= WAITING_MAX {
             return Err(Error::TooManyRequests(WAITING_MAX));
         }
         Ok(())
     }
+
+    /// That there is a thread for tasks.
+    #[cfg(any(test, feature = "async"))]
+    fn start_committer(&self) -> Result<(), Error> {
+        let mut committer = self
+            .committer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if committer.is_none() {
+            let (door, queue) = (self.door.clone(), self.queue.clone());
+            let started = std::thread::Builder::new()
+                .name("pagebox-committer".into())
+                .spawn(move || queue.run(&door))
+                .map_err(|error| Error::Other(format!("no thread can be started: {error}")))?;
+            *committer = Some(started);
+        }
+        Ok(())
+    }
 }
 
+#[cfg(any(test, feature = "async"))]
 impl Drop for Handle {
     fn drop(&mut self) {
-        let Some(committer) = self.committer.take() else {
+        let committer = self
+            .committer
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(committer) = committer.take() else {
             return;
         };
         if !self.owner.is_here() {

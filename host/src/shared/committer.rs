@@ -1,4 +1,4 @@
-//! The committer: the one thread that changes a shared pager.
+//! How the thread that has the role serves requests.
 //!
 //! A group is committed like this:
 //! 1. Every request does its part in one transaction. One that fails is set
@@ -12,131 +12,46 @@
 //!    come to now is theirs.
 //!
 //! Readers are let in between any two commits. Whatever panics, a caller's
-//! closure, its values or the store, the committer goes on: the pager has its
+//! closure, its values or the store, it goes on: the pager has its
 //! store back, is poisoned where it has to be, and everybody gets an answer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::shared::contain::{contain, message};
+use crate::shared::contain::message;
 use crate::shared::door::Door;
-use crate::shared::request::{ExclusiveRequest, InTransactionRequest, Request};
+#[cfg(any(test, feature = "async"))]
+use crate::shared::request::ExclusiveRequest;
+use crate::shared::request::{InTransactionRequest, Request};
 use crate::{Error, Pager, StoreError};
 
 /// More than this many requests are not committed together: what they stage
 /// takes memory.
-const GROUP_MAX: usize = 1024;
+pub(super) const GROUP_MAX: usize = 1024;
 
 /// How often a group starts over without the request that failed.
 const RESTARTS_MAX: usize = 4;
 
-/// More requests than this do not wait. Threads that block have one each; tasks
-/// could make any number.
-#[cfg(feature = "async")]
-pub(super) const WAITING_MAX: usize = 1 << 16;
-
-/// Requests, in the order in which they came.
-#[derive(Default)]
-pub(super) struct Queue {
-    state: Mutex<State>,
-    arrived: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    waiting: Vec<Request>,
-    /// There is nobody left to ask for anything.
-    closed: bool,
-}
-
 type Group = Vec<Box<dyn InTransactionRequest>>;
 
-impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many requests wait.
-    #[cfg(feature = "async")]
-    pub(super) fn len(&self) -> usize {
-        self.state().waiting.len()
-    }
-
-    /// Adds a request. Dropped, where nobody serves it any more, it answers
-    /// itself.
-    pub(super) fn push(&self, request: Request) {
-        let mut state = self.state();
-        if state.closed {
-            drop(state);
-            drop(request);
-            return;
-        }
-        state.waiting.push(request);
-        // The committer sleeps only where nothing waits.
-        if state.waiting.len() == 1 {
-            drop(state);
-            self.arrived.notify_one();
-        }
-    }
-
-    pub(super) fn close(&self) {
-        self.state().closed = true;
-        self.arrived.notify_one();
-    }
-
-    /// All that waits; none: it is over.
-    fn take(&self) -> Option<Vec<Request>> {
-        let mut state = self.state();
-        loop {
-            if !state.waiting.is_empty() {
-                return Some(std::mem::take(&mut state.waiting));
-            }
-            if state.closed {
-                return None;
-            }
-            state = self
-                .arrived
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").finish_non_exhaustive()
-    }
-}
-
-/// What the committer's thread does.
-pub(super) fn run(door: &Door, queue: &Queue) {
-    while let Some(requests) = queue.take() {
-        // What is a caller's own is contained where it runs. Should anything
-        // else panic, what is dropped here answers itself.
-        contain(|| serve(door, requests));
-    }
-}
-
-fn serve(door: &Door, requests: Vec<Request>) {
+/// Serves requests, in the order in which they came.
+pub(super) fn serve(door: &Door, requests: Vec<Request>) {
     let mut group = Group::new();
     for request in requests {
         match request {
-            Request::Transaction(request) => {
-                group.push(request);
-                if group.len() == GROUP_MAX {
-                    commit(door, std::mem::take(&mut group));
-                }
-            }
+            Request::Transaction(request) => group.push(request),
+            #[cfg(any(test, feature = "async"))]
             Request::Exclusive(request) => {
-                // In the order in which they came.
                 commit(door, std::mem::take(&mut group));
                 run_exclusive(door, request);
             }
+            // The queue hands it out in another way.
+            Request::Turn(_) => {}
         }
     }
     commit(door, group);
 }
 
+#[cfg(any(test, feature = "async"))]
 fn run_exclusive(door: &Door, mut request: Box<dyn ExclusiveRequest>) {
     request.run(&mut door.write());
     request.finish();

@@ -1,5 +1,7 @@
 //! [`Door`]: the way to a shared pager, for any number of readers at once or
-//! for the committer alone.
+//! for the committer alone: the thread that has the role ([`Queue`]).
+//!
+//! [`Queue`]: crate::shared::queue::Queue
 //!
 //! Nobody waits for more than one turn of the committer: it closes the door,
 //! waits for those inside to leave, commits, and lets in who has come
@@ -74,6 +76,11 @@ impl Door {
     #[cfg(test)]
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether this is the process that made it.
+    pub(super) fn is_own(&self) -> bool {
+        self.owner.is_here()
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {

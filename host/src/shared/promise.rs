@@ -38,8 +38,20 @@ struct State<T> {
     value: Option<Result<T>>,
     /// There was a value, which may have been taken.
     answered: bool,
+    /// What else a thread that waits is woken for.
+    role: Role,
     #[cfg(feature = "async")]
     waker: Option<Waker>,
+}
+
+/// The role of who serves requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// No thread waits that could take it.
+    Refused,
+    Taken,
+    /// It is for the thread that waits.
+    Offered,
 }
 
 impl<T> Cell<T> {
@@ -53,6 +65,7 @@ pub(super) fn promise<T>(tell: Tell<T>) -> (Fulfil<T>, Promise<T>) {
         state: Mutex::new(State {
             value: None,
             answered: false,
+            role: Role::Refused,
             #[cfg(feature = "async")]
             waker: None,
         }),
@@ -67,6 +80,18 @@ pub(super) fn promise<T>(tell: Tell<T>) -> (Fulfil<T>, Promise<T>) {
 impl<T> Fulfil<T> {
     pub(super) fn fulfil(self, value: Result<T>) {
         self.supply(value);
+    }
+
+    /// Wakes the thread that waits, to serve; whether there is one.
+    pub(super) fn offer_role(&self) -> bool {
+        let mut state = self.0.state();
+        if state.role == Role::Refused {
+            return false;
+        }
+        state.role = Role::Offered;
+        drop(state);
+        self.0.ready.notify_one();
+        true
     }
 
     /// Supplies an error.
@@ -114,12 +139,31 @@ fn value<T>(value: Result<T>) -> T {
 
 impl<T> Promise<T> {
     /// Blocks the thread until the value is there.
-    pub(super) fn wait(self) -> T {
+    #[cfg(test)]
+    pub(super) fn wait_only(self) -> T {
+        self.wait(|| ())
+    }
+
+    /// Notes that a thread is going to wait, which can be woken to serve.
+    pub(super) fn take_roles(&self) {
+        self.0.state().role = Role::Taken;
+    }
+
+    /// Blocks the thread until the value is there. Meanwhile it serves where it
+    /// is asked to.
+    pub(super) fn wait(self, mut serve: impl FnMut()) -> T {
         let mut state = self.0.state();
         loop {
             if let Some(found) = state.value.take() {
                 drop(state);
                 return value(found);
+            }
+            if state.role == Role::Offered {
+                state.role = Role::Taken;
+                drop(state);
+                serve();
+                state = self.0.state();
+                continue;
             }
             state = self
                 .0

@@ -1,17 +1,35 @@
-//! What is asked of the committer. A request keeps what it came to until it is
+//! What is asked of a shared pager. A request keeps what it came to until it is
 //! known whether that is durable.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
+#[cfg(any(test, feature = "async"))]
+use crate::Pager;
 use crate::shared::contain::{Theirs, contain};
 use crate::shared::promise::{Fulfil, Promise, promise};
-use crate::{Error, Pager, Transaction};
+use crate::{Error, Transaction};
 
 pub(super) enum Request {
     Transaction(Box<dyn InTransactionRequest>),
+    #[cfg(any(test, feature = "async"))]
     Exclusive(Box<dyn ExclusiveRequest>),
+    /// A thread waits to have the pager for itself: for the role.
+    Turn(Fulfil<()>),
+}
+
+impl Request {
+    /// Hands the role to the thread that waits for this; whether there is one.
+    pub(super) fn offer_role(&self) -> bool {
+        match self {
+            Self::Transaction(request) => request.offer_role(),
+            #[cfg(any(test, feature = "async"))]
+            Self::Exclusive(_) => false,
+            // Its turn has to come first.
+            Self::Turn(_) => false,
+        }
+    }
 }
 
 /// A part of a transaction.
@@ -24,9 +42,13 @@ pub(super) trait InTransactionRequest: Send {
 
     /// Hands out an error instead, where the last run did not panic.
     fn fail(self: Box<Self>, error: Error);
+
+    /// Hands the role to the thread that waits; whether there is one.
+    fn offer_role(&self) -> bool;
 }
 
 /// Something to be done with the whole pager.
+#[cfg(any(test, feature = "async"))]
 pub(super) trait ExclusiveRequest: Send {
     /// Does it.
     fn run(&mut self, pager: &mut Pager);
@@ -47,12 +69,12 @@ pub(super) fn is_in_closure() -> bool {
 }
 
 /// Calls the closure of a request, which may panic.
-fn call<R>(f: impl FnOnce() -> R) -> thread::Result<R> {
-    IN_CLOSURE.set(true);
+pub(super) fn call<R>(f: impl FnOnce() -> R) -> thread::Result<R> {
     // After a panic nobody sees what it had of its own any more, and the
     // pager's own calls leave that in order.
+    let before = IN_CLOSURE.replace(true);
     let result = catch_unwind(AssertUnwindSafe(f));
-    IN_CLOSURE.set(false);
+    IN_CLOSURE.set(before);
     result
 }
 
@@ -119,20 +141,27 @@ where
         }
         self.finish();
     }
+
+    fn offer_role(&self) -> bool {
+        self.fulfil.offer_role()
+    }
 }
 
+#[cfg(any(test, feature = "async"))]
 pub(super) struct Exclusive<R, F> {
     f: Theirs<F>,
     result: Theirs<thread::Result<R>>,
     fulfil: Fulfil<R>,
 }
 
+#[cfg(any(test, feature = "async"))]
 /// An error where only a panic can tell of it.
 #[expect(clippy::needless_pass_by_value, reason = "as promises take it")]
 fn panic<R>(error: Error) -> thread::Result<R> {
     Err(Box::new(error.to_string()))
 }
 
+#[cfg(any(test, feature = "async"))]
 impl<R, F> Exclusive<R, F> {
     pub(super) fn new(f: F) -> (Self, Promise<R>) {
         let (fulfil, promise) = promise(panic);
@@ -153,6 +182,7 @@ impl<R, F> Exclusive<R, F> {
     }
 }
 
+#[cfg(any(test, feature = "async"))]
 impl<R, F> ExclusiveRequest for Exclusive<R, F>
 where
     R: Send,

@@ -1,8 +1,8 @@
 //! What waits together is committed together, and each request fails alone.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use pagebox_store::{
@@ -11,10 +11,10 @@ use pagebox_store::{
 
 use crate::owner::Owner;
 use crate::shared::Handle;
-use crate::shared::committer::Queue;
 use crate::shared::contain::message;
 use crate::shared::promise::Promise;
-use crate::shared::request::{Exclusive, InTransaction, Request};
+use crate::shared::queue::ROUNDS_MAX;
+use crate::shared::request::{Exclusive, InTransaction};
 use crate::{Engine, Error, PageId, Pager, ProtectedId, SharedPager, Store, Transaction};
 
 /// A store in memory whose syncs are counted, and fail on demand.
@@ -84,8 +84,11 @@ fn shared(page_size: PageSize) -> Shared {
     let (syncs, fails) = (store.syncs.clone(), store.fails.clone());
     let engine = Engine::new().expect("an engine");
     let pager = engine.create_store(store, 0).expect("a new file");
+    let pager = SharedPager::new(pager);
+    // For what is submitted without waiting for it.
+    pager.0.start_committer().expect("a thread");
     Shared {
-        pager: SharedPager::new(pager).expect("a thread"),
+        pager,
         syncs,
         fails,
     }
@@ -108,7 +111,7 @@ impl Shared {
         let submitted = submit(&self.pager);
         self.take_syncs();
         go.send(()).expect("the committer is waiting");
-        busy.wait().expect("it was told to go on");
+        busy.wait_only().expect("it was told to go on");
         submitted
     }
 }
@@ -136,7 +139,7 @@ fn requests_that_wait_together_take_two_syncs() {
     });
     let ids: Vec<ProtectedId> = promises
         .into_iter()
-        .map(|promise| promise.wait().expect("a page"))
+        .map(|promise| promise.wait_only().expect("a page"))
         .collect();
     assert_eq!(shared.take_syncs(), 2);
     assert_eq!(ids, (0..64).map(ProtectedId::new).collect::<Vec<_>>());
@@ -171,9 +174,9 @@ fn bad_request_fails_alone_and_leaves_no_trace() {
             pager.submit_transaction(alloc),
         )
     });
-    assert_eq!(good.wait().expect("a page"), 3);
-    assert!(matches!(bad.wait(), Err(Error::OutOfRange(NOWHERE))));
-    assert_eq!(other.wait().expect("a page"), 4);
+    assert_eq!(good.wait_only().expect("a page"), 3);
+    assert!(matches!(bad.wait_only(), Err(Error::OutOfRange(NOWHERE))));
+    assert_eq!(other.wait_only().expect("a page"), 4);
     assert_eq!(shared.take_syncs(), 2, "the others were one commit");
     let stats = shared.pager.read().stats().expect("figures");
     assert_eq!(stats.regular_pages, 2);
@@ -191,8 +194,8 @@ fn request_that_fails_for_lack_of_what_others_took_is_tried_again() {
         let free = pager.submit_transaction(|tx| tx.free(PageId::new(100)));
         (free, pager.submit_transaction(alloc))
     });
-    free.wait().expect("it was in use");
-    assert_eq!(taken.wait().expect("it is free now"), 100);
+    free.wait_only().expect("it was in use");
+    assert_eq!(taken.wait_only().expect("it is free now"), 100);
     let full = shared.pager.transact(alloc);
     assert!(matches!(full, Err(Error::Full(_))), "{full:?}");
 }
@@ -207,8 +210,8 @@ fn panic_belongs_to_its_caller() {
         });
         (bad, pager.submit_transaction(alloc))
     });
-    assert_eq!(good.wait().expect("a page"), 3);
-    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bad.wait()));
+    assert_eq!(good.wait_only().expect("a page"), 3);
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bad.wait_only()));
     assert!(panic.is_err());
     assert_eq!(shared.pager.transact(alloc).expect("a page"), 4);
 }
@@ -220,7 +223,7 @@ fn failed_sync_fails_the_whole_group_until_reopened() {
     let promises: Vec<_> =
         shared.together(|pager| (0..3).map(|_| pager.submit_transaction(alloc)).collect());
     for promise in promises {
-        let result = promise.wait();
+        let result = promise.wait_only();
         assert!(matches!(result, Err(Error::Store { .. })), "{result:?}");
     }
     shared.fails.store(false, Ordering::Relaxed);
@@ -238,7 +241,7 @@ fn dropping_the_last_handle_serves_what_waits() {
     drop(pager);
     // The committer is gone, and so it has been served.
     assert_eq!(syncs.load(Ordering::Relaxed), 3);
-    assert_eq!(promise.wait().expect("a page"), 3);
+    assert_eq!(promise.wait_only().expect("a page"), 3);
 }
 
 #[test]
@@ -252,7 +255,7 @@ fn last_handle_may_be_dropped_by_a_request() {
     });
     drop(pager);
     go.send(()).expect("the request waits");
-    done.wait();
+    done.wait_only();
 }
 
 #[test]
@@ -260,7 +263,7 @@ fn reader_sees_whole_groups_only() {
     let shared = shared(PageSize::KIB_4);
     let ids = shared.pager.transact(|tx| tx.alloc_protected_many(2));
     let ids = ids.expect("two pages");
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let (pager, ids) = (&shared.pager, &ids);
         scope.spawn(move || {
             for n in 1..=100 {
@@ -297,7 +300,7 @@ mod tasks {
     use std::thread::Thread;
 
     use super::*;
-    use crate::shared::committer::WAITING_MAX;
+    use crate::shared::queue::WAITING_MAX;
 
     /// The smallest executor: it sleeps until it is woken.
     fn block_on<F: Future>(future: F) -> F::Output {
@@ -307,14 +310,14 @@ mod tasks {
                 self.0.unpark();
             }
         }
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(future);
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 return output;
             }
-            std::thread::park();
+            thread::park();
         }
     }
 
@@ -360,7 +363,7 @@ mod tasks {
             let mut context = Context::from_waker(&waker);
             assert!(next.as_mut().poll(&mut context).is_pending());
             go.send(()).expect("it waits");
-            busy.wait().expect("it was told to go on");
+            busy.wait_only().expect("it was told to go on");
             assert_eq!(block_on(future.as_mut()).expect("a page"), 3);
             assert_eq!(shared.pager.transact(alloc).expect("a page"), 5);
             let Poll::Ready(Ok(4)) = next.as_mut().poll(&mut Context::from_waker(Waker::noop()))
@@ -432,7 +435,7 @@ const HANG: Duration = Duration::from_mins(1);
 #[track_caller]
 fn in_time<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
     let (sender, receiver) = mpsc::channel();
-    let thread = std::thread::spawn(move || sender.send(f()));
+    let thread = thread::spawn(move || sender.send(f()));
     match receiver.recv_timeout(HANG) {
         Ok(result) => result,
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
@@ -483,8 +486,8 @@ fn captured_value_whose_destructor_panics_harms_nobody() {
             (bad, pager.submit_transaction(alloc))
         });
         // It is durable, and that is what is told of it.
-        assert_eq!(bad.wait().expect("a page"), PageId::new(3));
-        assert_eq!(good.wait().expect("a page"), 4);
+        assert_eq!(bad.wait_only().expect("a page"), PageId::new(3));
+        assert_eq!(good.wait_only().expect("a page"), 4);
         let bomb = Bomb;
         let text = panic_of(|| {
             shared.pager.with(move |_| {
@@ -512,11 +515,11 @@ fn results_whose_destructors_panic_harm_nobody() {
             drop(pager.submit_exclusive(|_| Bomb));
             (again, bad, lost)
         });
-        let (id, bomb) = again.wait().expect("a page");
+        let (id, bomb) = again.wait_only().expect("a page");
         std::mem::forget(bomb);
         assert_eq!(id, PageId::new(3));
-        assert!(matches!(bad.wait(), Err(Error::OutOfRange(NOWHERE))));
-        std::mem::forget(lost.wait());
+        assert!(matches!(bad.wait_only(), Err(Error::OutOfRange(NOWHERE))));
+        std::mem::forget(lost.wait_only());
         assert_eq!(shared.pager.transact(alloc).expect("a page"), 5);
     });
 }
@@ -543,24 +546,11 @@ fn request_that_is_dropped_answers() {
     in_time(|| {
         let (request, promise) = InTransaction::<u64, _>::new(alloc);
         drop(request);
-        let error = promise.wait().expect_err("nobody did it");
+        let error = promise.wait_only().expect_err("nobody did it");
         assert!(error.is_system(), "{error}");
         let (request, promise) = Exclusive::<(), _>::new(|_: &mut Pager| ());
         drop(request);
-        assert!(panic_of(|| promise.wait()).contains("not known"));
-    });
-}
-
-/// A queue without a committer refuses, instead of keeping what nobody will
-/// serve.
-#[test]
-fn request_that_nobody_serves_any_more_answers() {
-    in_time(|| {
-        let queue = Queue::default();
-        queue.close();
-        let (request, promise) = InTransaction::<u64, _>::new(alloc);
-        queue.push(Request::Transaction(Box::new(request)));
-        promise.wait().expect_err("nobody does it");
+        assert!(panic_of(|| promise.wait_only()).contains("not known"));
     });
 }
 
@@ -617,12 +607,12 @@ fn reader_comes_in_again_while_the_committer_waits() {
         let one = pager.read();
         let promise = pager.submit_transaction(alloc);
         while !pager.0.door.is_closed() {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         let two = pager.read();
         assert!(pager.try_read().is_some());
         // Somebody else waits for the commit.
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let other = scope.spawn(|| pager.try_read().is_none());
             assert!(other.join().expect("an answer"));
         });
@@ -630,7 +620,7 @@ fn reader_comes_in_again_while_the_committer_waits() {
         drop(one);
         assert_eq!(two.stats().expect("figures").regular_pages, 0);
         drop(two);
-        assert_eq!(promise.wait().expect("a page"), 3);
+        assert_eq!(promise.wait_only().expect("a page"), 3);
     });
 }
 
@@ -653,14 +643,14 @@ fn reader_waits_for_one_commit_at_most() {
             is_started.recv().expect("it starts");
             (0..behind).for_each(|_| alone(&shared.pager));
             shared.take_syncs();
-            let seen = std::thread::scope(|scope| {
+            let seen = thread::scope(|scope| {
                 let reader = scope.spawn(|| {
                     let reading = shared.pager.read();
                     let seen = reading.stats().expect("figures").regular_pages;
                     (seen, shared.syncs.load(Ordering::Relaxed))
                 });
                 while shared.pager.0.door.waiting() == 0 {
-                    std::thread::yield_now();
+                    thread::yield_now();
                 }
                 // Others come later than the reader.
                 (0..3).for_each(|_| alone(&shared.pager));
@@ -669,7 +659,7 @@ fn reader_waits_for_one_commit_at_most() {
                 reader.join().expect("it reads")
             });
             assert_eq!(seen, (1, 2), "with {behind} behind");
-            busy.wait().expect("a page");
+            busy.wait_only().expect("a page");
             let pages = shared.pager.with(|pager| pager.stats());
             assert_eq!(pages.expect("figures").regular_pages, behind + 5);
         }
@@ -698,7 +688,7 @@ fn many_failures_cost_no_more_than_some_runs_each() {
             };
             (0..COUNT).map(submit).collect()
         });
-        let results: Vec<_> = promises.into_iter().map(Promise::wait).collect();
+        let results: Vec<_> = promises.into_iter().map(Promise::wait_only).collect();
         let ids: Vec<u64> = results.iter().flatten().map(|id| id.get()).collect();
         assert_eq!(ids, (3..3 + COUNT / 2).collect::<Vec<_>>());
         let mut failed = results.iter().filter_map(|it| it.as_ref().err());
@@ -720,7 +710,7 @@ fn forked_process_is_told_and_not_kept_waiting() {
         let child = crate::shared::SharedPager(Arc::new(Handle {
             door: parent.door.clone(),
             queue: parent.queue.clone(),
-            committer: Some(std::thread::spawn(|| ())),
+            committer: Mutex::new(Some(thread::spawn(|| ()))),
             owner: Owner::other(),
         }));
         assert!(matches!(child.transact(alloc), Err(Error::Forked)));
@@ -748,8 +738,194 @@ fn forked_process_is_told_and_not_kept_waiting() {
         }
         drop(child);
         go.send(()).expect("it waits");
-        busy.wait().expect("it was told to go on");
+        busy.wait_only().expect("it was told to go on");
         // Dropping the child's handle closed nothing.
         assert_eq!(shared.pager.transact(alloc).expect("a page"), 3);
+    });
+}
+
+/// How many calls somebody waits for, other than those of tasks.
+fn wait_for_company(pager: &SharedPager, count: usize) {
+    while pager.0.queue.len() < count {
+        thread::yield_now();
+    }
+}
+
+/// It was handed to another thread and back: two wake-ups, that took several
+/// times as long as the commit.
+#[test]
+fn lone_caller_commits_on_its_own_thread() {
+    in_time(|| {
+        let engine = Engine::new().expect("an engine");
+        let store = MemoryStore::new(PageSize::KIB_4);
+        let pager = engine.create_store(store, 0).expect("a new file");
+        let pager = SharedPager::new(pager);
+        let here = thread::current().id();
+        for _ in 0..3 {
+            let there = pager.transact(|tx| tx.alloc().map(|_| thread::current().id()));
+            assert_eq!(there.expect("a page"), here);
+            assert_eq!(pager.with(|_| thread::current().id()), here);
+        }
+        let committer = pager.0.committer.lock().expect("nobody panicked");
+        assert!(committer.is_none(), "a thread was started");
+    });
+}
+
+/// Everybody gets what is its own, in fewer commits than there are requests.
+#[test]
+fn many_threads_get_their_own_results() {
+    const THREADS: u64 = 16;
+    const TIMES: u64 = 50;
+    fn fails(number: u64) -> bool {
+        number.is_multiple_of(7)
+    }
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        let ids = shared.pager.transact(|tx| tx.alloc_protected_many(16));
+        assert_eq!(ids.expect("pages"), (0..THREADS).collect::<Vec<_>>());
+        shared.take_syncs();
+        let before = shared.pager.read().stats().expect("figures").generation;
+        thread::scope(|scope| {
+            for id in 0..THREADS {
+                let pager = &shared.pager;
+                scope.spawn(move || {
+                    for time in 0..TIMES {
+                        let mine = (time << 8) | id;
+                        let write = move |tx: &mut Transaction<'_>| {
+                            tx.write(id)?[..8].copy_from_slice(&mine.to_le_bytes());
+                            if fails(mine) {
+                                return Err(Error::Other(mine.to_string()));
+                            }
+                            Ok(mine)
+                        };
+                        match pager.transact(write) {
+                            Ok(result) => assert!(result == mine && !fails(mine)),
+                            Err(Error::Other(text)) => assert_eq!(text, mine.to_string()),
+                            Err(error) => panic!("{error}"),
+                        }
+                        if time % 16 == 0 {
+                            pager.with(|pager| pager.protected_page(id).map(drop).expect("it"));
+                        }
+                    }
+                });
+            }
+        });
+        let stats = shared.pager.read().stats().expect("figures");
+        let commits = stats.generation - before;
+        let failures = (0..THREADS * TIMES)
+            .filter(|n| fails(((n / THREADS) << 8) | (n % THREADS)))
+            .count() as u64;
+        assert!(commits <= THREADS * TIMES - failures, "{commits} commits");
+        assert_eq!(shared.take_syncs(), 2 * commits);
+        assert!(!shared.pager.0.queue.is_taken(), "somebody has the role");
+    });
+}
+
+/// Each request comes while the one before it is served: who began would serve
+/// all of them.
+#[test]
+fn role_is_handed_on_after_some_rounds() {
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        let ran = Mutex::new(Vec::new());
+        let ran = Arc::new(ran);
+        let (next, nexts): (Vec<_>, Vec<_>) = (0..=2 * ROUNDS_MAX).map(|_| mpsc::channel()).unzip();
+        thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for (n, start) in nexts.into_iter().enumerate() {
+                let (pager, ran) = (shared.pager.clone(), ran.clone());
+                let next = next.get(n + 1).cloned();
+                threads.push(scope.spawn(move || {
+                    start.recv().expect("it is started");
+                    let handle = pager.clone();
+                    let done = pager.transact(move |tx| {
+                        let mut ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
+                        ran.push(thread::current().id());
+                        if let Some(next) = &next {
+                            next.send(()).expect("it waits");
+                            wait_for_company(&handle, 1);
+                        }
+                        tx.alloc()
+                    });
+                    assert_eq!(done.expect("a page"), 3 + n as u64);
+                    thread::current().id()
+                }));
+            }
+            next[0].send(()).expect("it waits");
+            let ids: Vec<_> = threads
+                .into_iter()
+                .map(|thread| thread.join().expect("it ends well"))
+                .collect();
+            let ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
+            let (first, then) = ran.split_at(ROUNDS_MAX);
+            assert!(first.iter().all(|id| *id == ids[0]), "{ran:?}");
+            // It serves its own first, and as many rounds as the first one.
+            let (second, last) = then.split_at(ROUNDS_MAX);
+            assert!(second.iter().all(|id| *id == ids[ROUNDS_MAX]), "{ran:?}");
+            assert_eq!(last, [ids[2 * ROUNDS_MAX]]);
+        });
+    });
+}
+
+/// Who waits to do something itself gets its turn in between, in order.
+#[test]
+fn turn_comes_after_what_was_asked_for_before_and_before_the_rest() {
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        let (pager, order) = (&shared.pager, &Mutex::new(Vec::new()));
+        let note = |what: &'static str| {
+            let mut order = order.lock().unwrap_or_else(PoisonError::into_inner);
+            order.push((what, thread::current().id()));
+        };
+        thread::scope(|scope| {
+            let (go, wait) = mpsc::channel();
+            let (started, is_started) = mpsc::channel();
+            scope.spawn(move || {
+                pager.with(|_| {
+                    started.send(()).expect("somebody listens");
+                    wait.recv().expect("it is told to go on");
+                });
+            });
+            is_started.recv().expect("it starts");
+            let one = pager.submit_transaction(alloc);
+            let turn = scope.spawn(move || {
+                pager.with(|pager| {
+                    note("turn");
+                    let pages = pager.stats().expect("figures").regular_pages;
+                    (pages, thread::current().id())
+                })
+            });
+            wait_for_company(pager, 2);
+            let two = pager.submit_transaction(alloc);
+            go.send(()).expect("it waits");
+            let (pages, id) = turn.join().expect("it ends well");
+            assert_eq!(pages, 1, "what came before, and nothing else");
+            assert_eq!(
+                *order.lock().expect("nobody panicked"),
+                [("turn", id)],
+                "on the thread that asked"
+            );
+            assert_eq!(one.wait_only().expect("a page"), 3);
+            assert_eq!(two.wait_only().expect("a page"), 4);
+        });
+    });
+}
+
+/// A panic of a turn is its caller's, and what waited behind it is served.
+#[test]
+fn panic_of_a_turn_hands_the_role_on() {
+    in_time(|| {
+        let shared = shared(PageSize::KIB_4);
+        let pager = &shared.pager;
+        let mut behind = None;
+        let text = panic_of(|| {
+            pager.with(|_| -> () {
+                behind = Some(pager.submit_transaction(alloc));
+                panic!("a bug of the caller's")
+            });
+        });
+        assert_eq!(text, "a bug of the caller's");
+        assert_eq!(behind.expect("it ran").wait_only().expect("a page"), 3);
+        assert!(!pager.0.queue.is_taken());
     });
 }

@@ -73,6 +73,12 @@ impl Holes {
         self.pages.contains(page)
     }
 
+    /// What is kept takes so many bytes, about.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.pages.memory()
+    }
+
     /// The bytes of one of them.
     #[cold]
     pub(super) fn bytes<'a>(

@@ -45,8 +45,8 @@ use crate::os::{self, Locked};
 ///
 /// # Limits
 ///
-/// The whole file is in the address space, for a moment of growth twice: a file
-/// that finds no place there is not opened, or does not grow, with an error and
+/// The whole file is in the address space (for a moment of growth twice, but
+/// on Linux): a file that finds no place there is not opened, or does not grow, with an error and
 /// at the length that it had. Past a limit on the size of files
 /// (`RLIMIT_FSIZE`) the system sends the signal `SIGXFSZ`, which ends a program
 /// that does not ignore it; one that does gets
@@ -105,7 +105,7 @@ impl MmapStore {
             Holes::find(&mut file)?.map(Box::new)
         };
         Ok(Self {
-            map: map(file.locked(), whole)?,
+            map: Map::new(file.locked(), mappable(whole)?)?,
             holes,
             unsought,
             file,
@@ -160,13 +160,12 @@ impl MmapStore {
     }
 }
 
-/// Maps the first `len` bytes of a file.
-fn map(file: &Locked, len: u64) -> io::Result<Map> {
-    let len = usize::try_from(len)
+/// As many bytes of a file as a slice can have.
+fn mappable(len: u64) -> io::Result<usize> {
+    usize::try_from(len)
         .ok()
         .filter(|len| isize::try_from(*len).is_ok())
-        .ok_or(io::ErrorKind::FileTooLarge)?;
-    Map::new(file, len)
+        .ok_or_else(|| io::ErrorKind::FileTooLarge.into())
 }
 
 impl PageStore for MmapStore {
@@ -210,8 +209,9 @@ impl PageStore for MmapStore {
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
         self.file.expect_own()?;
         if page_count > self.geometry().page_count {
-            // The old map serves until there is a new one.
-            self.map = self.file.extend(page_count, map)?;
+            let map = &mut self.map;
+            self.file
+                .extend(page_count, |file, len| map.grow(file, mappable(len)?))?;
         }
         Ok(self.geometry())
     }
@@ -245,5 +245,43 @@ impl Store for MmapStore {
         self.file.written(page);
         let start = usize::try_from(start).map_err(|_| StoreError::OutOfBounds)?;
         Ok(Some(&mut self.map.bytes_mut()[start..start + len]))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// What is kept of a file of 2^28 pages, which is all holes, took a bit a
+    /// page, several times: 32 MiB each.
+    #[test]
+    fn sparse_file_of_a_tebibyte_is_opened_in_little_memory() {
+        const PAGES: u64 = 1 << 28;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let file = std::fs::File::create_new(&path).unwrap();
+        if file.set_len(PAGES * 4096).is_err() {
+            return; // a file system without files of that length
+        }
+        let resident = || {
+            let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+            let pages = pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap();
+            pages * 4096
+        };
+        let before = resident();
+        let mut store = MmapStore::open(&path, PageSize::KIB_4).unwrap();
+        assert_eq!(store.geometry().page_count, PAGES);
+        // It looks for holes now.
+        store.page_mut(PAGES / 2).unwrap().unwrap().fill(7);
+        let zero = [Change::Zero { page: 12 }];
+        store.write(&zero, Then::Sync).unwrap();
+        assert_eq!(store.page(PAGES / 2).unwrap(), [7; 4096]);
+        assert_eq!(store.page(PAGES - 1).unwrap(), [0; 4096]);
+        let kept = store.file.memory() + store.holes.as_ref().unwrap().memory();
+        assert!(kept < 1 << 20, "{kept} bytes");
+        // Other tests run at the same time.
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 24 << 20, "{grown} bytes");
     }
 }

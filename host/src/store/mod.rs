@@ -1,6 +1,7 @@
 //! [`Store`]: what a pager keeps its pages in. Four come with the crate, and
 //! any other type can be one.
 
+mod ahead;
 mod file;
 mod holes;
 mod map;

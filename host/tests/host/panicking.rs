@@ -342,7 +342,7 @@ fn shared_pager_whose_store_panics_answers_everybody() {
                     std::fs::write(&path, &bytes).unwrap();
                     let (store, switch) = Panicking::open(&path);
                     let pager = engine().open_store(store, Access::Write).unwrap();
-                    let pager = SharedPager::new(pager).unwrap();
+                    let pager = SharedPager::new(pager);
                     switch.set(method, after);
                     // Each of them comes to something, whoever meets the panic.
                     std::thread::scope(|scope| {
@@ -385,7 +385,7 @@ fn group_whose_commit_panics_gets_an_error() {
         sample(&path);
         let (store, switch) = Panicking::open(&path);
         let pager = engine().open_store(store, Access::Write).unwrap();
-        let pager = SharedPager::new(pager).unwrap();
+        let pager = SharedPager::new(pager);
         switch.set(Method::Sync, 0);
         let error = pager.transact(write_protected).unwrap_err();
         assert!(switch.clear());

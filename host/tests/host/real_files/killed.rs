@@ -23,7 +23,7 @@ const KILLS: u64 = 100;
 #[ignore = "started by the test of killed writers, in a process of its own"]
 fn writer() {
     let pager = engine().open(path()).unwrap();
-    let shared = SharedPager::new(pager).unwrap();
+    let shared = SharedPager::new(pager);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let shared = shared.clone();
