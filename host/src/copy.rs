@@ -104,8 +104,8 @@ impl Source {
 #[derive(Debug, PartialEq, Eq)]
 struct State {
     head: Vec<u8>,
-    generation: u64,
-    page_count: u64,
+    generation: Option<u64>,
+    page_count: Option<u64>,
     damage: Option<String>,
     /// Another program's protected writes show in nothing else. Of a damaged
     /// file it may not be had.

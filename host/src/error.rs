@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pagebox_store::Checksum;
+
 use crate::StoreError;
 use crate::ids::{PageId, ProtectedId};
 use crate::wit::exports::pagebox::pager::pager as wit;
@@ -13,7 +15,7 @@ use crate::wit::exports::pagebox::pager::pager as wit;
 #[non_exhaustive]
 pub enum Error {
     /// The bytes are not those of a page file; the text says what was found.
-    #[error("not a page file: {0}")]
+    #[error("{0}")]
     NotAPageFile(String),
     /// The path names something that cannot be a page file.
     #[error("{} is not a page file: it is {kind}", path.display())]
@@ -24,7 +26,7 @@ pub enum Error {
         kind: &'static str,
     },
     /// A page file of a version that the pager does not know.
-    #[error("unsupported version: {0}")]
+    #[error("{0}")]
     UnsupportedVersion(String),
     /// The file's page size is not the store's.
     #[error("the file has pages of {file} bytes, its store pages of {store}")]
@@ -48,8 +50,8 @@ pub enum Error {
     },
     /// The bytes of a protected page are not the ones that were committed.
     #[error(
-        "protected page {id} (physical page {page}) has checksum {actual:#010x}, \
-         {expected:#010x} was committed{}",
+        "protected page {id} (physical page {page}) has checksum {actual}, \
+         {expected} was committed{}",
         if *.unproven { ": its first bytes were never made durable" } else { "" }
     )]
     ChecksumMismatch {
@@ -57,10 +59,10 @@ pub enum Error {
         id: ProtectedId,
         /// The physical page that was read.
         page: u64,
-        /// The CRC-32 that was committed.
-        expected: u32,
-        /// The CRC-32 of the bytes.
-        actual: u32,
+        /// The checksum that was committed.
+        expected: Checksum,
+        /// The checksum of the bytes.
+        actual: Checksum,
         /// It was never written since another program allocated it: the bytes
         /// are unproven rather than rotten.
         unproven: bool,
@@ -82,6 +84,9 @@ pub enum Error {
     /// There is no protected page of this id.
     #[error("there is no protected page {0}")]
     NotProtected(ProtectedId),
+    /// The id was to be given to a new protected page, and has one.
+    #[error("protected page {0} is allocated already")]
+    NotFree(ProtectedId),
     /// An id was given twice, in a list of ids of either kind.
     #[error("page {0} is named twice")]
     Duplicate(u64),
@@ -278,34 +283,60 @@ fn clipped(mut text: String) -> String {
     text
 }
 
-impl From<wit::Error> for Error {
-    fn from(error: wit::Error) -> Self {
+impl Error {
+    /// Whether only the pager that returned an error has all its words.
+    pub(crate) fn is_worded_by_pager(error: &wit::Error) -> bool {
+        !matches!(
+            error,
+            wit::Error::PageSizeMismatch(_)
+                | wit::Error::ChecksumMismatch(_)
+                | wit::Error::OutOfRange(_)
+                | wit::Error::NotAllocated(_)
+                | wit::Error::NotProtected(_)
+                | wit::Error::NotFree(_)
+                | wit::Error::Duplicate(_)
+                | wit::Error::Full(_)
+                | wit::Error::DirectoryFull(_)
+                | wit::Error::StaleTransaction
+                | wit::Error::Poisoned
+                | wit::Error::ReadOnly
+                | wit::Error::Busy
+                | wit::Error::Changed
+        )
+    }
+
+    /// What a pager returned, with its words where it has them, and what a store
+    /// failed with meanwhile.
+    pub(crate) fn told(error: wit::Error, words: String, failure: Option<StoreError>) -> Self {
+        let words = clipped(words);
+        let after = |prefix: &str| words.strip_prefix(prefix).unwrap_or(&words).to_owned();
         match error {
-            wit::Error::NotAPageFile(text) => Self::NotAPageFile(clipped(text)),
-            wit::Error::UnsupportedVersion(text) => Self::UnsupportedVersion(clipped(text)),
+            wit::Error::NotAPageFile => Self::NotAPageFile(words),
+            wit::Error::UnsupportedVersion => Self::UnsupportedVersion(words),
             wit::Error::PageSizeMismatch(sizes) => Self::PageSizeMismatch {
                 file: sizes.file,
                 store: sizes.store,
             },
-            wit::Error::Damaged(text) => Self::Damaged(clipped(text)),
-            wit::Error::Corrupt(corruption) => Self::Corrupt {
-                page: corruption.page,
-                detail: clipped(corruption.detail),
+            wit::Error::Damaged => Self::Damaged(after("the file is damaged: ")),
+            wit::Error::Corrupt(page) => Self::Corrupt {
+                page,
+                detail: after(&format!("page {page} is corrupt: ")),
             },
             wit::Error::ChecksumMismatch(mismatch) => Self::ChecksumMismatch {
                 id: ProtectedId::new(mismatch.id),
                 page: mismatch.page,
-                expected: mismatch.expected,
-                actual: mismatch.actual,
+                expected: mismatch.expected.into(),
+                actual: mismatch.actual.into(),
                 unproven: mismatch.unproven,
             },
             wit::Error::OutOfRange(page) => Self::OutOfRange(PageId::new(page)),
             wit::Error::NotAllocated(page) => Self::NotAllocated(PageId::new(page)),
-            wit::Error::NotRegular(page) => Self::NotRegular {
-                page: PageId::new(page.page),
-                kind: clipped(page.kind),
+            wit::Error::NotRegular(wit::PageOfKind { page, .. }) => Self::NotRegular {
+                page: PageId::new(page),
+                kind: after(&format!("page {page} is not a regular page: it is ")),
             },
             wit::Error::NotProtected(id) => Self::NotProtected(ProtectedId::new(id)),
+            wit::Error::NotFree(id) => Self::NotFree(ProtectedId::new(id)),
             wit::Error::Duplicate(id) => Self::Duplicate(id),
             wit::Error::Full(limit) => Self::Full(limit),
             wit::Error::DirectoryFull(limit) => Self::DirectoryFull(limit),
@@ -314,17 +345,33 @@ impl From<wit::Error> for Error {
             wit::Error::ReadOnly => Self::ReadOnly,
             wit::Error::Busy => Self::Busy,
             wit::Error::Changed => Self::Changed,
-            wit::Error::Store(failure) => Self::Store {
-                operation: clipped(failure.operation),
-                cause: match failure.cause.into() {
-                    StoreError::Io(text) => StoreError::Io(text.map(clipped)),
-                    StoreError::Other(text) => StoreError::Other(text.map(clipped)),
-                    cause => cause,
+            wit::Error::Store(wit::StoreFailure { cause, .. }) => Self::Store {
+                operation: match words.split_once(": ") {
+                    Some((operation, _)) => operation.to_owned(),
+                    None => words,
                 },
+                cause: of_cause(cause, failure),
             },
-            wit::Error::Other(text) => {
-                Self::Other(text.map_or_else(|| "unknown error".into(), clipped))
-            }
+            wit::Error::GenerationsExhausted
+            | wit::Error::NotEmpty(_)
+            | wit::Error::NotSupported
+            | wit::Error::Closed
+            | wit::Error::Other => Self::Other(words),
         }
+    }
+}
+
+/// What a store failed with: as the store said it, where it is what the pager
+/// passes on.
+fn of_cause(cause: wit::Cause, failure: Option<StoreError>) -> StoreError {
+    match (cause, failure) {
+        (wit::Cause::OutOfBounds, _) => StoreError::OutOfBounds,
+        (wit::Cause::InsufficientSpace, _) => StoreError::InsufficientSpace,
+        (wit::Cause::ReadOnly, _) => StoreError::ReadOnly,
+        (wit::Cause::Fenced, _) => StoreError::Fenced,
+        (wit::Cause::Io, Some(failure @ StoreError::Io(_))) => failure,
+        (wit::Cause::Other, Some(failure @ StoreError::Other(_))) => failure,
+        (wit::Cause::Io, _) => StoreError::Io(None),
+        (wit::Cause::Other, _) => StoreError::Other(None),
     }
 }

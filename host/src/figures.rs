@@ -1,15 +1,20 @@
 //! What a pager tells of a page file: [`Stats`], [`ProtectedPage`],
 //! [`CommitInfo`].
 
-use serde::Serialize;
+use pagebox_store::Checksum;
+use serde::{Serialize, Serializer};
 
 use crate::ids::ProtectedId;
 use crate::wit::exports::pagebox::pager::pager as wit;
 
 /// Figures of a page file, in pages unless said otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
+    /// The format: `0.2`.
+    pub format: String,
+    /// What can be done with the file besides what every format can.
+    pub capabilities: Vec<String>,
     /// Bytes in a page.
     pub page_size: u32,
     /// Pages that the file accounts for.
@@ -38,18 +43,22 @@ pub struct Stats {
 pub struct ProtectedPage {
     /// Its id.
     pub id: ProtectedId,
-    /// The physical page that holds its bytes.
-    pub active_page: u64,
-    /// The physical page that the next write goes to.
-    pub shadow_page: u64,
-    /// How often it was written.
+    /// The physical page that holds its bytes; none: they are zeros.
+    pub page: Option<u64>,
+    /// Changes with every write of the page.
     pub generation: u64,
-    /// The CRC-32 of its bytes, as committed.
-    pub checksum: u32,
+    /// Of its bytes, as committed.
+    #[serde(serialize_with = "as_text")]
+    pub checksum: Checksum,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn as_text<S: Serializer>(checksum: &Checksum, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(checksum)
 }
 
 /// What a commit did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CommitInfo {
     /// The generation that is durable now.
@@ -58,20 +67,23 @@ pub struct CommitInfo {
     pub page_count: u64,
 }
 
-impl From<wit::Stats> for Stats {
-    fn from(stats: wit::Stats) -> Self {
-        Self {
+impl Stats {
+    /// What the pager says; none where it does not say all.
+    pub(crate) fn of(stats: wit::Stats) -> Option<Self> {
+        Some(Self {
+            format: stats.format,
+            capabilities: stats.capabilities,
             page_size: stats.page_size,
-            page_count: stats.page_count,
+            page_count: stats.page_count?,
             page_limit: stats.page_limit,
-            free_pages: stats.free_pages,
-            regular_pages: stats.regular_pages,
-            protected_pages: stats.protected_pages,
-            protected_capacity: stats.protected_capacity,
+            free_pages: stats.free_pages?,
+            regular_pages: stats.regular_pages?,
+            protected_pages: stats.protected_pages?,
+            protected_capacity: stats.protected_capacity?,
             protected_limit: stats.protected_limit,
-            internal_pages: stats.internal_pages,
-            generation: stats.generation,
-        }
+            internal_pages: stats.internal_pages?,
+            generation: stats.generation?,
+        })
     }
 }
 
@@ -79,10 +91,9 @@ impl From<wit::ProtectedPage> for ProtectedPage {
     fn from(page: wit::ProtectedPage) -> Self {
         Self {
             id: ProtectedId::new(page.id),
-            active_page: page.active_page,
-            shadow_page: page.shadow_page,
-            generation: page.generation,
-            checksum: page.checksum,
+            page: page.location.page,
+            generation: page.location.generation,
+            checksum: page.location.checksum.into(),
         }
     }
 }

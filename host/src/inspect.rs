@@ -11,12 +11,12 @@ use crate::page_stores::{PageStores, Right};
 use crate::sandbox::{Data, Sandbox, nonsense};
 use crate::wit::Inspecting;
 use crate::wit::inspecting::exports::pagebox::pager::inspect as wit;
-use crate::wit::pagebox::pager::page_store::Extent;
+use crate::wit::pagebox::pager::page_store::{Checksum, Extent};
 use crate::{Error, Store};
 
 pub use wit::{
-    Field, Finding, FindingsPart, PageInfo, PageKind, Recovery, Reference, Severity, Side, Slot,
-    Step, Structure, Summary, Tile,
+    Entry, Field, Finding, FindingsPart, FreeSpace, LastCommit, OwnedPage, PageInfo, PageKind,
+    Recovery, Reference, Severity, Step, Structure, Summary, Tile,
 };
 
 /// A look at a store as it was when the inspector was made, whatever is in it:
@@ -30,7 +30,7 @@ pub use wit::{
 /// # fn main() -> Result<(), pagebox::Error> {
 /// let mut inspector = pagebox::Engine::new()?.inspect("data.pages")?;
 /// let summary = inspector.summary()?;
-/// println!("{} pages, {}", summary.page_count, summary.recovery.verdict);
+/// println!("{:?} pages, {}", summary.page_count, summary.recovery.verdict);
 /// # Ok(()) }
 /// ```
 pub struct Inspector {
@@ -171,45 +171,44 @@ impl Inspector {
         self.expect_at_most(OPERATION, count, tiles)
     }
 
-    /// Runs of free pages by length: how many have 2^n up to less than 2^(n+1)
-    /// pages.
+    /// How free space lies: runs by length, and the longest.
     ///
     /// # Errors
     /// [`Error::Sandbox`].
-    pub fn free_runs(&mut self) -> Result<Vec<u64>, Error> {
-        self.call("counting free runs", |exports, store, this| {
-            exports.call_free_runs(store, this)
+    pub fn free_space(&mut self) -> Result<FreeSpace, Error> {
+        self.call("measuring free space", |exports, store, this| {
+            exports.call_free_space(store, this)
         })
     }
 
-    /// The structures that describe the file, with the directory's blocks from
-    /// `start_block` on, at most `limit` of them.
+    /// The structures that describe the file: its roots, and those of its
+    /// directory from the `start`-th on, at most `limit` of them.
     ///
     /// # Errors
     /// [`Error::Sandbox`].
-    pub fn structures(&mut self, start_block: u32, limit: u32) -> Result<Vec<Structure>, Error> {
+    pub fn structures(&mut self, start: u32, limit: u32) -> Result<Vec<Structure>, Error> {
         self.call("reading structures", |exports, store, this| {
-            exports.call_structures(store, this, start_block, limit)
+            exports.call_structures(store, this, start, limit)
         })
     }
 
-    /// Slots in use, in ascending order, at most `limit`, from id `start` on.
-    /// With `verify` the pages' checksums are computed.
+    /// Protected pages in ascending order of id, at most `limit`, from id
+    /// `start` on. With `verify` the checksums of their bytes are computed.
     ///
     /// # Errors
     /// [`Error::Sandbox`].
-    pub fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Slot>, Error> {
+    pub fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Entry>, Error> {
         const OPERATION: &str = "reading the directory";
-        let slots = self.call(OPERATION, |exports, store, this| {
+        let entries = self.call(OPERATION, |exports, store, this| {
             exports.call_directory(store, this, start, limit, verify)
         })?;
-        if slots.first().is_some_and(|slot| slot.id < start)
-            || !slots.is_sorted_by(|one, next| one.id < next.id)
+        if entries.first().is_some_and(|entry| entry.id < start)
+            || !entries.is_sorted_by(|one, next| one.id < next.id)
         {
-            let cause = "it does not list slots in ascending order";
+            let cause = "it does not list protected pages in ascending order";
             return Err(self.distrust(OPERATION, cause));
         }
-        self.expect_at_most(OPERATION, limit, slots)
+        self.expect_at_most(OPERATION, limit, entries)
     }
 
     /// All about one page; none where there is no such page.
@@ -274,12 +273,21 @@ impl std::fmt::Display for Severity {
     }
 }
 
-impl std::fmt::Display for Side {
+impl PartialEq for Checksum {
+    fn eq(&self, other: &Self) -> bool {
+        pagebox_store::Checksum::from(*self) == pagebox_store::Checksum::from(*other)
+    }
+}
+
+impl Serialize for Checksum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl std::fmt::Display for Checksum {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::A => "A",
-            Self::B => "B",
-        })
+        pagebox_store::Checksum::from(*self).fmt(f)
     }
 }
 

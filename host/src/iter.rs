@@ -153,11 +153,7 @@ impl<'p> ProtectedPages<'p> {
         {
             return Err(self.pager.distrust(OPERATION, UNORDERED));
         }
-        let named = || {
-            pages
-                .iter()
-                .flat_map(|page| [page.active_page, page.shadow_page])
-        };
+        let named = || pages.iter().filter_map(|page| page.location.page);
         for page in named().min().into_iter().chain(named().max()) {
             self.pager.expect_page(OPERATION, page)?;
         }

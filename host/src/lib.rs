@@ -40,6 +40,7 @@ mod check;
 mod clock;
 mod config;
 mod copy;
+mod effects;
 mod engine;
 mod error;
 mod figures;
@@ -78,8 +79,8 @@ pub use iter::{ProtectedPages, RegularPages};
 pub use limits::Limits;
 pub use page_stores::{PageStoreView, PageStores, add_to_linker};
 pub use pagebox_store::{
-    Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
-    UnsupportedPageSize,
+    Algorithm, Change, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore,
+    StoreError, UnsupportedPageSize, bounds, check_changes, seal,
 };
 pub use pager::{Access, Pager};
 pub use repair::RepairAction;
@@ -88,7 +89,7 @@ pub use runtime::COMPONENT;
 pub use shared::Pending;
 pub use shared::{ReadGuard, SharedPager};
 pub use store::{FileStore, MmapStore, ReadOnlyStore, Store};
-pub use transaction::Transaction;
+pub use transaction::{Suspended, Transaction};
 pub use unpublished::remove_temporary_files;
 
 /// The README's example.

@@ -1,6 +1,7 @@
 //! [`PageStores`]: the stores that guests were handed, and what they may do with
 //! them.
 
+mod held;
 mod imports;
 mod meter;
 mod spare;
@@ -23,6 +24,8 @@ use crate::slab::Slab;
 use crate::store::write_at;
 use crate::wit::pagebox::pager::page_store as wit;
 
+pub(crate) use self::held::Held;
+pub(crate) use self::spare::Spare;
 pub(crate) use self::views::HANDLE_COST;
 
 /// Data of a [`wasmtime::Store`] that has page stores to offer.
@@ -70,7 +73,10 @@ pub struct PageStores {
     own: Own,
     stores: Slab<SharedStore>,
     views: Views,
+    held: Held,
     meter: Meter,
+    /// What a store failed with last: it knows more than a guest passes on.
+    failure: Option<StoreError>,
 }
 
 /// What stands for the host's own store.
@@ -103,6 +109,7 @@ struct Taken {
     handle: u32,
     store: SharedStore,
     views: Views,
+    held: Held,
     /// When that was, by the clock.
     since: u64,
 }
@@ -134,7 +141,9 @@ impl PageStores {
             },
             stores: Slab::default(),
             views: Views::new(budget),
+            held: Held::default(),
             meter: Meter::new(clock),
+            failure: None,
         }
     }
 
@@ -186,6 +195,7 @@ impl PageStores {
     /// A call begins: what was counted before does not matter any more.
     pub(crate) fn begin_call(&mut self) {
         self.meter.begin_call();
+        self.failure = None;
     }
 
     /// The ticks that passed in stores since this was last asked.
@@ -272,17 +282,31 @@ impl PageStores {
         self.views.drop_handle(view.rep());
     }
 
-    /// The host holds a private buffer that it asked for: the guest has not to
-    /// answer for its bytes any more.
-    pub(crate) fn hold(&mut self, view: &Resource<ViewHandle>) {
-        self.views.count(view.rep(), false);
+    /// Pages that the guest may write by their numbers, until they are taken
+    /// back.
+    pub(crate) fn hold_pages(&mut self, held: Held) {
+        self.held = held;
     }
 
-    /// The host lets go of what it held. Where the guest keeps it, that is the
-    /// guest's.
-    pub(crate) fn let_go(&mut self, view: &Resource<ViewHandle>) {
-        self.views.count(view.rep(), true);
-        self.views.drop_handle(view.rep());
+    pub(crate) fn take_held(&mut self) -> Held {
+        std::mem::take(&mut self.held)
+    }
+
+    /// What a store failed with last in the call at hand.
+    pub(crate) fn take_failure(&mut self) -> Option<StoreError> {
+        self.failure.take()
+    }
+
+    /// Passes on to the guest what a store returned. What it failed with stays
+    /// here: the host asks for it once the guest has told of it.
+    fn noted<R>(
+        &mut self,
+        result: std::result::Result<R, StoreError>,
+    ) -> std::result::Result<R, wit::StoreError> {
+        result.map_err(|error| {
+            self.failure = Some(error.clone());
+            error.into()
+        })
     }
 
     /// That a guest may do this with a store.
@@ -343,6 +367,7 @@ impl PageStores {
             handle,
             store: store.ok_or_else(gone)?,
             views: std::mem::take(&mut self.views),
+            held: std::mem::take(&mut self.held),
             since: self.meter.now(),
         })
     }
@@ -352,6 +377,7 @@ impl PageStores {
     fn put_back(&mut self, taken: &mut Taken) {
         self.meter.spend(taken.since);
         self.views = std::mem::take(&mut taken.views);
+        self.held = std::mem::take(&mut taken.held);
         let store = Arc::clone(&taken.store);
         match taken.handle {
             OWN => self.own.store = Some(store),

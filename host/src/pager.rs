@@ -22,17 +22,19 @@
 mod calls;
 mod locating;
 mod pages;
+mod staging;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pagebox_store::{Geometry, PageSize};
+use pagebox_store::{Algorithm, Geometry, PageSize};
 use wasmtime::component::ResourceAny;
 
 use crate::cache::Cache;
-use crate::figures::Stats;
+use crate::figures::{CommitInfo, Stats};
 use crate::home::Home;
 use crate::owner::Owner;
-use crate::page_stores::{PageStores, Right};
+use crate::page_stores::{PageStores, Right, Spare};
 use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
 use crate::wit::PagerComponent;
@@ -89,6 +91,22 @@ pub struct Pager {
     runtime: Arc<Runtime>,
     access: Access,
     owner: Owner,
+    /// What the last commit came to.
+    committed: CommitInfo,
+    /// How the checksums of protected pages are computed.
+    algorithm: Algorithm,
+    /// Buffers that were used before.
+    spare: Spare,
+    /// Which opening of a pager of this process it is.
+    opening: u64,
+    /// A call that may have changed the file failed: only the component knows
+    /// whether it goes on.
+    unsure: bool,
+}
+
+fn next_opening() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Pager {
@@ -100,15 +118,20 @@ impl Pager {
         page_count: u64,
     ) -> Result<Self, Error> {
         let mut store = Home::new(store);
-        let handle = sandbox.call_with(
+        let file = wit::NewFile {
+            format: 0,
+            page_count,
+            uuid: (0, 0),
+        };
+        let handle = sandbox.ask_with(
             &mut store,
             Right::Write,
             "creating the file",
             |world, store| {
                 let exports = world.pagebox_pager_pager();
-                exports.call_create(store, PageStores::own(), page_count)
+                exports.call_create(store, PageStores::own(), file)
             },
-        )??;
+        )?;
         Self::new(runtime, sandbox, handle, store, Access::Write)
     }
 
@@ -139,6 +162,11 @@ impl Pager {
             runtime: runtime.clone(),
             access,
             owner: Owner::here(),
+            committed: CommitInfo::default(),
+            algorithm: Algorithm::Crc32,
+            spare: Spare::default(),
+            opening: next_opening(),
+            unsure: false,
         };
         pager.make_room()?;
         Ok(pager)
@@ -146,9 +174,14 @@ impl Pager {
 
     /// Makes room in the cache for what the file holds.
     fn make_room(&mut self) -> Result<(), Error> {
-        let stats = self.stats()?;
-        let protected = stats.protected_capacity.max(stats.protected_pages);
-        self.resize_cache(stats.page_count, protected);
+        let figures = self.figures()?;
+        self.committed = CommitInfo {
+            generation: figures.generation.unwrap_or(0),
+            page_count: figures.page_count.unwrap_or(0),
+        };
+        self.algorithm = figures.algorithm.into();
+        let protected = figures.protected_capacity.max(figures.protected_pages);
+        self.resize_cache(self.committed.page_count, protected.unwrap_or(0));
         Ok(())
     }
 
@@ -174,6 +207,39 @@ impl Pager {
         &mut self.cache
     }
 
+    /// What the last commit came to.
+    pub(crate) fn committed(&self) -> CommitInfo {
+        self.committed
+    }
+
+    pub(crate) fn set_committed(&mut self, info: CommitInfo) -> CommitInfo {
+        self.committed = info;
+        info
+    }
+
+    /// How the checksums of protected pages are computed.
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Which opening of a pager of this process it is.
+    pub(crate) fn opening(&self) -> u64 {
+        self.opening
+    }
+
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.unsure
+    }
+
+    /// That this process opened it, to write.
+    pub(crate) fn expect_writable(&self) -> Result<(), Error> {
+        self.expect_own()?;
+        match self.access {
+            Access::Read => Err(Error::ReadOnly),
+            Access::Write => Ok(()),
+        }
+    }
+
     /// Bytes that a transaction may have staged.
     pub(crate) fn staged_max(&self) -> usize {
         self.runtime.limits().staged
@@ -182,14 +248,21 @@ impl Pager {
     /// Figures of the committed state.
     ///
     /// # Errors
+    /// [`Error::Damaged`] where the file does not say all of them;
     /// [`Error::Sandbox`].
     pub fn stats(&self) -> Result<Stats, Error> {
+        let unknown = "its figures are not known: look at it with an inspector";
+        Stats::of(self.figures()?).ok_or_else(|| Error::Damaged(unknown.into()))
+    }
+
+    /// The same, as far as they are known.
+    fn figures(&self) -> Result<wit::Stats, Error> {
         const OPERATION: &str = "reading figures";
         let stats = self.ask(OPERATION, |exports, store, pager| {
             exports.pager().call_stats(store, pager).map(Ok)
         })?;
         if self.are_possible(&stats) {
-            Ok(stats.into())
+            Ok(stats)
         } else {
             Err(self.distrust(OPERATION, format!("its figures cannot be: {stats:?}")))
         }
@@ -199,11 +272,14 @@ impl Pager {
     fn are_possible(&self, stats: &wit::Stats) -> bool {
         let geometry = self.store.get().geometry();
         let pages = [stats.free_pages, stats.regular_pages, stats.internal_pages];
-        let sum = pages.into_iter().try_fold(0, u64::checked_add);
+        let sum = pages
+            .into_iter()
+            .try_fold(0_u64, |sum, pages| sum.checked_add(pages?));
         stats.page_size == geometry.page_size.bytes_u32()
             // A damaged file, which can be read only, does not say all.
             && (self.access == Access::Read
-                || stats.page_count <= geometry.page_count && sum == Some(stats.page_count))
+                || stats.page_count.is_some_and(|pages| pages <= geometry.page_count)
+                    && sum == stats.page_count)
     }
 
     /// Whether it shows the state of the file as it is now. False once somebody
@@ -224,17 +300,15 @@ impl Pager {
             return Ok(true);
         };
         let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
-        sandbox
-            .call_with(
-                &mut Home::new(reader),
-                Right::Read,
-                "looking for changes",
-                |world, store| {
-                    let exports = world.pagebox_pager_pager().pager();
-                    exports.call_is_current(store, self.handle)
-                },
-            )
-            .and_then(|result| result.map_err(Error::from))
+        sandbox.ask_with(
+            &mut Home::new(reader),
+            Right::Read,
+            "looking for changes",
+            |world, store| {
+                let exports = world.pagebox_pager_pager().pager();
+                exports.call_is_current(store, self.handle)
+            },
+        )
     }
 
     /// The size of its pages.
@@ -282,6 +356,9 @@ impl Pager {
         let reopened = self.make_room();
         if reopened.is_err() {
             (self.sandbox, self.handle, self.cache) = before;
+        } else {
+            self.opening = next_opening();
+            self.unsure = false;
         }
         reopened
     }
@@ -297,11 +374,10 @@ fn open(
         Access::Read => (wit::Access::Read, Right::Read),
         Access::Write => (wit::Access::Write, Right::Write),
     };
-    let handle = sandbox.call_with(store, right, "opening the file", |world, store| {
+    sandbox.ask_with(store, right, "opening the file", |world, store| {
         let exports = world.pagebox_pager_pager();
         exports.call_open(store, PageStores::own(), wish)
-    })??;
-    Ok(handle)
+    })
 }
 
 impl std::fmt::Debug for Pager {

@@ -44,7 +44,7 @@ pub(crate) fn repair(
         .and_then(|()| os::sync(copy.file()))
         .map_err(|source| Error::io("copy to", output, source))?;
     let mut copy = Home::new(Box::new(MmapStore::new(copy, output, page_size)?));
-    let actions = sandbox.call_with(
+    let actions = sandbox.ask_with(
         &mut copy,
         Right::Write,
         "repairing the file",
@@ -52,7 +52,7 @@ pub(crate) fn repair(
             let exports = world.pagebox_pager_repair();
             exports.call_mend(store, PageStores::own())
         },
-    )??;
+    )?;
     unpublished.publish()?;
     Ok(actions.into_iter().map(RepairAction::from).collect())
 }

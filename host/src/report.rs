@@ -9,45 +9,45 @@ use serde::{Serialize, Serializer};
 
 use crate::Error;
 use crate::ids::{PageId, ProtectedId};
-use crate::inspect::{Finding, Inspector, Severity, Side, Step, Summary};
+use crate::inspect::{Finding, Inspector, Severity, Step, Summary};
 use crate::wit::pagebox::pager::page_store::Extent;
 
 /// How many pages or slots are asked for at once.
 const BATCH: u32 = 4096;
 
 /// Figures of a file, as `pagebox info` tells them. In pages unless said
-/// otherwise.
+/// otherwise. None, in JSON null: the file's bytes do not say.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Info {
     /// `0.2`; empty where it is not known.
     pub format: String,
+    /// What can be done with the file besides what every format can.
+    pub capabilities: Vec<String>,
     /// Bytes in a page.
     pub page_size: u32,
     /// Pages that the file accounts for.
-    pub page_count: u64,
+    pub page_count: Option<u64>,
     /// Whole pages in the file.
     pub file_pages: u64,
     /// Bytes past the last whole page.
     pub tail: u32,
     /// Pages that can be allocated without growth.
-    pub free_pages: u64,
+    pub free_pages: Option<u64>,
     /// Allocated regular pages.
-    pub regular_pages: u64,
+    pub regular_pages: Option<u64>,
     /// Protected pages; each takes two physical ones.
-    pub protected_pages: u64,
+    pub protected_pages: Option<u64>,
     /// Pages that are neither free nor regular.
-    pub internal_pages: u64,
+    pub internal_pages: Option<u64>,
     /// The commit counter.
-    pub generation: u64,
-    /// The side of the metadata that counts, where that is known.
-    pub active_side: Option<Side>,
+    pub generation: Option<u64>,
     /// The most pages that the format can account for.
     pub page_limit: u64,
     /// The most protected pages that the format can name.
     pub protected_limit: u64,
     /// Protected pages that there is room for without growth.
-    pub protected_capacity: u64,
+    pub protected_capacity: Option<u64>,
     /// `clean`, or what was found: `rolled-back`, `rolled-forward`, `damaged`,
     /// `not-a-page-file`.
     pub recovery: String,
@@ -56,9 +56,9 @@ pub struct Info {
     /// The reasoning.
     pub steps: Vec<Reason>,
     /// Pages that the last commit allocated, at most 256 runs.
-    pub last_allocated: Vec<Extent>,
+    pub last_allocated: Option<Vec<Extent>>,
     /// Pages that the last commit freed, at most 256 runs.
-    pub last_freed: Vec<Extent>,
+    pub last_freed: Option<Vec<Extent>>,
 }
 
 /// A step of the reasoning at open.
@@ -94,11 +94,11 @@ pub struct Listing {
 pub struct Protected {
     /// Its id.
     pub id: ProtectedId,
-    /// The physical page that holds its bytes.
-    pub active_page: u64,
-    /// The physical page that the next write goes to.
-    pub shadow_page: u64,
-    /// How often it was written.
+    /// The physical page that holds its bytes; none: they are zeros.
+    pub page: Option<u64>,
+    /// The other physical pages that are its own.
+    pub others: Vec<u64>,
+    /// Changes with every write of the page.
     pub generation: u64,
     /// What is wrong with it; absent where nothing is.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -157,8 +157,13 @@ impl Info {
 
 impl From<Summary> for Info {
     fn from(summary: Summary) -> Self {
+        let (last_allocated, last_freed) = summary
+            .last_commit
+            .map(|commit| (commit.allocated, commit.freed))
+            .unzip();
         Self {
             format: summary.format,
+            capabilities: summary.capabilities,
             page_size: summary.page_size,
             page_count: summary.page_count,
             file_pages: summary.file_pages,
@@ -168,7 +173,6 @@ impl From<Summary> for Info {
             protected_pages: summary.protected_pages,
             internal_pages: summary.internal_pages,
             generation: summary.generation,
-            active_side: summary.active_side,
             page_limit: summary.page_limit,
             protected_limit: summary.protected_limit,
             protected_capacity: summary.protected_capacity,
@@ -180,8 +184,8 @@ impl From<Summary> for Info {
                 .into_iter()
                 .map(Reason::from)
                 .collect(),
-            last_allocated: summary.last_allocated,
-            last_freed: summary.last_freed,
+            last_allocated,
+            last_freed,
         }
     }
 }
@@ -242,28 +246,25 @@ fn protected(inspector: &mut Inspector) -> Result<Vec<Protected>, Error> {
     // Each takes a byte at least.
     let most = inspector.geometry().byte_count();
     loop {
-        let slots = inspector.directory(start, BATCH, false)?;
-        let Some(last) = slots.last() else {
+        let entries = inspector.directory(start, BATCH, false)?;
+        let Some(last) = entries.last() else {
             return Ok(pages);
         };
         if pages.len() as u64 > most {
             return Err(inspector.distrust(
                 "reading the directory",
-                "it has more slots than there can be",
+                "it has more pages than there can be",
             ));
         }
         start = last.id.saturating_add(1);
-        pages.extend(slots.into_iter().map(|slot| {
-            let (active_page, shadow_page) = match slot.active {
-                Side::A => (slot.page_a, slot.page_b),
-                Side::B => (slot.page_b, slot.page_a),
-            };
+        pages.extend(entries.into_iter().map(|entry| {
+            let own = entry.pages.iter().map(|own| own.page);
             Protected {
-                id: ProtectedId::new(slot.id),
-                active_page,
-                shadow_page,
-                generation: slot.generation,
-                problem: slot.problem,
+                id: ProtectedId::new(entry.id),
+                page: entry.page,
+                others: own.filter(|&page| Some(page) != entry.page).collect(),
+                generation: entry.generation,
+                problem: entry.problem,
             }
         }));
     }
@@ -278,7 +279,7 @@ impl Check {
                 .count()
         };
         Self {
-            pages: summary.page_count.max(summary.file_pages),
+            pages: summary.page_count.unwrap_or(0).max(summary.file_pages),
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
             infos: count(Severity::Info),

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::component::{Component, ComponentExportIndex, Linker};
+use wasmtime::component::{Component, Linker};
 
 use crate::Error;
 use crate::clock::Ticking;
@@ -13,7 +13,7 @@ use crate::os;
 use crate::page_stores::add_to_linker;
 use crate::sandbox::{Data, Sandbox, failure, is_no_room, nonsense};
 use crate::wit::inspecting::InspectingPre;
-use crate::wit::{Inspecting, PagerComponent, PagerComponentPre};
+use crate::wit::{Inspecting, PagerComponent, PagerComponentPre, Places};
 
 /// The component: WebAssembly that imports `pagebox:pager/page-store` and
 /// nothing else, for any engine.
@@ -56,7 +56,7 @@ struct Code {
     pager: PagerComponentPre<Data>,
     inspecting: InspectingPre<Data>,
     /// Where the inspector's world has it.
-    page_size: ComponentExportIndex,
+    places: Places,
 }
 
 impl Code {
@@ -73,7 +73,7 @@ impl Code {
         Ok(Self {
             pager: PagerComponentPre::new(pre.clone()).map_err(failed)?,
             inspecting: InspectingPre::new(pre).map_err(failed)?,
-            page_size: Inspecting::find_page_size(&component).map_err(failed)?,
+            places: Places::find(&component).map_err(failed)?,
             engine,
             component,
         })
@@ -156,7 +156,7 @@ impl Runtime {
                 &self.limits,
                 self.ticking.clock(),
                 pre,
-                |store, instance| Inspecting::new(store, instance, &code.page_size),
+                |store, instance| Inspecting::new(store, instance, &code.places),
             )
         })
     }

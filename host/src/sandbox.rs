@@ -10,7 +10,8 @@ use crate::clock::{Clock, TICKS};
 use crate::home::Home;
 use crate::limits::Limits;
 use crate::page_stores::{HANDLE_COST, PageStoreView, PageStores, Right};
-use crate::wit::TellsPageSize;
+use crate::wit::exports::pagebox::pager::pager as wit;
+use crate::wit::{Describes, TellsPageSize};
 
 /// How often a call is granted its whole time anew because it made something
 /// durable. More syncs than this no commit has.
@@ -179,6 +180,20 @@ impl<W> Sandbox<W> {
         lent.sandbox.call(operation, f)
     }
 
+    /// The same, of an export that may say no: its error, told.
+    pub(crate) fn ask_with<R>(
+        &mut self,
+        home: &mut Home,
+        right: Right,
+        operation: &'static str,
+        f: impl FnOnce(&W, &mut wasmtime::Store<Data>) -> Result<Answered<R>>,
+    ) -> Result<R, Error>
+    where
+        W: Describes,
+    {
+        self.call_with(home, right, operation, |world, store| told(world, store, f))?
+    }
+
     /// What it answered cannot be: nothing that it says is believed any more.
     pub(crate) fn distrust(&mut self) {
         self.gone = Some(Gone::Failed);
@@ -190,13 +205,39 @@ impl<W> Sandbox<W> {
     }
 }
 
-impl<W: TellsPageSize> Sandbox<W> {
+impl<W: TellsPageSize + Describes> Sandbox<W> {
     /// The page size that the first bytes of a page file announce.
     pub(crate) fn page_size(&mut self, head: &[u8]) -> Result<PageSize, Error> {
         const OPERATION: &str = "finding the page size";
-        let bytes = self.call(OPERATION, |world, store| world.call_page_size(store, head))??;
+        let bytes = self.call(OPERATION, |world, store| {
+            told(world, store, |world, store| {
+                world.call_page_size(store, head)
+            })
+        })??;
         PageSize::from_bytes(bytes).map_err(|error| nonsense(OPERATION, error.to_string()))
     }
+}
+
+/// What an export answers that may say no.
+pub(crate) type Answered<R> = std::result::Result<R, wit::Error>;
+
+/// Calls an export; an error is put into words while it is fresh.
+fn told<W: Describes, R>(
+    world: &W,
+    store: &mut wasmtime::Store<Data>,
+    f: impl FnOnce(&W, &mut wasmtime::Store<Data>) -> Result<Answered<R>>,
+) -> Result<std::result::Result<R, Error>> {
+    let error = match f(world, store)? {
+        Ok(answer) => return Ok(Ok(answer)),
+        Err(error) => error,
+    };
+    let words = if Error::is_worded_by_pager(&error) {
+        world.call_describe(&mut *store, error)?
+    } else {
+        String::new()
+    };
+    let failure = store.data_mut().stores.take_failure();
+    Ok(Err(Error::told(error, words, failure)))
 }
 
 /// A store that a sandbox was lent. It goes back when this is dropped: a panic

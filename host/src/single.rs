@@ -1,6 +1,11 @@
-//! Operations of a [`Pager`] that are a transaction each.
+//! Operations of a [`Pager`] that are a transaction each: one call of the
+//! component.
 
+use crate::effects::{ALLOCATING, Effects};
+use crate::page_stores::Right;
 use crate::{Error, PageId, Pager, ProtectedId};
+
+const FREEING: &str = "freeing pages";
 
 impl Pager {
     /// Allocates a regular page, durably. It reads as zeros.
@@ -9,10 +14,17 @@ impl Pager {
     /// [`Error::Full`], [`Error::ReadOnly`], [`Error::Poisoned`],
     /// [`Error::Store`].
     pub fn alloc(&mut self) -> Result<PageId, Error> {
-        let mut tx = self.begin()?;
-        let id = tx.alloc()?;
-        tx.commit()?;
-        Ok(id)
+        let allocated = self.lend(ALLOCATING, Right::Write, |exports, store, pager| {
+            exports.pager().call_alloc(store, pager)
+        })?;
+        let id = allocated.id;
+        Effects::expect_regular(self, 1, &[id])?;
+        let effects = Effects {
+            allocated: vec![id],
+            ..Effects::default()
+        };
+        effects.apply(self, allocated.info)?;
+        Ok(PageId::new(id))
     }
 
     /// Allocates regular pages, durably, all or none.
@@ -32,7 +44,15 @@ impl Pager {
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
     /// [`Error::ReadOnly`], [`Error::Poisoned`], [`Error::Store`].
     pub fn free(&mut self, id: PageId) -> Result<(), Error> {
-        self.free_many(&[id])
+        let info = self.lend(FREEING, Right::Write, |exports, store, pager| {
+            exports.pager().call_free(store, pager, id.get())
+        })?;
+        let effects = Effects {
+            freed: vec![id.get()],
+            ..Effects::default()
+        };
+        effects.apply(self, info)?;
+        Ok(())
     }
 
     /// Frees regular pages, durably, all or none.
@@ -52,10 +72,17 @@ impl Pager {
     /// [`Error::Full`], [`Error::DirectoryFull`], [`Error::ReadOnly`],
     /// [`Error::Poisoned`], [`Error::Store`].
     pub fn alloc_protected(&mut self) -> Result<ProtectedId, Error> {
-        let mut tx = self.begin()?;
-        let id = tx.alloc_protected()?;
-        tx.commit()?;
-        Ok(id)
+        let allocated = self.lend(ALLOCATING, Right::Write, |exports, store, pager| {
+            exports.pager().call_alloc_protected(store, pager)
+        })?;
+        let id = allocated.id;
+        let effects = Effects {
+            moved: vec![id],
+            protected_end: id.saturating_add(1),
+            ..Effects::default()
+        };
+        effects.apply(self, allocated.info)?;
+        Ok(ProtectedId::new(id))
     }
 
     /// Frees a protected page, durably.
@@ -64,9 +91,14 @@ impl Pager {
     /// [`Error::NotProtected`], [`Error::ReadOnly`], [`Error::Poisoned`],
     /// [`Error::Store`].
     pub fn free_protected(&mut self, id: ProtectedId) -> Result<(), Error> {
-        let mut tx = self.begin()?;
-        tx.free_protected(id)?;
-        tx.commit()?;
+        let info = self.lend(FREEING, Right::Write, |exports, store, pager| {
+            exports.pager().call_free_protected(store, pager, id.get())
+        })?;
+        let effects = Effects {
+            moved: vec![id.get()],
+            ..Effects::default()
+        };
+        effects.apply(self, info)?;
         Ok(())
     }
 }

@@ -1,15 +1,22 @@
 //! [`Transaction`]: pending changes, that become durable together or not at
 //! all.
+//!
+//! The bytes of protected pages are staged here, where the committed ones are:
+//! the component learns of them at commit, by their number and checksum, and
+//! never sees them. It is asked before only for what it alone can say, which
+//! pages and ids an allocation takes; so a transaction that does nothing but
+//! write is one call of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use wasmtime::component::{Resource, ResourceAny};
+use pagebox_store::PageBuffer;
+use wasmtime::component::ResourceAny;
 
 use crate::Error;
+use crate::effects::{ALLOCATING, COMMITTING, Effects};
 use crate::figures::CommitInfo;
-use crate::handles::ViewHandle;
 use crate::ids::{PageId, ProtectedId};
-use crate::page_stores::Right;
+use crate::page_stores::{Held, Right};
 use crate::pager::{Answer, Pager};
 use crate::sandbox::{Data, nonsense};
 use crate::wit::exports::pagebox::pager::pager as wit;
@@ -24,6 +31,7 @@ use crate::wit::exports::pagebox::pager::pager as wit;
 /// let mut tx = pager.begin()?;
 /// let id = tx.alloc_protected()?;
 /// tx.write(id)?[..5].copy_from_slice(b"hello");
+/// assert_eq!(tx.read(id)?[..5], *b"hello");
 /// let pages = tx.alloc_many(100)?;
 /// tx.commit()?; // all of it, or none of it
 /// # Ok(()) }
@@ -31,17 +39,40 @@ use crate::wit::exports::pagebox::pager::pager as wit;
 #[derive(Debug)]
 pub struct Transaction<'p> {
     pager: &'p mut Pager,
-    /// The component's transaction, until it is committed or rolled back.
+    pending: Pending,
+}
+
+/// A transaction apart from its pager, which goes on by [`Pager::resume`]: for
+/// engines that keep a transaction in an object of their own, and read between
+/// its changes. Dropped, its changes are gone.
+///
+/// ```no_run
+/// # fn f(pager: &mut pagebox::Pager, id: pagebox::ProtectedId) -> Result<(), pagebox::Error> {
+/// let mut tx = pager.begin()?;
+/// tx.write(id)?[0] = 1;
+/// let kept = tx.suspend();
+/// println!("{}", pager.protected_page(id)?[0]); // as committed
+/// pager.resume(kept)?.commit()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Suspended(Pending);
+
+/// What a transaction has gathered.
+#[derive(Debug)]
+struct Pending {
+    /// The opening of the pager that it is of, and the generation that it
+    /// changes.
+    opening: u64,
+    base: u64,
+    /// The component's transaction, once it was needed.
     handle: Option<ResourceAny>,
     /// The pages that are being written, by protected id.
-    staged: BTreeMap<u64, Resource<ViewHandle>>,
-    /// What it allocated: the pager's cache learns of it at commit.
-    allocated: Vec<u64>,
-    /// What the pager's cache must forget at commit.
-    freed: Vec<u64>,
-    changed: Vec<u64>,
-    /// The protected ids that it must have room for.
-    protected_end: u64,
+    staged: BTreeMap<u64, PageBuffer>,
+    /// Protected pages that it allocated, and that it freed.
+    created: BTreeSet<u64>,
+    dropped: BTreeSet<u64>,
+    effects: Effects,
     /// Operations so far that may have changed something.
     operations: u64,
 }
@@ -52,25 +83,65 @@ impl Pager {
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::Poisoned`].
     pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
-        Transaction::begin(self)
+        self.expect_writable()?;
+        let pending = Pending {
+            opening: self.opening(),
+            base: self.committed().generation,
+            handle: None,
+            staged: BTreeMap::new(),
+            created: BTreeSet::new(),
+            dropped: BTreeSet::new(),
+            effects: Effects::default(),
+            operations: 0,
+        };
+        let mut transaction = Transaction {
+            pager: self,
+            pending,
+        };
+        // Only the component knows whether it goes on after a failure.
+        if transaction.pager.is_unsure() {
+            transaction.handle()?;
+        }
+        Ok(transaction)
+    }
+
+    /// A transaction that was suspended, to go on.
+    ///
+    /// # Errors
+    /// [`Error::StaleTransaction`] where another one was committed since it
+    /// began, or the pager was reopened, or is another one; its changes are gone
+    /// then.
+    pub fn resume(&mut self, suspended: Suspended) -> Result<Transaction<'_>, Error> {
+        self.expect_own()?;
+        let pending = suspended.0;
+        if pending.opening != self.opening() {
+            return Err(Error::StaleTransaction);
+        }
+        let is_stale = pending.base != self.committed().generation;
+        let transaction = Transaction {
+            pager: self,
+            pending,
+        };
+        if is_stale {
+            return Err(Error::StaleTransaction);
+        }
+        Ok(transaction)
     }
 }
 
-impl<'p> Transaction<'p> {
-    fn begin(pager: &'p mut Pager) -> Result<Self, Error> {
-        let handle = pager.ask("beginning a transaction", |exports, store, pager| {
-            exports.pager().call_begin(store, pager)
-        })?;
-        Ok(Self {
-            pager,
-            handle: Some(handle),
-            staged: BTreeMap::new(),
-            allocated: Vec::new(),
-            freed: Vec::new(),
-            changed: Vec::new(),
-            protected_end: 0,
-            operations: 0,
-        })
+impl Transaction<'_> {
+    /// The component's transaction.
+    fn handle(&mut self) -> Result<ResourceAny, Error> {
+        if let Some(handle) = self.pending.handle {
+            return Ok(handle);
+        }
+        let handle = self
+            .pager
+            .ask("beginning a transaction", |exports, store, pager| {
+                exports.pager().call_begin(store, pager)
+            })?;
+        self.pending.handle = Some(handle);
+        Ok(handle)
     }
 
     /// Calls an export with the component's transaction.
@@ -79,17 +150,33 @@ impl<'p> Transaction<'p> {
         operation: &'static str,
         f: impl FnOnce(wit::GuestTransaction<'_>, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<R>,
     ) -> Result<R, Error> {
-        let handle = self.handle.ok_or(Error::StaleTransaction)?;
+        let handle = self.handle()?;
         let result = self.pager.ask(operation, |exports, store, _| {
             f(exports.transaction(), store, handle)
         })?;
-        self.operations += 1;
+        self.pending.operations += 1;
         Ok(result)
     }
 
     /// How many operations so far may have changed something.
     pub(crate) fn operations(&self) -> u64 {
-        self.operations
+        self.pending.operations
+    }
+
+    /// Sets the transaction apart from its pager.
+    #[must_use]
+    pub fn suspend(mut self) -> Suspended {
+        let nothing = Pending {
+            opening: self.pending.opening,
+            base: self.pending.base,
+            handle: None,
+            staged: BTreeMap::new(),
+            created: BTreeSet::new(),
+            dropped: BTreeSet::new(),
+            effects: Effects::default(),
+            operations: 0,
+        };
+        Suspended(std::mem::replace(&mut self.pending, nothing))
     }
 
     /// Allocates a regular page. It reads as zeros once this is committed.
@@ -108,30 +195,9 @@ impl<'p> Transaction<'p> {
         let ids = self.call(ALLOCATING, |exports, store, tx| {
             exports.call_alloc(store, tx, count)
         })?;
-        self.expect_ids(count, &ids)?;
-        // Those past the store's end are there once this is committed.
-        if ids.first() == Some(&0) {
-            self.pager.expect_page(ALLOCATING, 0)?;
-        }
-        let cache = self.pager.cache();
-        if let Some(id) = ids.iter().find(|id| cache.is_regular(**id)) {
-            let cause = format!("it gave page {id} away, which is in use");
-            return Err(self.pager.distrust(ALLOCATING, cause));
-        }
-        self.allocated.extend(&ids);
+        Effects::expect_regular(self.pager, count, &ids)?;
+        self.pending.effects.allocated.extend(&ids);
         Ok(ids.into_iter().map(PageId::new).collect())
-    }
-
-    /// That there are as many ids as were asked for, in ascending order.
-    fn expect_ids(&self, count: u32, ids: &[u64]) -> Result<(), Error> {
-        let cause = if ids.len() != count as usize {
-            format!("it allocated {} pages instead of {count}", ids.len())
-        } else if !ids.is_sorted_by(|one, next| one < next) {
-            "it does not allocate in ascending order".into()
-        } else {
-            return Ok(());
-        };
-        Err(self.pager.distrust(ALLOCATING, cause))
     }
 
     /// Frees a regular page. It can be allocated again once this is committed.
@@ -151,12 +217,15 @@ impl<'p> Transaction<'p> {
         self.call("freeing pages", |exports, store, tx| {
             exports.call_free(store, tx, &freed)
         })?;
-        self.freed.extend(&freed);
-        if !self.allocated.is_empty() {
+        let effects = &mut self.pending.effects;
+        effects.freed.extend(&freed);
+        if !effects.allocated.is_empty() {
             // What was allocated in here can be freed in here, and then be
             // allocated again.
             freed.sort_unstable();
-            self.allocated.retain(|id| freed.binary_search(id).is_err());
+            effects
+                .allocated
+                .retain(|id| freed.binary_search(id).is_err());
         }
         Ok(())
     }
@@ -177,11 +246,41 @@ impl<'p> Transaction<'p> {
         let ids = self.call(ALLOCATING, |exports, store, tx| {
             exports.call_alloc_protected(store, tx, count)
         })?;
-        self.expect_ids(count, &ids)?;
-        self.changed.extend(&ids);
-        let end = ids.last().map_or(0, |id| id.saturating_add(1));
-        self.protected_end = self.protected_end.max(end);
+        Effects::expect_ids(self.pager, count, &ids)?;
+        self.create(&ids);
         Ok(ids.into_iter().map(ProtectedId::new).collect())
+    }
+
+    /// Allocates protected pages under ids of the caller's choice, all or none:
+    /// an engine's own page numbers can be the ids. They read as zeros once this
+    /// is committed. A format may keep something for every id below the highest,
+    /// as format 0 does: numbers without large gaps take less.
+    ///
+    /// # Errors
+    /// [`Error::NotFree`], [`Error::Duplicate`], [`Error::Full`],
+    /// [`Error::DirectoryFull`].
+    pub fn claim_protected(&mut self, ids: &[ProtectedId]) -> Result<(), Error> {
+        let ids: Vec<u64> = ids.iter().map(|id| id.get()).collect();
+        self.call(ALLOCATING, |exports, store, tx| {
+            exports.call_claim_protected(store, tx, &ids)
+        })?;
+        self.create(&ids);
+        Ok(())
+    }
+
+    fn create(&mut self, ids: &[u64]) {
+        let Pending {
+            created,
+            dropped,
+            effects,
+            ..
+        } = &mut self.pending;
+        for id in ids {
+            created.insert(*id);
+            dropped.remove(id);
+            effects.protected_end = effects.protected_end.max(id.saturating_add(1));
+        }
+        effects.moved.extend(ids);
     }
 
     /// Frees a protected page.
@@ -201,10 +300,12 @@ impl<'p> Transaction<'p> {
         self.call("freeing protected pages", |exports, store, tx| {
             exports.call_free_protected(store, tx, &ids)
         })?;
-        self.changed.extend(&ids);
+        self.pending.effects.moved.extend(&ids);
         for id in &ids {
-            if let Some(view) = self.staged.remove(id) {
-                self.pager.stores().let_go(&view);
+            self.pending.created.remove(id);
+            self.pending.dropped.insert(*id);
+            if let Some(buffer) = self.pending.staged.remove(id) {
+                self.pager.spare().keep(buffer);
             }
         }
         Ok(())
@@ -220,8 +321,7 @@ impl<'p> Transaction<'p> {
     /// [`Error::ChecksumMismatch`]; [`Error::StagedLimit`], after which the
     /// transaction goes on; [`Error::Store`].
     pub fn write(&mut self, id: ProtectedId) -> Result<&mut [u8], Error> {
-        let id = id.get();
-        self.stage(id, |exports, store, tx| exports.call_stage(store, tx, id))
+        self.stage(id, Pager::stage_committed)
     }
 
     /// Writes a protected page whole. What is committed is not read and not
@@ -240,57 +340,104 @@ impl<'p> Transaction<'p> {
     /// [`Error::NotAWholePage`]; as [`write`](Self::write), but for
     /// [`Error::ChecksumMismatch`].
     pub fn replace(&mut self, id: ProtectedId, bytes: &[u8]) -> Result<(), Error> {
-        let not_whole = |page_size| Error::NotAWholePage {
-            len: bytes.len(),
-            page_size,
-        };
         let page_size = self.pager.page_size().bytes();
         if bytes.len() != page_size {
-            return Err(not_whole(page_size));
+            return Err(Error::NotAWholePage {
+                len: bytes.len(),
+                page_size,
+            });
         }
-        let id = id.get();
-        let page = self.stage(id, |exports, store, tx| {
-            exports.call_stage_blank(store, tx, id)
-        })?;
-        if page.len() != page_size {
-            return Err(not_whole(page.len()));
-        }
-        page.copy_from_slice(bytes);
+        self.stage(id, Pager::stage_blank)?.copy_from_slice(bytes);
         Ok(())
     }
 
+    /// Writes protected pages whole, all or none: as
+    /// [`replace`](Self::replace) for each.
+    ///
+    /// # Errors
+    /// As there; nothing is pending then that was not before.
+    pub fn replace_many<'b>(
+        &mut self,
+        pages: impl IntoIterator<Item = (ProtectedId, &'b [u8])>,
+    ) -> Result<(), Error> {
+        let mut before = Vec::new();
+        for (id, bytes) in pages {
+            let old = self.pending.staged.get(&id.get()).cloned();
+            if let Err(error) = self.replace(id, bytes) {
+                for (id, old) in before.into_iter().rev() {
+                    match old {
+                        Some(old) => drop(self.pending.staged.insert(id, old)),
+                        None => drop(self.pending.staged.remove(&id)),
+                    }
+                }
+                return Err(error);
+            }
+            before.push((id.get(), old));
+        }
+        Ok(())
+    }
+
+    /// The bytes of a protected page as this transaction would leave them.
+    ///
+    /// # Errors
+    /// As [`Pager::protected_page`], for a page of which nothing is pending.
+    pub fn read(&self, id: ProtectedId) -> Result<&[u8], Error> {
+        match self.pending.bytes(id)? {
+            Some(Bytes::Staged(buffer)) => Ok(buffer),
+            Some(Bytes::Zeros) => Ok(self.pager.zeros()),
+            None => self.pager.protected_page(id),
+        }
+    }
+
+    /// Copies bytes of a protected page as this transaction would leave them,
+    /// from `offset` on.
+    ///
+    /// # Errors
+    /// As [`Pager::read_protected`].
+    pub fn read_at(&self, id: ProtectedId, offset: usize, bytes: &mut [u8]) -> Result<(), Error> {
+        match self.pending.bytes(id)? {
+            None => self.pager.read_protected(id, offset, bytes),
+            Some(pending) => {
+                self.pager.offset(offset, bytes.len())?;
+                match pending {
+                    Bytes::Staged(buffer) => {
+                        bytes.copy_from_slice(&buffer[offset..offset + bytes.len()]);
+                    }
+                    Bytes::Zeros => bytes.fill(0),
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// The pending bytes of a protected page; where there are none, those that
-    /// an export stages.
+    /// `first` makes of the committed page.
     fn stage(
         &mut self,
-        id: u64,
-        f: impl FnOnce(
-            wit::GuestTransaction<'_>,
-            &mut wasmtime::Store<Data>,
-            ResourceAny,
-        ) -> Answer<Resource<ViewHandle>>,
+        id: ProtectedId,
+        first: impl FnOnce(&mut Pager, ProtectedId) -> Result<PageBuffer, Error>,
     ) -> Result<&mut [u8], Error> {
         self.pager.expect_own()?;
-        if !self.staged.contains_key(&id) {
+        let bytes = self.pending.bytes(id)?;
+        if !matches!(bytes, Some(Bytes::Staged(_))) {
+            let is_new = bytes.is_some();
             let limit = self.pager.staged_max();
             let page_size = self.pager.page_size().bytes();
-            if (self.staged.len() + 1).saturating_mul(page_size) > limit {
+            if (self.pending.staged.len() + 1).saturating_mul(page_size) > limit {
                 return Err(Error::StagedLimit { limit });
             }
-            let view = self.call(STAGING, f)?;
-            if self.pager.stores().buffer_mut(&view).is_none() {
-                let cause = "it handed out no private buffer";
-                return Err(self.pager.distrust(STAGING, cause));
-            }
-            self.pager.stores().hold(&view);
-            self.staged.insert(id, view);
-            self.changed.push(id);
+            let buffer = if is_new {
+                self.pager.stage_zeros()?
+            } else {
+                first(self.pager, id)?
+            };
+            self.pending.staged.insert(id.get(), buffer);
         }
-        self.operations += 1;
-        self.staged
-            .get(&id)
-            .and_then(|view| self.pager.stores().buffer_mut(view))
-            .ok_or(Error::SandboxGone)
+        self.pending.operations += 1;
+        match self.pending.staged.get_mut(&id.get()) {
+            Some(buffer) => Ok(buffer),
+            None => unreachable!("it was put there"),
+        }
     }
 
     /// Makes the changes durable: all of them or, after a crash or an error,
@@ -303,63 +450,104 @@ impl<'p> Transaction<'p> {
     /// the pager goes on; [`Error::Store`] and [`Error::Sandbox`], after which
     /// it has to be [reopened](Pager::reopen).
     pub fn commit(mut self) -> Result<CommitInfo, Error> {
-        let Some(tx) = self.handle.take() else {
-            return Err(Error::StaleTransaction);
-        };
-        self.allocated.sort_unstable();
-        let mut pairs = self.allocated.windows(2);
-        if let Some(&[page, _]) = pairs.find(|pair| pair[0] == pair[1]) {
-            let cause = format!("it gave page {page} away twice");
-            return Err(self.pager.distrust(ALLOCATING, cause));
+        let Self { pager, pending } = &mut self;
+        pager.expect_own()?;
+        pending.effects.expect_once(pager)?;
+        if pending.handle.is_none() && pending.staged.is_empty() {
+            return Ok(pager.committed());
         }
-        let info = self
-            .pager
-            .lend(COMMITTING, Right::Write, |exports, store, _| {
-                exports.call_commit(store, tx)
-            })?;
-        // First what is not so any more: whatever fails from here on, nothing
-        // that was changed is shown as it was.
-        let cache = self.pager.cache();
-        cache.change_regular(&[], &self.freed);
-        self.changed.iter().for_each(|id| cache.drop_protected(*id));
-        let page_count = self.pager.geometry().page_count;
-        let end = self
-            .allocated
-            .last()
-            .map_or(0, |last| last.saturating_add(1));
-        if info.page_count > page_count || end > info.page_count {
-            let cause = format!(
-                "it accounts for {} pages, gave away {end} of them, and its store has {page_count}",
-                info.page_count
-            );
-            return Err(self.pager.distrust(COMMITTING, cause));
+        let (ids, buffers): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut pending.staged).into_iter().unzip();
+        let algorithm = pager.algorithm();
+        let pages = ids.iter().zip(&buffers).zip(0..);
+        let pages: Vec<_> = pages
+            .map(|((&id, bytes), buffer)| wit::HeldPage {
+                id,
+                buffer,
+                checksum: bytes.checksum(algorithm).into(),
+            })
+            .collect();
+        pager.stores().hold_pages(Held::new(buffers));
+        let done = pending.hand_over(pager, &pages);
+        let written: Vec<_> = pager.stores().take_held().into_written().collect();
+        let mut effects = std::mem::take(&mut pending.effects);
+        effects.moved.extend(&ids);
+        let info = done.and_then(|info| effects.apply(pager, info));
+        for (id, (buffer, page)) in ids.into_iter().zip(written) {
+            if let (Ok(_), Some(page)) = (&info, page) {
+                pager.expect_page(COMMITTING, page)?;
+                // It was this process that wrote it, so it need not be verified.
+                pager.cache().add_protected(id, page);
+            }
+            pager.spare().keep(buffer);
         }
-        self.pager.grow_cache(info.page_count, self.protected_end);
-        self.pager.cache().change_regular(&self.allocated, &[]);
-        Ok(info.into())
+        info
     }
 
     /// Drops the changes.
     pub fn rollback(self) {}
 }
 
+/// The pending bytes of a protected page.
+enum Bytes<'t> {
+    Staged(&'t PageBuffer),
+    /// It is new, and nothing was written to it.
+    Zeros,
+}
+
+impl Pending {
+    /// The pending bytes of a protected page; none: it is as committed.
+    fn bytes(&self, id: ProtectedId) -> Result<Option<Bytes<'_>>, Error> {
+        let number = id.get();
+        if let Some(buffer) = self.staged.get(&number) {
+            return Ok(Some(Bytes::Staged(buffer)));
+        }
+        if self.dropped.contains(&number) {
+            return Err(Error::NotProtected(id));
+        }
+        Ok(self.created.contains(&number).then_some(Bytes::Zeros))
+    }
+
+    /// Lets the component commit, with these pages of the host's.
+    fn hand_over(
+        &mut self,
+        pager: &mut Pager,
+        pages: &[wit::HeldPage],
+    ) -> Result<wit::CommitInfo, Error> {
+        const DURABLE: wit::Durability = wit::Durability::Durable;
+        let Some(tx) = self.handle else {
+            let base = self.base;
+            return pager.lend(COMMITTING, Right::Write, |exports, store, pager| {
+                exports
+                    .pager()
+                    .call_write(store, pager, base, pages, DURABLE)
+            });
+        };
+        if !pages.is_empty() {
+            pager.ask(COMMITTING, |exports, store, _| {
+                exports.transaction().call_write(store, tx, pages)
+            })?;
+        }
+        self.handle = None;
+        pager.lend(COMMITTING, Right::Write, |exports, store, _| {
+            exports.call_commit(store, tx, DURABLE)
+        })
+    }
+}
+
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
-        if let Some(tx) = self.handle.take() {
+        if let Some(tx) = self.pending.handle.take() {
             // A sandbox that fails here says so at the next call.
             let _ = self.pager.ask("rolling back", |_, store, _| {
                 tx.resource_drop(store).map(Ok)
             });
         }
-        for view in self.staged.values() {
-            self.pager.stores().let_go(view);
+        for buffer in std::mem::take(&mut self.pending.staged).into_values() {
+            self.pager.spare().keep(buffer);
         }
     }
 }
-
-const ALLOCATING: &str = "allocating pages";
-const COMMITTING: &str = "committing";
-const STAGING: &str = "staging a page";
 
 fn first<I: Copy>(ids: &[I]) -> Result<I, Error> {
     ids.first()

@@ -8,7 +8,7 @@
     reason = "generated; the WIT has prose for what needs it"
 )]
 
-use pagebox_store::{Geometry, StoreError};
+use pagebox_store::{Algorithm, Checksum, Geometry, StoreError};
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance};
 use wasmtime::{AsContextMut, format_err};
 
@@ -31,8 +31,8 @@ pub(crate) mod inspecting {
         inline: "
             package pagebox:host;
             world inspecting {
-                import pagebox:pager/page-store@0.1.0;
-                export pagebox:pager/inspect@0.1.0;
+                import pagebox:pager/page-store@0.2.0;
+                export pagebox:pager/inspect@0.2.0;
             }
         ",
         path: "../wit",
@@ -41,38 +41,58 @@ pub(crate) mod inspecting {
     });
 }
 
-/// What an inspector is driven by: its own exports, and the one function of the
-/// pager's that says what pages its store is to have.
+/// What an inspector is driven by: its own exports, and the functions of the
+/// pager's that say what pages its store is to have, or why that is not known.
 pub(crate) struct Inspecting {
     pub(crate) exports: inspecting::Inspecting,
     page_size: Func,
+    describe: Func,
 }
 
-impl Inspecting {
-    /// Where a component has the function `page-size`.
-    pub(crate) fn find_page_size(component: &Component) -> wasmtime::Result<ComponentExportIndex> {
-        component
-            .get_export_index(None, "pagebox:pager/pager@0.1.0")
-            .and_then(|pager| component.get_export_index(Some(&pager), "page-size"))
-            .ok_or_else(no_page_size)
-    }
+/// Where a component has the functions of an [`Inspecting`] that are not the
+/// inspector's.
+pub(crate) struct Places {
+    page_size: ComponentExportIndex,
+    describe: ComponentExportIndex,
+}
 
-    pub(crate) fn new(
-        mut store: impl AsContextMut,
-        instance: &Instance,
-        page_size: &ComponentExportIndex,
-    ) -> wasmtime::Result<Self> {
+impl Places {
+    pub(crate) fn find(component: &Component) -> wasmtime::Result<Self> {
+        let pager = component
+            .get_export_index(None, "pagebox:pager/pager@0.2.0")
+            .ok_or_else(|| format_err!("it exports no pager"))?;
+        let find = |name| {
+            component
+                .get_export_index(Some(&pager), name)
+                .ok_or_else(|| no_function(name))
+        };
         Ok(Self {
-            exports: inspecting::Inspecting::new(&mut store, instance)?,
-            page_size: instance
-                .get_func(&mut store, page_size)
-                .ok_or_else(no_page_size)?,
+            page_size: find("page-size")?,
+            describe: find("describe")?,
         })
     }
 }
 
-fn no_page_size() -> wasmtime::Error {
-    format_err!("it exports no function `page-size`")
+impl Inspecting {
+    pub(crate) fn new(
+        mut store: impl AsContextMut,
+        instance: &Instance,
+        places: &Places,
+    ) -> wasmtime::Result<Self> {
+        Ok(Self {
+            exports: inspecting::Inspecting::new(&mut store, instance)?,
+            page_size: instance
+                .get_func(&mut store, places.page_size)
+                .ok_or_else(|| no_function("page-size"))?,
+            describe: instance
+                .get_func(&mut store, places.describe)
+                .ok_or_else(|| no_function("describe"))?,
+        })
+    }
+}
+
+fn no_function(name: &str) -> wasmtime::Error {
+    format_err!("it exports no function `{name}`")
 }
 
 /// Exports that tell the page size of a file by its first bytes.
@@ -108,6 +128,39 @@ impl TellsPageSize for Inspecting {
     }
 }
 
+/// Exports that put an error into words.
+pub(crate) trait Describes {
+    fn call_describe(
+        &self,
+        store: impl AsContextMut,
+        error: exported::Error,
+    ) -> wasmtime::Result<String>;
+}
+
+impl Describes for PagerComponent {
+    fn call_describe(
+        &self,
+        store: impl AsContextMut,
+        error: exported::Error,
+    ) -> wasmtime::Result<String> {
+        self.pagebox_pager_pager().call_describe(store, error)
+    }
+}
+
+impl Describes for Inspecting {
+    fn call_describe(
+        &self,
+        mut store: impl AsContextMut,
+        error: exported::Error,
+    ) -> wasmtime::Result<String> {
+        let function = self
+            .describe
+            .typed::<(exported::Error,), (String,)>(&store)?;
+        let (text,) = function.call(&mut store, (error,))?;
+        Ok(text)
+    }
+}
+
 impl From<Geometry> for page_store::Geometry {
     fn from(geometry: Geometry) -> Self {
         Self {
@@ -124,6 +177,7 @@ impl From<StoreError> for page_store::StoreError {
             StoreError::OutOfBounds => Self::OutOfBounds,
             StoreError::InsufficientSpace => Self::InsufficientSpace,
             StoreError::ReadOnly => Self::ReadOnly,
+            StoreError::Fenced => Self::Fenced,
             StoreError::Io(text) => Self::Io(text),
             StoreError::Other(text) => Self::Other(text),
             error => Self::Other(Some(error.to_string())),
@@ -137,8 +191,41 @@ impl From<page_store::StoreError> for StoreError {
             page_store::StoreError::OutOfBounds => Self::OutOfBounds,
             page_store::StoreError::InsufficientSpace => Self::InsufficientSpace,
             page_store::StoreError::ReadOnly => Self::ReadOnly,
+            page_store::StoreError::Fenced => Self::Fenced,
             page_store::StoreError::Io(text) => Self::Io(text),
             page_store::StoreError::Other(text) => Self::Other(text),
+        }
+    }
+}
+
+impl From<page_store::Algorithm> for Algorithm {
+    fn from(algorithm: page_store::Algorithm) -> Self {
+        match algorithm {
+            page_store::Algorithm::Crc32 => Self::Crc32,
+            page_store::Algorithm::Xxh3 => Self::Xxh3,
+        }
+    }
+}
+
+impl From<page_store::Checksum> for Checksum {
+    fn from(checksum: page_store::Checksum) -> Self {
+        Self {
+            algorithm: checksum.algorithm.into(),
+            value: u128::from(checksum.high) << 64 | u128::from(checksum.low),
+        }
+    }
+}
+
+impl From<Checksum> for page_store::Checksum {
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a sum")]
+    fn from(checksum: Checksum) -> Self {
+        Self {
+            algorithm: match checksum.algorithm {
+                Algorithm::Crc32 => page_store::Algorithm::Crc32,
+                Algorithm::Xxh3 => page_store::Algorithm::Xxh3,
+            },
+            low: checksum.value as u64,
+            high: (checksum.value >> 64) as u64,
         }
     }
 }

@@ -41,48 +41,42 @@ impl Info {
 /// Writes a summary for people.
 pub(crate) fn print(output: &mut Output, path: &Path, summary: &Summary) -> io::Result<()> {
     let pages = |count: u64| size(u128::from(count) * u128::from(summary.page_size));
+    let known = |count: Option<u64>| count.map_or_else(|| UNKNOWN.to_owned(), number);
     let style = output.style(STRONG);
     writeln!(output, "{style}{}{style:#}\n", shown(path))?;
     output.row("format", &summary.format)?;
     output.row("page size", plural(summary.page_size.into(), "byte"))?;
-    output.row(
-        "page count",
-        format_args!(
-            "{} ({})",
-            number(summary.page_count),
-            pages(summary.page_count)
-        ),
-    )?;
+    match summary.page_count {
+        Some(count) => output.row(
+            "page count",
+            format_args!("{} ({})", number(count), pages(count)),
+        )?,
+        None => output.row("page count", UNKNOWN)?,
+    }
     output.row("in the file", in_the_file(summary))?;
-    output.row(
-        "free",
-        format_args!(
-            "{} ({})",
-            number(summary.free_pages),
-            percent(summary.free_pages, summary.page_count)
-        ),
-    )?;
-    output.row("regular", number(summary.regular_pages))?;
-    output.row(
-        "protected",
-        format_args!(
-            "{}, room for {}",
-            number(summary.protected_pages),
-            number(summary.protected_capacity)
-        ),
-    )?;
+    match (summary.free_pages, summary.page_count) {
+        (Some(free), Some(count)) => output.row(
+            "free",
+            format_args!("{} ({})", number(free), percent(free, count)),
+        )?,
+        _ => output.row("free", UNKNOWN)?,
+    }
+    output.row("regular", known(summary.regular_pages))?;
+    match (summary.protected_pages, summary.protected_capacity) {
+        (Some(count), Some(room)) => output.row(
+            "protected",
+            format_args!("{}, room for {}", number(count), number(room)),
+        )?,
+        _ => output.row("protected", UNKNOWN)?,
+    }
     output.row(
         "internal",
         format_args!(
-            "{}: the pager's own, and both copies of protected pages",
-            number(summary.internal_pages)
+            "{}: the pager's own, and those of protected pages",
+            known(summary.internal_pages)
         ),
     )?;
-    output.row("generation", number(summary.generation))?;
-    match summary.active_side {
-        Some(side) => output.row("metadata", format_args!("side {side} counts"))?,
-        None => output.row("metadata", "it is not known which side counts")?,
-    }
+    output.row("generation", known(summary.generation))?;
     output.row(
         "limits",
         format_args!(
@@ -94,6 +88,9 @@ pub(crate) fn print(output: &mut Output, path: &Path, summary: &Summary) -> io::
     )?;
     print_recovery(output, summary)
 }
+
+/// In place of a figure that the file's bytes do not say.
+const UNKNOWN: &str = "not known";
 
 fn in_the_file(summary: &Summary) -> String {
     let pages = number(summary.file_pages);

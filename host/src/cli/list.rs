@@ -87,21 +87,24 @@ fn print_protected(output: &mut Output, pages: &[Protected]) -> io::Result<()> {
     writeln!(
         output,
         "{quiet}{:>8}  {:>12}  {:>12}  {:>10}{quiet:#}",
-        "id", "active page", "shadow page", "generation"
+        "id", "page", "other pages", "generation"
     )?;
     let warning = output.style(WARNING);
     for page in pages {
         let Protected {
             id,
-            active_page,
-            shadow_page,
+            page,
+            others,
             generation,
             problem,
             ..
         } = page;
+        let place = page.map_or_else(|| "zeros".to_owned(), |page| page.to_string());
+        let others: Vec<_> = others.iter().map(u64::to_string).collect();
+        let others = others.join(" ");
         write!(
             output,
-            "{id:>8}  {active_page:>12}  {shadow_page:>12}  {generation:>10}"
+            "{id:>8}  {place:>12}  {others:>12}  {generation:>10}"
         )?;
         if !problem.is_empty() {
             write!(output, "  {warning}{problem}{warning:#}")?;

@@ -1,5 +1,6 @@
 //! The import `page-store`, as guests call it.
 
+use pagebox_store::StoreError;
 use wasmtime::component::Resource;
 use wasmtime::{Result, format_err};
 
@@ -52,17 +53,20 @@ impl wit::HostPageView for PageStores {
         Ok(self.write_view(&this, offset, &bytes).map_err(Into::into))
     }
 
-    fn crc32(&mut self, this: Resource<ViewHandle>) -> Result<Result<u32, wit::StoreError>> {
+    fn checksum(
+        &mut self,
+        this: Resource<ViewHandle>,
+        algorithm: wit::Algorithm,
+    ) -> Result<Result<wit::Checksum, wit::StoreError>> {
+        let algorithm = algorithm.into();
         let (store, view) = self.views.find(this.rep()).ok_or_else(gone)?;
         match view {
             Bytes::Page { page, .. } => {
                 let page = *page;
-                self.read_store(store, |store, _| {
-                    let len = store.geometry().page_size.bytes_u32();
-                    store.crc32(page, 0, len).map_err(Into::into)
-                })
+                let sum = self.read_store(store, |store, _| store.checksum(page, algorithm))?;
+                Ok(self.noted(sum.map(Into::into)))
             }
-            Bytes::Private(buffer) => Ok(Ok(buffer.crc32())),
+            Bytes::Private(buffer) => Ok(Ok(buffer.checksum(algorithm).into())),
             Bytes::Shared(_) | Bytes::Ended => Ok(Err(ended().into())),
         }
     }
@@ -91,19 +95,22 @@ impl wit::HostStore for PageStores {
         offset: u32,
         len: u32,
     ) -> Result<Result<Vec<u8>, wit::StoreError>> {
-        self.read_store(this.rep(), |store, _| read(store, page, offset, len))
+        let read = self.read_store(this.rep(), |store, _| read(store, page, offset, len))?;
+        Ok(self.noted(read))
     }
 
-    fn crc32(
+    fn checksums(
         &mut self,
         this: Resource<StoreHandle>,
-        page: u64,
-        offset: u32,
-        len: u32,
-    ) -> Result<Result<u32, wit::StoreError>> {
-        self.read_store(this.rep(), |store, _| {
-            store.crc32(page, offset, len).map_err(Into::into)
-        })
+        pages: Vec<u64>,
+        algorithm: wit::Algorithm,
+    ) -> Result<Result<Vec<wit::Checksum>, wit::StoreError>> {
+        let algorithm = algorithm.into();
+        let sums = self.read_store(this.rep(), |store, _| {
+            let sums = pages.iter().map(|&page| store.checksum(page, algorithm));
+            sums.map(|sum| sum.map(Into::into)).collect()
+        })?;
+        Ok(self.noted(sums))
     }
 
     fn view(
@@ -125,7 +132,7 @@ impl wit::HostStore for PageStores {
     ) -> Result<Result<Resource<ViewHandle>, wit::StoreError>> {
         match self.read_store(this.rep(), |store, views| views.stage(store, source))? {
             Ok(buffer) => self.views.push(this.rep(), Bytes::Private(buffer)),
-            Err(error) => Ok(Err(error.into())),
+            Err(error) => Ok(self.noted(Err(error))),
         }
     }
 
@@ -133,7 +140,6 @@ impl wit::HostStore for PageStores {
         &mut self,
         _: Resource<StoreHandle>,
         _: Vec<wit::Change>,
-        _: bool,
     ) -> Result<Result<(), wit::StoreError>> {
         // See `write`, which takes the place of this one in every linker.
         Err(format_err!("add the import with pagebox::add_to_linker"))
@@ -149,16 +155,31 @@ impl wit::HostStore for PageStores {
             OWN => self.own.len_max,
             _ => u64::MAX,
         };
-        self.change_store(this.rep(), |store, _| {
+        let grown = self.change_store(this.rep(), |store, _| {
             let page_size = u64::from(store.geometry().page_size.bytes_u32());
             if page_count
                 .checked_mul(page_size)
                 .is_none_or(|len| len > len_max)
             {
-                return Err(wit::StoreError::InsufficientSpace);
+                return Err(StoreError::InsufficientSpace);
             }
-            store.grow(page_count).map(Into::into).map_err(Into::into)
-        })
+            store.grow(page_count).map(Into::into)
+        })?;
+        Ok(self.noted(grown))
+    }
+
+    fn truncate(
+        &mut self,
+        this: Resource<StoreHandle>,
+        page_count: u64,
+    ) -> Result<Result<wit::Geometry, wit::StoreError>> {
+        self.require(this.rep(), Right::Write)?;
+        let cut = self.change_store(this.rep(), |store, views| {
+            let cut = store.truncate(page_count);
+            views.end_pages(this.rep());
+            cut.map(Into::into)
+        })?;
+        Ok(self.noted(cut))
     }
 
     fn drop(&mut self, this: Resource<StoreHandle>) -> Result<()> {
@@ -167,7 +188,7 @@ impl wit::HostStore for PageStores {
     }
 }
 
-fn read(store: &dyn Store, page: u64, offset: u32, len: u32) -> Result<Vec<u8>, wit::StoreError> {
+fn read(store: &dyn Store, page: u64, offset: u32, len: u32) -> Result<Vec<u8>, StoreError> {
     // Before the memory is asked for.
     range(store.geometry().page_size.bytes(), offset, len as usize)?;
     let mut bytes = vec![0; len as usize];

@@ -11,11 +11,11 @@ const KEPT_MAX: usize = 1 << 20;
 
 /// Buffers of one size. What is in them does not matter.
 #[derive(Debug, Default)]
-pub(super) struct Spare(Vec<PageBuffer>);
+pub(crate) struct Spare(Vec<PageBuffer>);
 
 impl Spare {
     /// Keeps a buffer, if it is like the others and there is room for it.
-    pub(super) fn keep(&mut self, buffer: PageBuffer) {
+    pub(crate) fn keep(&mut self, buffer: PageBuffer) {
         let is_like_them = self.0.last().is_none_or(|kept| kept.len() == buffer.len());
         if is_like_them && (self.0.len() + 1) * buffer.len() <= KEPT_MAX {
             self.0.push(buffer);
@@ -24,7 +24,7 @@ impl Spare {
 
     /// As [`PageStore::stage`](pagebox_store::PageStore::stage), in a kept
     /// buffer if there is one.
-    pub(super) fn stage(
+    pub(crate) fn stage(
         &mut self,
         store: &dyn Store,
         source: Option<u64>,

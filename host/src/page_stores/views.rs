@@ -196,20 +196,6 @@ impl Views {
         }
     }
 
-    /// Sets whether the bytes of a view are of the budget.
-    pub(super) fn count(&mut self, rep: u32, counts: bool) {
-        let origin = self.origin(rep);
-        let Some(entry) = origin.and_then(|origin| self.slab.get_mut(origin)) else {
-            return;
-        };
-        if entry.counts == counts {
-            return;
-        }
-        entry.counts = counts;
-        let cost = cost(&entry.bytes);
-        self.budget += if counts { -cost } else { cost };
-    }
-
     /// Ends the views of a store's pages, since the store changed.
     pub(super) fn end_pages(&mut self, store: u32) {
         for view in self.slab.values_mut() {

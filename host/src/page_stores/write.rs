@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use pagebox_store::{PageBuffer, StoreError, Then};
+use pagebox_store::{PageBuffer, StoreError};
 use wasmtime::component::{ComponentType, Lift, Linker, Resource, WasmList};
 use wasmtime::{AsContext, Result, StoreContext, StoreContextMut};
 
+use super::held::Held;
 use super::views::{Bytes, Views};
 use super::{PageStoreView, Right, Taken, gone, shared, wit};
 use crate::handles::{StoreHandle, ViewHandle};
@@ -19,10 +20,16 @@ enum Change {
     Sealed(SealedPage),
     #[component(name = "staged")]
     Staged(StagedPage),
+    #[component(name = "held")]
+    Held(HeldPage),
+    #[component(name = "bytes")]
+    Bytes(PageBytes),
     #[component(name = "zero")]
-    Zero(u64),
-    #[component(name = "reset")]
-    Reset(Extent),
+    Zero(Extent),
+    #[component(name = "order")]
+    Order,
+    #[component(name = "sync")]
+    Sync,
 }
 
 #[derive(ComponentType, Lift)]
@@ -42,38 +49,53 @@ struct StagedPage {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
+struct HeldPage {
+    page: u64,
+    buffer: u64,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+struct PageBytes {
+    page: u64,
+    bytes: WasmList<u8>,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
 struct Extent {
     first: u64,
     count: u64,
 }
 
-type Arguments = (Resource<StoreHandle>, Vec<Change>, bool);
+type Arguments = (Resource<StoreHandle>, Vec<Change>);
 type Answer = Result<(), wit::StoreError>;
 
 /// Takes the place of the generated definition.
 pub(super) fn add_to_linker<T: PageStoreView>(linker: &mut Linker<T>) -> Result<()> {
     linker.allow_shadowing(true);
     let added = linker
-        .instance("pagebox:pager/page-store@0.1.0")
+        .instance("pagebox:pager/page-store@0.2.0")
         .and_then(|mut instance| instance.func_wrap("[method]store.write", write));
     linker.allow_shadowing(false);
     added
 }
 
+/// What a guest has to be allowed for these changes; none: they do nothing.
+fn right(changes: &[Change]) -> Option<Right> {
+    let rights = changes.iter().map(|change| match change {
+        Change::Order | Change::Sync => Right::Sync,
+        _ => Right::Write,
+    });
+    rights.max()
+}
+
 fn write<T: PageStoreView>(
     mut context: StoreContextMut<'_, T>,
-    (store, changes, then_sync): Arguments,
+    (store, changes): Arguments,
 ) -> Result<(Answer,)> {
-    let then = if then_sync {
-        Then::Sync
-    } else {
-        Then::Continue
-    };
-    let right = match (changes.is_empty(), then_sync) {
-        (false, _) => Right::Write,
-        (true, true) => Right::Sync,
-        // It does nothing.
-        (true, false) => return Ok((Ok(()),)),
+    let Some(right) = right(&changes) else {
+        return Ok((Ok(()),));
     };
     context
         .data_mut()
@@ -87,33 +109,57 @@ fn write<T: PageStoreView>(
         handle,
         store,
         views,
+        held,
         ..
     } = &mut out.taken;
     let store = Arc::get_mut(store).ok_or_else(shared)?;
-    let page_size = store.geometry().page_size.bytes();
-    let natives: Result<Vec<_>> = changes
-        .iter()
-        .map(|change| native(change, out.context.as_context(), views, page_size))
-        .collect();
-    let natives: Result<Vec<_>, _> = natives?.into_iter().collect();
-    let answer = match natives {
-        Ok(natives) => {
-            let written = store.write(&natives, then);
-            let refused = [StoreError::OutOfBounds, StoreError::ReadOnly];
-            let changed =
-                !natives.is_empty() && written.as_ref().err().is_none_or(|e| !refused.contains(e));
+    let sources = Sources {
+        views,
+        held,
+        page_size: store.geometry().page_size.bytes(),
+    };
+    let mut natives = Vec::with_capacity(changes.len());
+    let mut refused = None;
+    for change in &changes {
+        match native(change, out.context.as_context(), &sources)? {
+            Ok(native) => natives.push(native),
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    let answer = match refused {
+        Some(error) => Err(StoreError::from(error)),
+        None => {
+            let written = store.write(&natives);
             drop(natives);
+            let changed = right == Right::Write && !written.as_ref().is_err_and(changed_nothing);
             if changed {
                 views.end_pages(*handle);
             }
-            written.map_err(Into::into)
+            if written.is_ok() {
+                held.note(changes.iter().filter_map(|change| match change {
+                    Change::Held(of) => Some((of.buffer, of.page)),
+                    _ => None,
+                }));
+            }
+            written
         }
-        Err(error) => Err(error),
     };
-    if then_sync && answer.is_ok() {
-        out.context.data_mut().page_stores().meter.sync_is_done();
+    let stores = out.context.data_mut().page_stores();
+    let answer = stores.noted(answer);
+    if answer.is_ok() && changes.iter().any(|it| matches!(it, Change::Sync)) {
+        stores.meter.sync_is_done();
     }
     Ok((answer,))
+}
+
+fn changed_nothing(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::OutOfBounds | StoreError::ReadOnly | StoreError::Fenced
+    )
 }
 
 /// What was taken out, which goes back when this is dropped: a store that
@@ -130,12 +176,54 @@ impl<T: PageStoreView> Drop for Out<'_, T> {
     }
 }
 
+/// Where the bytes of changes come from that are not in the guest's memory.
+struct Sources<'a> {
+    views: &'a Views,
+    held: &'a Held,
+    page_size: usize,
+}
+
+impl<'a> Sources<'a> {
+    /// The bytes of a private buffer.
+    fn staged(
+        &self,
+        view: &Resource<ViewHandle>,
+    ) -> Result<Result<&'a PageBuffer, wit::StoreError>> {
+        Ok(match self.views.find(view.rep()).ok_or_else(gone)?.1 {
+            Bytes::Private(buffer) => self.page(buffer),
+            Bytes::Page { .. } | Bytes::Shared(_) | Bytes::Ended => {
+                Err(other("only a view that stage made can be written"))
+            }
+        })
+    }
+
+    /// The bytes of a buffer that the host holds.
+    fn held(&self, number: u64) -> Result<&'a PageBuffer, wit::StoreError> {
+        match self.held.get(number) {
+            Some(buffer) => self.page(buffer),
+            None => Err(other("the host holds no buffer of this number")),
+        }
+    }
+
+    /// A buffer, if it is not of a store with other pages.
+    fn page(&self, buffer: &'a PageBuffer) -> Result<&'a PageBuffer, wit::StoreError> {
+        if buffer.len() == self.page_size {
+            Ok(buffer)
+        } else {
+            Err(wit::StoreError::OutOfBounds)
+        }
+    }
+}
+
+fn other(text: &str) -> wit::StoreError {
+    wit::StoreError::Other(Some(text.to_owned()))
+}
+
 /// A change as stores take it.
 fn native<'a, T: 'static>(
     change: &Change,
     context: StoreContext<'a, T>,
-    views: &'a Views,
-    page_size: usize,
+    sources: &Sources<'a>,
 ) -> Result<Result<pagebox_store::Change<'a, PageBuffer>, wit::StoreError>> {
     use pagebox_store::Change as Native;
     Ok(Ok(match change {
@@ -144,24 +232,29 @@ fn native<'a, T: 'static>(
             bytes: sealed.bytes.as_le_slice(context),
             start: sealed.start,
         },
-        Change::Staged(staged) => {
-            match views.find(staged.view.rep()).ok_or_else(gone)?.1 {
-                Bytes::Private(buffer) if buffer.len() == page_size => Native::Staged {
-                    page: staged.page,
-                    buffer,
-                },
-                // Of a store with other pages.
-                Bytes::Private(_) => return Ok(Err(wit::StoreError::OutOfBounds)),
-                Bytes::Page { .. } | Bytes::Shared(_) | Bytes::Ended => {
-                    let text = "only a view that stage made can be written".to_owned();
-                    return Ok(Err(wit::StoreError::Other(Some(text))));
-                }
-            }
-        }
-        Change::Zero(page) => Native::Zero { page: *page },
-        Change::Reset(extent) => Native::Reset {
+        Change::Staged(staged) => match sources.staged(&staged.view)? {
+            Ok(buffer) => Native::Staged {
+                page: staged.page,
+                buffer,
+            },
+            Err(error) => return Ok(Err(error)),
+        },
+        Change::Held(held) => match sources.held(held.buffer) {
+            Ok(buffer) => Native::Staged {
+                page: held.page,
+                buffer,
+            },
+            Err(error) => return Ok(Err(error)),
+        },
+        Change::Bytes(bytes) => Native::Bytes {
+            page: bytes.page,
+            bytes: bytes.bytes.as_le_slice(context),
+        },
+        Change::Zero(extent) => Native::Zero {
             first: extent.first,
             count: extent.count,
         },
+        Change::Order => Native::Order,
+        Change::Sync => Native::Sync,
     }))
 }

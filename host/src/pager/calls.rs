@@ -63,14 +63,17 @@ impl Pager {
             cache,
             sandbox,
             handle,
+            unsure,
             ..
         } = self;
         let sandbox = sandbox.get_mut().unwrap_or_else(PoisonError::into_inner);
-        while_sound(cache, || {
+        let done = while_sound(cache, || {
             call(sandbox, store, right, operation, |exports, store| {
                 f(exports, store, *handle)
             })
-        })
+        });
+        *unsure |= done.as_ref().is_err_and(Error::is_system);
+        done
     }
 
     /// The error for an answer that cannot be: the end of the sandbox that gave
@@ -115,11 +118,9 @@ fn call<R>(
     operation: &'static str,
     f: impl FnOnce(&wit::Guest, &mut wasmtime::Store<Data>) -> Answer<R>,
 ) -> Result<R, Error> {
-    sandbox
-        .call_with(store, right, operation, |world, store| {
-            f(world.pagebox_pager_pager(), store)
-        })
-        .and_then(|result| result.map_err(Error::from))
+    sandbox.ask_with(store, right, operation, |world, store| {
+        f(world.pagebox_pager_pager(), store)
+    })
 }
 
 /// Calls the sandbox, and clears the cache where that is poisoned or gone

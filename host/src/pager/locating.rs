@@ -1,5 +1,7 @@
 //! Where pages are: what the sandbox says of it, and what is known already.
 
+use pagebox_store::Checksum;
+
 use super::{Access, Pager};
 use crate::Error;
 use crate::ids::{PageId, ProtectedId};
@@ -13,16 +15,12 @@ impl Pager {
         if self.cache.is_regular(number) {
             return Ok(number);
         }
-        let page = self.ask(OPERATION, |exports, store, pager| {
+        self.ask(OPERATION, |exports, store, pager| {
             exports.pager().call_locate(store, pager, number)
         })?;
-        self.expect_page(OPERATION, page)?;
-        if page != number {
-            let cause = format!("it found regular page {id} in page {page}");
-            return Err(self.distrust(OPERATION, cause));
-        }
+        self.expect_page(OPERATION, number)?;
         self.cache.add_regular(number);
-        Ok(page)
+        Ok(number)
     }
 
     pub(super) fn locate_to_write(&self, id: PageId) -> Result<u64, Error> {
@@ -32,32 +30,37 @@ impl Pager {
         }
     }
 
-    pub(super) fn locate_protected(&self, id: ProtectedId) -> Result<wit::Location, Error> {
+    /// Where a protected page is, and what is to be found there; no page: it is
+    /// zeros.
+    pub(crate) fn locate_protected(&self, id: ProtectedId) -> Result<wit::Location, Error> {
         const OPERATION: &str = "locating a protected page";
         let location = self.ask(OPERATION, |exports, store, pager| {
             exports
                 .pager()
                 .call_locate_protected(store, pager, id.get())
         })?;
-        let page = location.page;
-        self.expect_page(OPERATION, page)?;
-        if self.cache.is_regular(page) {
-            let cause = format!("it found protected page {id} in page {page}, a regular page");
-            return Err(self.distrust(OPERATION, cause));
+        if let Some(page) = location.page {
+            self.expect_page(OPERATION, page)?;
+            if self.cache.is_regular(page) {
+                let cause = format!("it found protected page {id} in page {page}, a regular page");
+                return Err(self.distrust(OPERATION, cause));
+            }
         }
         Ok(location)
     }
 
-    /// That these bytes are the ones that were committed. Those that are not
-    /// may be of a later state.
-    pub(super) fn verify(
+    /// That these bytes of a page are the ones that were committed. Those that
+    /// are not may be of a later state.
+    pub(crate) fn verify(
         &self,
         id: ProtectedId,
+        page: u64,
         location: &wit::Location,
         bytes: &[u8],
     ) -> Result<(), Error> {
-        let actual = crc32fast::hash(bytes);
-        if actual == location.checksum {
+        let expected = Checksum::from(location.checksum);
+        let actual = Checksum::of(expected.algorithm, bytes);
+        if actual == expected {
             return Ok(());
         }
         if !self.is_current()? {
@@ -65,8 +68,8 @@ impl Pager {
         }
         Err(Error::ChecksumMismatch {
             id,
-            page: location.page,
-            expected: location.checksum,
+            page,
+            expected,
             actual,
             unproven: location.generation == 0,
         })

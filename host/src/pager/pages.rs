@@ -101,10 +101,19 @@ impl Pager {
     /// The bytes of a protected page that is not in the cache.
     fn verified_page(&self, id: ProtectedId) -> Result<&[u8], Error> {
         let location = self.locate_protected(id)?;
-        let bytes = self.lendable(location.page)?;
-        self.verify(id, &location, bytes)?;
-        self.cache.add_protected(id.get(), location.page);
+        let Some(page) = location.page else {
+            return Ok(self.zeros());
+        };
+        let bytes = self.lendable(page)?;
+        self.verify(id, page, &location, bytes)?;
+        self.cache.add_protected(id.get(), page);
         Ok(bytes)
+    }
+
+    /// A page of zeros.
+    pub(crate) fn zeros(&self) -> &[u8] {
+        static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+        &ZEROS[..self.page_size().bytes()]
     }
 
     /// Copies committed bytes of a protected page, from `offset` on.
@@ -129,13 +138,14 @@ impl Pager {
             // verified.
             Err(Error::NotLendable) => {
                 let location = self.locate_protected(id)?;
-                let page = self
-                    .store
-                    .get()
-                    .stage(Some(location.page))
-                    .map_err(|cause| reading(location.page, cause))?;
-                self.verify(id, &location, &page)?;
-                bytes.copy_from_slice(&page[offset..offset + bytes.len()]);
+                let Some(page) = location.page else {
+                    bytes.fill(0);
+                    return Ok(());
+                };
+                let found = self.store.get().stage(Some(page));
+                let found = found.map_err(|cause| reading(page, cause))?;
+                self.verify(id, page, &location, &found)?;
+                bytes.copy_from_slice(&found[offset..offset + bytes.len()]);
             }
             Err(error) => return Err(error),
         }
@@ -143,7 +153,7 @@ impl Pager {
     }
 
     /// An offset that leaves room for `len` bytes in a page.
-    fn offset(&self, offset: usize, len: usize) -> Result<u32, Error> {
+    pub(crate) fn offset(&self, offset: usize, len: usize) -> Result<u32, Error> {
         let page_size = self.page_size().bytes();
         let fits = offset.checked_add(len).is_some_and(|end| end <= page_size);
         match u32::try_from(offset) {
@@ -157,7 +167,7 @@ impl Pager {
     }
 }
 
-fn reading(page: u64, cause: StoreError) -> Error {
+pub(super) fn reading(page: u64, cause: StoreError) -> Error {
     Error::Store {
         operation: format!("reading page {page}"),
         cause,

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use pagebox_store::{
-    Change, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError, Then,
+    Algorithm, Change, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, StoreError,
 };
 
 use crate::owner::Owner;
@@ -35,26 +35,33 @@ impl PageStore for Counted {
         self.inner.read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        self.inner.crc32(page, offset, len)
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.inner.checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
         self.inner.stage(source)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        self.inner.staged_crc32(buffer)
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        self.inner.staged_checksum(buffer, algorithm)
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
-        if then == Then::Sync {
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
+        for change in changes {
+            if !matches!(change, Change::Order | Change::Sync) {
+                continue;
+            }
             self.syncs.fetch_add(1, Ordering::Relaxed);
             if self.fails.load(Ordering::Relaxed) {
                 return Err(StoreError::Io(Some("the disk is on fire".into())));
             }
         }
-        self.inner.write(changes, then)
+        self.inner.write(changes)
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {

@@ -12,7 +12,7 @@
 use std::io::{self, IoSlice};
 
 use pagebox_store::{
-    Change, Geometry, PageBuffer, PageSize, SEAL_LEN, StoreError, Then, bounds, check_changes, seal,
+    Change, Geometry, PageBuffer, PageSize, SEAL_LEN, StoreError, bounds, check_changes, seal,
 };
 
 use super::ahead::Ahead;
@@ -32,6 +32,25 @@ pub(super) struct PageFile {
     blank: PageSet,
     ahead: Ahead,
     zeros: Box<[u8]>,
+}
+
+/// What a change is to a file.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    /// A page with other bytes than zeros.
+    Page,
+    Zero,
+    Barrier,
+}
+
+impl Kind {
+    fn of(change: &Change<'_, PageBuffer>) -> Self {
+        match change {
+            Change::Sealed { .. } | Change::Staged { .. } | Change::Bytes { .. } => Self::Page,
+            Change::Zero { .. } => Self::Zero,
+            Change::Order | Change::Sync => Self::Barrier,
+        }
+    }
 }
 
 impl PageFile {
@@ -111,8 +130,7 @@ impl PageFile {
     pub(super) fn write(
         &mut self,
         changes: &[Change<'_, PageBuffer>],
-        then: Then,
-        before_sync: impl FnOnce() -> io::Result<()>,
+        mut before_sync: impl FnMut() -> io::Result<()>,
     ) -> Result<(), StoreError> {
         self.expect_own()?;
         check_changes(self.geometry(), changes)?;
@@ -124,19 +142,20 @@ impl PageFile {
         if !changes.iter().all(fits) {
             return Err(StoreError::OutOfBounds);
         }
-        let is_reset = |change: &Change<'_, PageBuffer>| matches!(change, Change::Reset { .. });
-        for part in changes.chunk_by(|one, next| is_reset(one) == is_reset(next)) {
-            match part {
+        for part in changes.chunk_by(|one, next| Kind::of(one) == Kind::of(next)) {
+            match Kind::of(&part[0]) {
                 // In the order in which they came: they may overlap.
-                [Change::Reset { .. }, ..] => part.iter().try_for_each(|it| self.reset(it)),
-                pages => self.write_pages(pages),
+                Kind::Zero => part.iter().try_for_each(|it| self.zero(it)),
+                Kind::Page => self.write_pages(part),
+                // A file keeps order by no less than a sync.
+                Kind::Barrier => {
+                    before_sync()
+                        .and_then(|()| os::sync(self.file.file()))
+                        .map_err(|error| self.failed_sync(error))?;
+                    Ok(())
+                }
             }
             .map_err(io_error)?;
-        }
-        if then == Then::Sync {
-            before_sync()
-                .and_then(|()| os::sync(self.file.file()))
-                .map_err(|error| self.failed_sync(error))?;
         }
         Ok(())
     }
@@ -177,9 +196,9 @@ impl PageFile {
                     slices.extend([IoSlice::new(bytes), IoSlice::new(seal)]);
                 }
                 Change::Staged { buffer, .. } => slices.push(IoSlice::new(buffer)),
-                Change::Zero { .. } | Change::Reset { .. } => {
-                    slices.push(IoSlice::new(&self.zeros));
-                }
+                Change::Bytes { bytes, .. } => slices.push(IoSlice::new(bytes)),
+                // They are not among the pages of a run.
+                Change::Zero { .. } | Change::Order | Change::Sync => {}
             }
         }
         for page in (first..).take(run.len()) {
@@ -190,7 +209,7 @@ impl PageFile {
 
     /// Lets pages read as zeros, to whoever looks, as durably as what is
     /// written. Those that do already are left alone.
-    fn reset(&mut self, change: &Change<'_, PageBuffer>) -> io::Result<()> {
+    fn zero(&mut self, change: &Change<'_, PageBuffer>) -> io::Result<()> {
         let (mut next, count) = change.pages();
         let end = next + count;
         while next < end {
@@ -369,11 +388,14 @@ mod tests {
             for buffer in &bodies {
                 let page = below(12);
                 changes.push(match below(8) {
-                    0 => Change::Reset {
+                    0 => Change::Zero {
                         first: page,
                         count: 3,
                     },
-                    1 => Change::Zero { page },
+                    1 => Change::Zero {
+                        first: page,
+                        count: 1,
+                    },
                     2 | 3 => Change::Sealed {
                         page,
                         bytes: &buffer[SEAL_LEN..],
@@ -392,7 +414,7 @@ mod tests {
                 }
             }
             let mut file = file(&path);
-            file.write(&changes, Then::Sync, || Ok(())).unwrap();
+            file.write(&changes, || Ok(())).unwrap();
             let bytes = std::fs::read(&path).unwrap();
             for (page, expected) in bytes.chunks(page_size).zip(model.into_values()) {
                 assert!(page == expected, "round {round}");
@@ -417,7 +439,7 @@ mod tests {
                 })
                 .collect();
             let before = os::writes();
-            file.write(&changes, Then::Continue, || Ok(())).unwrap();
+            file.write(&changes, || Ok(())).unwrap();
             os::writes() - before
         };
         assert_eq!(calls(&mut (100..160).rev()), 1);
@@ -477,14 +499,14 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, vec![7; 4096]).unwrap();
         let mut file = file(&path);
-        let reset = [Change::Reset { first: 1, count: 2 }];
-        file.write(&reset, Then::Continue, || Ok(())).unwrap();
+        let reset = || Change::Zero { first: 1, count: 2 };
+        file.write(&[reset()], || Ok(())).unwrap();
         assert!(file.blank.contains(1) && file.blank.contains(2));
-        file.write(&[], Then::Sync, || Err(io::ErrorKind::Other.into()))
+        file.write(&[Change::Sync], || Err(io::ErrorKind::Other.into()))
             .unwrap_err();
         // What the medium still holds is what is read, once it is read again.
         std::fs::write(&path, vec![7; 4096]).unwrap();
-        file.write(&reset, Then::Sync, || Ok(())).unwrap();
+        file.write(&[reset(), Change::Sync], || Ok(())).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(
             bytes,

@@ -7,7 +7,9 @@
 use std::io;
 use std::path::Path;
 
-use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then, bounds};
+use pagebox_store::{
+    Algorithm, Change, Checksum, Geometry, PageBuffer, PageSize, PageStore, StoreError, bounds,
+};
 
 use super::Store;
 use super::file::{PageFile, io_error};
@@ -152,7 +154,7 @@ impl MmapStore {
                 match change {
                     _ if !holes.contains(page) => {}
                     _ if failed => holes.doubt(page),
-                    Change::Reset { .. } => holes.zeroed(page),
+                    Change::Zero { .. } => holes.zeroed(page),
                     _ => holes.fill(page),
                 }
             }
@@ -180,8 +182,9 @@ impl PageStore for MmapStore {
         Ok(())
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        Ok(crc32fast::hash(self.slice(page, offset, len as usize)?))
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        let len = self.geometry().page_size.bytes();
+        Ok(Checksum::of(algorithm, self.slice(page, 0, len)?))
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -192,13 +195,17 @@ impl PageStore for MmapStore {
         }
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        Ok(buffer.crc32())
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        Ok(buffer.checksum(algorithm))
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         let map = &self.map;
-        let done = self.file.write(changes, then, || map.flush());
+        let done = self.file.write(changes, || map.flush());
         let changed = !matches!(done, Err(StoreError::OutOfBounds | StoreError::Other(_)));
         if changed {
             self.settle_holes(changes, done.is_err());
@@ -274,8 +281,11 @@ mod tests {
         assert_eq!(store.geometry().page_count, PAGES);
         // It looks for holes now.
         store.page_mut(PAGES / 2).unwrap().unwrap().fill(7);
-        let zero = [Change::Zero { page: 12 }];
-        store.write(&zero, Then::Sync).unwrap();
+        let zero = Change::Zero {
+            first: 12,
+            count: 1,
+        };
+        store.write(&[zero, Change::Sync]).unwrap();
         assert_eq!(store.page(PAGES / 2).unwrap(), [7; 4096]);
         assert_eq!(store.page(PAGES - 1).unwrap(), [0; 4096]);
         let kept = store.file.memory() + store.holes.as_ref().unwrap().memory();

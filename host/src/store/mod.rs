@@ -16,7 +16,7 @@ pub use read_only::ReadOnlyStore;
 
 use std::any::Any;
 
-use pagebox_store::{Change, MemoryStore, PageBuffer, PageStore, StoreError, Then, bounds};
+use pagebox_store::{Change, MemoryStore, PageBuffer, PageStore, StoreError, bounds};
 
 /// A medium of fixed-size pages that a [`Pager`](crate::Pager) can be opened
 /// on: [`PageStore`], with buffers in this process, and shared by threads.
@@ -95,11 +95,8 @@ pub(crate) fn write_at(
     }
     let mut buffer = store.stage(Some(page))?;
     buffer[start..start + bytes.len()].copy_from_slice(bytes);
-    store.write(
-        &[Change::Staged {
-            page,
-            buffer: &buffer,
-        }],
-        Then::Continue,
-    )
+    store.write(&[Change::Staged {
+        page,
+        buffer: &buffer,
+    }])
 }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then, bounds};
+use pagebox_store::{
+    Algorithm, Change, Checksum, Geometry, PageBuffer, PageSize, PageStore, StoreError,
+};
 
 use super::Store;
 use super::file::PageFile;
@@ -69,11 +71,8 @@ impl PageStore for FileStore {
         self.0.read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        bounds(self.geometry(), page, offset, len as usize)?;
-        let mut bytes = vec![0; len as usize];
-        self.read(page, offset, &mut bytes)?;
-        Ok(crc32fast::hash(&bytes))
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        Ok(self.stage(Some(page))?.checksum(algorithm))
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -85,12 +84,16 @@ impl PageStore for FileStore {
         Ok(buffer)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        Ok(buffer.crc32())
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        Ok(buffer.checksum(algorithm))
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
-        self.0.write(changes, then, || Ok(()))
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
+        self.0.write(changes, || Ok(()))
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {

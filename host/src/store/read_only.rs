@@ -4,7 +4,9 @@ use std::fs::{File, Metadata};
 use std::path::Path;
 use std::sync::Arc;
 
-use pagebox_store::{Change, Geometry, PageBuffer, PageSize, PageStore, StoreError, Then, bounds};
+use pagebox_store::{
+    Algorithm, Change, Checksum, Geometry, PageBuffer, PageSize, PageStore, StoreError, bounds,
+};
 
 use super::Store;
 use crate::{Error, os};
@@ -76,11 +78,8 @@ impl PageStore for ReadOnlyStore {
             .map_err(|error| StoreError::Io(Some(error.to_string())))
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        bounds(self.geometry(), page, offset, len as usize)?;
-        let mut bytes = vec![0; len as usize];
-        self.read(page, offset, &mut bytes)?;
-        Ok(crc32fast::hash(&bytes))
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        Ok(self.stage(Some(page))?.checksum(algorithm))
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -91,11 +90,15 @@ impl PageStore for ReadOnlyStore {
         Ok(buffer)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        Ok(buffer.crc32())
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        Ok(buffer.checksum(algorithm))
     }
 
-    fn write(&mut self, _: &[Change<'_, PageBuffer>], _: Then) -> Result<(), StoreError> {
+    fn write(&mut self, _: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         Err(StoreError::ReadOnly)
     }
 

@@ -56,16 +56,20 @@ impl PageStore for Device {
         self.store.read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        self.store.crc32(page, offset, len)
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.store.checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
         self.store.stage(source)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        self.store.staged_crc32(buffer)
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        self.store.staged_checksum(buffer, algorithm)
     }
 
     fn write(

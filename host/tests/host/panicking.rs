@@ -134,9 +134,9 @@ impl PageStore for Panicking {
         self.inner.read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
         self.switch.ask(Method::Crc32);
-        self.inner.crc32(page, offset, len)
+        self.inner.checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -144,19 +144,23 @@ impl PageStore for Panicking {
         self.inner.stage(source)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
         self.switch.ask(Method::StagedCrc32);
-        self.inner.staged_crc32(buffer)
+        self.inner.staged_checksum(buffer, algorithm)
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         if !changes.is_empty() {
             self.switch.ask(Method::Write);
         }
-        self.inner.write(changes, Then::Continue)?;
+        self.inner.write(changes)?;
         if then == Then::Sync {
             self.switch.ask(Method::Sync);
-            self.inner.write(&[], Then::Sync)?;
+            self.inner.write(&[Change::Sync])?;
         }
         Ok(())
     }

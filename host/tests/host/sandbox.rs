@@ -174,19 +174,23 @@ impl PageStore for Slow {
         self.inner.read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        self.inner.crc32(page, offset, len)
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.inner.checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
         self.inner.stage(source)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        self.inner.staged_crc32(buffer)
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        self.inner.staged_checksum(buffer, algorithm)
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         if then == Then::Sync {
             std::thread::sleep(Duration::from_millis(self.sync.load(Ordering::Relaxed)));
         }

@@ -67,19 +67,23 @@ impl PageStore for Foreign {
         self.inner.read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        self.inner.crc32(page, offset, len)
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.inner.checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
         self.inner.stage(source)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        self.inner.staged_crc32(buffer)
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        self.inner.staged_checksum(buffer, algorithm)
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         if self.writes_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
             return Err(StoreError::Io(Some("the cable is out".into())));
         }
@@ -253,7 +257,7 @@ fn put(store: &mut dyn Store, page: u64, at: usize, byte: u8) {
         page,
         buffer: &buffer,
     }];
-    store.write(&staged, Then::Continue).unwrap();
+    store.write(&staged).unwrap();
 }
 
 /// The store in memory is the naive twin of one on a file: opened on the same
@@ -274,7 +278,7 @@ fn equals_its_twin_in_memory<S: Store>(open: impl Fn(&std::path::Path) -> S) {
                     let to = pages + rng.below(30);
                     assert_eq!(store.grow(to), twin.grow(to));
                 }
-                1 => store.write(&[], Then::Sync).unwrap(),
+                1 => store.write(&[Change::Sync]).unwrap(),
                 2 | 3 => {
                     let at = usize::try_from(rng.below(1024)).unwrap();
                     put(&mut store, page, at, step);
@@ -283,8 +287,8 @@ fn equals_its_twin_in_memory<S: Store>(open: impl Fn(&std::path::Path) -> S) {
                 4 | 5 => {
                     let count = rng.below(pages - page + 1);
                     let reset = [Change::Reset { first: page, count }];
-                    store.write(&reset, Then::Continue).unwrap();
-                    twin.write(&reset, Then::Continue).unwrap();
+                    store.write(&reset).unwrap();
+                    twin.write(&reset).unwrap();
                 }
                 6 => {
                     let mut buffer = store.stage(Some(page)).unwrap();
@@ -295,8 +299,8 @@ fn equals_its_twin_in_memory<S: Store>(open: impl Fn(&std::path::Path) -> S) {
                         page,
                         buffer: &buffer,
                     }];
-                    store.write(&staged, Then::Continue).unwrap();
-                    twin.write(&staged, Then::Continue).unwrap();
+                    store.write(&staged).unwrap();
+                    twin.write(&staged).unwrap();
                 }
                 7 => {
                     let bytes = vec![step; 1020];
@@ -378,8 +382,8 @@ fn mapped_store_of_holes_equals_its_twin_in_memory() {
                 1 => {
                     let count = rng.below(64 - page).min(5) + 1;
                     let reset = [Change::Reset { first: page, count }];
-                    store.write(&reset, Then::Continue).unwrap();
-                    twin.write(&reset, Then::Continue).unwrap();
+                    store.write(&reset).unwrap();
+                    twin.write(&reset).unwrap();
                 }
                 2 => {
                     let buffer = store.stage(Some(rng.below(64))).unwrap();

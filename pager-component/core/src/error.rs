@@ -62,10 +62,10 @@ impl fmt::Display for Operation {
 #[non_exhaustive]
 pub enum Error {
     /// The bytes are not those of a page file that we know.
-    #[error("not a page file: {0}")]
+    #[error("{what}: {0}", what = what_of(.0))]
     Identity(IdentityFault),
     /// The file's page size is not the store's.
-    #[error("the file's page size is {file}, the store's is {store}")]
+    #[error("the file has pages of {file} bytes, its store pages of {store}")]
     PageSizeMismatch {
         /// The file's.
         file: PageSize,
@@ -88,7 +88,8 @@ pub enum Error {
     },
     /// The bytes of a protected page are not the ones that were committed.
     #[error(
-        "protected page {id} fails its checksum in page {page}: expected {expected}, found {actual}"
+        "protected page {id} (physical page {page}) has checksum {actual}, {expected} was committed{}",
+        if *.unproven { ": its first bytes were never made durable" } else { "" }
     )]
     ChecksumMismatch {
         /// The protected page.
@@ -103,7 +104,7 @@ pub enum Error {
         unproven: bool,
     },
     /// The number is at or past the page count.
-    #[error("page {page} does not exist: the file has {page_count} pages")]
+    #[error("there is no page {page}")]
     OutOfRange {
         /// The number.
         page: u64,
@@ -125,7 +126,7 @@ pub enum Error {
         kind: PageKind,
     },
     /// There is no such protected page.
-    #[error("protected page {id} is not allocated")]
+    #[error("there is no protected page {id}")]
     NotProtected {
         /// Which.
         id: ProtectedId,
@@ -137,19 +138,19 @@ pub enum Error {
         id: ProtectedId,
     },
     /// An id was given twice in one call.
-    #[error("{id} is given twice")]
+    #[error("page {id} is named twice")]
     Duplicate {
         /// Which.
         id: u64,
     },
     /// The format can name no more pages.
-    #[error("the file is full: the format allows {limit} pages of this size")]
+    #[error("the file is full: its format ends at {limit} pages")]
     Full {
         /// The most pages that the format can name.
         limit: u64,
     },
     /// The format can name no more protected pages.
-    #[error("the directory is full: the format allows {limit} protected pages of this size")]
+    #[error("the directory is full: its format ends at {limit} protected pages")]
     DirectoryFull {
         /// The most protected pages that the format can name.
         limit: u64,
@@ -162,10 +163,10 @@ pub enum Error {
     #[error("another transaction was committed since this one began")]
     StaleTransaction,
     /// What is on the medium is not known since a write or a sync failed.
-    #[error("a write or a sync failed before: open the file again")]
+    #[error("a write or a sync failed before: reopen the file to see what is durable")]
     Poisoned,
     /// The pager was opened to read.
-    #[error("the pager was opened to read only")]
+    #[error("the file was opened to read only")]
     ReadOnly,
     /// Somebody else changed the file each time that it was read.
     #[error("busy: the file changed each time that it was read")]
@@ -184,13 +185,21 @@ pub enum Error {
         page_count: u64,
     },
     /// The store failed.
-    #[error("{operation} failed: {source}")]
+    #[error("{operation}: {source}")]
     Store {
         /// What it was asked for.
         operation: Operation,
         /// What it said.
         source: StoreError,
     },
+}
+
+/// What a file is whose first bytes are not those that we know.
+fn what_of(fault: &IdentityFault) -> &'static str {
+    match fault {
+        IdentityFault::Version { .. } => "unsupported version",
+        _ => "not a page file",
+    }
 }
 
 impl Error {

@@ -13,7 +13,7 @@ use pagebox::{
     Change, Engine, Geometry, PageBuffer, PageSize, PageStore, Store, StoreError, Then,
     inspect::Side,
 };
-use pagebox_store::{bounds, check_changes, seal};
+use pagebox_store::{Algorithm, bounds, check_changes, Checksum, seal};
 use serde_json::Value;
 
 use crate::program::Program;
@@ -50,7 +50,7 @@ impl PageStore for SparseStore {
         self.file.read_exact_at(bytes, position).map_err(failed)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
         let mut bytes = vec![0; len as usize];
         self.read(page, offset, &mut bytes)?;
         Ok(u32::from_le_bytes(seal(&bytes, 0)))
@@ -64,11 +64,15 @@ impl PageStore for SparseStore {
         Ok(buffer)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        Ok(buffer.crc32())
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        Ok(buffer.checksum(algorithm))
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], _: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         check_changes(self.geometry(), changes)?;
         for change in changes {
             let position = change.pages().0 * SIZE.bytes() as u64;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pagebox::{
     Change, Engine, Error, Geometry, PageBuffer, PageStore, PageStores, Store, StoreError,
-    StoreHandle, Then,
+    StoreHandle,
 };
 use wasmtime::component::Resource;
 
@@ -88,20 +88,24 @@ impl PageStore for ToRead {
         self.store.read(page, offset, bytes)
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        self.store.crc32(page, offset, len)
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.store.checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
         self.store.stage(source)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        self.store.staged_crc32(buffer)
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        self.store.staged_checksum(buffer, algorithm)
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], then: Then) -> Result<(), StoreError> {
-        let result = self.store.write(changes, then);
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
+        let result = self.store.write(changes);
         self.noted(result)
     }
 

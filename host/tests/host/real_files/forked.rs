@@ -287,7 +287,7 @@ fn parent_of_one_with_a_store() {
 fn forks_with(mut store: impl Store, path: &Path) {
     let buffer = store.stage(Some(1)).unwrap();
     let reset = [Change::Reset { first: 2, count: 1 }];
-    store.write(&reset, Then::Continue).unwrap();
+    store.write(&reset).unwrap();
     let before = fs::read(path).unwrap();
     let Some(child) = fork() else {
         end(|| {
