@@ -7,12 +7,14 @@
 //! | after | the bytes of the protected pages, [`SLOTS_PER_STEP`] ids a step |
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use pagebox_store::PageStore;
+use pagebox_store::{PageSize, PageStore};
 
 use crate::error::Error;
 use crate::finding::{Finding, FindingKind};
+use crate::flip::{self, Flip};
 use crate::format::directory::{DirectoryCopy, Slot};
 use crate::format::superblock::IdentityFault;
 use crate::ids::ProtectedId;
@@ -164,15 +166,32 @@ pub(crate) fn protected_page<S: PageStore>(
     } else {
         FindingKind::ProtectedChecksum
     };
+    let flip = flip_in(state.page_size, slot.checksum, actual);
     let message = format!(
-        "protected page {id}: the checksum of page {page} is {actual:#010x}, not {:#010x} as committed",
-        slot.checksum
+        "protected page {id}: the checksum of page {page} is {actual:#010x}, not {:#010x} as committed{}",
+        slot.checksum,
+        explained(flip)
     );
+    let at = match flip {
+        Some(Flip::Bytes { byte, .. }) => usize::try_from(byte).unwrap_or(0),
+        _ => 0,
+    };
     let finding = Finding::new(kind, Some(page), message);
     Some(match read_page(store, page) {
-        Ok(Some(bytes)) => finding.with_evidence(&bytes, 0, 16),
+        Ok(Some(bytes)) => finding.with_evidence(&bytes, at, 16),
         _ => finding,
     })
+}
+
+/// The one bit of a page that explains its checksum.
+pub(crate) fn flip_in(page_size: PageSize, expected: u32, actual: u32) -> Option<Flip> {
+    flip::one_bit(u64::from(page_size.bytes_u32()) * 8, expected, actual)
+}
+
+/// What one flipped bit has to do with it, to end a sentence; empty where that
+/// is nothing.
+pub(crate) fn explained(flip: Option<Flip>) -> String {
+    flip.map_or_else(String::new, |flip| format!("; {flip}"))
 }
 
 fn unreadable(page: u64, error: &Error) -> Finding {

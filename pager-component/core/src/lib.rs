@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`format`] | bytes to types and back |
 //! | [`bitmap`], [`allocation`], [`directory`] | pure maps |
+//! | [`flip`] | which bit a failing checksum points at |
 //! | [`state`] | all that is known of a file's committed contents |
 //! | [`transaction`] | pending changes, as a value |
 //! | [`recovery`] | which state counts, at open; writes nothing |
@@ -49,6 +50,7 @@ mod commit;
 pub mod directory;
 mod error;
 pub mod finding;
+pub mod flip;
 pub mod format;
 pub mod format1;
 mod ids;

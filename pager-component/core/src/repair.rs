@@ -318,8 +318,9 @@ impl Salvage {
         let actual = page_checksum(store, self.page_size, active)?;
         if actual != slot.checksum && !crate::pager::is_unproven(slot.generation) {
             let text = format!(
-                "protected page {id} is lost: the checksum of page {active} is {actual:#010x}, not {:#010x}",
-                slot.checksum
+                "protected page {id} is lost: the checksum of page {active} is {actual:#010x}, not {:#010x}{}",
+                slot.checksum,
+                check::explained(check::flip_in(self.page_size, slot.checksum, actual))
             );
             self.note(true, Some(active), Some(id), &text);
             return Ok(None);
