@@ -71,9 +71,11 @@ impl Drop for Program {
     }
 }
 
-fn program() -> Command {
+/// The program, which leaves no trace of what it is shown.
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pagebox-viewer"));
     command.stdin(Stdio::null()).env_remove("BROWSER");
+    command.env("PAGEBOX_VIEWER_NO_RECENT", "1");
     command
 }
 
@@ -422,6 +424,7 @@ fn hangup_that_was_ignored_at_the_start_ends_nothing() {
     let script = format!("trap '' HUP; exec '{viewer}' --no-open \"$0\"");
     let mut command = Command::new("sh");
     command.args(["-c", &script]).arg(&path);
+    command.env("PAGEBOX_VIEWER_NO_RECENT", "1");
     let mut child = Ended(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(child.0.stdout.take().unwrap())

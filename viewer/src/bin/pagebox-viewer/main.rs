@@ -2,7 +2,9 @@
 
 mod browser;
 mod demo;
+mod desktop;
 mod folder;
+mod places;
 mod say;
 mod signals;
 
@@ -75,6 +77,12 @@ struct Options {
     /// given several times
     #[arg(long, value_name = "NAME[:PORT]")]
     allow_host: Vec<HostName>,
+    /// Make a double click on a page file open it, for this user, and end
+    #[arg(long, exclusive = true)]
+    install_desktop: bool,
+    /// Undo --install-desktop, and end
+    #[arg(long, exclusive = true)]
+    remove_desktop: bool,
 }
 
 fn main() -> ExitCode {
@@ -84,7 +92,14 @@ fn main() -> ExitCode {
             .error(ErrorKind::ArgumentConflict, problem)
             .exit();
     }
-    match run(&options) {
+    let done = if options.install_desktop {
+        desktop::install()
+    } else if options.remove_desktop {
+        desktop::remove()
+    } else {
+        run(&options)
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             say::problem(problem);
