@@ -33,6 +33,7 @@ mod openapi;
 mod pages;
 mod params;
 mod plots;
+mod recent;
 mod respond;
 mod sandbox;
 mod schema;
@@ -58,6 +59,7 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 
 pub use self::{
     host_name::{HostName, NoHostName},
+    recent::Recent,
     source::{Check, Look, LookError, Source, Target, View},
     state::{Builder, EVENT_STREAMS_MAX, Viewer},
     token::Token,
@@ -184,6 +186,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
         ("/assets/{name}", get(assets::show)),
         // Its work is done before routing; what gets here came without need.
         ("/enter/{code}", get(to_start)),
+        ("/recent/forget/{code}", get(to_start).post(files::forget)),
     ]
 }
 

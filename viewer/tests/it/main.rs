@@ -11,6 +11,7 @@ mod hostile;
 mod house;
 mod live;
 mod program;
+mod recent;
 mod routes;
 mod scale;
 mod security;

@@ -7,6 +7,15 @@ pub(crate) fn cache() -> Option<PathBuf> {
     place("XDG_CACHE_HOME", ".cache", "Library/Caches")
 }
 
+/// What is worth keeping until the next start, and no more.
+pub(crate) fn state() -> Option<PathBuf> {
+    place(
+        "XDG_STATE_HOME",
+        ".local/state",
+        "Library/Application Support",
+    )
+}
+
 /// What other programs look for: menus, icons, types of files.
 pub(crate) fn data() -> Option<PathBuf> {
     place(
