@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use axum::http::StatusCode;
 
-use crate::{source::LookError, text};
+use crate::{look::LookError, text};
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]

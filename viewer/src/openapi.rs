@@ -24,7 +24,7 @@ use crate::{pages, respond::Asked};
         pages::files::show,
         pages::overview::show,
         pages::map::show,
-        pages::map::tiles,
+        pages::tiles::show,
         pages::metadata::show,
         pages::directory::show,
         pages::directory::csv,

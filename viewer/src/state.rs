@@ -10,14 +10,8 @@ use pagebox::Engine;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    head::FileName,
-    host_name::HostName,
-    live::Live,
-    recent::Recent,
-    sandbox::PageFile,
-    source::{Source, Target},
-    text,
-    token::Token,
+    head::FileName, host_name::HostName, live::Live, look::Target, recent::Recent,
+    sandbox::PageFile, source::Source, text, token::Token,
 };
 
 /// How many event streams may be open at a time.
