@@ -388,6 +388,37 @@ fn answer_is_compressed_for_who_can_read_it() {
     assert!(small.len() * 2 < large.len());
 }
 
+/// Whatever a screen calls by a name, there is a way to what the name means.
+#[test]
+fn words_lead_to_what_they_mean() {
+    let site = Site::new();
+    let about = site.html("/about");
+    let of_words = |html: &Html| -> Vec<String> {
+        let found = links(html).into_iter();
+        let found = found.filter_map(|link| Some(link.split_once("/about#")?.1.to_owned()));
+        found.collect()
+    };
+    for screen in [
+        "/",
+        "/f/1/overview",
+        "/f/1/map",
+        "/f/1/metadata",
+        "/f/1/directory",
+        "/f/1/page?n=0",
+        "/f/1/live",
+    ] {
+        let words = of_words(&site.html(screen));
+        assert!(!words.is_empty(), "{screen} explains nothing");
+        for word in words {
+            let explained = Selector::parse(&format!("[id='{word}']")).unwrap();
+            assert!(
+                about.select(&explained).next().is_some(),
+                "{screen}: {word}"
+            );
+        }
+    }
+}
+
 #[test]
 fn openapi_is_what_programs_are_told_of() {
     let site = Site::new();
