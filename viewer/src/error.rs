@@ -126,7 +126,9 @@ impl Error {
             Self::Method | Self::Body => {
                 "A viewer only shows: it can change nothing, so there is nothing to send."
             }
-            Self::Forget(_) => "Remove the file $XDG_STATE_HOME/pagebox/recent yourself.",
+            Self::Forget(_) => {
+                "It is a file of the user that the viewer runs as: remove it by hand."
+            }
             Self::StaleButton => "The program was started anew since. Load the start page again.",
             Self::Token => {
                 "Open the link that the program printed when it started, or send the token as \

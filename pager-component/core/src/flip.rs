@@ -99,7 +99,7 @@ mod tests {
         page[byte] ^= 1 << bit;
         let flip = Flip::Bytes {
             byte: byte as u64,
-            bit: bit as u8,
+            bit: u8::try_from(bit).expect("a bit of a byte"),
         };
         assert_eq!(found, Some(flip));
     }

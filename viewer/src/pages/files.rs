@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     filters,
     head::{FileName, Head},
+    recent::Recent,
     respond::Asked,
     shell::Shell,
     state::Viewer,
@@ -55,6 +56,14 @@ pub(crate) struct FileLine {
     state: Option<Head>,
     /// Why they could not be read.
     error: Option<String>,
+}
+
+impl FilesView {
+    /// Whether there is something that only a token opens.
+    fn needs_token(&self) -> bool {
+        let mut there = self.recent.iter().filter(|line| !line.missing);
+        there.any(|line| line.id.is_none())
+    }
 }
 
 impl FileLine {
@@ -107,9 +116,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
 async fn recent_lines(viewer: &Viewer) -> Vec<RecentLine> {
     let asked = viewer.clone();
     let paths = tokio::task::spawn_blocking(move || {
-        let paths = asked
-            .recent()
-            .map_or_else(Vec::new, |recent| recent.paths());
+        let paths = asked.recent().map_or_else(Vec::new, Recent::paths);
         let there = |path: PathBuf| (path.exists(), path);
         paths.into_iter().map(there).collect::<Vec<_>>()
     });

@@ -97,7 +97,7 @@ fn text_of(path: &Path) -> String {
     let lines = text
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What stands behind each occurrence of a word that is not the end of another.

@@ -215,25 +215,34 @@ fn viewer_that_others_reach_shows_no_list() {
     let path = folder.path().join("one.pages");
     drop(files::sample(&path));
     drop(start(&state, &[path.to_str().unwrap()], 1));
-    let program = Program::start(
-        |command| {
-            command
-                .env_remove("PAGEBOX_VIEWER_NO_RECENT")
-                .env("XDG_STATE_HOME", &state)
-                .env("PAGEBOX_VIEWER_TOKEN", "a".repeat(32))
-                .args(["--no-open", "--bind", "127.0.0.2", "--token"])
-                .args(["--allow-host", "127.0.0.2"])
-        },
-        2,
-    );
-    let mut stream = TcpStream::connect(program.address).unwrap();
-    let (host, token) = (program.address, "a".repeat(32));
-    let request = format!(
-        "GET /files.json HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let answer = Answer::read(&mut stream);
-    assert_eq!((answer.status, shown(&answer)), (200, Vec::new()));
+    let token = "a".repeat(32);
+    for (host, arguments) in [
+        (
+            "127.0.0.2",
+            &["--bind", "127.0.0.2", "--allow-host", "127.0.0.2"][..],
+        ),
+        // Behind a program that passes on what others ask.
+        ("lab.example", &["--allow-host", "lab.example"]),
+    ] {
+        let program = Program::start(
+            |command| {
+                command
+                    .env_remove("PAGEBOX_VIEWER_NO_RECENT")
+                    .env("XDG_STATE_HOME", &state)
+                    .env("PAGEBOX_VIEWER_TOKEN", &token)
+                    .args(["--no-open", "--token"])
+                    .args(arguments)
+            },
+            2,
+        );
+        let mut stream = TcpStream::connect(program.address).unwrap();
+        let request = format!(
+            "GET /files.json HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let answer = Answer::read(&mut stream);
+        assert_eq!((answer.status, shown(&answer)), (200, Vec::new()), "{host}");
+    }
 }
 
 /// The one request that changes something, and everything that it is refused

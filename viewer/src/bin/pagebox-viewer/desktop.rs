@@ -141,12 +141,8 @@ fn argument(text: &str) -> String {
 
 /// The type of a page file, by its first bytes.
 fn types() -> String {
-    let magics = MAGICS.map(|magic| {
-        format!(
-            r#"      <match type="string" offset="0" value="{magic}"/>{}"#,
-            '\n'
-        )
-    });
+    let magics = MAGICS
+        .map(|magic| format!("      <match type=\"string\" offset=\"0\" value=\"{magic}\"/>\n"));
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <mime-info xmlns="http://www.freedesktop.org/standards/shared-mime-info">

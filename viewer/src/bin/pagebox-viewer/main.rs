@@ -146,9 +146,11 @@ impl Options {
                 list.display()
             ));
         }
-        // Who names files wants to see these, and others see no more than that.
+        // Who names files wants to see these. Others see no more than that: they
+        // come by another address, or through a program that passes them on.
         let has_room = self.files.iter().all(|path| path.is_dir());
-        (has_room && self.is_own()).then(|| recent.without(now.to_vec()))
+        let is_for_others = !self.is_own() || !self.allow_host.is_empty();
+        (has_room && !is_for_others).then(|| recent.without(now.to_vec()))
     }
 
     fn token(&self) -> Result<Option<Token>, String> {
