@@ -12,6 +12,12 @@ const REDRAW_BESIDE = 2000;
 /** From one sign of life to the next: see the worker. */
 const SIGN_OF_LIFE = 5000;
 
+/** From one drawing to the next of a screen with ages and rates, in milliseconds. */
+const AGES = 1000;
+
+/** After how long without a commit such a screen is drawn less often. */
+const QUIET = 15_000;
+
 /** What cannot be taken away from somebody who is in it. */
 const ENTERED = "input:not([type=checkbox]), select, textarea";
 
@@ -64,6 +70,9 @@ class LiveStatus extends HTMLElement {
   /** What changed since the map was drawn: runs of pages, and whether those are all. */
   #changes = { runs: [], complete: true, any: false };
   #beside = 0;
+  /** When something changed last. */
+  #changed = 0;
+  #clock = null;
 
   connectedCallback() {
     this.pulse = document.createElement("span");
@@ -84,11 +93,13 @@ class LiveStatus extends HTMLElement {
     for (const name of ["focusout", "selectionchange", "change"]) {
       document.addEventListener(name, () => this.#behind && this.#redraw());
     }
+    this.#clock = setInterval(() => this.#tick(), AGES);
     this.#say("connecting", "");
     this.#pause(false);
   }
 
   disconnectedCallback() {
+    clearInterval(this.#clock);
     this.#close();
   }
 
@@ -147,6 +158,7 @@ class LiveStatus extends HTMLElement {
     const isNew = before ? !again : snapshot.state.generation !== this.#drawn;
     if (isNew) {
       const next = before !== null && snapshot.sequence === before.sequence + 1;
+      this.#changed = performance.now();
       this.#changes.any = true;
       this.#changes.runs.push(...snapshot.changed);
       this.#changes.complete &&= next && snapshot.changes_complete;
@@ -157,6 +169,15 @@ class LiveStatus extends HTMLElement {
       this.#redraw();
     }
     this.#live();
+  }
+
+  /** Ages grow and rates fall while nothing changes. */
+  #tick() {
+    const isQuiet = performance.now() - this.#changed > QUIET;
+    const least = isQuiet ? 10 * AGES : AGES;
+    if (document.querySelector("main [data-ages]") && performance.now() - this.#redrawn >= least) {
+      this.#redraw();
+    }
   }
 
   #live() {

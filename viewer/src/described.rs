@@ -8,8 +8,9 @@ use crate::{
     facts::side_name,
     hex::Span,
     inspect::{Field, PageInfo, Structure},
+    look::LookError,
     schema,
-    source::{LookError, View},
+    source::View,
     text,
 };
 

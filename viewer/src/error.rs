@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use axum::http::StatusCode;
 
-use crate::{source::LookError, text};
+use crate::{look::LookError, text};
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,10 @@ pub(crate) enum Error {
     Host,
     #[error("only GET and HEAD are answered")]
     Method,
+    #[error("the list cannot be removed: {0}")]
+    Forget(std::io::Error),
+    #[error("this button is not of this viewer")]
+    StaleButton,
     #[error("requests with a body are not answered")]
     Body,
     #[error("the request's headers are larger than 64 KiB")]
@@ -61,7 +65,7 @@ impl Error {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
-            Self::Host | Self::OtherSite => StatusCode::FORBIDDEN,
+            Self::Host | Self::OtherSite | Self::StaleButton => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Token => StatusCode::UNAUTHORIZED,
@@ -70,7 +74,9 @@ impl Error {
             Self::NotFound | Self::NoFile(_) | Self::NoPage { .. } => StatusCode::NOT_FOUND,
             Self::Query(_) => StatusCode::BAD_REQUEST,
             Self::EventStreams | Self::AheadOfTime => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TooLarge | Self::Panic | Self::Render => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::TooLarge | Self::Panic | Self::Render | Self::Forget(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Look(error) => match error {
                 LookError::File { kind, .. } => match kind {
                     ErrorKind::NotFound => StatusCode::NOT_FOUND,
@@ -88,6 +94,7 @@ impl Error {
         match self {
             Self::Host => "Not this viewer's name",
             Self::Token => "Locked",
+            Self::StaleButton => "Out of date",
             Self::SpentLink => "Used already",
             Self::AheadOfTime => "Not yet",
             Self::HeadersTooLarge => "Too many cookies",
@@ -119,6 +126,10 @@ impl Error {
             Self::Method | Self::Body => {
                 "A viewer only shows: it can change nothing, so there is nothing to send."
             }
+            Self::Forget(_) => {
+                "It is a file of the user that the viewer runs as: remove it by hand."
+            }
+            Self::StaleButton => "The program was started anew since. Load the start page again.",
             Self::Token => {
                 "Open the link that the program printed when it started, or send the token as \
                  Authorization: Bearer."

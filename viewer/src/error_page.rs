@@ -13,8 +13,8 @@ use crate::{
     error::{Error, Way},
     filters,
     format::Format,
+    look::LookError,
     shell::{Link, Shell},
-    source::LookError,
     state::{File, Viewer},
     text,
 };

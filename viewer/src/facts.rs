@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     inspect::{Extent, Info, Severity, Side, Structure, Summary},
-    source::{Look, LookError},
+    look::{Look, LookError},
 };
 
 /// How much of the directory could be read.

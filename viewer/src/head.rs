@@ -3,12 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    facts::Facts,
-    inspect::Severity,
-    source::{LookError, View},
-    text,
-};
+use crate::{facts::Facts, inspect::Severity, look::LookError, source::View, text};
 
 /// A file, by what addresses and what people call it.
 #[derive(Clone, Debug, Serialize, ToSchema)]

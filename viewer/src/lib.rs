@@ -10,18 +10,22 @@
 
 mod assets;
 mod checked;
+mod compare;
 mod described;
 mod error;
 mod error_page;
 mod facts;
 mod filters;
 mod format;
+mod gauge;
 mod head;
 mod hex;
+mod history;
 mod host_name;
 mod inspect;
 mod legend;
 mod live;
+mod look;
 mod openapi;
 #[expect(
     unused_qualifications,
@@ -33,16 +37,21 @@ mod openapi;
 mod pages;
 mod params;
 mod plots;
+mod recent;
 mod respond;
 mod sandbox;
 mod schema;
 mod security;
 pub mod serve;
 mod shell;
+mod slots;
+mod snapshot;
 mod source;
 mod space;
 mod state;
 mod text;
+mod tiles;
+mod timeline;
 mod token;
 
 use axum::{
@@ -58,7 +67,9 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 
 pub use self::{
     host_name::{HostName, NoHostName},
-    source::{Check, Look, LookError, Source, Target, View},
+    look::{Look, LookError, Target},
+    recent::Recent,
+    source::{Check, Source, View},
     state::{Builder, EVENT_STREAMS_MAX, Viewer},
     token::Token,
 };
@@ -153,7 +164,9 @@ fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
 
 /// Every route. The `OpenAPI` description is tested against this list.
 fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
-    use pages::{about, diff, directory, files, health, live, map, metadata, overview, page};
+    use pages::{
+        about, diff, directory, files, health, live, map, metadata, overview, page, tiles,
+    };
     vec![
         ("/", get(files::show)),
         ("/files.json", get(files::show)),
@@ -162,7 +175,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
         ("/f/{file}/overview.json", get(overview::show)),
         ("/f/{file}/map", get(map::show)),
         ("/f/{file}/map.json", get(map::show)),
-        ("/f/{file}/tiles.json", get(map::tiles)),
+        ("/f/{file}/tiles.json", get(tiles::show)),
         ("/f/{file}/metadata", get(metadata::show)),
         ("/f/{file}/metadata.json", get(metadata::show)),
         ("/f/{file}/directory", get(directory::show)),
@@ -184,6 +197,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
         ("/assets/{name}", get(assets::show)),
         // Its work is done before routing; what gets here came without need.
         ("/enter/{code}", get(to_start)),
+        ("/recent/forget/{code}", get(to_start).post(files::forget)),
     ]
 }
 

@@ -5,21 +5,19 @@
 //! is what the page cache holds: no proof that it is durable.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
 use tokio::sync::watch;
-use utoipa::ToSchema;
 
 use crate::{
-    head::{Head, tone_of},
-    inspect::{Extent, Side},
-    schema,
-    source::{LookError, Source, View},
+    head::tone_of,
+    history::{History, Sample},
+    snapshot::{Seen, Snapshot},
+    source::Source,
 };
 
 /// From one reading to the next.
@@ -31,85 +29,6 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// The states that are remembered.
 const HISTORY: usize = 240;
-
-/// The most pages and slots that are compared one by one. Of larger files
-/// only what the last commit did is shown.
-const COMPARED_PAGES_MAX: u64 = 1 << 20;
-const COMPARED_SLOTS_MAX: u32 = 4096;
-
-/// The most runs of changed pages in an event.
-const CHANGED_MAX: usize = 500;
-
-/// One state of a file that is watched.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Snapshot {
-    /// Counts the states seen since watching began.
-    pub(crate) sequence: u64,
-    /// Milliseconds since watching began.
-    pub(crate) at: u64,
-    pub(crate) state: Head,
-    /// The pages that the file accounts for; none where that is not known, as
-    /// for the counts that follow.
-    pub(crate) page_count: Option<u64>,
-    /// Free pages.
-    pub(crate) free_pages: Option<u64>,
-    /// Allocated regular pages.
-    pub(crate) regular_pages: Option<u64>,
-    /// Protected pages; each takes two.
-    pub(crate) protected_pages: Option<u64>,
-    /// Pages that are not as they were in the state before: of another kind,
-    /// or the other copy of a protected page. At most 500 runs.
-    #[schema(value_type = Vec<schema::Extent>)]
-    pub(crate) changed: Vec<Extent>,
-    /// Whether no other page is of another kind than in the state before.
-    pub(crate) changes_complete: bool,
-}
-
-/// A state that is remembered.
-#[derive(Clone, Debug)]
-pub(crate) struct Sample {
-    /// Milliseconds since watching began.
-    pub(crate) at: u64,
-    pub(crate) generation: Option<u64>,
-    /// How good the state was.
-    pub(crate) tone: &'static str,
-    /// What changed with it: see [`Snapshot::changed`].
-    pub(crate) changed: Vec<Extent>,
-}
-
-/// The states that are remembered, and the time.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct History {
-    /// Oldest first.
-    pub(crate) samples: Vec<Sample>,
-    /// Milliseconds since watching began.
-    pub(crate) now: u64,
-}
-
-/// How far back a rate looks, in milliseconds.
-const RECENT: u64 = 10_000;
-
-impl History {
-    /// The commits of the last ten seconds, and how many milliseconds of those
-    /// there were; none before there is any time to speak of.
-    pub(crate) fn recent(&self) -> Option<(u64, u64)> {
-        let since = self.now.saturating_sub(RECENT);
-        let known = |sample: &Sample| Some((sample.at, sample.generation?));
-        let last = self.samples.iter().rev().find_map(known)?;
-        // The state of the time looked back to, or else the first.
-        let before = self
-            .samples
-            .iter()
-            .rev()
-            .filter(|sample| sample.at <= since);
-        let first = before
-            .clone()
-            .find_map(known)
-            .or(self.samples.iter().find_map(known))?;
-        let span = self.now.saturating_sub(first.0.max(since));
-        (span >= 500).then(|| (last.1.saturating_sub(first.1), span))
-    }
-}
 
 /// What is known of a file that is watched.
 #[derive(Clone, Debug, Default)]
@@ -195,7 +114,7 @@ async fn poll(source: Source, sender: watch::Sender<Watched>, shared: Arc<Mutex<
         let at = milliseconds_since(began);
         let answer = source
             .ask(move |view| {
-                if known.stamp == Some(view.stamp()) {
+                if known.is_of(view) {
                     return Ok(None);
                 }
                 known.next(view, at).map(Some)
@@ -237,119 +156,4 @@ fn remember(shared: &Mutex<Shared>, snapshot: &Snapshot) {
         tone: tone_of(&snapshot.state.verdict),
         changed: snapshot.changed.clone(),
     });
-}
-
-/// What the next state is compared with.
-#[derive(Clone, Default)]
-struct Seen {
-    stamp: Option<u64>,
-    sequence: u64,
-    kinds: Arc<Vec<u8>>,
-    slots: Arc<HashMap<u64, (u64, u64)>>,
-}
-
-impl Seen {
-    /// The state that a look shows, and what to compare the one after with.
-    fn next(&self, view: &mut View, at: u64) -> Result<(Snapshot, Self), LookError> {
-        let state = Head::of(view)?;
-        let look = view.look();
-        let summary = look.summary()?;
-        let mut kinds = Vec::new();
-        let mut slots = HashMap::new();
-        if state.pages <= COMPARED_PAGES_MAX {
-            kinds = look.kinds(0, u32::try_from(state.pages).unwrap_or(u32::MAX))?;
-            for slot in look.directory(0, COMPARED_SLOTS_MAX, false)? {
-                let active = match slot.active {
-                    Side::A => slot.page_a,
-                    Side::B => slot.page_b,
-                };
-                slots.insert(slot.id, (active, slot.generation));
-            }
-        }
-        let all = self.stamp.is_some() && !kinds.is_empty();
-        let changed = match (self.stamp, kinds.is_empty()) {
-            // There is nothing to compare the first state with.
-            (None, _) => Vec::new(),
-            (Some(_), false) => self.changed(&kinds, &slots),
-            (Some(_), true) => [summary.last_allocated, summary.last_freed].concat(),
-        };
-        let sequence = self.sequence + 1;
-        let snapshot = Snapshot {
-            sequence,
-            at,
-            page_count: state.facts.page_count,
-            free_pages: state.facts.free_pages,
-            regular_pages: state.facts.regular_pages,
-            protected_pages: state.facts.protected_pages,
-            changes_complete: all && changed.len() < CHANGED_MAX,
-            changed,
-            state,
-        };
-        let now = Self {
-            stamp: Some(view.stamp()),
-            sequence,
-            kinds: Arc::new(kinds),
-            slots: Arc::new(slots),
-        };
-        Ok((snapshot, now))
-    }
-
-    fn changed(&self, kinds: &[u8], slots: &HashMap<u64, (u64, u64)>) -> Vec<Extent> {
-        let mut pages: Vec<u64> = (0..)
-            .zip(kinds)
-            .zip(self.kinds.iter().map(Some).chain(std::iter::repeat(None)))
-            .filter(|((_, now), before)| Some(*now) != *before)
-            .map(|((page, _), _)| page)
-            .collect();
-        pages.extend(
-            slots
-                .iter()
-                .filter(|(id, now)| self.slots.get(id) != Some(now))
-                .map(|(_, (page, _))| *page),
-        );
-        pages.sort_unstable();
-        pages.dedup();
-        let mut runs: Vec<Extent> = Vec::new();
-        for page in pages {
-            match runs.last_mut() {
-                Some(run) if run.first + run.count == page => run.count += 1,
-                _ => runs.push(Extent {
-                    first: page,
-                    count: 1,
-                }),
-            }
-        }
-        runs.truncate(CHANGED_MAX);
-        runs
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn history(samples: &[(u64, u64)], now: u64) -> History {
-        let samples = samples.iter().map(|(at, generation)| Sample {
-            at: *at,
-            generation: Some(*generation),
-            tone: "good",
-            changed: Vec::new(),
-        });
-        History {
-            samples: samples.collect(),
-            now,
-        }
-    }
-
-    /// The rate was that of the time in which there were commits, for ever.
-    #[test]
-    fn rate_falls_to_nought_when_the_writer_stops() {
-        let samples = [(0, 10), (1000, 14), (2000, 18)];
-        assert_eq!(history(&samples, 2000).recent(), Some((8, 2000)));
-        assert_eq!(history(&samples, 8000).recent(), Some((8, 8000)));
-        assert_eq!(history(&samples, 11_500).recent(), Some((4, 10_000)));
-        assert_eq!(history(&samples, 60_000).recent(), Some((0, 10_000)));
-        assert_eq!(history(&samples[..1], 100).recent(), None);
-        assert_eq!(History::default().recent(), None);
-    }
 }

@@ -16,7 +16,7 @@ use crate::{pages, respond::Asked};
 #[openapi(
     info(
         title = "Pagebox viewer",
-        description = "What is in a page file. Everything is read-only: GET and HEAD. \
+        description = "What is in a page file. Page files are only read: GET and HEAD. \
             What the answers say is as in the page cache; it proves nothing of durability. \
             Keys are only ever added."
     ),
@@ -24,7 +24,7 @@ use crate::{pages, respond::Asked};
         pages::files::show,
         pages::overview::show,
         pages::map::show,
-        pages::map::tiles,
+        pages::tiles::show,
         pages::metadata::show,
         pages::directory::show,
         pages::directory::csv,
@@ -53,6 +53,10 @@ const SCREENS: [(&str, &str); 10] = [
     ("/f/{file}/live", "/f/{file}/live.json"),
     ("/about", "/about.json"),
 ];
+
+/// The one request that changes something.
+const FORGET: &str = "Forgets what was looked at before, where the program keeps such a list: \
+    the button of the start page, which alone knows the code.";
 
 /// Files that only the screens need.
 const REST: [(&str, &str, &str); 3] = [
@@ -100,6 +104,15 @@ pub(crate) fn description() -> utoipa::openapi::OpenApi {
             .build();
         insert(&mut described, path, get);
     }
+    let forget = OperationBuilder::new()
+        .summary(Some(FORGET))
+        .tag("files")
+        .response("303", ResponseBuilder::new().description("To the start."))
+        .build();
+    described.paths.paths.insert(
+        "/recent/forget/{code}".to_owned(),
+        PathItem::new(HttpMethod::Post, forget),
+    );
     described.tags = Some(vec![
         TagBuilder::new()
             .name("files")

@@ -11,3 +11,4 @@ pub(crate) mod map;
 pub(crate) mod metadata;
 pub(crate) mod overview;
 pub(crate) mod page;
+pub(crate) mod tiles;

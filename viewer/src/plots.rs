@@ -1,9 +1,7 @@
 //! The geometry of the plots that templates draw as SVG. Pure: numbers in,
 //! numbers out.
 
-use crate::{
-    facts::Facts, inspect::Summary, legend::LegendLine, live::Sample, space::FreeSpace, text,
-};
+use crate::{legend::LegendLine, space::FreeSpace, text};
 
 /// The width of a plot in its own units.
 pub(crate) const WIDTH: f64 = 1000.0;
@@ -30,7 +28,7 @@ pub(crate) struct Part {
     clippy::cast_precision_loss,
     reason = "a part of a plot is never drawn to more than a few digits"
 )]
-fn real(value: u64) -> f64 {
+pub(crate) fn real(value: u64) -> f64 {
     value as f64
 }
 
@@ -63,72 +61,6 @@ impl Bar {
             .collect();
         Self { parts }
     }
-}
-
-/// How much of a limit is used.
-#[derive(Debug)]
-pub(crate) struct Gauge {
-    pub(crate) name: &'static str,
-    /// None where it is not known.
-    pub(crate) used: Option<u64>,
-    pub(crate) limit: u64,
-    pub(crate) left: u64,
-    pub(crate) meaning: &'static str,
-    pub(crate) width: f64,
-    pub(crate) percent: String,
-}
-
-impl Gauge {
-    pub(crate) fn new(
-        name: &'static str,
-        used: Option<u64>,
-        limit: u64,
-        meaning: &'static str,
-    ) -> Self {
-        let known = used.unwrap_or(0);
-        let share = if limit == 0 {
-            0.0
-        } else {
-            (real(known) / real(limit)).min(1.0)
-        };
-        Self {
-            name,
-            used,
-            limit,
-            left: limit.saturating_sub(known),
-            meaning,
-            width: share * WIDTH,
-            percent: text::percent(known.min(limit), limit),
-        }
-    }
-
-    /// Full, nearly full, or neither.
-    pub(crate) fn tone(&self) -> &'static str {
-        match self.used {
-            Some(used) if self.limit > 0 && used >= self.limit => "bad",
-            // Nine tenths, without overflow.
-            Some(used) if self.limit > 0 && used >= self.limit - self.limit / 10 => "note",
-            _ => "",
-        }
-    }
-}
-
-/// How much room is left before the format's limits.
-pub(crate) fn gauges(summary: &Summary, facts: &Facts) -> [Gauge; 2] {
-    [
-        Gauge::new(
-            "Pages",
-            facts.page_count,
-            summary.page_limit,
-            "can still be added before the format is full",
-        ),
-        Gauge::new(
-            "Protected pages",
-            facts.protected_pages,
-            summary.protected_limit,
-            "can still be named by the directory",
-        ),
-    ]
 }
 
 /// How many runs of free pages there are of each length.
@@ -219,79 +151,6 @@ pub(crate) fn map_rects(runs: impl IntoIterator<Item = u64>, columns: u64) -> Ve
     rects
 }
 
-/// A line through samples, left to right, up to now.
-#[derive(Debug)]
-pub(crate) struct Timeline {
-    /// `points` of an SVG polyline.
-    pub(crate) points: String,
-    pub(crate) marks: Vec<Mark>,
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-    pub(crate) seconds: u64,
-    /// Whether there are marks of states that were not clean.
-    pub(crate) has_others: bool,
-}
-
-/// A sample on a line.
-#[derive(Debug)]
-pub(crate) struct Mark {
-    pub(crate) x: f64,
-    pub(crate) y: f64,
-    pub(crate) title: String,
-    pub(crate) tone: &'static str,
-}
-
-impl Timeline {
-    /// The height of the plot.
-    pub(crate) const HEIGHT: f64 = 160.0;
-
-    /// None where there is nothing to draw a line through. `now` is in
-    /// milliseconds since watching began, as the samples' times are.
-    pub(crate) fn new(samples: &[Sample], now: u64) -> Option<Self> {
-        let known: Vec<(&Sample, u64)> = samples
-            .iter()
-            .filter_map(|sample| Some((sample, sample.generation?)))
-            .collect();
-        let start = known.first()?.0.at;
-        let (latest, last) = *known.last()?;
-        let now = now.max(latest.at);
-        let span = real(now.saturating_sub(start)).max(1.0);
-        let low = known.iter().map(|(_, generation)| *generation).min()?;
-        let high = known.iter().map(|(_, generation)| *generation).max()?;
-        let range = real(high - low).max(1.0);
-        let x = |at: u64| real(at.saturating_sub(start)) / span * WIDTH;
-        let y = |generation: u64| Self::HEIGHT - real(generation - low) / range * Self::HEIGHT;
-        let marks: Vec<Mark> = known
-            .iter()
-            .map(|(sample, generation)| Mark {
-                x: x(sample.at),
-                y: y(*generation),
-                title: format!(
-                    "generation {}, {}",
-                    text::number(*generation),
-                    text::ago(now.saturating_sub(sample.at))
-                ),
-                tone: sample.tone,
-            })
-            .collect();
-        let ends = [(x(now), y(last))];
-        let points: Vec<String> = marks
-            .iter()
-            .map(|mark| (mark.x, mark.y))
-            .chain(ends)
-            .map(|(x, y)| format!("{x:.1},{y:.1}"))
-            .collect();
-        Some(Self {
-            points: points.join(" "),
-            has_others: marks.iter().any(|mark| mark.tone != "good"),
-            marks,
-            first: low,
-            last: high,
-            seconds: now.saturating_sub(start) / 1000,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,42 +220,5 @@ mod tests {
                 rect(1, 2, 1, 2),
             ]
         );
-    }
-
-    /// A writer that had stopped went on for ever in the plot, which ended with
-    /// its last commit.
-    #[test]
-    fn timeline_spans_its_samples_and_goes_on_to_now() -> Result<(), &'static str> {
-        let sample = |at, generation| Sample {
-            at,
-            generation: Some(generation),
-            tone: "good",
-            changed: Vec::new(),
-        };
-        let samples = [sample(0, 5), sample(500, 5), sample(1000, 7)];
-        let line = Timeline::new(&samples, 1000).ok_or("none")?;
-        assert_eq!(line.points, "0.0,160.0 500.0,160.0 1000.0,0.0 1000.0,0.0");
-        assert_eq!((line.first, line.last, line.seconds), (5, 7, 1));
-        let later = Timeline::new(&samples, 4000).ok_or("none")?;
-        assert_eq!(later.points, "0.0,160.0 125.0,160.0 250.0,0.0 1000.0,0.0");
-        assert_eq!(later.seconds, 4);
-        assert!(Timeline::new(&[], 9).is_none());
-        Ok(())
-    }
-
-    #[test]
-    fn gauge_warns_before_a_limit_is_reached() {
-        let tone = |used| Gauge::new("pages", used, 1000, "").tone();
-        assert_eq!(tone(Some(899)), "");
-        assert_eq!(tone(Some(900)), "note");
-        assert_eq!(tone(Some(1000)), "bad");
-        assert_eq!(tone(None), "");
-    }
-
-    #[test]
-    fn gauge_of_a_limit_that_is_not_known_is_empty() {
-        let gauge = Gauge::new("pages", Some(5), 0, "");
-        assert!(gauge.width.abs() < 1e-9);
-        assert_eq!((gauge.left, gauge.tone()), (0, ""));
     }
 }

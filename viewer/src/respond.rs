@@ -18,8 +18,9 @@ use crate::{
     error_page,
     format::Format,
     head::Head,
+    look::LookError,
     shell::Shell,
-    source::{LookError, View},
+    source::View,
     state::{File, Viewer},
     text,
 };

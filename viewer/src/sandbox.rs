@@ -12,7 +12,7 @@ use pagebox::{Engine, Error, Inspector};
 
 use crate::{
     inspect::{FindingsPart, PageInfo, PageKind, Slot, Structure, Summary, Tile},
-    source::{Look, LookError, Target},
+    look::{Look, LookError, Target},
 };
 
 /// A page file, found anew by its path each time it is opened. It is read by

@@ -3,7 +3,9 @@
 //! 1. A browser on this machine can be made to send requests here by any web
 //!    page: by name (DNS rebinding) or directly. The name is checked in the
 //!    `Host` header, the origin in `Sec-Fetch-Site`.
-//! 2. Nothing here changes anything: `GET` and `HEAD` only, no bodies.
+//! 2. Nothing here changes a page file: `GET` and `HEAD` only, no bodies. One
+//!    `POST` forgets which files were looked at, where such a list is kept; it
+//!    has to name a secret that only the start page holds.
 //! 3. With a token, only who has it sees anything but the static files.
 //! 4. No answer may be framed, sniffed, read by another origin, or run code
 //!    that is not a file of ours.
@@ -82,8 +84,15 @@ fn refuse(viewer: &Viewer, parts: &Parts) -> Option<Error> {
     if !host_allowed(&parts.uri, &parts.headers, viewer.allowed_hosts()) {
         return Some(Error::Host);
     }
-    if parts.method != Method::GET && parts.method != Method::HEAD {
-        return Some(Error::Method);
+    let path = parts.uri.path();
+    let forgets = parts.method == Method::POST && path.starts_with("/recent/forget/");
+    match viewer.recent() {
+        Some(recent) if forgets && !recent.is_forgotten_at(path) => {
+            return Some(Error::StaleButton);
+        }
+        Some(_) if forgets => {}
+        _ if parts.method == Method::GET || parts.method == Method::HEAD => {}
+        _ => return Some(Error::Method),
     }
     if has_body(&parts.headers) {
         return Some(Error::Body);
@@ -91,14 +100,13 @@ fn refuse(viewer: &Viewer, parts: &Parts) -> Option<Error> {
     if bytes_of(&parts.headers) > HEADERS_BYTES_MAX {
         return Some(Error::HeadersTooLarge);
     }
-    let path = parts.uri.path();
     if let Some(token) = viewer.token()
         && !path.starts_with("/assets/")
         && !presented(token, &parts.headers)
     {
         return Some(Error::Token);
     }
-    if guarded_from_other_sites(path) && from_another_site(&parts.headers) {
+    if (forgets || guarded_from_other_sites(path)) && from_another_site(&parts.headers) {
         return Some(Error::OtherSite);
     }
     None

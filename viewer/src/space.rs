@@ -7,9 +7,8 @@ use utoipa::ToSchema;
 use crate::{
     facts::Facts,
     inspect::Extent,
-    schema,
-    source::{Look, LookError},
-    text,
+    look::{Look, LookError},
+    schema, text,
 };
 
 /// Pages that are gone through one by one. Of larger files the lengths of runs

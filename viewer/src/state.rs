@@ -1,19 +1,17 @@
 //! What a viewer is made of: its files, its secret, its limits. Shared by all
 //! requests.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use pagebox::Engine;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    head::FileName,
-    host_name::HostName,
-    live::Live,
-    sandbox::PageFile,
-    source::{Source, Target},
-    text,
-    token::Token,
+    head::FileName, host_name::HostName, live::Live, look::Target, recent::Recent,
+    sandbox::PageFile, source::Source, text, token::Token,
 };
 
 /// How many event streams may be open at a time.
@@ -27,6 +25,7 @@ pub struct Builder {
     token: Option<Token>,
     demo: bool,
     engine: Option<Engine>,
+    recent: Option<Recent>,
 }
 
 impl Builder {
@@ -39,6 +38,7 @@ impl Builder {
             token: None,
             demo: false,
             engine: None,
+            recent: None,
         }
     }
 
@@ -76,31 +76,30 @@ impl Builder {
         self
     }
 
+    /// Shows on the start page which files were looked at last, with a button
+    /// that forgets them: the one request that changes anything. Without a list
+    /// a viewer keeps none.
+    ///
+    /// Where a token is needed to look, the files of the list can be opened too,
+    /// since then only who was let in can.
+    #[must_use]
+    pub fn recent(mut self, recent: Recent) -> Self {
+        self.recent = Some(recent);
+        self
+    }
+
     /// Adds a file, or whatever else can be looked at. The name is shown, and
     /// is never part of an address.
     ///
     /// # Errors
     /// Where the system has no thread to give.
-    pub fn look_at(self, name: &str, about: &str, target: impl Target) -> std::io::Result<Self> {
-        self.add(name, about, target, None)
-    }
-
-    fn add(
+    pub fn look_at(
         mut self,
         name: &str,
         about: &str,
         target: impl Target,
-        mends: Option<String>,
     ) -> std::io::Result<Self> {
-        let source = Source::start(target)?;
-        self.files.push(File {
-            id: (self.files.len() + 1).to_string(),
-            name: text::visible(name),
-            about: about.to_owned(),
-            live: Live::new(source.clone()),
-            mends,
-            source,
-        });
+        self.add(name, about, target, None)?;
         Ok(self)
     }
 
@@ -110,6 +109,32 @@ impl Builder {
     /// # Errors
     /// As [`Builder::look_at`].
     pub fn file(mut self, path: &Path, about: &str) -> std::io::Result<Self> {
+        self.add_file(path, about)?;
+        Ok(self)
+    }
+
+    fn add(
+        &mut self,
+        name: &str,
+        about: &str,
+        target: impl Target,
+        path: Option<&Path>,
+    ) -> std::io::Result<&mut File> {
+        let source = Source::start(target)?;
+        self.files.push(File {
+            id: (self.files.len() + 1).to_string(),
+            name: text::visible(name),
+            about: about.to_owned(),
+            live: Live::new(source.clone()),
+            mends: path.and_then(text::repair_command),
+            recent: None,
+            source,
+        });
+        let added = self.files.last_mut();
+        added.ok_or_else(|| std::io::ErrorKind::Other.into())
+    }
+
+    fn add_file(&mut self, path: &Path, about: &str) -> std::io::Result<&mut File> {
         let name = path.file_name().unwrap_or(path.as_os_str());
         let engine = match &self.engine {
             Some(engine) => engine.clone(),
@@ -117,9 +142,20 @@ impl Builder {
         };
         self.engine = Some(engine.clone());
         let name = text::lossless(name);
-        let mends = std::path::absolute(path).ok();
-        let mends = mends.and_then(|path| text::command(&["pagebox", "repair"], &path));
-        self.add(&name, about, PageFile::new(&engine, path), mends)
+        let place = std::path::absolute(path).ok();
+        let target = PageFile::new(&engine, path);
+        self.add(&name, about, target, place.as_deref())
+    }
+
+    /// Adds the files that were looked at last. One that is gone, or for which
+    /// there is no thread, is shown by its name alone.
+    fn add_recent(&mut self) {
+        let paths = self.recent.as_ref().map_or_else(Vec::new, Recent::paths);
+        for path in paths.into_iter().filter(|path| path.is_file()) {
+            if let Ok(file) = self.add_file(&path, "") {
+                file.recent = Some(path);
+            }
+        }
     }
 
     /// The engine whose sandboxes read the files; if none is given, one is
@@ -131,7 +167,12 @@ impl Builder {
     }
 
     /// The finished viewer.
-    pub fn build(self) -> Viewer {
+    pub fn build(mut self) -> Viewer {
+        // Without a token everybody on this machine may look, but only at what
+        // was named.
+        if self.token.is_some() {
+            self.add_recent();
+        }
         let (closing, _) = watch::channel(false);
         Viewer(Arc::new(Inner {
             files: self.files,
@@ -139,6 +180,7 @@ impl Builder {
             allowed_hosts: self.allowed_hosts,
             token: self.token,
             demo: self.demo,
+            recent: self.recent,
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             closing,
         }))
@@ -171,6 +213,7 @@ struct Inner {
     allowed_hosts: Vec<HostName>,
     token: Option<Token>,
     demo: bool,
+    recent: Option<Recent>,
     event_streams: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
@@ -186,6 +229,8 @@ pub(crate) struct File {
     pub(crate) about: String,
     /// The command that makes a mended copy of it, where there is one.
     pub(crate) mends: Option<String>,
+    /// Where it is, if it was not named but looked at before.
+    pub(crate) recent: Option<PathBuf>,
     pub(crate) source: Source,
     pub(crate) live: Live,
 }
@@ -212,6 +257,11 @@ impl Viewer {
 
     pub(crate) fn demo(&self) -> bool {
         self.0.demo
+    }
+
+    /// The files that were looked at last, where such a list is kept.
+    pub(crate) fn recent(&self) -> Option<&Recent> {
+        self.0.recent.as_ref()
     }
 
     pub(crate) fn allowed_hosts(&self) -> &[HostName] {

@@ -1,7 +1,10 @@
 //! How things are written for people: numbers, sizes, bytes, and text that
 //! somebody else chose.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    path::Path,
+};
 
 use askama::filters::{Escaper, Html};
 
@@ -185,17 +188,23 @@ pub(crate) fn counted(count: u64, thing: &str) -> String {
 
 /// A command of a shell that makes a mended copy of a file beside it. None where
 /// the path holds what cannot be seen, or be typed.
-pub(crate) fn command(words: &[&str], path: &std::path::Path) -> Option<String> {
+pub(crate) fn repair_command(path: &Path) -> Option<String> {
+    let copy = quoted(Path::new(&format!("{}.mended", path.to_str()?)))?;
+    Some(format!("pagebox repair {} --output {copy}", quoted(path)?))
+}
+
+/// A command of a shell that looks at a file; none as for
+/// [`repair_command`].
+pub(crate) fn view_command(path: &Path) -> Option<String> {
+    Some(format!("pagebox-viewer {}", quoted(path)?))
+}
+
+/// A path as shells read it.
+fn quoted(path: &Path) -> Option<String> {
     let path = path
         .to_str()
         .filter(|path| !path.chars().any(is_invisible))?;
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    Some(format!(
-        "{} {} --output {}",
-        words.join(" "),
-        quoted(path),
-        quoted(&format!("{path}.mended"))
-    ))
+    Some(format!("'{}'", path.replace('\'', r"'\''")))
 }
 
 /// How long ago something was, in milliseconds, in words.
@@ -228,13 +237,15 @@ mod tests {
 
     #[test]
     fn command_names_a_file_whatever_it_is_called() {
-        let command = |path: &str| command(&["mend"], path.as_ref());
+        let command = |path: &str| repair_command(path.as_ref());
         assert_eq!(
             command("/a b/it's.pages").as_deref(),
-            Some(r"mend '/a b/it'\''s.pages' --output '/a b/it'\''s.pages.mended'")
+            Some(r"pagebox repair '/a b/it'\''s.pages' --output '/a b/it'\''s.pages.mended'")
         );
         assert_eq!(command("/a\u{202e}b"), None);
         assert_eq!(command("/a\nb"), None);
+        let command = view_command("/it's".as_ref());
+        assert_eq!(command.as_deref(), Some(r"pagebox-viewer '/it'\''s'"));
     }
 
     #[test]

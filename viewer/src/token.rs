@@ -76,13 +76,12 @@ impl Token {
     }
 
     pub(crate) fn agrees(&self, secret: &str) -> bool {
-        self.secret.as_bytes().ct_eq(secret.as_bytes()).into()
+        same(&self.secret, secret)
     }
 
     /// Whether this is the link's code, presented for the first time.
     pub(crate) fn spend(&self, code: &str) -> bool {
-        bool::from(self.link.as_bytes().ct_eq(code.as_bytes()))
-            && !self.spent.swap(true, Ordering::SeqCst)
+        same(&self.link, code) && !self.spent.swap(true, Ordering::SeqCst)
     }
 }
 
@@ -92,7 +91,14 @@ impl fmt::Debug for Token {
     }
 }
 
-fn hex_128() -> Result<String, getrandom::Error> {
+/// Whether two texts are the same. How long that takes says nothing of where
+/// they differ.
+pub(crate) fn same(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+/// 128 random bits, as text.
+pub(crate) fn hex_128() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_le_bytes(bytes)))

@@ -258,6 +258,15 @@ fn rotten_protected_page_is_mended_by_writing_it_whole() {
     });
     let found = errors(&file);
     assert_eq!(found[0]["id"], "protected-checksum");
+    let message = found[0]["message"].as_str().unwrap();
+    assert!(
+        message.ends_with("; one flipped bit explains it: byte 7, bit 4"),
+        "{message}"
+    );
+    assert_eq!(found[0]["offset"], 7);
+    let mended = text(&folder.file("mended.pages"));
+    let told = run(["repair", &file, "--output", &mended]).done().text();
+    assert!(told.contains("byte 7, bit 4"), "{told}");
     assert_eq!(
         found[0]["remedy"],
         "Write the whole page again, from a backup; repair gives it up."

@@ -103,6 +103,7 @@ fn one_flipped_byte_in_a_protected_page_is_an_error_that_names_it() {
     let page = file.state.protected[&35].active_page();
     let examined = examine(&file.with(page, 9, b"rot", Seal::None), SIZE);
     assert!(examined.finds("protected-checksum", Some(page), "protected page 35"));
+    assert!(!examined.finds("protected-checksum", Some(page), "one flipped bit"));
     assert_eq!(
         examined.write.unwrap().lost.keys().collect::<Vec<_>>(),
         [&35]

@@ -22,22 +22,13 @@ use crate::{
     respond::Asked,
     schema,
     shell::Shell,
-    source::{LookError, View},
+    slots::{Order, Wanted},
     text,
 };
 
 /// Slots on one screen, if not said otherwise, and at most.
 const LIMIT: usize = 50;
 const LIMIT_MAX: usize = 1000;
-
-/// The most slots that are sorted or searched.
-const SORTED_MAX: usize = 20_000;
-
-/// The most bytes that are read to find out whose checksum disagrees.
-const VERIFIED_BYTES_MAX: u64 = 256 << 20;
-
-/// Slots asked for at a time.
-const PART: u32 = 1000;
 
 /// Directory blocks described on one screen.
 const BLOCKS: u32 = 8;
@@ -273,11 +264,11 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
     let file = FileName::from(asked.file()?);
     let params: DirectoryParams = asked.query()?;
     let sort = params.sort.clone().unwrap_or_else(|| "id".to_owned());
-    if !["id", "generation", "page"].contains(&sort.trim_start_matches('-')) {
+    let Some(order) = Order::of(&sort) else {
         return Err(Error::Query(
             "sort is one of id, generation and page, with or without a -".to_owned(),
         ));
-    }
+    };
     let place = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
     let limit = place(params.limit).unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
     let skip = place(params.skip).unwrap_or(0);
@@ -285,36 +276,15 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
         .block
         .and_then(|block| u32::try_from(block).ok())
         .unwrap_or(0);
-    let only = params.only.as_deref() == Some("problems");
+    let wanted = Wanted {
+        named: params.q,
+        only_problems: params.only.as_deref() == Some("problems"),
+        order,
+    };
     asked
         .look(move |view, head| {
             let facts = &head.facts;
-            let verify_all = only
-                && facts
-                    .protected_at_least
-                    .saturating_mul(u64::from(head.page_size))
-                    <= VERIFIED_BYTES_MAX;
-            let (mut slots, truncated) = all_slots(view, verify_all)?;
-            if let Some(wanted) = params.q {
-                slots.retain(|slot| [slot.id, slot.page_a, slot.page_b].contains(&wanted));
-            }
-            if only {
-                slots.retain(|slot| {
-                    !slot.problem.is_empty()
-                        || slot.actual.is_some_and(|actual| actual != slot.checksum)
-                });
-            }
-            match sort.trim_start_matches('-') {
-                "generation" => slots.sort_by_key(|slot| slot.generation),
-                "page" => slots.sort_by_key(|slot| match slot.active {
-                    Side::A => slot.page_a,
-                    Side::B => slot.page_b,
-                }),
-                _ => {}
-            }
-            if sort.starts_with('-') {
-                slots.reverse();
-            }
+            let (slots, truncated) = wanted.find(view, head)?;
             let matches = slots.len();
             let mut shown = Vec::new();
             for slot in slots.into_iter().skip(skip).take(limit) {
@@ -346,24 +316,9 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
                 truncated,
                 blocks,
                 block,
-                q: params.q,
-                only,
+                q: wanted.named,
+                only: wanted.only_problems,
             })
         })
         .await
-}
-
-/// All slots, or as many as are sorted, and whether there are more.
-fn all_slots(view: &mut View, verify: bool) -> Result<(Vec<Slot>, bool), LookError> {
-    let mut slots: Vec<Slot> = Vec::new();
-    let mut start = 0;
-    while slots.len() < SORTED_MAX {
-        let part = view.look().directory(start, PART, verify)?;
-        let Some(last) = part.last() else {
-            return Ok((slots, false));
-        };
-        start = last.id.saturating_add(1);
-        slots.extend(part);
-    }
-    Ok((slots, true))
 }

@@ -1,17 +1,20 @@
 //! The start page: the files that can be looked at, and how each is.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use askama::Template;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    error::Error,
     filters,
     head::{FileName, Head},
+    recent::Recent,
     respond::Asked,
     shell::Shell,
+    state::Viewer,
     text,
 };
 
@@ -23,6 +26,24 @@ const CHECK_BUDGET: Duration = Duration::from_millis(100);
 pub(crate) struct FilesView {
     /// In the order of the command line.
     files: Vec<FileLine>,
+    /// What was looked at before, the newest first: only where such a list is
+    /// kept.
+    recent: Vec<RecentLine>,
+    /// The address that has that list forgotten.
+    #[serde(skip)]
+    forgets: String,
+}
+
+/// Something that was looked at before.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RecentLine {
+    path: String,
+    /// Whether nothing is there any more.
+    missing: bool,
+    /// The file's id, where it can be looked at here.
+    id: Option<String>,
+    /// What looks at it, for a terminal.
+    command: Option<String>,
 }
 
 /// A file and how it is.
@@ -35,6 +56,14 @@ pub(crate) struct FileLine {
     state: Option<Head>,
     /// Why they could not be read.
     error: Option<String>,
+}
+
+impl FilesView {
+    /// Whether there is something that only a token opens.
+    fn needs_token(&self) -> bool {
+        let mut there = self.recent.iter().filter(|line| !line.missing);
+        there.any(|line| line.id.is_none())
+    }
 }
 
 impl FileLine {
@@ -54,7 +83,8 @@ struct FilesPage<'a> {
 #[utoipa::path(get, path = "/files.json", responses((status = 200, body = FilesView)), tag = "files")]
 pub(crate) async fn show(asked: Asked) -> Response {
     let mut files = Vec::new();
-    for file in asked.viewer.files() {
+    let named = asked.viewer.files().iter();
+    for file in named.filter(|file| file.recent.is_none()) {
         let asked = file.source.ask(|view| {
             view.check_for(CHECK_BUDGET)?;
             Head::of(view)
@@ -70,6 +100,50 @@ pub(crate) async fn show(asked: Asked) -> Response {
             state: state.ok(),
         });
     }
-    let view = FilesView { files };
+    let recent = asked.viewer.recent();
+    let view = FilesView {
+        files,
+        recent: recent_lines(&asked.viewer).await,
+        forgets: recent.map_or_else(String::new, |recent| {
+            asked.viewer.href(&recent.forgotten_at())
+        }),
+    };
     asked.answer_without_file(&view, |shell, view| FilesPage { shell, view }.render())
+}
+
+/// What was looked at before, and whether it is still there: asked beside, since
+/// a disk that is far away may take its time.
+async fn recent_lines(viewer: &Viewer) -> Vec<RecentLine> {
+    let asked = viewer.clone();
+    let paths = tokio::task::spawn_blocking(move || {
+        let paths = asked.recent().map_or_else(Vec::new, Recent::paths);
+        let there = |path: PathBuf| (path.exists(), path);
+        paths.into_iter().map(there).collect::<Vec<_>>()
+    });
+    let lines = paths.await.unwrap_or_default().into_iter();
+    lines
+        .map(|(there, path)| {
+            let file = viewer
+                .files()
+                .iter()
+                .find(|file| file.recent.as_ref() == Some(&path));
+            RecentLine {
+                path: text::visible(&path.to_string_lossy()),
+                missing: !there,
+                id: file.filter(|_| there).map(|file| file.id.clone()),
+                command: text::view_command(&path).filter(|_| there),
+            }
+        })
+        .collect()
+}
+
+/// Forgets what was looked at before.
+pub(crate) async fn forget(asked: Asked) -> Response {
+    let viewer = asked.viewer.clone();
+    let done = tokio::task::spawn_blocking(move || match viewer.recent() {
+        Some(recent) => recent.forget().map_err(Error::Forget),
+        None => Err(Error::NotFound),
+    });
+    let answer = done.await.unwrap_or(Err(Error::Panic));
+    asked.or_error(answer.map(|()| Redirect::to(&asked.viewer.href("/")).into_response()))
 }

@@ -20,12 +20,14 @@ use crate::{
     error::Error,
     filters,
     head::{FileName, Head},
+    history::{History, Sample},
     inspect::Extent,
-    live::{History, Sample, Snapshot, Watched},
-    plots::Timeline,
+    live::Watched,
     respond::Asked,
     shell::Shell,
+    snapshot::Snapshot,
     text,
+    timeline::Timeline,
 };
 
 /// How often an event stream says that it is there.

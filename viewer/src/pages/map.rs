@@ -13,13 +13,13 @@ use crate::{
     facts::Facts,
     filters,
     head::{FileName, Head},
-    inspect::{Severity, Tile},
+    inspect::Severity,
     legend::{Legend, LegendLine},
     params::number_or_none,
     plots::{MapRect, map_rects},
     respond::Asked,
     shell::Shell,
-    text,
+    tiles::{Run, believed, runs_of},
 };
 
 /// How long a map may wait for the check, so that its marks are there.
@@ -35,9 +35,6 @@ const DRAWN_EDGE: u64 = 14;
 const RUNS_MAX: usize = 200;
 const FLAGGED_MAX: usize = 1000;
 const FLAGGED_SHOWN: usize = 100;
-
-/// The most tiles in an answer.
-const TILES_MAX: u32 = 65_536;
 
 /// Where on the map.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -90,71 +87,6 @@ pub(crate) struct MapView {
     z: String,
     #[serde(skip)]
     sel: String,
-}
-
-/// Neighbouring tiles that look alike.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Run {
-    /// The first page.
-    first: u64,
-    /// How many pages.
-    count: u64,
-    /// How many tiles.
-    tiles: u64,
-    /// The code of the kind that most of each tile's pages have.
-    kind: u8,
-    /// The worst finding in each tile: 0 none, 1 note, 2 warning, 3 error.
-    worst: u8,
-    /// Pages in it that are not free.
-    used: u64,
-}
-
-impl Run {
-    fn last(&self) -> u64 {
-        self.first + self.count.saturating_sub(1)
-    }
-}
-
-/// A severity as a number, for compact answers.
-pub(crate) fn level(severity: Option<Severity>) -> u8 {
-    match severity {
-        None => 0,
-        Some(Severity::Info) => 1,
-        Some(Severity::Warning) => 2,
-        Some(Severity::Error) => 3,
-    }
-}
-
-/// Tiles with the kinds that are believed.
-fn believed(tiles: &mut [Tile], legend: &Legend) {
-    for tile in tiles {
-        tile.kind = legend.code(tile.kind);
-    }
-}
-
-/// Joins neighbouring tiles that look alike. A tile with a finding that
-/// matters stands alone, so that it can be pointed at.
-pub(crate) fn runs_of(tiles: &[Tile]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for tile in tiles {
-        let worst = level(tile.worst);
-        match runs.last_mut() {
-            Some(run) if run.kind == tile.kind && run.worst == worst && worst < 2 => {
-                run.count += tile.count;
-                run.tiles += 1;
-                run.used += tile.used;
-            }
-            _ => runs.push(Run {
-                first: tile.first,
-                count: tile.count,
-                tiles: 1,
-                kind: tile.kind,
-                worst,
-                used: tile.used,
-            }),
-        }
-    }
-    runs
 }
 
 impl MapView {
@@ -302,137 +234,4 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
             })
         })
         .await
-}
-
-/// Which tiles.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct TileParams {
-    /// The first page; 0 if not given.
-    #[serde(deserialize_with = "number_or_none")]
-    #[param(value_type = Option<u64>)]
-    first: Option<u64>,
-    /// Pages in a tile; 1 if not given.
-    #[serde(deserialize_with = "number_or_none")]
-    #[param(value_type = Option<u64>)]
-    per: Option<u64>,
-    /// How many tiles, at most 65,536; that many if not given.
-    #[serde(deserialize_with = "number_or_none")]
-    #[param(value_type = Option<u64>)]
-    count: Option<u64>,
-}
-
-/// Tiles, packed for drawing.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct TilesView {
-    /// The commit counter of the state that this shows; none where it is not
-    /// known.
-    generation: Option<u64>,
-    /// All pages.
-    pages: u64,
-    /// The first page.
-    first: u64,
-    /// Pages in a tile.
-    per: u64,
-    /// Runs of like tiles, in order: how many tiles, the code of the kind
-    /// that most of their pages have, the worst finding (0 none, 1 note,
-    /// 2 warning, 3 error), and how many tenths of them are not free.
-    tiles: Vec<(u64, u8, u8, u8)>,
-}
-
-/// Tiles of the map, packed for drawing.
-#[utoipa::path(get, path = "/f/{file}/tiles.json", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), TileParams),
-    responses((status = 200, body = TilesView), (status = 400, body = crate::error_page::Said),
-        (status = 404, body = crate::error_page::Said)))]
-pub(crate) async fn tiles(asked: Asked) -> Response {
-    let view = tiles_view(&asked).await;
-    asked.answer(view, |_, _| Ok(String::new()))
-}
-
-async fn tiles_view(asked: &Asked) -> Result<(Head, TilesView), Error> {
-    let params: TileParams = asked.query()?;
-    let (first, per) = (params.first.unwrap_or(0), params.per.unwrap_or(1));
-    let count = params.count.map_or(Ok(TILES_MAX), u32::try_from);
-    let Some(count) = count.ok().filter(|count| per > 0 && *count <= TILES_MAX) else {
-        return Err(Error::Query(format!(
-            "a tile has at least 1 page, and an answer at most {} tiles",
-            text::number(u64::from(TILES_MAX))
-        )));
-    };
-    asked
-        .look(move |view, head| {
-            let mut tiles = view.look().tiles(first, per, count)?;
-            if !head.facts.directory_is_whole() {
-                let legend = Legend::new(view.look().page_kinds()?, &head.facts);
-                believed(&mut tiles, &legend);
-            }
-            Ok(TilesView {
-                generation: head.generation,
-                pages: head.pages,
-                first,
-                per,
-                tiles: packed(&tiles),
-            })
-        })
-        .await
-}
-
-fn packed(tiles: &[Tile]) -> Vec<(u64, u8, u8, u8)> {
-    let mut packed: Vec<(u64, u8, u8, u8)> = Vec::new();
-    for tile in tiles {
-        let tenths = (u128::from(tile.used) * 10).div_ceil(u128::from(tile.count.max(1)));
-        let tenths = u8::try_from(tenths).unwrap_or(10);
-        let look = (tile.kind, level(tile.worst), tenths);
-        match packed.last_mut() {
-            Some(run) if (run.1, run.2, run.3) == look => run.0 += 1,
-            _ => packed.push((1, look.0, look.1, look.2)),
-        }
-    }
-    packed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tile(first: u64, kind: u8, worst: Option<Severity>) -> Tile {
-        Tile {
-            first,
-            count: 8,
-            kind,
-            worst,
-            used: 4,
-        }
-    }
-
-    #[test]
-    fn runs_join_like_tiles_and_keep_a_bad_one_apart() {
-        let bad = Some(Severity::Error);
-        let tiles = [
-            tile(0, 1, None),
-            tile(8, 1, None),
-            tile(16, 1, bad),
-            tile(24, 1, bad),
-            tile(32, 0, None),
-        ];
-        let lengths: Vec<(u64, u64, u8)> = runs_of(&tiles)
-            .iter()
-            .map(|run| (run.first, run.count, run.worst))
-            .collect();
-        assert_eq!(lengths, [(0, 16, 0), (16, 8, 3), (24, 8, 3), (32, 8, 0)]);
-    }
-
-    #[test]
-    fn packed_tiles_keep_the_one_that_is_bad() {
-        let mut tiles: Vec<Tile> = (0..1_000_000)
-            .map(|place| tile(place * 8, 0, None))
-            .collect();
-        tiles[765_432].worst = Some(Severity::Error);
-        assert_eq!(
-            packed(&tiles),
-            [(765_432, 0, 0, 5), (1, 0, 3, 5), (234_567, 0, 0, 5)]
-        );
-    }
 }

@@ -12,10 +12,11 @@ use crate::{
     filters,
     head::{FileName, Head, tone_of},
     inspect::{Extent, Reason, Side},
+    look::LookError,
     respond::Asked,
     schema,
     shell::Shell,
-    source::{LookError, View},
+    source::View,
     text,
 };
 

@@ -13,10 +13,11 @@ use crate::{
     error::Error,
     facts::{Facts, side_name},
     filters,
+    gauge::{Gauge, gauges},
     head::{FileName, Head, tone_of},
     inspect::Summary,
     legend::{Legend, LegendLine},
-    plots::{self, Bar, Gauge, Histogram},
+    plots::{Bar, Histogram},
     respond::Asked,
     schema,
     shell::Shell,
@@ -81,7 +82,7 @@ impl OverviewView {
     }
 
     fn gauges(&self) -> [Gauge; 2] {
-        plots::gauges(&self.summary, &self.facts)
+        gauges(&self.summary, &self.facts)
     }
 
     fn room(&self) -> Option<String> {

@@ -544,5 +544,33 @@ test("somebody who never saw a page file finds the rotten page", async () => {
   const found = page.locator(".finding.bad");
   await found.first().waitFor();
   assert.equal(await found.count(), 1);
+  assert.match(await found.innerText(), /one flipped bit explains it: byte 2048, bit 6/);
+  assert.match(await page.locator("tr.cursor").innerText(), /^000800\s+40 00/);
+  await page.context().close();
+});
+
+// The rate stood still with the writer, and the newest state was seen "just
+// now" for ever.
+test("ages grow and rates fall when the writer stops", async () => {
+  const page = await open(`${files["sound.pages"]}/live`);
+  await page.locator("live-status").getByText(/^live/).waitFor();
+  const row = page.locator("table.commits tbody tr").first();
+  await until("the age grows", async () => /[2-9] s ago/.test(await row.innerText()));
+  assert.match(await page.locator("dl.figures").innerText(), /Commits a second, of late\s+0\.0/);
+  assert.match(await page.locator("svg.timeline, p.empty").first().textContent(), /generation/);
+  await page.context().close();
+});
+
+// The last of all: the list is gone afterwards. A form is all that it needs.
+test("what was looked at before is forgotten on request", async () => {
+  const page = await open(`${viewer}/`, { javaScriptEnabled: false });
+  const list = page.locator("ul.recent li");
+  assert.equal(await list.count(), 2);
+  assert.match(await list.first().innerText(), /pagebox-viewer '\/.*there\.pages'/);
+  assert.match(await list.last().innerText(), /gone\.pages \(not there any more\)/);
+  await page.getByRole("button", { name: "Forget these" }).click();
+  await page.waitForLoadState();
+  assert.equal(page.url(), `${viewer}/`);
+  assert.equal(await list.count(), 0);
   await page.context().close();
 });

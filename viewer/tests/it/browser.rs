@@ -1,7 +1,7 @@
 //! The screens in a real browser: `tests/browser` under `node --test`, with
 //! the demo as its file.
 
-use std::{path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use crate::program::Program;
 
@@ -21,7 +21,22 @@ fn screens_work_in_a_browser() {
         eprintln!("skipped: the browser tests need {missing}");
         return;
     }
-    let program = Program::start(|command| command.args(["--demo", "--no-open"]), 1);
+    // Something that was looked at before, and something that is gone.
+    let state = tempfile::tempdir().unwrap();
+    let list = state.path().join("pagebox/recent");
+    fs::create_dir(state.path().join("pagebox")).unwrap();
+    let [there, gone] = ["there.pages", "gone.pages"].map(|name| state.path().join(name));
+    fs::write(&there, "").unwrap();
+    fs::write(&list, format!("{}\n{}\n", there.display(), gone.display())).unwrap();
+    let program = Program::start(
+        |command| {
+            command
+                .env_remove("PAGEBOX_VIEWER_NO_RECENT")
+                .env("XDG_STATE_HOME", state.path())
+                .args(["--demo", "--no-open"])
+        },
+        1,
+    );
     let status = Command::new("node")
         .args(["--test", "--test-reporter=spec"])
         .args(["layout.test.mjs", "screens.test.mjs"])

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says enough by where it stops")]
 
 mod browser;
+mod desktop;
 mod facts;
 mod fake;
 mod files;
@@ -10,6 +11,7 @@ mod hostile;
 mod house;
 mod live;
 mod program;
+mod recent;
 mod routes;
 mod scale;
 mod security;

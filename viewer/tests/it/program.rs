@@ -71,9 +71,11 @@ impl Drop for Program {
     }
 }
 
-fn program() -> Command {
+/// The program, which leaves no trace of what it is shown.
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pagebox-viewer"));
     command.stdin(Stdio::null()).env_remove("BROWSER");
+    command.env("PAGEBOX_VIEWER_NO_RECENT", "1");
     command
 }
 
@@ -422,6 +424,7 @@ fn hangup_that_was_ignored_at_the_start_ends_nothing() {
     let script = format!("trap '' HUP; exec '{viewer}' --no-open \"$0\"");
     let mut command = Command::new("sh");
     command.args(["-c", &script]).arg(&path);
+    command.env("PAGEBOX_VIEWER_NO_RECENT", "1");
     let mut child = Ended(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(child.0.stdout.take().unwrap())
@@ -501,7 +504,9 @@ fn window(folder: &Path, then: &str) -> Browser {
 #[cfg(unix)]
 fn with_window(folder: &Path, lines: usize) -> Program {
     let path = folder.join("a.pages");
-    drop(files::sample(&path));
+    if !path.exists() {
+        drop(files::sample(&path));
+    }
     Program::start(
         |command| {
             command.env("PATH", folder).env("DISPLAY", ":99");
@@ -521,15 +526,44 @@ fn window_of_its_own_is_opened_where_there_is_a_browser_for_it() {
     let browser = window(folder.path(), "");
     let program = with_window(folder.path(), 1);
     let said = browser.argument();
-    let arguments: Vec<&str> = said.split_whitespace().collect();
-    assert_eq!(arguments[0], format!("--app=http://{}/", program.address));
-    let profile = arguments
-        .iter()
-        .find_map(|one| one.strip_prefix("--user-data-dir="));
-    assert!(Path::new(profile.unwrap()).is_dir(), "{arguments:?}");
+    let window = said.split_whitespace().next();
+    let expected = format!("--app=http://{}/", program.address);
+    assert_eq!(window, Some(&*expected));
+    assert!(profile_of(&said).is_dir(), "{said}");
     // That one handed the window over, and is no sign of anything.
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(program.get("/").status, 200);
+}
+
+/// The profile that a browser was told to use.
+#[cfg(unix)]
+fn profile_of(arguments: &str) -> PathBuf {
+    let mut arguments = arguments.split_whitespace();
+    let profile = arguments.find_map(|one| one.strip_prefix("--user-data-dir="));
+    profile.unwrap().into()
+}
+
+/// A second browser with a profile that is in use hands its window over and
+/// ends: its viewer went on for ever after that window was closed.
+#[cfg(unix)]
+#[test]
+fn windows_at_one_time_have_profiles_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let browser = window(folder.path(), "/bin/sleep 5");
+    let mut programs = Vec::new();
+    let mut profiles = Vec::new();
+    for _ in 0..2 {
+        programs.push(with_window(folder.path(), 1));
+        profiles.push(profile_of(&browser.argument()));
+        fs::remove_file(&browser.seen).unwrap();
+    }
+    assert_ne!(profiles[0], profiles[1]);
+    for program in &mut programs {
+        assert!(program.child.wait().unwrap().success());
+    }
+    // What a window remembers is there for the next one.
+    let _program = with_window(folder.path(), 1);
+    assert_eq!(profile_of(&browser.argument()), profiles[0]);
 }
 
 /// It went on for ever after its window was closed.

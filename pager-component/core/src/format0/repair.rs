@@ -42,7 +42,7 @@ use crate::ids::{ProtectedId, Side};
 use crate::kinds::PageKind;
 use crate::read::{page_checksum, read_page};
 use crate::reasoning::{Explain, Verdict};
-use crate::verify::protected_page;
+use crate::verify::{explained, flip_in, protected_page};
 
 /// Mends the file in a store; see the module's table. A sound file stays as it
 /// is. Durable when it returns.
@@ -324,8 +324,9 @@ impl Salvage {
         let actual = page_checksum(store, active, Algorithm::Crc32)?;
         if actual != Checksum::crc32(slot.checksum) && !slot.location().is_unproven() {
             let text = format!(
-                "protected page {id} is lost: the checksum of page {active} is {actual}, not {:#010x}",
-                slot.checksum
+                "protected page {id} is lost: the checksum of page {active} is {actual}, not {:#010x}{}",
+                slot.checksum,
+                explained(flip_in(self.page_size, Checksum::crc32(slot.checksum), actual))
             );
             self.note(true, Some(active), Some(id), &text);
             return Ok(None);

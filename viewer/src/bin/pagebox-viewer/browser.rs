@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::say;
+use crate::{places, say};
 
 /// Browsers that open a window without a frame when asked with `--app`.
 const WITH_WINDOWS: [&str; 8] = [
@@ -27,6 +27,9 @@ const WITH_WINDOWS: [&str; 8] = [
 
 /// A window that somebody saw was open for longer than this.
 const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// The most windows with a profile of their own at a time.
+const WINDOWS_MAX: usize = 16;
 
 /// What became of a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +69,16 @@ fn has_screen() -> bool {
             .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
+/// Whether there is a browser that opens windows of its own.
+pub(crate) fn has_windows() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .any(|folder| WITH_WINDOWS.iter().any(|name| folder.join(name).is_file()))
+}
+
 /// A window without a frame; none where no browser opens one.
 fn show_window(address: &str) -> Option<Shown> {
-    let profile = profile();
+    let (profile, _lock) = profile().unzip();
     WITH_WINDOWS
         .iter()
         .find_map(|browser| show_window_of(browser, address, profile.as_deref()))
@@ -107,24 +117,25 @@ fn show_window_of(browser: &str, address: &str, profile: Option<&Path>) -> Optio
     })
 }
 
-/// The folder where the window's browser keeps its size and place. None where
-/// the user has no place for such things.
-fn profile() -> Option<PathBuf> {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let caches = if cfg!(windows) {
-        set("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        set("HOME").map(|home| home.join("Library/Caches"))
-    } else {
-        set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))
-    };
-    let profile = caches?.join("pagebox-viewer").join("window");
-    fs::create_dir_all(&profile).ok()?;
-    Some(profile)
+/// The folder where the window's browser keeps its size and place, and what
+/// keeps it ours. None where the user has no place for such things.
+///
+/// A browser whose folder is in use hands its window over to the one that uses
+/// it, and nobody could tell when that window is closed: each viewer that runs
+/// has a folder of its own.
+fn profile() -> Option<(PathBuf, fs::File)> {
+    let folder = places::cache()?.join("pagebox-viewer");
+    fs::create_dir_all(&folder).ok()?;
+    (1..=WINDOWS_MAX).find_map(|number| {
+        let profile = match number {
+            1 => folder.join("window"),
+            _ => folder.join(format!("window-{number}")),
+        };
+        let lock = fs::File::create(profile.with_extension("lock")).ok()?;
+        lock.try_lock().ok()?;
+        fs::create_dir_all(&profile).ok()?;
+        Some((profile, lock))
+    })
 }
 
 /// A file that sends the browser on to an address that is to be kept secret,

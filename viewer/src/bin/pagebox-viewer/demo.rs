@@ -102,7 +102,7 @@ impl Demo {
         flip(&mut bytes, places.protected * size + size / 2);
         self.write(
             "rotten page.pages",
-            "A byte of a protected page is not the one that was committed. Find the page.",
+            "One bit of a protected page is not the one that was committed. Find it.",
             &bytes,
         )?;
 

@@ -2,7 +2,9 @@
 
 mod browser;
 mod demo;
+mod desktop;
 mod folder;
+mod places;
 mod say;
 mod signals;
 
@@ -16,7 +18,7 @@ use std::{
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use pagebox::{Engine, Error};
 use pagebox_viewer::{
-    Builder, HostName, Token, Viewer, router,
+    Builder, HostName, Recent, Token, Viewer, router,
     serve::{self, Limits},
 };
 use tokio::{net::TcpListener, sync::Notify};
@@ -25,6 +27,9 @@ use crate::{browser::Shown, demo::Demo};
 
 /// The environment variable that holds a token of your own.
 const TOKEN_VARIABLE: &str = "PAGEBOX_VIEWER_TOKEN";
+
+/// The environment variable that does what `--no-recent` does.
+const NO_RECENT_VARIABLE: &str = "PAGEBOX_VIEWER_NO_RECENT";
 
 /// See what is in a page file: starts a web server on this machine and opens
 /// the browser.
@@ -43,7 +48,8 @@ Examples:
 
 A token is made when the program starts. To bring your own, put it in the
 environment variable PAGEBOX_VIEWER_TOKEN (32 letters or digits at least); on
-the command line every user of the machine could read it."
+the command line every user of the machine could read it. PAGEBOX_VIEWER_NO_RECENT
+does what --no-recent does, whatever it holds."
 )]
 struct Options {
     /// The page files to look at; of a folder those that are in it now, up to
@@ -75,6 +81,16 @@ struct Options {
     /// given several times
     #[arg(long, value_name = "NAME[:PORT]")]
     allow_host: Vec<HostName>,
+    /// Neither show which files were looked at before nor keep which are now:
+    /// without --token every user of this machine can read it here
+    #[arg(long)]
+    no_recent: bool,
+    /// Make a double click on a page file open it, for this user, and end
+    #[arg(long, exclusive = true)]
+    install_desktop: bool,
+    /// Undo --install-desktop, and end
+    #[arg(long, exclusive = true)]
+    remove_desktop: bool,
 }
 
 fn main() -> ExitCode {
@@ -84,7 +100,14 @@ fn main() -> ExitCode {
             .error(ErrorKind::ArgumentConflict, problem)
             .exit();
     }
-    match run(&options) {
+    let done = if options.install_desktop {
+        desktop::install()
+    } else if options.remove_desktop {
+        desktop::remove()
+    } else {
+        run(&options)
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             say::problem(problem);
@@ -95,14 +118,39 @@ fn main() -> ExitCode {
 
 impl Options {
     fn checked(&self) -> Result<(), &'static str> {
-        let own = self.bind == IpAddr::V4(Ipv4Addr::LOCALHOST);
-        if !own && (!self.token || self.allow_host.is_empty()) {
+        if !self.is_own() && (!self.token || self.allow_host.is_empty()) {
             return Err(
                 "an address that others can reach needs --token, so that not everybody can look, \
                  and --allow-host with the name that they will use",
             );
         }
         Ok(())
+    }
+
+    /// Whether nobody but this machine is answered.
+    fn is_own(&self) -> bool {
+        self.bind == IpAddr::V4(Ipv4Addr::LOCALHOST)
+    }
+
+    /// The list of what was looked at, with what is looked at now on top. None
+    /// where it is not wanted, or there is no place for it.
+    fn recent(&self, now: &[PathBuf]) -> Option<Recent> {
+        if self.no_recent || std::env::var_os(NO_RECENT_VARIABLE).is_some() {
+            return None;
+        }
+        let list = places::state()?.join("pagebox").join("recent");
+        let recent = Recent::new(&list).ok()?;
+        if let Err(error) = recent.remember(now) {
+            say::problem(format_args!(
+                "what was looked at cannot be kept in {}: {error}",
+                list.display()
+            ));
+        }
+        // Who names files wants to see these. Others see no more than that: they
+        // come by another address, or through a program that passes them on.
+        let has_room = self.files.iter().all(|path| path.is_dir());
+        let is_for_others = !self.is_own() || !self.allow_host.is_empty();
+        (has_room && !is_for_others).then(|| recent.without(now.to_vec()))
     }
 
     fn token(&self) -> Result<Option<Token>, String> {
@@ -127,11 +175,13 @@ async fn run(options: &Options) -> Result<(), String> {
     signals::survive_limits().map_err(|error| error.to_string())?;
     let engine = Engine::new().map_err(|error| error.to_string())?;
     let mut builder = Builder::new().engine(&engine);
+    let mut named = Vec::new();
     for path in &options.files {
         if path.is_dir() {
             for path in folder::page_files(&engine, path)? {
                 builder = builder.file(&path, "").map_err(|error| error.to_string())?;
             }
+            named.extend(std::path::absolute(path));
             continue;
         }
         match engine.inspect(path) {
@@ -141,6 +191,7 @@ async fn run(options: &Options) -> Result<(), String> {
             }
             _ => builder = builder.file(path, "").map_err(|error| error.to_string())?,
         }
+        named.extend(std::path::absolute(path));
     }
     // Who names no file wants to see what there is to see: `cargo run` ends
     // up here.
@@ -161,6 +212,9 @@ async fn run(options: &Options) -> Result<(), String> {
     }
     if let Some(token) = options.token()? {
         builder = builder.token(token);
+    }
+    if let Some(recent) = options.recent(&named) {
+        builder = builder.recent(recent);
     }
     let viewer = builder.build();
 
@@ -202,9 +256,8 @@ fn announce(
     viewer: &Viewer,
     address: SocketAddr,
 ) -> Result<(String, Option<tempfile::NamedTempFile>), String> {
-    let own = options.bind == IpAddr::V4(Ipv4Addr::LOCALHOST);
     let host = match options.allow_host.first() {
-        Some(name) if !own => name.authority(address.port()),
+        Some(name) if !options.is_own() => name.authority(address.port()),
         _ => address.to_string(),
     };
     let Some(token) = viewer.token() else {
