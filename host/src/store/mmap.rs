@@ -55,7 +55,7 @@ use crate::os::{self, Locked};
 /// [`StoreError::InsufficientSpace`].
 ///
 /// ```
-/// use pagebox::{Access, Engine, MmapStore, PageSize};
+/// use pagebox::{Access, Algorithm, Checksum, Engine, MmapStore, PageSize};
 /// # fn main() -> Result<(), pagebox::Error> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("data.pages");

@@ -26,7 +26,7 @@ use crate::os::Locked;
 /// [`write`](crate::Pager::write) them.
 ///
 /// ```
-/// use pagebox::{Access, Engine, FileStore, PageSize};
+/// use pagebox::{Access, Algorithm, Checksum, Engine, FileStore, PageSize};
 /// # fn main() -> Result<(), pagebox::Error> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("data.pages");

@@ -19,7 +19,7 @@ use crate::{Error, os};
 /// read changes.
 ///
 /// ```
-/// use pagebox::{Access, Engine, PageSize, ReadOnlyStore};
+/// use pagebox::{Access, Algorithm, Checksum, Engine, PageSize, ReadOnlyStore};
 /// # fn main() -> Result<(), pagebox::Error> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("data.pages");

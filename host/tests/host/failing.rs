@@ -7,8 +7,8 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use pagebox::{
-    Access, Error, Geometry, MemoryStore, PageBuffer, PageId, PageSize, PageStore, Pager,
-    ProtectedId, Store, StoreError, Then,
+    Access, Algorithm, Checksum, Error, Geometry, MemoryStore, PageBuffer, PageId, PageSize,
+    PageStore, Pager, ProtectedId, Store, StoreError,
 };
 use pagebox_tests::failing::{FailingStore, Fault, Switch, Verb};
 use pagebox_tests::figures;
@@ -72,14 +72,15 @@ impl PageStore for Device {
         self.store.staged_checksum(buffer, algorithm)
     }
 
-    fn write(
-        &mut self,
-        changes: &[pagebox::Change<'_, PageBuffer>],
-        then: Then,
-    ) -> Result<(), StoreError> {
-        self.store.write(changes, then)?;
-        if then == Then::Sync {
-            self.settle();
+    fn write(&mut self, changes: &[pagebox::Change<'_, PageBuffer>]) -> Result<(), StoreError> {
+        let is_barrier = |change: &pagebox::Change<'_, _>| {
+            matches!(change, pagebox::Change::Order | pagebox::Change::Sync)
+        };
+        for part in changes.split_inclusive(is_barrier) {
+            self.store.write(part)?;
+            if part.last().is_some_and(is_barrier) {
+                self.settle();
+            }
         }
         Ok(())
     }
@@ -109,12 +110,16 @@ fn is_told(error: &Error, verb: Verb) -> bool {
         return false;
     };
     let expected: &[&str] = match verb {
-        Verb::Read | Verb::Crc32 => &["reading page ", "copying protected page "],
+        Verb::Read | Verb::Checksum => &["reading page ", "copying protected page "],
         Verb::Stage => &["reading page ", "writing page ", "copying protected page "],
-        Verb::StagedCrc32 => &["copying protected page "],
+        Verb::StagedChecksum => &["copying protected page "],
         Verb::Grow => &["growing the file to "],
-        Verb::Write => &["writing a commit", "writing page "],
-        Verb::Sync => &["writing a commit", "writing page 0", "syncing"],
+        Verb::Write => &["writing a commit", "writing the root that counts"],
+        Verb::Sync => &[
+            "writing a commit",
+            "writing the root that counts",
+            "syncing",
+        ],
     };
     let is_told = match cause {
         StoreError::Io(Some(text)) => text.ends_with("was told to fail"),

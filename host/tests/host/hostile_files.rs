@@ -45,10 +45,9 @@ fn look(pager: &Pager) -> (Option<BTreeSet<u64>>, BTreeMap<u64, u32>) {
     let mut verified = BTreeMap::new();
     let protected: Result<Vec<_>, _> = pager.protected_pages().collect();
     for it in answered(protected).unwrap_or_default() {
-        own(it.active_page);
-        own(it.shadow_page);
+        it.page.into_iter().for_each(&mut own);
         if answered(pager.read_protected(it.id, 0, &mut byte)).is_ok() {
-            verified.insert(it.id.get(), it.checksum);
+            verified.insert(it.id.get(), it.checksum.value as u32);
         }
     }
     for page in [0, 1, 2, u64::MAX] {
@@ -75,10 +74,10 @@ fn inspect(inspector: &mut Inspector) -> (usize, String) {
     answered(Listing::of(inspector)).unwrap();
     answered(inspector.page_kinds()).unwrap();
     answered(inspector.tiles(0, 7, u32::MAX)).unwrap();
-    answered(inspector.free_runs()).unwrap();
+    answered(inspector.free_space()).unwrap();
     answered(inspector.structures(0, 100)).unwrap();
     answered(inspector.directory(0, u32::MAX, true)).unwrap();
-    let pages = info.page_count.max(info.file_pages);
+    let pages = info.page_count.unwrap_or(0).max(info.file_pages);
     for page in (0..pages.min(20)).chain([pages, u64::MAX]) {
         let found = answered(inspector.page(page)).unwrap();
         assert_eq!(found.is_some(), page < pages, "page {page} of {pages}");

@@ -19,14 +19,17 @@ fn inspector_looks_at_anything_from_any_thread() {
         (summary.format.as_str(), summary.recovery.verdict.as_str()),
         ("0.2", "clean")
     );
-    assert_eq!((summary.regular_pages, summary.protected_pages), (1, 1));
+    assert_eq!(
+        (summary.regular_pages, summary.protected_pages),
+        (Some(1), Some(1))
+    );
     let json = serde_json::to_value(&summary).unwrap();
     assert_eq!(json["page_size"], 4096);
 
     let mut inspector = engine().inspect(&path).unwrap();
     let kinds = inspector.page_kinds().unwrap();
     let total: u64 = kinds.iter().map(|kind| kind.count).sum();
-    assert_eq!(total, summary.page_count);
+    assert_eq!(Some(total), summary.page_count);
     let codes = inspector.kinds(0, u32::MAX).unwrap();
     assert_eq!(codes.len() as u64, total);
     let info = inspector.page(regular.get()).unwrap().unwrap();
@@ -78,7 +81,8 @@ fn repair_writes_a_copy_and_leaves_the_file_alone() {
         .next()
         .unwrap()
         .unwrap()
-        .active_page;
+        .page
+        .unwrap();
     let mut bytes = fs::read(&path).unwrap();
     bytes[usize::try_from(page).unwrap() * P] ^= 1;
     fs::write(&path, &bytes).unwrap();

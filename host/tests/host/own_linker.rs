@@ -48,8 +48,16 @@ impl Case {
         let exports = PagerComponent::instantiate(&mut store, engine.component(), &linker).unwrap();
         let medium = Box::new(MemoryStore::new(PageSize::KIB_1));
         let handle = store.data_mut().0.insert(medium).unwrap();
+        let new_file = pagebox::wit::exports::pagebox::pager::pager::NewFile {
+            format: 0,
+            page_count: 0,
+            uuid: (0, 0),
+        };
         let pagers = exports.pagebox_pager_pager();
-        let pager = pagers.call_create(&mut store, handle, 0).unwrap().unwrap();
+        let pager = pagers
+            .call_create(&mut store, handle, new_file)
+            .unwrap()
+            .unwrap();
         let mut case = Self {
             store,
             exports,
@@ -83,7 +91,11 @@ impl Case {
 
     fn commit(&mut self, tx: ResourceAny) -> Result<(), Error> {
         let pagers = self.exports.pagebox_pager_pager();
-        pagers.call_commit(&mut self.store, tx).unwrap().map(drop)
+        let durable = pagebox::wit::exports::pagebox::pager::pager::Durability::Durable;
+        pagers
+            .call_commit(&mut self.store, tx, durable)
+            .unwrap()
+            .map(drop)
     }
 
     fn stage(&mut self, tx: ResourceAny, id: u64) -> View {

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use pagebox::{
-    Access, Change, Error, Geometry, MmapStore, PageBuffer, PageId, PageSize, PageStore, Pager,
-    ProtectedId, SharedPager, Store, StoreError, Then, Transaction,
+    Access, Algorithm, Change, Checksum, Error, Geometry, MmapStore, PageBuffer, PageId, PageSize,
+    PageStore, Pager, ProtectedId, SharedPager, Store, StoreError, Transaction,
 };
 
 use crate::{engine, folder, sample};
@@ -154,13 +154,20 @@ impl PageStore for Panicking {
     }
 
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
-        if !changes.is_empty() {
-            self.switch.ask(Method::Write);
-        }
-        self.inner.write(changes)?;
-        if then == Then::Sync {
-            self.switch.ask(Method::Sync);
-            self.inner.write(&[Change::Sync])?;
+        let is_barrier = |change: &Change<'_, _>| matches!(change, Change::Order | Change::Sync);
+        for part in changes.split_inclusive(is_barrier) {
+            let (pages, barrier) = match part.split_last() {
+                Some((last, pages)) if is_barrier(last) => (pages, &part[pages.len()..]),
+                _ => (part, &[][..]),
+            };
+            if !pages.is_empty() {
+                self.switch.ask(Method::Write);
+            }
+            self.inner.write(pages)?;
+            if !barrier.is_empty() {
+                self.switch.ask(Method::Sync);
+                self.inner.write(barrier)?;
+            }
         }
         Ok(())
     }

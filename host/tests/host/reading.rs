@@ -107,7 +107,13 @@ fn rotten_protected_page_is_named() {
     let (_, protected) = sample(&path);
     let page = {
         let pager = engine().open(&path).unwrap();
-        pager.protected_pages().next().unwrap().unwrap().active_page
+        pager
+            .protected_pages()
+            .next()
+            .unwrap()
+            .unwrap()
+            .page
+            .unwrap()
     };
     let mut bytes = fs::read(&path).unwrap();
     bytes[usize::try_from(page).unwrap() * P + 77] ^= 0x10;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pagebox::{
-    Access, Change, Engine, Error, Geometry, Limits, MemoryStore, PageBuffer, PageSize, PageStore,
-    PageStoreView, PageStores, ProtectedId, Store, StoreError, Then,
+    Access, Algorithm, Change, Checksum, Engine, Error, Geometry, Limits, MemoryStore, PageBuffer,
+    PageSize, PageStore, PageStoreView, PageStores, ProtectedId, Store, StoreError,
 };
 
 use crate::{engine, folder};
@@ -191,10 +191,13 @@ impl PageStore for Slow {
     }
 
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
-        if then == Then::Sync {
+        for _ in changes
+            .iter()
+            .filter(|it| matches!(it, Change::Order | Change::Sync))
+        {
             std::thread::sleep(Duration::from_millis(self.sync.load(Ordering::Relaxed)));
         }
-        self.inner.write(changes, then)
+        self.inner.write(changes)
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
@@ -276,10 +279,18 @@ fn embedder_hands_its_own_stores_to_the_component() {
     let component = PagerComponent::instantiate(&mut store, engine.component(), &linker).unwrap();
     let pagers = component.pagebox_pager_pager();
     let mut open = Vec::new();
+    let new_file = wit::NewFile {
+        format: 0,
+        page_count: 0,
+        uuid: (0, 0),
+    };
     for page_size in [PageSize::KIB_1, PageSize::KIB_16] {
         let medium = Box::new(MemoryStore::new(page_size));
         let handle = store.data_mut().stores.insert(medium).unwrap();
-        let pager = pagers.call_create(&mut store, handle, 0).unwrap().unwrap();
+        let pager = pagers
+            .call_create(&mut store, handle, new_file)
+            .unwrap()
+            .unwrap();
         open.push((page_size, pager));
     }
     for (page_size, pager) in open {
@@ -308,7 +319,10 @@ fn embedder_hands_its_own_stores_to_the_component() {
         // Another handle on the same bytes, that outlives the commit: they do
         // not.
         assert_eq!(store.data_mut().stores.buffer_mut(&again).unwrap()[3], 8);
-        pagers.call_commit(&mut store, tx).unwrap().unwrap();
+        pagers
+            .call_commit(&mut store, tx, wit::Durability::Durable)
+            .unwrap()
+            .unwrap();
         assert!(store.data_mut().stores.buffer_mut(&again).is_none());
         store.data_mut().stores.drop_view(&again);
         assert!(store.data_mut().stores.buffer_mut(&again).is_none());
@@ -322,7 +336,13 @@ fn embedder_hands_its_own_stores_to_the_component() {
         let medium: Box<dyn Any> = store.data_mut().stores.remove(&handle).unwrap();
         let medium = medium.downcast::<MemoryStore>().unwrap();
         assert_eq!(medium.geometry().page_size, page_size);
-        assert!(medium.page(at.page).unwrap().iter().all(|byte| *byte == 8));
+        assert!(
+            medium
+                .page(at.page.unwrap())
+                .unwrap()
+                .iter()
+                .all(|byte| *byte == 8)
+        );
     }
     assert!(store.data().greetings > 0);
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use pagebox::{
-    Access, Change, Engine, Error, FileStore, Geometry, Limits, MemoryStore, MmapStore, PageBuffer,
-    PageSize, PageStore, ReadOnlyStore, Store, StoreError, Then,
+    Access, Algorithm, Change, Checksum, Engine, Error, FileStore, Geometry, Limits, MemoryStore,
+    MmapStore, PageBuffer, PageSize, PageStore, ReadOnlyStore, Store, StoreError,
 };
 use pagebox_tests::rng::Rng;
 
@@ -88,7 +88,7 @@ impl PageStore for Foreign {
             return Err(StoreError::Io(Some("the cable is out".into())));
         }
         std::thread::sleep(self.delay);
-        self.inner.write(changes, then)
+        self.inner.write(changes)
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
@@ -223,14 +223,16 @@ fn stores_can_be_used_without_a_pager() {
             bytes: &sealed,
             start: 1020,
         },
-        Change::Zero { page: 0 },
+        Change::Zero { first: 0, count: 1 },
+        Change::Sync,
     ];
-    store.write(&changes, Then::Sync).unwrap();
-    let outside = [Change::Zero { page: 3 }, Change::Zero { page: 4 }];
-    assert_eq!(
-        store.write(&outside, Then::Sync),
-        Err(StoreError::OutOfBounds)
-    );
+    store.write(&changes).unwrap();
+    let outside = [
+        Change::Zero { first: 3, count: 1 },
+        Change::Zero { first: 4, count: 1 },
+        Change::Sync,
+    ];
+    assert_eq!(store.write(&outside), Err(StoreError::OutOfBounds));
     drop(store);
     let store = ReadOnlyStore::open(&path, PageSize::KIB_1).unwrap();
     let bytes = fs::read(&path).unwrap();
@@ -242,7 +244,10 @@ fn stores_can_be_used_without_a_pager() {
         bytes[2048..2048 + 1024],
         [vec![2; 1020], vec![0; 4]].concat()
     );
-    assert_eq!(store.crc32(1, 0, 1024).unwrap(), buffer.crc32());
+    assert_eq!(
+        store.checksum(1, Algorithm::Crc32).unwrap(),
+        buffer.checksum(Algorithm::Crc32)
+    );
 }
 
 /// Replaces bytes of a page, as a pager does.
@@ -286,7 +291,7 @@ fn equals_its_twin_in_memory<S: Store>(open: impl Fn(&std::path::Path) -> S) {
                 }
                 4 | 5 => {
                     let count = rng.below(pages - page + 1);
-                    let reset = [Change::Reset { first: page, count }];
+                    let reset = [Change::Zero { first: page, count }];
                     store.write(&reset).unwrap();
                     twin.write(&reset).unwrap();
                 }
@@ -306,7 +311,8 @@ fn equals_its_twin_in_memory<S: Store>(open: impl Fn(&std::path::Path) -> S) {
                     let bytes = vec![step; 1020];
                     let changes = [
                         Change::Zero {
-                            page: rng.below(pages),
+                            first: rng.below(pages),
+                            count: 1,
                         },
                         Change::Sealed {
                             page,
@@ -314,8 +320,8 @@ fn equals_its_twin_in_memory<S: Store>(open: impl Fn(&std::path::Path) -> S) {
                             start: 20,
                         },
                     ];
-                    store.write(&changes, Then::Sync).unwrap();
-                    twin.write(&changes, Then::Sync).unwrap();
+                    store.write(&changes).unwrap();
+                    twin.write(&changes).unwrap();
                 }
                 _ => {}
             }
@@ -329,7 +335,12 @@ fn equals_its_twin_in_memory<S: Store>(open: impl Fn(&std::path::Path) -> S) {
             let mut bytes = vec![0; 1024];
             store.read(page, 0, &mut bytes).unwrap();
             assert!(bytes == expected, "{context}");
-            assert_eq!(store.crc32(page, 3, 1000), twin.crc32(page, 3, 1000));
+            for algorithm in [Algorithm::Crc32, Algorithm::Xxh3] {
+                assert_eq!(
+                    store.checksum(page, algorithm),
+                    twin.checksum(page, algorithm)
+                );
+            }
             assert_eq!(store.geometry(), twin.geometry());
             // What others see is what this one does.
             assert!(fs::read(&path).unwrap() == twin.bytes(), "{context}");
@@ -381,18 +392,21 @@ fn mapped_store_of_holes_equals_its_twin_in_memory() {
                 }
                 1 => {
                     let count = rng.below(64 - page).min(5) + 1;
-                    let reset = [Change::Reset { first: page, count }];
+                    let reset = [Change::Zero { first: page, count }];
                     store.write(&reset).unwrap();
                     twin.write(&reset).unwrap();
                 }
                 2 => {
                     let buffer = store.stage(Some(rng.below(64))).unwrap();
-                    let staged = [Change::Staged {
-                        page,
-                        buffer: &buffer,
-                    }];
-                    store.write(&staged, Then::Sync).unwrap();
-                    twin.write(&staged, Then::Sync).unwrap();
+                    let staged = [
+                        Change::Staged {
+                            page,
+                            buffer: &buffer,
+                        },
+                        Change::Sync,
+                    ];
+                    store.write(&staged).unwrap();
+                    twin.write(&staged).unwrap();
                 }
                 _ => {}
             }

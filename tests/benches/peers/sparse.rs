@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use pagebox::{Change, Geometry, PageBuffer, PageSize, PageStore, Store, StoreError, Then};
+use pagebox::{Change, Geometry, PageBuffer, PageSize, PageStore, Store, StoreError};
 use pagebox_store::{SEAL_LEN, bounds, check_changes, seal};
 
 #[derive(Debug)]
@@ -79,10 +79,10 @@ impl PageStore for SparseStore {
                 Change::Staged { page, buffer } => {
                     self.page_to_write(page).copy_from_slice(buffer);
                 }
-                Change::Zero { page } => {
+                Change::Zero { first: page, count: 1 } => {
                     self.written.remove(&page);
                 }
-                Change::Reset { first, count } => {
+                Change::Zero { first, count } => {
                     for page in first..first + count {
                         self.written.remove(&page);
                     }

@@ -81,7 +81,7 @@ impl PageStore for SparseStore {
                 Change::Staged { buffer, .. } => buffer.to_vec(),
                 Change::Zero { .. } => vec![0; SIZE.bytes()],
                 // Holes read as zeros.
-                Change::Reset { .. } => Vec::new(),
+                Change::Zero { .. } => Vec::new(),
             };
             self.file.write_all_at(&bytes, position).map_err(failed)?;
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pagebox::{
-    Change, Engine, Error, Geometry, PageBuffer, PageStore, PageStores, Store, StoreError,
-    StoreHandle,
+    Algorithm, Change, Checksum, Engine, Error, Geometry, PageBuffer, PageStore, PageStores, Store,
+    StoreError, StoreHandle,
 };
 use wasmtime::component::Resource;
 

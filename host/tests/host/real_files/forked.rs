@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use pagebox::{
-    Change, Engine, Error, FileStore, MemoryStore, MmapStore, PageId, PageSize, PageStore, Pager,
-    ProtectedId, ReadOnlyStore, Store, Then,
+    Algorithm, Change, Engine, Error, FileStore, MemoryStore, MmapStore, PageId, PageSize,
+    PageStore, Pager, ProtectedId, ReadOnlyStore, Store,
 };
 
 use super::{child, path, succeed};
@@ -286,7 +286,7 @@ fn parent_of_one_with_a_store() {
 
 fn forks_with(mut store: impl Store, path: &Path) {
     let buffer = store.stage(Some(1)).unwrap();
-    let reset = [Change::Reset { first: 2, count: 1 }];
+    let reset = [Change::Zero { first: 2, count: 1 }];
     store.write(&reset).unwrap();
     let before = fs::read(path).unwrap();
     let Some(child) = fork() else {
@@ -296,20 +296,21 @@ fn forks_with(mut store: impl Store, path: &Path) {
                 assert!(error.contains("forked"), "{error}");
             };
             told(store.read(1, 0, &mut [0]));
-            told(store.crc32(1, 0, 8).map(drop));
+            told(store.checksum(1, Algorithm::Crc32).map(drop));
             told(store.stage(Some(1)).map(drop));
             told(store.page_mut(1).map(drop));
             told(store.grow(9).map(drop));
             assert_eq!(store.page(1), None);
             let changes = [
-                Change::Zero { page: 0 },
-                Change::Reset { first: 1, count: 1 },
+                Change::Zero { first: 0, count: 1 },
+                Change::Zero { first: 1, count: 1 },
                 Change::Staged {
                     page: 3,
                     buffer: &buffer,
                 },
+                Change::Sync,
             ];
-            told(store.write(&changes, Then::Sync));
+            told(store.write(&changes));
             told(store.sync());
             drop(store);
             assert_eq!(fs::read(path).unwrap(), before);
@@ -320,8 +321,8 @@ fn forks_with(mut store: impl Store, path: &Path) {
     child.succeed();
     assert_eq!(fs::read(path).unwrap(), before);
     assert_eq!(store.stage(Some(2)).unwrap()[..], [0; P]);
-    let zero = [Change::Zero { page: 1 }];
-    store.write(&zero, Then::Sync).unwrap();
+    let zero = [Change::Zero { first: 1, count: 1 }, Change::Sync];
+    store.write(&zero).unwrap();
     assert!(MmapStore::open(path, PageSize::KIB_4).is_err());
 }
 

@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use pagebox::{Access, Change, Error, MmapStore, PageSize, PageStore, Store, StoreError, Then};
+use pagebox::{
+    Access, Algorithm, Change, Error, MmapStore, PageSize, PageStore, Store, StoreError,
+};
 
 use super::{child, mounting, path, skip, succeed};
 use crate::{P, engine, folder};
@@ -86,8 +88,8 @@ fn reader() {
     assert_eq!(store.page(2).unwrap(), expected, "the same, asked again");
     assert_eq!(store.stage(Some(2)).unwrap()[..], expected);
     assert_eq!(
-        store.crc32(2, 0, 1 << 14).unwrap(),
-        store.stage(Some(2)).unwrap().crc32()
+        store.checksum(2, Algorithm::Crc32).unwrap(),
+        store.stage(Some(2)).unwrap().checksum(Algorithm::Crc32)
     );
     let mut bytes = [1; 8];
     store.read(2, 4092, &mut bytes).unwrap();
@@ -110,9 +112,10 @@ fn reader() {
             page: 3,
             buffer: &buffer,
         },
-        Change::Reset { first: 2, count: 1 },
+        Change::Zero { first: 2, count: 1 },
+        Change::Sync,
     ];
-    store.write(&changes, Then::Sync).unwrap();
+    store.write(&changes).unwrap();
     assert_eq!(store.page(2).unwrap(), vec![0; 1 << 14]);
     assert_eq!(store.page(3).unwrap()[P + 1], 8);
     store.grow(8).unwrap();

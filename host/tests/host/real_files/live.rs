@@ -159,7 +159,7 @@ fn file_in_use_is_never_called_damaged() {
             Ok((_, (summary, listing))) => {
                 assert_ne!(summary.recovery.verdict, "damaged", "{summary:?}");
                 assert_eq!(listing.protected.len(), 141);
-                assert_eq!(listing.regular.len() as u64, summary.regular_pages);
+                assert_eq!(Some(listing.regular.len() as u64), summary.regular_pages);
             }
             Err(error) => assert!(matches!(error, Error::Busy), "{error}"),
         }
@@ -201,7 +201,7 @@ fn rotten_page_of_a_file_that_is_not_written_to_is_told_as_such() {
     let page = {
         let mut inspector = engine().inspect(&path).unwrap();
         let listing = Listing::of(&mut inspector).unwrap();
-        listing.protected[0].active_page
+        listing.protected[0].page.unwrap()
     };
     let reader = engine().open_read_only(&path).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
-use pagebox::{MmapStore, PageId, PageSize, PageStore, Then};
+use pagebox::{MmapStore, PageId, PageSize, PageStore};
 
 use super::{child, path};
 use crate::{P, engine, folder};
@@ -129,11 +129,14 @@ fn zeroed_pages_keep_their_space() {
     fs::write(&path, vec![7; 512 * P]).unwrap();
     let before = fs::metadata(&path).unwrap().blocks();
     let mut store = MmapStore::open(&path, PageSize::KIB_4).unwrap();
-    let reset = [pagebox::Change::Reset {
-        first: 100,
-        count: 300,
-    }];
-    store.write(&reset, Then::Sync).unwrap();
+    let reset = [
+        pagebox::Change::Zero {
+            first: 100,
+            count: 300,
+        },
+        pagebox::Change::Sync,
+    ];
+    store.write(&reset).unwrap();
     assert!(fs::metadata(&path).unwrap().blocks() >= before);
     let bytes = fs::read(&path).unwrap();
     assert!(bytes[100 * P..400 * P].iter().all(|byte| *byte == 0));
