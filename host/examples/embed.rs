@@ -55,7 +55,8 @@ fn main() -> Result<(), Error> {
         let page = page?;
         println!(
             "protected page {} lies in page {}",
-            page.id, page.active_page
+            page.id,
+            page.page.unwrap_or(0)
         );
     }
     println!("{:#?}", pager.stats()?);

@@ -42,6 +42,8 @@ pub struct Info {
     pub internal_pages: Option<u64>,
     /// The commit counter.
     pub generation: Option<u64>,
+    /// The roots that count: `Metadata A`.
+    pub roots: Vec<String>,
     /// The most pages that the format can account for.
     pub page_limit: u64,
     /// The most protected pages that the format can name.
@@ -151,11 +153,18 @@ impl Info {
     /// # Errors
     /// [`Error::Sandbox`].
     pub fn of(inspector: &mut Inspector) -> Result<Self, Error> {
-        inspector.summary().map(Self::from)
+        let summary = inspector.summary()?;
+        let roots = inspector.structures(0, 0)?.into_iter();
+        let roots = roots.filter(|root| root.counts).map(|root| root.title);
+        Ok(Self {
+            roots: roots.collect(),
+            ..Self::from(summary)
+        })
     }
 }
 
-impl From<Summary> for Info {
+impl Info {
+    /// All but the roots.
     fn from(summary: Summary) -> Self {
         let (last_allocated, last_freed) = summary
             .last_commit
@@ -173,6 +182,7 @@ impl From<Summary> for Info {
             protected_pages: summary.protected_pages,
             internal_pages: summary.internal_pages,
             generation: summary.generation,
+            roots: Vec::new(),
             page_limit: summary.page_limit,
             protected_limit: summary.protected_limit,
             protected_capacity: summary.protected_capacity,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Args;
-use pagebox::{COMPONENT, Engine, Error, PageId, PageSize};
+use pagebox::{COMPONENT, Engine, Error, PageId, PageSize, report};
 
 use super::map::Drawing;
 use super::output::{QUIET, size};
@@ -142,8 +142,11 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
     drop(pager);
 
     writeln!(output)?;
-    let (summary, drawing) = inspect(path, |inspector| Drawing::of(inspector, None))?;
-    info::print(output, path, &summary)?;
+    let (summary, (drawing, known)) = inspect(path, |inspector| {
+        let drawing = Drawing::of(inspector, None)?;
+        Ok((drawing, report::Info::of(inspector)?))
+    })?;
+    info::print(output, path, &summary, &known.roots)?;
     writeln!(output)?;
     map::print(output, path, &summary, &drawing)?;
     writeln!(output)?;

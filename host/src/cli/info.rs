@@ -28,18 +28,23 @@ pub(crate) struct Info {
 
 impl Info {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
-        let (summary, ()) = inspect(&self.file.path, |_| Ok(()))?;
+        let (summary, info) = inspect(&self.file.path, report::Info::of)?;
         if self.json {
-            output.json(&report::Info::from(summary))?;
+            output.json(&info)?;
         } else {
-            print(output, &self.file.path, &summary)?;
+            print(output, &self.file.path, &summary, &info.roots)?;
         }
         Ok(())
     }
 }
 
 /// Writes a summary for people.
-pub(crate) fn print(output: &mut Output, path: &Path, summary: &Summary) -> io::Result<()> {
+pub(crate) fn print(
+    output: &mut Output,
+    path: &Path,
+    summary: &Summary,
+    roots: &[String],
+) -> io::Result<()> {
     let pages = |count: u64| size(u128::from(count) * u128::from(summary.page_size));
     let known = |count: Option<u64>| count.map_or_else(|| UNKNOWN.to_owned(), number);
     let style = output.style(STRONG);
@@ -77,6 +82,9 @@ pub(crate) fn print(output: &mut Output, path: &Path, summary: &Summary) -> io::
         ),
     )?;
     output.row("generation", known(summary.generation))?;
+    if !roots.is_empty() {
+        output.row("counts", roots.join(", "))?;
+    }
     output.row(
         "limits",
         format_args!(

@@ -789,17 +789,19 @@ fn many_threads_get_their_own_results() {
     in_time(|| {
         let shared = shared(PageSize::KIB_4);
         let ids = shared.pager.transact(|tx| tx.alloc_protected_many(16));
-        assert_eq!(ids.expect("pages"), (0..THREADS).collect::<Vec<_>>());
+        let all: Vec<_> = (0..THREADS).map(ProtectedId::new).collect();
+        assert_eq!(ids.expect("pages"), all);
         shared.take_syncs();
         let before = shared.pager.read().stats().expect("figures").generation;
         thread::scope(|scope| {
             for id in 0..THREADS {
                 let pager = &shared.pager;
                 scope.spawn(move || {
+                    let page = ProtectedId::new(id);
                     for time in 0..TIMES {
                         let mine = (time << 8) | id;
                         let write = move |tx: &mut Transaction<'_>| {
-                            tx.write(id)?[..8].copy_from_slice(&mine.to_le_bytes());
+                            tx.write(page)?[..8].copy_from_slice(&mine.to_le_bytes());
                             if fails(mine) {
                                 return Err(Error::Other(mine.to_string()));
                             }
@@ -811,7 +813,7 @@ fn many_threads_get_their_own_results() {
                             Err(error) => panic!("{error}"),
                         }
                         if time % 16 == 0 {
-                            pager.with(|pager| pager.protected_page(id).map(drop).expect("it"));
+                            pager.with(|pager| pager.protected_page(page).map(drop).expect("it"));
                         }
                     }
                 });
@@ -854,7 +856,7 @@ fn role_is_handed_on_after_some_rounds() {
                         }
                         tx.alloc()
                     });
-                    assert_eq!(done.expect("a page"), 3 + n as u64);
+                    assert_eq!(done.expect("a page"), PageId::new(3 + n as u64));
                     thread::current().id()
                 }));
             }

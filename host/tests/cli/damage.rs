@@ -83,8 +83,12 @@ fn mended(folder: &Folder, file: &str) -> (String, String) {
 fn a_rotten_metadata_page_is_shown_refused_and_mended() {
     let folder = Folder::new();
     let file = sound(&folder);
-    let side = run(["info", &file, "--json"]).done().json()["active_side"].clone();
-    let page = if side == "A" { 1 } else { 2 };
+    let info = run(["info", &file, "--json"]).done().json();
+    let page = if info["roots"][1] == "Metadata A" {
+        1
+    } else {
+        2
+    };
     damage(&file, |bytes| bytes[page * P + 24] ^= 0x80);
     let before = fs::read(&file).unwrap();
 
@@ -130,7 +134,7 @@ fn a_rotten_protected_page_is_never_served() {
     let folder = Folder::new();
     let file = sound(&folder);
     let list = run(["list", &file, "--json"]).done().json();
-    let page = list["protected"][1]["active_page"].as_u64().unwrap();
+    let page = list["protected"][1]["page"].as_u64().unwrap();
     damage(&file, |bytes| {
         bytes[usize::try_from(page).unwrap() * P + 99] ^= 1;
     });
@@ -252,7 +256,7 @@ fn rotten_protected_page_is_mended_by_writing_it_whole() {
     let folder = Folder::new();
     let file = sound(&folder);
     let list = run(["list", &file, "--json"]).done().json();
-    let page = list["protected"][1]["active_page"].as_u64().unwrap();
+    let page = list["protected"][1]["page"].as_u64().unwrap();
     damage(&file, |bytes| {
         bytes[usize::try_from(page).unwrap() * P + 7] ^= 0x10;
     });

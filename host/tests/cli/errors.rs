@@ -124,7 +124,7 @@ fn pages_that_are_not_the_callers_are_refused_by_name() {
     run(["alloc", &file]).done();
     run(["alloc", &file, "--protected"]).done();
     let list = run(["list", &file, "--json"]).done().json();
-    let owned = list["protected"][0]["active_page"].to_string();
+    let owned = list["protected"][0]["page"].to_string();
     let free = "7";
     let before = fs::read(&file).unwrap();
     for id in ["0", "1", "2", &owned, free, "100", "18446744073709551615"] {

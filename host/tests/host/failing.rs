@@ -114,7 +114,11 @@ fn is_told(error: &Error, verb: Verb) -> bool {
         Verb::Stage => &["reading page ", "writing page ", "copying protected page "],
         Verb::StagedChecksum => &["copying protected page "],
         Verb::Grow => &["growing the file to "],
-        Verb::Write => &["writing a commit", "writing the root that counts"],
+        Verb::Write => &[
+            "writing a commit",
+            "writing the root that counts",
+            "writing page ",
+        ],
         Verb::Sync => &[
             "writing a commit",
             "writing the root that counts",

@@ -21,7 +21,7 @@ fn component_imports_the_store_and_nothing_else() {
         .imports(engine.wasmtime())
         .map(|(name, _)| name)
         .collect();
-    assert_eq!(imports, ["pagebox:pager/page-store@0.1.0"]);
+    assert_eq!(imports, ["pagebox:pager/page-store@0.2.0"]);
     println!("the component has {} bytes", pagebox::COMPONENT.len());
     assert!(pagebox::COMPONENT.len() < 512 << 10);
 }

@@ -154,7 +154,7 @@ fn failed_write_poisons_until_reopened() {
     let id = pager.alloc().unwrap();
     let mut byte = [0];
     pager.read(id, 0, &mut byte).unwrap();
-    writes_left.store(1, Ordering::Relaxed);
+    writes_left.store(0, Ordering::Relaxed);
     let error = pager.alloc().unwrap_err();
     assert!(
         matches!(
