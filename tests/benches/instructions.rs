@@ -66,7 +66,7 @@ const PATHS: [HotPath; 13] = [
         }
     }),
     ("core: list 10,000 pages", |times| {
-        let core = core();
+        let mut core = core();
         for _ in 0..times {
             let runs = core.allocated(0, usize::MAX).expect("pages");
             assert_eq!(runs.iter().map(|run| run.count).sum::<u64>(), 10_000);

@@ -256,7 +256,7 @@ fn any_failing_call_under_the_sandbox_is_named_and_leaves_a_legal_state() {
         failures: 0,
         images: 0,
     };
-    for seed in 0..2 {
+    for seed in 0..3 {
         let mut workload = Workload::new(seed);
         let (device, ..) = Device::new(Vec::new());
         let mut pager = engine().create_store(device, 0).unwrap();

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use pagebox::{Change, Geometry, PageBuffer, PageSize, PageStore, Store, StoreError};
+use pagebox::{
+    Algorithm, Change, Checksum, Geometry, PageBuffer, PageSize, PageStore, Store, StoreError,
+};
 use pagebox_store::{SEAL_LEN, bounds, check_changes, seal};
 
 #[derive(Debug)]
@@ -47,10 +49,8 @@ impl PageStore for SparseStore {
         Ok(())
     }
 
-    fn crc32(&self, page: u64, offset: u32, len: u32) -> Result<u32, StoreError> {
-        let mut bytes = vec![0; len as usize];
-        self.read(page, offset, &mut bytes)?;
-        Ok(crc32fast::hash(&bytes))
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        Ok(self.stage(Some(page))?.checksum(algorithm))
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -61,11 +61,15 @@ impl PageStore for SparseStore {
         Ok(buffer)
     }
 
-    fn staged_crc32(&self, buffer: &PageBuffer) -> Result<u32, StoreError> {
-        Ok(buffer.crc32())
+    fn staged_checksum(
+        &self,
+        buffer: &PageBuffer,
+        algorithm: Algorithm,
+    ) -> Result<Checksum, StoreError> {
+        Ok(buffer.checksum(algorithm))
     }
 
-    fn write(&mut self, changes: &[Change<'_, PageBuffer>], _: Then) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         check_changes(self.geometry, changes)?;
         for change in changes {
             match *change {
@@ -79,9 +83,10 @@ impl PageStore for SparseStore {
                 Change::Staged { page, buffer } => {
                     self.page_to_write(page).copy_from_slice(buffer);
                 }
-                Change::Zero { first: page, count: 1 } => {
-                    self.written.remove(&page);
+                Change::Bytes { page, bytes } => {
+                    self.page_to_write(page).copy_from_slice(bytes);
                 }
+                Change::Order | Change::Sync => {}
                 Change::Zero { first, count } => {
                     for page in first..first + count {
                         self.written.remove(&page);

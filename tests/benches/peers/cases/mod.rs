@@ -7,6 +7,7 @@ mod growth;
 mod iterate;
 mod open;
 mod overwrite;
+mod protect;
 mod read;
 mod shared;
 mod write_sync;
@@ -33,8 +34,9 @@ pub(crate) struct Bench {
 type Group = (&'static str, fn(&mut Bench));
 
 /// All cases by the name of their group, which is a part of theirs.
-pub(crate) const GROUPS: [Group; 10] = [
+pub(crate) const GROUPS: [Group; 11] = [
     ("overwrite", overwrite::run),
+    ("protect", protect::run),
     ("alloc", alloc::run),
     ("alloc-cpu", alloc::run_cpu),
     ("churn", churn::run),

@@ -1,104 +1,114 @@
 //! pagebox without its sandbox: the same core, compiled natively, over the same
 //! store. What it and `pagebox` differ by is what the sandbox costs.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use pagebox::{MmapStore, PageSize, Store};
 use pagebox_core::{Access, Pager, ProtectedId};
 
-use super::{Pages, Records, adding, content, copying};
+use super::{Pages, Protects, Records, adding, content, copying};
 
 /// Over any store, with pages of any size.
-pub(crate) struct CoreIn<S>(Pager<S>);
+pub(crate) struct CoreIn<S>(RefCell<Pager<S>>);
 
 impl<S: Store> CoreIn<S> {
     /// An empty file of at least `page_count` pages.
     pub(crate) fn create(store: S, page_count: u64) -> Self {
-        Self(Pager::create(store, page_count).expect("a new file"))
+        Self(RefCell::new(
+            Pager::create(store, page_count).expect("a new file"),
+        ))
     }
 
     /// Allocates the pages that a contest begins with.
     fn fill(&mut self, records: u64, pages: u64) {
-        let mut transaction = self.0.begin().expect("a transaction");
-        let ids = self.0.alloc_protected(&mut transaction, records as u32);
+        let core = self.0.get_mut();
+        let mut transaction = core.begin().expect("a transaction");
+        let ids = core.alloc_protected(&mut transaction, records as u32);
         for id in ids.expect("protected pages") {
-            let buffer = self.0.stage(&mut transaction, id).expect("a buffer");
+            let buffer = core.stage(&mut transaction, id).expect("a buffer");
             buffer.copy_from_slice(&content(id.0, 0));
         }
-        self.0.commit(transaction).expect("a commit");
+        core.commit(transaction).expect("a commit");
         for page in self.alloc(pages as u32) {
-            let bytes = self.0.store_mut().page_mut(page).expect("the page");
+            let core = self.0.get_mut();
+            let bytes = core.store_mut().page_mut(page).expect("the page");
             let bytes = bytes.expect("the store has its pages in memory");
             bytes.copy_from_slice(&content(page, 0));
         }
-        self.0.sync().expect("a sync");
-    }
-
-    fn page(&self, page: u64) -> &[u8] {
-        self.0.store().page(page).expect("the page")
+        self.0.get_mut().sync().expect("a sync");
     }
 
     fn overwrite(&mut self, changes: &[(u64, &[u8])]) {
-        let mut transaction = self.0.begin().expect("a transaction");
+        let core = self.0.get_mut();
+        let mut transaction = core.begin().expect("a transaction");
         for &(record, bytes) in changes {
             let id = ProtectedId(record);
-            let buffer = self.0.stage(&mut transaction, id).expect("a buffer");
+            let buffer = core.stage_blank(&mut transaction, id).expect("a buffer");
             buffer.copy_from_slice(bytes);
         }
-        self.0.commit(transaction).expect("a commit");
+        core.commit(transaction).expect("a commit");
     }
 
     fn visit(&self, records: &[u64], mut f: impl FnMut(&[u8])) {
+        let mut core = self.0.borrow_mut();
         for record in records {
             let id = ProtectedId(*record);
-            let location = self.0.locate_protected(id).expect("the page");
-            f(self.page(location.page));
+            let location = core.locate_protected(id).expect("the page");
+            let page = location.page.expect("a page that was written");
+            f(core.store().page(page).expect("the page"));
         }
     }
 
     fn alloc(&mut self, count: u32) -> Vec<u64> {
-        let mut transaction = self.0.begin().expect("a transaction");
-        let pages = self.0.alloc(&mut transaction, count).expect("pages");
-        self.0.commit(transaction).expect("a commit");
+        let core = self.0.get_mut();
+        let mut transaction = core.begin().expect("a transaction");
+        let pages = core.alloc(&mut transaction, count).expect("pages");
+        core.commit(transaction).expect("a commit");
         pages
     }
 
     fn free(&mut self, pages: &[u64]) {
-        let mut transaction = self.0.begin().expect("a transaction");
-        self.0.free(&mut transaction, pages).expect("pages to free");
-        self.0.commit(transaction).expect("a commit");
+        let core = self.0.get_mut();
+        let mut transaction = core.begin().expect("a transaction");
+        core.free(&mut transaction, pages).expect("pages to free");
+        core.commit(transaction).expect("a commit");
     }
 
     fn visit_pages(&self, pages: &[u64], mut f: impl FnMut(&[u8])) {
-        for page in pages {
-            f(self.page(self.0.locate(*page).expect("the page")));
+        let mut core = self.0.borrow_mut();
+        for &page in pages {
+            core.locate(page).expect("the page");
+            f(core.store().page(page).expect("the page"));
         }
     }
 
     fn iterate(&self) -> (u64, u64) {
-        let regular = self.0.allocated(0, usize::MAX).expect("pages");
-        let protected = self.0.protected(ProtectedId(0)).expect("pages");
-        let regular = regular
-            .iter()
-            .flat_map(|run| run.first..run.first + run.count);
-        (regular.count() as u64, protected.count() as u64)
+        let mut core = self.0.borrow_mut();
+        let regular = core.allocated(0, usize::MAX).expect("pages");
+        let protected = core.protected(ProtectedId(0), usize::MAX).expect("pages");
+        let regular = regular.iter().map(|run| run.count).sum();
+        (regular, protected.len() as u64)
     }
 
     fn regular(&self) -> Vec<u64> {
-        let runs = self.0.allocated(0, usize::MAX).expect("pages");
+        let runs = self.0.borrow_mut().allocated(0, usize::MAX).expect("pages");
         let pages = runs.iter().flat_map(|run| run.first..run.first + run.count);
         pages.collect()
     }
 
     fn write_and_sync(&mut self, page: u64, bytes: &[u8]) {
-        let page = self.0.locate(page).expect("the page");
-        let target = self.0.store_mut().page_mut(page).expect("the page");
+        let core = self.0.get_mut();
+        core.locate(page).expect("the page");
+        let target = core.store_mut().page_mut(page).expect("the page");
         target.expect("in memory").copy_from_slice(bytes);
-        self.0.sync().expect("a sync");
+        core.sync().expect("a sync");
     }
 
     fn reopened(self) -> Self {
-        Self(Pager::open(self.0.close(), Access::Write).expect("the store opens again"))
+        let store = self.0.into_inner().close();
+        let core = Pager::open(store, Access::Write).expect("the store opens again");
+        Self(RefCell::new(core))
     }
 }
 
@@ -160,7 +170,8 @@ impl Core {
 
     pub(crate) fn open(path: PathBuf) -> Self {
         let store = MmapStore::open(&path, PageSize::KIB_4).expect("the file can be mapped");
-        let inner = CoreIn(Pager::open(store, Access::Write).expect("the file opens"));
+        let core = Pager::open(store, Access::Write).expect("the file opens");
+        let inner = CoreIn(RefCell::new(core));
         Self { inner, path }
     }
 
@@ -173,6 +184,24 @@ impl Core {
     /// Where its file is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Protects for Core {
+    fn protect(&mut self) -> u64 {
+        let core = self.inner.0.get_mut();
+        let mut transaction = core.begin().expect("a transaction");
+        let ids = core.alloc_protected(&mut transaction, 1).expect("a page");
+        core.commit(transaction).expect("a commit");
+        ids[0].0
+    }
+
+    fn unprotect(&mut self, id: u64) {
+        let core = self.inner.0.get_mut();
+        let mut transaction = core.begin().expect("a transaction");
+        let freed = core.free_protected(&mut transaction, &[ProtectedId(id)]);
+        freed.expect("a page to free");
+        core.commit(transaction).expect("a commit");
     }
 }
 

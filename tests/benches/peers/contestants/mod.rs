@@ -74,6 +74,15 @@ pub(crate) trait Records {
     fn reopen(self: Box<Self>) -> Box<dyn Records>;
 }
 
+/// Hands out protected pages.
+pub(crate) trait Protects {
+    /// Allocates a protected page, durably.
+    fn protect(&mut self) -> u64;
+
+    /// Frees one, durably.
+    fn unprotect(&mut self, id: u64);
+}
+
 /// Hands out pages of 4 KiB unless it says otherwise.
 pub(crate) trait Pages {
     /// Allocates pages, durably, in one commit.

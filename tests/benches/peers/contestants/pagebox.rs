@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pagebox::{Engine, PageId, PageSize, Pager, ProtectedId, Store};
 
-use super::{Pages, Records, adding, content, copying};
+use super::{Pages, Protects, Records, adding, content, copying};
 
 pub(crate) struct Pagebox {
     pager: Pager,
@@ -94,12 +94,22 @@ fn fill(pager: &mut Pager, records: u64, pages: u64) {
     pager.sync().expect("a sync");
 }
 
+impl Protects for Pagebox {
+    fn protect(&mut self) -> u64 {
+        self.pager.alloc_protected().expect("a page").get()
+    }
+
+    fn unprotect(&mut self, id: u64) {
+        let id = ProtectedId::new(id);
+        self.pager.free_protected(id).expect("a page to free");
+    }
+}
+
 impl Records for Pagebox {
     fn overwrite(&mut self, changes: &[(u64, &[u8])]) {
         let mut tx = self.pager.begin().expect("a transaction");
         for &(record, bytes) in changes {
-            let buffer = tx.write(ProtectedId::new(record)).expect("a buffer");
-            buffer.copy_from_slice(bytes);
+            tx.replace(ProtectedId::new(record), bytes).expect("a page");
         }
         tx.commit().expect("a commit");
     }
