@@ -5,7 +5,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    facts::side_name,
     hex::Span,
     inspect::{Field, PageInfo, Structure},
     look::LookError,
@@ -20,10 +19,10 @@ const RAW_MAX: u32 = 16;
 /// The most fields of one structure that are shown.
 const FIELDS_MAX: usize = 400;
 
-/// Directory blocks that are searched for a page's other copy: in parts, and
-/// at most.
-const BLOCKS: u32 = 64;
-const BLOCKS_SEARCHED: u32 = 4096;
+/// Structures of the directory that are searched for a page's other copy: in
+/// parts, and at most.
+const PART: u32 = 64;
+const SEARCHED: u32 = 4096;
 
 /// A structure and the bytes of its fields.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -61,8 +60,15 @@ impl Described {
         self.structure.fields.iter().zip(&self.raw)
     }
 
-    pub(crate) fn side(&self) -> &'static str {
-        self.structure.side.map_or("", side_name)
+    /// The letter that tells it from its copies; empty where its title ends in
+    /// none.
+    pub(crate) fn letter(&self) -> &str {
+        let last = self.structure.title.rsplit(' ').next().unwrap_or_default();
+        let mut letters = last.chars();
+        match (letters.next(), letters.next()) {
+            (Some(letter), None) if letter.is_ascii_uppercase() => last,
+            _ => "",
+        }
     }
 
     pub(crate) fn validity(&self) -> &'static str {
@@ -85,7 +91,7 @@ impl Described {
 
     /// Whether it should be valid and is not.
     pub(crate) fn is_bad(&self) -> bool {
-        self.structure.active && self.structure.valid == Some(false)
+        self.structure.counts && self.structure.valid == Some(false)
     }
 }
 
@@ -101,39 +107,90 @@ pub(crate) fn spans(structures: &[Described]) -> Vec<Span> {
         .collect()
 }
 
+/// Whether two structures are copies of one: their titles differ in the last
+/// word alone.
+pub(crate) fn are_copies(one: &Structure, other: &Structure) -> bool {
+    let stem = |of: &Structure| Some(of.title.rsplit_once(' ')?.0.to_owned());
+    one.name == other.name && one.page != other.page && stem(one) == stem(other)
+}
+
+/// The other of two copies of which one counts.
+pub(crate) fn twin_of<'a>(structure: &Structure, all: &'a [Structure]) -> Option<&'a Structure> {
+    all.iter()
+        .find(|other| are_copies(structure, other) && structure.counts != other.counts)
+}
+
 /// The other of two alternating copies, where the page is one of two.
 pub(crate) fn other_copy(view: &mut View, info: &PageInfo) -> Result<Option<u64>, LookError> {
     if let Some(id) = info.protected {
-        let slot = view.look().directory(id, 1, false)?.into_iter().next();
-        return Ok(slot.filter(|slot| slot.id == id).map(|slot| {
-            if slot.page_a == info.page {
-                slot.page_b
-            } else {
-                slot.page_a
-            }
-        }));
+        let entry = view.look().directory(id, 1, false)?.into_iter().next();
+        let pages = entry
+            .filter(|entry| entry.id == id)
+            .map(|entry| entry.pages);
+        let mut pages = pages.unwrap_or_default().into_iter().map(|own| own.page);
+        return Ok(pages.find(|page| *page != info.page));
     }
-    let Some(name) = info
-        .structures
-        .iter()
-        .find(|structure| structure.side.is_some())
-        .map(|structure| &structure.name)
-    else {
+    let Some(structure) = info.structures.first() else {
         return Ok(None);
     };
-    let mut block = 0;
-    while block < BLOCKS_SEARCHED {
-        let mut copies = view.look().structures(block, BLOCKS)?;
-        copies.retain(|copy| copy.name == *name);
-        // The two copies of a structure are told of one after the other.
-        if let Some(place) = copies.iter().position(|copy| copy.page == info.page) {
-            let twin = copies.get(place ^ 1);
-            return Ok(twin.map(|twin| twin.page));
+    let mut start = 0;
+    while start < SEARCHED {
+        let mut all = view.look().structures(start, PART)?;
+        all.retain(|other| other.name == structure.name);
+        if let Some(twin) = twin_of(structure, &all) {
+            return Ok(Some(twin.page));
         }
-        if copies.is_empty() {
+        if all.is_empty() {
             break;
         }
-        block += BLOCKS;
+        start += PART;
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn structure(title: &str, page: u64, counts: bool) -> Structure {
+        Structure {
+            name: "root".to_owned(),
+            title: title.to_owned(),
+            page,
+            counts,
+            valid: None,
+            fields: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn twin_is_the_copy_of_the_same_thing_that_does_not_count_where_the_other_does() {
+        let all = [
+            structure("Header", 0, true),
+            structure("Block 1, copy A", 1, true),
+            structure("Block 2, copy A", 2, true),
+            structure("Block 1, copy B", 3, false),
+            structure("Node 1", 4, true),
+            structure("Node 2", 5, true),
+        ];
+        let twin = |place: usize| twin_of(&all[place], &all).map(|twin| twin.page);
+        let twins: Vec<Option<u64>> = (0..all.len()).map(twin).collect();
+        assert_eq!(twins, [None, Some(3), None, Some(1), None, None]);
+    }
+
+    #[test]
+    fn letter_is_one_that_a_title_ends_in() {
+        let letter = |title: &str| {
+            let described = Described {
+                structure: structure(title, 0, true),
+                raw: Vec::new(),
+                omitted: 0,
+            };
+            described.letter().to_owned()
+        };
+        assert_eq!(letter("Metadata A"), "A");
+        for title in ["", "Superblock", "Node 1", "Metadata AB", "A of it"] {
+            assert_eq!(letter(title), "", "{title}");
+        }
+    }
 }

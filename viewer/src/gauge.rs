@@ -1,7 +1,6 @@
 //! How much room is left before the limits of a format.
 
 use crate::{
-    facts::Facts,
     inspect::Summary,
     plots::{WIDTH, real},
     text,
@@ -56,17 +55,17 @@ impl Gauge {
 }
 
 /// How much room is left before the format's limits.
-pub(crate) fn gauges(summary: &Summary, facts: &Facts) -> [Gauge; 2] {
+pub(crate) fn gauges(summary: &Summary) -> [Gauge; 2] {
     [
         Gauge::new(
             "Pages",
-            facts.page_count,
+            summary.page_count,
             summary.page_limit,
             "can still be added before the format is full",
         ),
         Gauge::new(
             "Protected pages",
-            facts.protected_pages,
+            summary.protected_pages,
             summary.protected_limit,
             "can still be named by the directory",
         ),

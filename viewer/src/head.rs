@@ -3,7 +3,12 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{facts::Facts, inspect::Severity, look::LookError, source::View, text};
+use crate::{
+    inspect::{Severity, Summary},
+    look::LookError,
+    source::View,
+    text,
+};
 
 /// A file, by what addresses and what people call it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -30,9 +35,9 @@ pub(crate) struct Head {
     pub(crate) pages: u64,
     /// How many errors the check has found so far.
     pub(crate) errors: usize,
-    /// What is known of the file, for what else is said of it.
+    /// The figures, for what else is said of the file.
     #[serde(skip)]
-    pub(crate) facts: Facts,
+    pub(crate) summary: Summary,
 }
 
 impl Head {
@@ -40,15 +45,14 @@ impl Head {
     pub(crate) fn of(view: &mut View) -> Result<Self, LookError> {
         let errors = errors_of(view);
         let summary = view.look().summary()?;
-        let facts = Facts::of(view.look(), &summary)?;
         Ok(Self {
             state: state_of(&summary.recovery.verdict).to_owned(),
-            verdict: summary.recovery.verdict,
-            generation: facts.generation,
+            verdict: summary.recovery.verdict.clone(),
+            generation: summary.generation,
             page_size: summary.page_size,
-            pages: summary.page_count.max(summary.file_pages),
+            pages: summary.page_count.unwrap_or(0).max(summary.file_pages),
             errors,
-            facts,
+            summary,
         })
     }
 
@@ -97,6 +101,21 @@ impl Head {
     /// What was found beside what recovery says, as a label.
     pub(crate) fn errors_label(&self) -> String {
         text::counted(self.errors as u64, "error")
+    }
+
+    /// Whether a program could change the file as it is.
+    pub(crate) fn can_be_changed(&self) -> bool {
+        matches!(
+            self.verdict.as_str(),
+            "clean" | "rolled-back" | "rolled-forward"
+        )
+    }
+
+    /// Whether all that changes atomically is a pair of pages, as in format 0.
+    /// Of a file whose format is not known nothing else is said.
+    pub(crate) fn keeps_pairs(&self) -> bool {
+        let format = &self.summary.format;
+        format.is_empty() || format.starts_with("0.")
     }
 
     /// Whether the bytes are no page file at all.

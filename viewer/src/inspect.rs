@@ -3,9 +3,9 @@
 
 pub use pagebox::{
     inspect::{
-        Field, Finding, FindingsPart, PageInfo, PageKind, Recovery, Reference, Severity, Side,
-        Slot, Step, Structure, Summary, Tile,
+        Entry, Field, Finding, FindingsPart, FreeSpace, LastCommit, OwnedPage, PageInfo, PageKind,
+        Recovery, Reference, Severity, Step, Structure, Summary, Tile,
     },
     report::{Found, Info, Reason},
-    wit::pagebox::pager::page_store::Extent,
+    wit::pagebox::pager::page_store::{Algorithm, Checksum, Extent},
 };

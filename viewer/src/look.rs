@@ -1,7 +1,9 @@
 //! What can be looked at, and what a look can tell: the contract between the
 //! screens and whatever shows them bytes.
 
-use crate::inspect::{FindingsPart, PageInfo, PageKind, Slot, Structure, Summary, Tile};
+use crate::inspect::{
+    Entry, FindingsPart, FreeSpace, PageInfo, PageKind, Structure, Summary, Tile,
+};
 
 /// Why a file did not answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -43,9 +45,9 @@ pub trait Look {
         pages_per_tile: u64,
         count: u32,
     ) -> Result<Vec<Tile>, LookError>;
-    fn free_runs(&mut self) -> Result<Vec<u64>, LookError>;
-    fn structures(&mut self, start_block: u32, limit: u32) -> Result<Vec<Structure>, LookError>;
-    fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Slot>, LookError>;
+    fn free_space(&mut self) -> Result<FreeSpace, LookError>;
+    fn structures(&mut self, start: u32, limit: u32) -> Result<Vec<Structure>, LookError>;
+    fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Entry>, LookError>;
     fn page(&mut self, page: u64) -> Result<Option<PageInfo>, LookError>;
     fn findings(&mut self, cursor: u64) -> Result<FindingsPart, LookError>;
 

@@ -82,13 +82,13 @@ pub(crate) struct Column {
 
 impl Histogram {
     pub(crate) fn new(space: &FreeSpace) -> Self {
-        let runs: &[u64] = space.free_runs.as_deref().unwrap_or_default();
+        let runs: &[u64] = space.runs.as_deref().unwrap_or_default();
         let highest = runs.iter().copied().max().unwrap_or(0).max(1);
         let used = runs
             .iter()
             .rposition(|count| *count > 0)
             .map_or(0, |last| last + 1);
-        let pages = |place: usize| space.free_pages_by_run.as_ref()?.get(place).copied();
+        let pages = |place: usize| space.pages_by_run.as_ref()?.get(place).copied();
         let lines = (0_u32..)
             .zip(runs.iter().take(used))
             .enumerate()
@@ -114,7 +114,7 @@ impl Histogram {
             .collect();
         Self {
             lines,
-            runs: space.runs(),
+            runs: space.count(),
         }
     }
 }
@@ -173,7 +173,7 @@ mod tests {
             kind("regular", 1),
             kind("slack", 0),
         ];
-        let bar = Bar::new(&Legend::plain(kinds).kinds);
+        let bar = Bar::new(&Legend::new(kinds).kinds);
         assert_eq!(bar.parts.len(), 2);
         let sum: f64 = bar.parts.iter().map(|part| part.width).sum();
         assert!((sum - WIDTH).abs() < 1e-6);
@@ -192,8 +192,8 @@ mod tests {
         let mut runs = vec![0; 20];
         (runs[0], runs[2], runs[15]) = (4, 1, 1);
         let histogram = Histogram::new(&FreeSpace {
-            free_runs: Some(runs),
-            free_pages_by_run: Some(vec![4, 0, 5]),
+            runs: Some(runs),
+            pages_by_run: Some(vec![4, 0, 5]),
             ..FreeSpace::default()
         });
         let lines = &histogram.lines;

@@ -11,7 +11,7 @@ use std::{
 use pagebox::{Engine, Error, Inspector};
 
 use crate::{
-    inspect::{FindingsPart, PageInfo, PageKind, Slot, Structure, Summary, Tile},
+    inspect::{Entry, FindingsPart, FreeSpace, PageInfo, PageKind, Structure, Summary, Tile},
     look::{Look, LookError, Target},
 };
 
@@ -122,19 +122,19 @@ impl Look for Sandboxed {
             .map_err(|error| failed(&self.path, error))
     }
 
-    fn free_runs(&mut self) -> Result<Vec<u64>, LookError> {
+    fn free_space(&mut self) -> Result<FreeSpace, LookError> {
         self.inspector
-            .free_runs()
+            .free_space()
             .map_err(|error| failed(&self.path, error))
     }
 
-    fn structures(&mut self, start_block: u32, limit: u32) -> Result<Vec<Structure>, LookError> {
+    fn structures(&mut self, start: u32, limit: u32) -> Result<Vec<Structure>, LookError> {
         self.inspector
-            .structures(start_block, limit)
+            .structures(start, limit)
             .map_err(|error| failed(&self.path, error))
     }
 
-    fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Slot>, LookError> {
+    fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Entry>, LookError> {
         self.inspector
             .directory(start, limit, verify)
             .map_err(|error| failed(&self.path, error))

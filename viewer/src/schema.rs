@@ -27,13 +27,6 @@ pub(crate) enum Severity {
     Error,
 }
 
-/// One of two alternating copies.
-#[derive(ToSchema)]
-pub(crate) enum Side {
-    A,
-    B,
-}
-
 /// A kind of page. Codes are small and stable; the list may grow.
 #[derive(ToSchema)]
 pub(crate) struct PageKind {
@@ -73,10 +66,8 @@ pub(crate) struct Structure {
     /// A title for people: `Metadata A`.
     title: String,
     page: u64,
-    /// Which of two copies it is.
-    side: Option<Side>,
-    /// Whether it is the copy that counts.
-    active: bool,
+    /// Whether it counts: of several copies one does.
+    counts: bool,
     /// Whether its checksum agrees; absent where it has none.
     valid: Option<bool>,
     fields: Vec<Field>,
@@ -92,22 +83,30 @@ pub(crate) struct Reference {
     text: String,
 }
 
-/// A slot of the directory that is in use.
+/// A page that belongs to a protected page, and the code of its kind.
 #[derive(ToSchema)]
-pub(crate) struct Slot {
+pub(crate) struct OwnedPage {
+    page: u64,
+    kind: u8,
+}
+
+/// A protected page in the directory.
+#[derive(ToSchema)]
+pub(crate) struct Entry {
     id: u64,
-    block: u32,
-    index: u32,
-    active: Side,
-    page_a: u64,
-    page_b: u64,
+    /// The page that holds its bytes; null: they are zeros.
+    page: Option<u64>,
+    /// All pages that are its own.
+    pages: Vec<OwnedPage>,
     generation: u64,
-    checksum: u32,
-    /// The CRC-32 of the active page's bytes, where it was asked for and could
-    /// be read.
-    actual: Option<u32>,
-    /// What is wrong with the slot; empty where nothing is.
+    /// Of its bytes, as committed: `0x1234abcd`.
+    checksum: String,
+    /// Of its bytes, where it was asked for and they could be read.
+    actual: Option<String>,
+    /// What is wrong with it; empty where nothing is.
     problem: String,
+    /// Where the directory names it, for people: `directory block 0, slot 5`.
+    place: String,
 }
 
 /// Figures of a file, as `pagebox info` tells them. In pages unless said
@@ -116,6 +115,8 @@ pub(crate) struct Slot {
 pub(crate) struct Info {
     /// `0.2`; empty where it is not known.
     format: String,
+    /// What can be done with the file besides what every format can.
+    capabilities: Vec<String>,
     /// Bytes in a page.
     page_size: u32,
     /// Pages that the file accounts for.
@@ -134,8 +135,6 @@ pub(crate) struct Info {
     internal_pages: Option<u64>,
     /// The commit counter.
     generation: Option<u64>,
-    /// The side of the metadata that counts, where that is known.
-    active_side: Option<Side>,
     /// The most pages that the format can account for.
     page_limit: u64,
     /// The most protected pages that the format can name.

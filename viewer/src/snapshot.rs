@@ -6,18 +6,12 @@ use std::{collections::HashMap, sync::Arc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    head::Head,
-    inspect::{Extent, Side},
-    look::LookError,
-    schema,
-    source::View,
-};
+use crate::{head::Head, inspect::Extent, look::LookError, schema, source::View};
 
-/// The most pages and slots that are compared one by one. Of larger files
+/// The most pages, and protected pages, that are compared one by one. Of larger files
 /// only what the last commit did is shown.
 const COMPARED_PAGES_MAX: u64 = 1 << 20;
-const COMPARED_SLOTS_MAX: u32 = 4096;
+const COMPARED_ENTRIES_MAX: u32 = 4096;
 
 /// The most runs of changed pages in an event.
 const CHANGED_MAX: usize = 500;
@@ -53,7 +47,8 @@ pub(crate) struct Seen {
     stamp: Option<u64>,
     sequence: u64,
     kinds: Arc<Vec<u8>>,
-    slots: Arc<HashMap<u64, (u64, u64)>>,
+    /// Of each protected page the page that holds its bytes, and its generation.
+    entries: Arc<HashMap<u64, (Option<u64>, u64)>>,
 }
 
 impl Seen {
@@ -66,34 +61,34 @@ impl Seen {
     pub(crate) fn next(&self, view: &mut View, at: u64) -> Result<(Snapshot, Self), LookError> {
         let state = Head::of(view)?;
         let look = view.look();
-        let summary = look.summary()?;
         let mut kinds = Vec::new();
-        let mut slots = HashMap::new();
+        let mut entries = HashMap::new();
         if state.pages <= COMPARED_PAGES_MAX {
             kinds = look.kinds(0, u32::try_from(state.pages).unwrap_or(u32::MAX))?;
-            for slot in look.directory(0, COMPARED_SLOTS_MAX, false)? {
-                let active = match slot.active {
-                    Side::A => slot.page_a,
-                    Side::B => slot.page_b,
-                };
-                slots.insert(slot.id, (active, slot.generation));
+            for entry in look.directory(0, COMPARED_ENTRIES_MAX, false)? {
+                entries.insert(entry.id, (entry.page, entry.generation));
             }
         }
         let all = self.stamp.is_some() && !kinds.is_empty();
         let changed = match (self.stamp, kinds.is_empty()) {
             // There is nothing to compare the first state with.
             (None, _) => Vec::new(),
-            (Some(_), false) => self.changed(&kinds, &slots),
-            (Some(_), true) => [summary.last_allocated, summary.last_freed].concat(),
+            (Some(_), false) => self.changed(&kinds, &entries),
+            (Some(_), true) => {
+                let last = state.summary.last_commit.as_ref();
+                last.map_or_else(Vec::new, |last| {
+                    [last.allocated.as_slice(), &last.freed].concat()
+                })
+            }
         };
         let sequence = self.sequence + 1;
         let snapshot = Snapshot {
             sequence,
             at,
-            page_count: state.facts.page_count,
-            free_pages: state.facts.free_pages,
-            regular_pages: state.facts.regular_pages,
-            protected_pages: state.facts.protected_pages,
+            page_count: state.summary.page_count,
+            free_pages: state.summary.free_pages,
+            regular_pages: state.summary.regular_pages,
+            protected_pages: state.summary.protected_pages,
             changes_complete: all && changed.len() < CHANGED_MAX,
             changed,
             state,
@@ -102,12 +97,12 @@ impl Seen {
             stamp: Some(view.stamp()),
             sequence,
             kinds: Arc::new(kinds),
-            slots: Arc::new(slots),
+            entries: Arc::new(entries),
         };
         Ok((snapshot, now))
     }
 
-    fn changed(&self, kinds: &[u8], slots: &HashMap<u64, (u64, u64)>) -> Vec<Extent> {
+    fn changed(&self, kinds: &[u8], entries: &HashMap<u64, (Option<u64>, u64)>) -> Vec<Extent> {
         let mut pages: Vec<u64> = (0..)
             .zip(kinds)
             .zip(self.kinds.iter().map(Some).chain(std::iter::repeat(None)))
@@ -115,10 +110,10 @@ impl Seen {
             .map(|((page, _), _)| page)
             .collect();
         pages.extend(
-            slots
+            entries
                 .iter()
-                .filter(|(id, now)| self.slots.get(id) != Some(now))
-                .map(|(_, (page, _))| *page),
+                .filter(|(id, now)| self.entries.get(id) != Some(now))
+                .filter_map(|(_, (page, _))| *page),
         );
         pages.sort_unstable();
         pages.dedup();

@@ -5,10 +5,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    facts::Facts,
+    head::Head,
     inspect::Extent,
     look::{Look, LookError},
-    schema, text,
+    text,
 };
 
 /// Pages that are gone through one by one. Of larger files the lengths of runs
@@ -21,36 +21,38 @@ const PART: u32 = 65_536;
 /// Runs that are shorter than this are called short.
 const SHORT: u64 = 8;
 
-/// The free pages of a file, by the runs that they lie in.
+/// How the free pages of a file lie.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(crate) struct FreeSpace {
     /// How many runs of free pages are 2^n to less than 2^(n+1) long, by n;
     /// none where it is not known which pages are free.
-    pub(crate) free_runs: Option<Vec<u64>>,
+    pub(crate) runs: Option<Vec<u64>>,
+    /// Pages in the longest run; none as before.
+    pub(crate) longest: Option<u64>,
+    /// Where the longest run begins; none where there is none, or where the
+    /// file is too large to go through.
+    pub(crate) longest_first: Option<u64>,
     /// How many pages lie in those runs; none where the file is too large to
     /// go through.
-    pub(crate) free_pages_by_run: Option<Vec<u64>>,
-    /// The longest run of free pages; none where there is none, or where the
-    /// file is too large to go through.
-    #[schema(value_type = Option<schema::Extent>)]
-    pub(crate) largest_free_run: Option<Extent>,
+    pub(crate) pages_by_run: Option<Vec<u64>>,
     /// Free pages in runs of less than 8 pages; none as before.
-    pub(crate) free_pages_in_short_runs: Option<u64>,
+    pub(crate) pages_in_short_runs: Option<u64>,
 }
 
 impl FreeSpace {
     /// What a look tells of the free pages.
-    pub(crate) fn of(look: &mut dyn Look, facts: &Facts) -> Result<Self, LookError> {
-        if facts.free_pages.is_none() {
+    pub(crate) fn of(look: &mut dyn Look) -> Result<Self, LookError> {
+        let told = look.free_space()?;
+        if told.longest.is_none() {
             return Ok(Self::default());
         }
-        let free_runs = Some(look.free_runs()?);
         let kinds = look.page_kinds()?;
         let pages: u64 = kinds.iter().map(|kind| kind.count).sum();
         let free = kinds.iter().find(|kind| kind.name == "free");
         let Some(free) = free.filter(|_| pages <= PAGES_MAX) else {
             return Ok(Self {
-                free_runs,
+                runs: Some(told.runs),
+                longest: told.longest,
                 ..Self::default()
             });
         };
@@ -67,40 +69,29 @@ impl FreeSpace {
             }
         }
         runs.end();
+        let longest = runs.longest.as_ref();
         Ok(Self {
-            free_runs: Some(runs.counts),
-            free_pages_by_run: Some(runs.pages),
-            largest_free_run: runs.largest,
-            free_pages_in_short_runs: Some(runs.short),
+            longest: Some(longest.map_or(0, |run| run.count)),
+            longest_first: longest.map(|run| run.first),
+            runs: Some(runs.counts),
+            pages_by_run: Some(runs.pages),
+            pages_in_short_runs: Some(runs.short),
         })
     }
 
     /// How many runs there are.
-    pub(crate) fn runs(&self) -> u64 {
-        self.free_runs.iter().flatten().sum()
-    }
-
-    /// The longest run in words, where it is known to a power of two only.
-    pub(crate) fn largest_about(&self) -> Option<String> {
-        let power = self.free_runs.iter().flatten().count().checked_sub(1)?;
-        let low = 1_u64.checked_shl(u32::try_from(power).ok()?)?;
-        Some(format!(
-            "{} to {}",
-            text::number(low),
-            text::pages(low.saturating_mul(2) - 1)
-        ))
+    pub(crate) fn count(&self) -> u64 {
+        self.runs.iter().flatten().sum()
     }
 
     /// Free pages that the file holds; none where it is too large to go through.
     pub(crate) fn free_in_file(&self) -> Option<u64> {
-        self.free_pages_by_run
-            .as_ref()
-            .map(|pages| pages.iter().sum())
+        self.pages_by_run.as_ref().map(|pages| pages.iter().sum())
     }
 
     /// How much of what is free lies in short runs.
     pub(crate) fn short_share(&self) -> Option<String> {
-        let short = self.free_pages_in_short_runs?;
+        let short = self.pages_in_short_runs?;
         Some(text::percent(short, self.free_in_file()?))
     }
 }
@@ -110,7 +101,7 @@ impl FreeSpace {
 struct Runs {
     counts: Vec<u64>,
     pages: Vec<u64>,
-    largest: Option<Extent>,
+    longest: Option<Extent>,
     short: u64,
     open: Option<Extent>,
 }
@@ -144,28 +135,32 @@ impl Runs {
             self.short += run.count;
         }
         if self
-            .largest
+            .longest
             .as_ref()
-            .is_none_or(|largest| run.count > largest.count)
+            .is_none_or(|longest| run.count > longest.count)
         {
-            self.largest = Some(run);
+            self.longest = Some(run);
         }
     }
 }
 
 /// What may be allocated without growth, in words; nothing where nothing may
 /// be, or where that is not known.
-pub(crate) fn room(facts: &Facts) -> Option<String> {
-    let free = facts.free_pages.filter(|_| facts.can_be_changed)?;
-    let slots = facts
+pub(crate) fn room(head: &Head) -> Option<String> {
+    let summary = &head.summary;
+    let free = summary.free_pages.filter(|_| head.can_be_changed())?;
+    let regular = text::counted(free, "further page");
+    if !head.keeps_pairs() {
+        return Some(format!("Without growth there is room for {regular}."));
+    }
+    let named = summary
         .protected_capacity?
-        .saturating_sub(facts.protected_pages?);
+        .saturating_sub(summary.protected_pages?);
     // Each takes two pages, of the same free ones.
-    let protected = (free / 2).min(slots);
+    let protected = text::counted((free / 2).min(named), "protected one");
     Some(format!(
-        "Without growth there is room for {}, or for {} instead, which take two each.",
-        text::counted(free, "further page"),
-        text::counted(protected, "protected one"),
+        "Without growth there is room for {regular}, or for {protected} instead, which take two \
+         each."
     ))
 }
 
@@ -181,17 +176,7 @@ mod tests {
         }
         runs.end();
         assert_eq!((runs.counts, runs.pages), (vec![2, 1], vec![2, 3]));
-        assert_eq!(runs.largest.map(|run| (run.first, run.count)), Some((2, 3)));
+        assert_eq!(runs.longest.map(|run| (run.first, run.count)), Some((2, 3)));
         assert_eq!(runs.short, 5);
-    }
-
-    #[test]
-    fn longest_run_of_a_file_that_is_too_large_is_known_to_a_power_of_two() {
-        let space = FreeSpace {
-            free_runs: Some(vec![1, 0, 2]),
-            ..FreeSpace::default()
-        };
-        assert_eq!(space.largest_about().as_deref(), Some("4 to 7 pages"));
-        assert_eq!(FreeSpace::default().largest_about(), None);
     }
 }

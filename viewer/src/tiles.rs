@@ -4,10 +4,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    inspect::{Severity, Tile},
-    legend::Legend,
-};
+use crate::inspect::{Severity, Tile};
 
 /// Neighbouring tiles that look alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -39,13 +36,6 @@ fn level(severity: Option<Severity>) -> u8 {
         Some(Severity::Info) => 1,
         Some(Severity::Warning) => 2,
         Some(Severity::Error) => 3,
-    }
-}
-
-/// Tiles with the kinds that are believed.
-pub(crate) fn believed(tiles: &mut [Tile], legend: &Legend) {
-    for tile in tiles {
-        tile.kind = legend.code(tile.kind);
     }
 }
 

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     compare::{self, Compared, FieldDifference, Line},
-    described::{Described, other_copy},
+    described::{Described, other_copy, twin_of},
     error::Error,
     filters,
     head::{FileName, Head},
@@ -32,8 +32,8 @@ const DIFFERENCES_MAX: usize = 2000;
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DiffParams {
-    /// The page on the left. If none is given: A of the metadata, with B on the
-    /// right; of something without them, 0.
+    /// The page on the left. If none is given: the first of the roots that has a
+    /// copy, with that copy on the right; of a file without such, 0.
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     n: Option<u64>,
@@ -247,7 +247,8 @@ async fn view(asked: &Asked) -> Result<(Head, DiffView), Error> {
 async fn first_of_two(file: &File) -> Result<u64, LookError> {
     let ask = |view: &mut View| {
         let structures = view.look().structures(0, 0)?;
-        let first = structures.iter().find(|found| found.side.is_some());
+        let mut all = structures.iter();
+        let first = all.find(|found| twin_of(found, &structures).is_some());
         Ok(first.map_or(0, |found| found.page))
     };
     file.source.ask(ask).await
@@ -263,7 +264,7 @@ async fn side(file: &File, page: u64) -> Result<DiffSide, Error> {
                 return Ok(Err(state));
             };
             let other_copy = other_copy(view, &info)?;
-            let legend = Legend::new(view.look().page_kinds()?, &state.facts);
+            let legend = Legend::new(view.look().page_kinds()?);
             let bytes = view.look().bytes(page, 0, state.page_size)?;
             let mut structures = Vec::new();
             for structure in info.structures {

@@ -12,52 +12,52 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     described::Described,
+    entries::{Order, Wanted},
     error::Error,
-    facts::side_name,
     filters,
     format::Format,
     head::{FileName, Head},
-    inspect::{Side, Slot},
+    inspect::{Entry, OwnedPage},
+    legend::Legend,
     params::number_or_none,
     respond::Asked,
     schema,
     shell::Shell,
-    slots::{Order, Wanted},
     text,
 };
 
-/// Slots on one screen, if not said otherwise, and at most.
+/// Protected pages on one screen, if not said otherwise, and at most.
 const LIMIT: usize = 50;
 const LIMIT_MAX: usize = 1000;
 
-/// Directory blocks described on one screen.
-const BLOCKS: u32 = 8;
+/// Structures of the directory that are asked for at a time.
+const STRUCTURES: u32 = 8;
 
-/// Which slots, in which order.
+/// Which protected pages, in which order.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DirectoryParams {
-    /// How many slots of the result to pass over.
+    /// How many of the result to pass over.
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     skip: Option<u64>,
-    /// How many slots, at most 1000.
+    /// How many, at most 1000.
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     limit: Option<u64>,
     /// `id`, `generation` or `page`; with `-` before it, the greatest first.
     sort: Option<String>,
-    /// Only slots with this protected id or physical page.
+    /// Only those with this protected id or physical page.
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     q: Option<u64>,
-    /// `problems`: only slots with which something is wrong.
+    /// `problems`: only those with which something is wrong.
     only: Option<String>,
-    /// The first directory block to describe.
+    /// How many of the directory's own structures to pass over.
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
-    block: Option<u64>,
+    start: Option<u64>,
 }
 
 /// A part of the directory.
@@ -65,81 +65,79 @@ pub(crate) struct DirectoryParams {
 pub(crate) struct DirectoryView {
     file: FileName,
     state: Head,
-    /// Slots in use in the whole file; none where not all of the directory
-    /// could be read.
+    /// How many there are in the whole file; none where not all of the
+    /// directory could be read.
     protected_pages: Option<u64>,
-    /// Slots that were asked for, before paging.
+    /// How many are like what was asked for, before paging.
     matches: usize,
-    /// Slots passed over.
+    /// How many of them were passed over.
     skip: usize,
-    /// The most slots here.
+    /// The most that are here.
     limit: usize,
     /// The order: `id`, `generation` or `page`, `-` before it for the greatest
     /// first.
     sort: String,
-    /// The slots.
-    slots: Vec<SlotLine>,
-    /// Whether there were too many slots to sort or search all of them.
+    /// The protected pages.
+    entries: Vec<EntryLine>,
+    /// Whether there were too many to sort or search all of them.
     truncated: bool,
-    /// Directory blocks, both copies where they are known.
-    blocks: Vec<Described>,
-    /// The first block described.
-    block: u32,
+    /// Structures that the directory is made of, all copies that are known.
+    structures: Vec<Described>,
+    /// How many of them were passed over, as the sandbox counts them.
+    start: u32,
+    #[serde(skip)]
+    more_structures: bool,
     #[serde(skip)]
     known: u64,
     #[serde(skip)]
-    can_be_changed: bool,
+    legend: Legend,
     #[serde(skip)]
     q: Option<u64>,
     #[serde(skip)]
     only: bool,
 }
 
-/// A slot and whether its page's bytes are the ones that were committed.
+/// A protected page and whether its bytes are the ones that were committed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SlotLine {
+pub(crate) struct EntryLine {
     #[serde(flatten)]
-    #[schema(value_type = schema::Slot)]
-    slot: Slot,
+    #[schema(value_type = schema::Entry)]
+    entry: Entry,
     /// `verified`, `differs` or `unread`.
     checksum_state: &'static str,
 }
 
-impl From<Slot> for SlotLine {
-    fn from(slot: Slot) -> Self {
-        let checksum_state = match slot.actual {
-            Some(actual) if actual == slot.checksum => "verified",
+impl From<Entry> for EntryLine {
+    fn from(entry: Entry) -> Self {
+        let checksum_state = match entry.actual {
+            Some(actual) if actual == entry.checksum => "verified",
             Some(_) => "differs",
             None => "unread",
         };
         Self {
-            slot,
+            entry,
             checksum_state,
         }
     }
 }
 
-impl SlotLine {
-    fn side(&self) -> &'static str {
-        side_name(self.slot.active)
+impl EntryLine {
+    /// The page that holds its bytes; none: they are zeros.
+    fn page(&self) -> Option<&OwnedPage> {
+        let mut pages = self.entry.pages.iter();
+        pages.find(|own| Some(own.page) == self.entry.page)
     }
 
-    /// Both copies: which side, and which page.
-    fn copies(&self) -> [(Side, u64); 2] {
-        [(Side::A, self.slot.page_a), (Side::B, self.slot.page_b)]
-    }
-
-    /// How a copy is drawn.
-    fn swatch(&self, side: &Side) -> &'static str {
-        if *side == self.slot.active {
-            "protected-active"
-        } else {
-            "protected-shadow"
-        }
+    /// The other pages that are its own.
+    fn others(&self) -> Vec<&OwnedPage> {
+        let pages = self.entry.pages.iter();
+        pages
+            .filter(|own| Some(own.page) != self.entry.page)
+            .collect()
     }
 
     fn is_bad(&self) -> bool {
-        self.checksum_state == "differs" || !self.slot.problem.is_empty()
+        self.checksum_state == "differs" || !self.entry.problem.is_empty()
     }
 }
 
@@ -153,15 +151,24 @@ impl DirectoryView {
         self.q.map_or_else(String::new, |q| q.to_string())
     }
 
-    /// Whether there are blocks that are not described.
-    fn more_blocks(&self) -> bool {
-        // Of each block there are two copies.
-        self.blocks.len() >= BLOCKS as usize * 2
+    /// How a page is drawn.
+    fn class(&self, own: &OwnedPage) -> &'static str {
+        self.legend.class(own.kind)
+    }
+
+    /// What a page is.
+    fn kind(&self, own: &OwnedPage) -> &str {
+        self.legend.name(own.kind)
+    }
+
+    /// Where the structures after these begin.
+    fn structures_next(&self) -> u32 {
+        self.start.saturating_add(STRUCTURES)
     }
 
     fn next(&self) -> Option<usize> {
-        let next = self.skip + self.slots.len();
-        (next < self.matches && !self.slots.is_empty()).then_some(next)
+        let next = self.skip + self.entries.len();
+        (next < self.matches && !self.entries.is_empty()).then_some(next)
     }
 
     fn previous(&self) -> Option<usize> {
@@ -196,27 +203,27 @@ impl DirectoryView {
     /// The same as a table for other programs.
     fn csv(&self) -> String {
         let mut csv = String::from(
-            "id,block,index,active,page_a,page_b,generation,checksum,actual,checksum_state,problem\r\n",
+            "id,page,pages,generation,checksum,actual,checksum_state,problem,place\r\n",
         );
-        for line in &self.slots {
-            let slot = &line.slot;
-            let actual = slot
+        for line in &self.entries {
+            let entry = &line.entry;
+            let page = entry.page.map_or_else(String::new, |page| page.to_string());
+            let pages: Vec<String> = entry.pages.iter().map(|own| own.page.to_string()).collect();
+            let actual = entry
                 .actual
-                .map_or_else(String::new, |actual| format!("{actual:08x}"));
+                .map_or_else(String::new, |actual| actual.to_string());
+            let quoted = |text: &str| text::visible(text).replace('"', "\"\"");
             // Writing to a string does not fail.
             let _ = write!(
                 csv,
-                "{},{},{},{},{},{},{},{:08x},{actual},{},\"{}\"\r\n",
-                slot.id,
-                slot.block,
-                slot.index,
-                line.side(),
-                slot.page_a,
-                slot.page_b,
-                slot.generation,
-                slot.checksum,
+                "{},{page},{},{},{},{actual},{},\"{}\",\"{}\"\r\n",
+                entry.id,
+                pages.join(" "),
+                entry.generation,
+                entry.checksum,
                 line.checksum_state,
-                text::visible(&slot.problem).replace('"', "\"\""),
+                quoted(&entry.problem),
+                quoted(&entry.place),
             );
         }
         csv
@@ -272,9 +279,9 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
     let place = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
     let limit = place(params.limit).unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
     let skip = place(params.skip).unwrap_or(0);
-    let block = params
-        .block
-        .and_then(|block| u32::try_from(block).ok())
+    let start = params
+        .start
+        .and_then(|start| u32::try_from(start).ok())
         .unwrap_or(0);
     let wanted = Wanted {
         named: params.q,
@@ -283,39 +290,36 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
     };
     asked
         .look(move |view, head| {
-            let facts = &head.facts;
-            let (slots, truncated) = wanted.find(view, head)?;
-            let matches = slots.len();
-            let mut shown = Vec::new();
-            for slot in slots.into_iter().skip(skip).take(limit) {
-                let verified = view.look().directory(slot.id, 1, true)?.into_iter().next();
-                shown.push(
-                    verified
-                        .filter(|same| same.id == slot.id)
-                        .unwrap_or(slot)
-                        .into(),
-                );
+            let found = wanted.find(view, head)?;
+            let matches = found.entries.len();
+            let mut entries = Vec::new();
+            for entry in found.entries.into_iter().skip(skip).take(limit) {
+                let verified = view.look().directory(entry.id, 1, true)?.into_iter().next();
+                let same = verified.filter(|same| same.id == entry.id);
+                entries.push(same.unwrap_or(entry).into());
             }
-            let mut blocks = Vec::new();
-            for structure in view.look().structures(block, BLOCKS)? {
-                if structure.name.starts_with("directory") {
-                    blocks.push(Described::new(view, structure)?);
-                }
+            let roots = view.look().structures(0, 0)?.len();
+            let all = view.look().structures(start, STRUCTURES)?;
+            let mut structures = Vec::new();
+            for structure in all.into_iter().skip(roots) {
+                structures.push(Described::new(view, structure)?);
             }
+            let next = start.saturating_add(STRUCTURES);
             Ok(DirectoryView {
                 file: file.clone(),
                 state: head.clone(),
-                protected_pages: facts.protected_pages,
-                known: facts.protected_at_least,
-                can_be_changed: facts.can_be_changed,
+                protected_pages: head.summary.protected_pages,
+                known: found.seen as u64,
+                legend: Legend::new(view.look().page_kinds()?),
                 matches,
                 skip,
                 limit,
                 sort: sort.clone(),
-                slots: shown,
-                truncated,
-                blocks,
-                block,
+                entries,
+                truncated: found.truncated,
+                more_structures: view.look().structures(next, 1)?.len() > roots,
+                structures,
+                start,
                 q: wanted.named,
                 only: wanted.only_problems,
             })

@@ -155,7 +155,6 @@ async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
         .look(move |view, head| {
             view.check_for(CHECK_BUDGET)?;
             let check = Checked::of(&view.check);
-            let summary = view.look().summary()?;
             let mut findings = view.check.findings.clone();
             let omitted = findings.len().saturating_sub(FINDINGS_MAX);
             if omitted > 0 {
@@ -177,8 +176,8 @@ async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
                 repair_command: mends
                     .clone()
                     .filter(|_| check.errors > 0 && !head.foreign()),
-                gauges: gauges(&summary, &head.facts),
-                explanation: summary.recovery.explanation,
+                gauges: gauges(&head.summary),
+                explanation: head.summary.recovery.explanation.clone(),
             })
         })
         .await

@@ -10,7 +10,6 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     checked::Checked,
     error::Error,
-    facts::Facts,
     filters,
     head::{FileName, Head},
     inspect::Severity,
@@ -19,7 +18,7 @@ use crate::{
     plots::{MapRect, map_rects},
     respond::Asked,
     shell::Shell,
-    tiles::{Run, believed, runs_of},
+    tiles::{Run, runs_of},
 };
 
 /// How long a map may wait for the check, so that its marks are there.
@@ -77,8 +76,6 @@ pub(crate) struct MapView {
     /// Pages with warnings and errors, the first thousand.
     flagged: Vec<u64>,
     check: Checked,
-    #[serde(skip)]
-    facts: Facts,
     #[serde(skip)]
     legend: Legend,
     #[serde(skip)]
@@ -196,20 +193,18 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
             flagged.dedup();
             flagged.truncate(FLAGGED_MAX);
             let check = Checked::of(&view.check);
-            let facts = head.facts.clone();
-            let legend = Legend::new(view.look().page_kinds()?, &facts);
+            let legend = Legend::new(view.look().page_kinds()?);
             let pages = legend.total;
             let first = params.first.unwrap_or(0);
             let pages_per_tile = params
                 .per
                 .filter(|per| *per > 0)
                 .unwrap_or_else(|| pages.div_ceil(DRAWN_TILES).next_power_of_two());
-            let mut tiles = view.look().tiles(
+            let tiles = view.look().tiles(
                 first,
                 pages_per_tile,
                 u32::try_from(DRAWN_TILES).unwrap_or(u32::MAX),
             )?;
-            believed(&mut tiles, &legend);
             let runs = runs_of(&tiles);
             let next = runs
                 .last()
@@ -220,7 +215,6 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
                 state: head.clone(),
                 kinds: legend.kinds.clone(),
                 legend,
-                facts,
                 pages,
                 first,
                 pages_per_tile,

@@ -1,5 +1,6 @@
-//! The roots of a file: the superblock, both copies of the metadata side by
-//! side, and what recovery decides and why.
+//! The roots of a file: those that there are copies of side by side, the others
+//! alone, and what recovery decides and why. The story of two copies of the
+//! metadata is told where a file has them.
 
 use askama::Template;
 use axum::response::Response;
@@ -7,11 +8,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    described::Described,
+    described::{Described, are_copies},
     error::Error,
     filters,
     head::{FileName, Head, tone_of},
-    inspect::{Extent, Reason, Side},
+    inspect::{Extent, Reason},
     look::LookError,
     respond::Asked,
     schema,
@@ -19,6 +20,9 @@ use crate::{
     source::View,
     text,
 };
+
+/// The structure whose copies this screen has a story for.
+const METADATA: &str = "metadata";
 
 /// The roots of a file.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,56 +36,45 @@ pub(crate) struct MetadataView {
     /// Why, step by step.
     #[schema(value_type = Vec<schema::Reason>)]
     steps: Vec<Reason>,
-    /// Structures without a second copy.
+    /// Structures without a copy.
     single: Vec<Described>,
-    /// Structures of which there are two copies.
-    pairs: Vec<Pair>,
+    /// Structures of which there are copies.
+    copies: Vec<Copies>,
     /// Pages that the last commit allocated; none where that is not known.
     #[schema(value_type = Option<Vec<schema::Extent>>)]
     last_allocated: Option<Vec<Extent>>,
     /// Pages that the last commit freed; none where that is not known.
     #[schema(value_type = Option<Vec<schema::Extent>>)]
     last_freed: Option<Vec<Extent>>,
-    #[serde(skip)]
-    can_be_changed: bool,
 }
 
-/// Two copies of a structure, field by field.
+/// The copies of a structure, field by field.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Pair {
+pub(crate) struct Copies {
     /// The structure's name.
     name: String,
-    a: Described,
-    b: Described,
-    /// Each field's value on both sides.
-    lines: Vec<PairLine>,
+    /// The copies, in the sandbox's order.
+    copies: Vec<Described>,
+    /// Each field's value in all of them.
+    lines: Vec<CopiesLine>,
 }
 
-/// A field on both sides.
+/// A field in all copies.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PairLine {
+pub(crate) struct CopiesLine {
     /// The field's name.
     name: String,
     /// Where it is in its page, in bytes.
     offset: u32,
     /// Its length in bytes.
     len: u32,
-    a: Cell,
-    b: Cell,
+    /// The field in each copy, in their order.
+    cells: Vec<Cell>,
     /// Whether the bytes differ.
     differs: bool,
-    /// Which of the two counts.
-    #[serde(skip)]
-    counts: [bool; 2],
 }
 
-/// A field on one side, and whether that side counts.
-struct SideCell<'a> {
-    cell: &'a Cell,
-    counts: bool,
-}
-
-impl PairLine {
+impl CopiesLine {
     /// Which bytes it has, the last one included.
     fn bytes(&self) -> String {
         match self.len {
@@ -93,15 +86,9 @@ impl PairLine {
             ),
         }
     }
-
-    fn cells(&self) -> [SideCell<'_>; 2] {
-        let [a, b] = self.counts;
-        let cell = |cell, counts| SideCell { cell, counts };
-        [cell(&self.a, a), cell(&self.b, b)]
-    }
 }
 
-/// A field on one side.
+/// A field in one copy.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Cell {
     /// The value, decoded.
@@ -112,6 +99,9 @@ pub(crate) struct Cell {
     meaning: String,
     /// What is wrong with it; empty where nothing is.
     problem: String,
+    /// Whether the copy counts.
+    #[serde(skip)]
+    counts: bool,
 }
 
 impl Cell {
@@ -123,71 +113,92 @@ impl Cell {
             raw: described.raw.get(place).cloned().unwrap_or_default(),
             meaning: field.map_or_else(String::new, |field| field.meaning.clone()),
             problem: field.map_or_else(String::new, |field| field.problem.clone()),
+            counts: described.structure.counts,
         }
     }
 }
 
-impl Pair {
-    fn new(view: &mut View, a: Described, b: Described) -> Result<Self, LookError> {
+impl Copies {
+    fn new(view: &mut View, copies: Vec<Described>) -> Result<Self, LookError> {
+        let longest = copies.iter().max_by_key(|copy| copy.structure.fields.len());
+        let fields = longest.map_or_else(Vec::new, |copy| copy.structure.fields.clone());
         let mut lines = Vec::new();
-        let both = a.structure.fields.len().max(b.structure.fields.len());
-        for place in 0..both {
-            let Some(field) = a
-                .structure
-                .fields
-                .get(place)
-                .or(b.structure.fields.get(place))
-            else {
-                break;
-            };
-            let (offset, len) = (field.offset, field.len);
-            let mut bytes = |page| view.look().bytes(page, offset, len);
-            let differs = bytes(a.structure.page)? != bytes(b.structure.page)?;
-            lines.push(PairLine {
-                name: field.name.clone(),
-                offset,
-                len,
-                a: Cell::of(&a, place),
-                b: Cell::of(&b, place),
-                differs,
-                counts: [a.structure.active, b.structure.active],
+        for (place, field) in fields.into_iter().enumerate() {
+            let mut bytes = Vec::new();
+            for copy in &copies {
+                let page = copy.structure.page;
+                bytes.push(view.look().bytes(page, field.offset, field.len)?);
+            }
+            bytes.dedup();
+            lines.push(CopiesLine {
+                name: field.name,
+                offset: field.offset,
+                len: field.len,
+                cells: copies.iter().map(|copy| Cell::of(copy, place)).collect(),
+                differs: bytes.len() > 1,
             });
         }
+        let name = copies.first().map(|copy| copy.structure.name.clone());
         Ok(Self {
-            name: a.structure.name.clone(),
-            a,
-            b,
+            name: name.unwrap_or_default(),
+            copies,
             lines,
         })
-    }
-
-    fn sides(&self) -> [&Described; 2] {
-        [&self.a, &self.b]
     }
 
     fn differing(&self) -> usize {
         self.lines.iter().filter(|line| line.differs).count()
     }
+
+    /// All of them by their letters: `A and B`; without letters, in a word.
+    fn all(&self) -> String {
+        let letters: Vec<&str> = self.copies.iter().map(Described::letter).collect();
+        if letters.contains(&"") {
+            "copies".to_owned()
+        } else {
+            letters.join(" and ")
+        }
+    }
+
+    /// The first two, to be compared.
+    fn two(&self) -> Option<(u64, u64)> {
+        match self.copies.as_slice() {
+            [one, other, ..] => Some((one.structure.page, other.structure.page)),
+            _ => None,
+        }
+    }
+
+    /// The one that counts and the other, where that is the story.
+    fn story(&self) -> Option<(&Described, &Described)> {
+        match self.copies.as_slice() {
+            [a, b] if self.name == METADATA => match (a.structure.counts, b.structure.counts) {
+                (true, false) => Some((a, b)),
+                (false, true) => Some((b, a)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// One of two copies, as the drawing of the roots shows it.
-struct Root {
-    side: &'static str,
+struct Root<'a> {
+    letter: &'a str,
     counts: bool,
     what: String,
     says: &'static str,
 }
 
-impl Root {
+impl Root<'_> {
     fn class(&self) -> &'static str {
         if self.counts { "counts" } else { "waits" }
     }
 }
 
 /// What a verdict means, for those who have not read the rules. `counts` and
-/// `waits` are the sides, with what their fields say of the generation.
+/// `waits` are the copies, with what their fields say of the generation.
 fn meaning_of(verdict: &str, counts: &Described, waits: &Described) -> String {
-    let (side, other) = (counts.side(), waits.side());
+    let (side, other) = (counts.letter(), waits.letter());
     let generation = counts.value_of("generation");
     match verdict {
         "clean" => format!(
@@ -225,37 +236,52 @@ fn meaning_of(verdict: &str, counts: &Described, waits: &Described) -> String {
 }
 
 impl MetadataView {
-    /// Both copies of what page 0 names, for the drawing; none where there are
-    /// no such copies.
-    fn roots(&self) -> Vec<Root> {
-        let Some(pair) = self.pairs.first() else {
-            return Vec::new();
-        };
-        let generation = |side: &Described| side.value_of("generation").parse::<u64>().ok();
-        let named = pair.sides().into_iter().find(|side| side.structure.active);
-        let draw = |side: &Described| {
-            let newer = named.is_some_and(|named| generation(side) > generation(named));
-            Root {
-                side: side.side(),
-                counts: side.structure.active,
-                what: format!("generation {}", side.value_of("generation")),
-                says: match (side.structure.active, side.structure.valid) {
-                    (_, Some(false)) => "not valid",
-                    (true, _) if self.can_be_changed => "named by page 0: counts",
-                    (true, _) => "named by page 0",
-                    (false, _) if newer => "newer, but not named",
-                    (false, _) if self.can_be_changed => "not newer, written next",
-                    (false, _) => "not newer",
-                },
-            }
-        };
-        pair.sides().map(draw).into()
+    /// The copies that there is a story for.
+    fn told(&self) -> Option<&Copies> {
+        self.copies.iter().find(|copies| copies.story().is_some())
     }
 
-    /// Whether page 0 names this side.
-    fn names(&self, side: &str) -> bool {
-        let roots = self.roots();
-        roots.iter().any(|root| root.counts && root.side == side)
+    /// Whether the story of the metadata is that of this file, as far as it can
+    /// be known.
+    fn keeps_metadata(&self) -> bool {
+        let copies = self.copies.iter().flat_map(|copies| &copies.copies);
+        let mut all = copies.chain(&self.single).peekable();
+        all.peek().is_none() || all.any(|one| one.structure.name == METADATA)
+    }
+
+    /// Both copies of what page 0 names, for the drawing; none where there are
+    /// no such copies.
+    fn roots(&self) -> Vec<Root<'_>> {
+        let Some(told) = self.told() else {
+            return Vec::new();
+        };
+        let generation = |copy: &Described| copy.value_of("generation").parse::<u64>().ok();
+        let named = told.copies.iter().find(|copy| copy.structure.counts);
+        let mut roots = Vec::new();
+        for copy in &told.copies {
+            let structure = &copy.structure;
+            let newer = named.is_some_and(|named| generation(copy) > generation(named));
+            roots.push(Root {
+                letter: copy.letter(),
+                counts: structure.counts,
+                what: format!("generation {}", copy.value_of("generation")),
+                says: match (structure.counts, structure.valid) {
+                    (_, Some(false)) => "not valid",
+                    (true, _) if self.state.can_be_changed() => "named by page 0: counts",
+                    (true, _) => "named by page 0",
+                    (false, _) if newer => "newer, but not named",
+                    (false, _) if self.state.can_be_changed() => "not newer, written next",
+                    (false, _) => "not newer",
+                },
+            });
+        }
+        roots
+    }
+
+    /// Whether the copy at a place of the drawing is the one that is named.
+    fn names(&self, place: usize) -> bool {
+        let told = self.told().and_then(|told| told.copies.get(place));
+        told.is_some_and(|copy| copy.structure.counts)
     }
 
     fn tone(&self) -> &'static str {
@@ -272,9 +298,13 @@ impl MetadataView {
         }
     }
 
-    /// What there is to say of a side beside its page and its checksum.
-    fn role(&self, side: &Described) -> &'static str {
-        match (side.structure.active, self.can_be_changed) {
+    /// What there is to say of a copy beside its page and its checksum.
+    fn role(&self, copies: &Copies, copy: &Described) -> &'static str {
+        let counts = copy.structure.counts;
+        if copies.story().is_none() {
+            return if counts { "counts" } else { "does not count" };
+        }
+        match (counts, self.state.can_be_changed()) {
             (true, _) => "named by page 0",
             (false, true) => "the next commit writes here",
             (false, false) => "not named by page 0",
@@ -302,49 +332,47 @@ async fn view(asked: &Asked) -> Result<(Head, MetadataView), Error> {
     let file = FileName::from(asked.file()?);
     asked
         .look(move |view, head| {
-            let facts = head.facts.clone();
-            let summary = view.look().summary()?;
-            let (mut single, mut pairs) = (Vec::new(), Vec::new());
-            let mut waiting: Vec<Described> = Vec::new();
+            let recovery = &head.summary.recovery;
+            let mut groups: Vec<Vec<Described>> = Vec::new();
             for structure in view.look().structures(0, 0)? {
                 let described = Described::new(view, structure)?;
-                let other = waiting.iter().position(|other| {
-                    other.structure.name == described.structure.name
-                        && other.structure.side != described.structure.side
-                });
-                match (described.structure.side, other) {
-                    (None, _) => single.push(described),
-                    (Some(_), None) => waiting.push(described),
-                    (Some(Side::B), Some(place)) => {
-                        pairs.push(Pair::new(view, waiting.remove(place), described)?);
-                    }
-                    (Some(Side::A), Some(place)) => {
-                        pairs.push(Pair::new(view, described, waiting.remove(place))?);
-                    }
+                let is_copy = |group: &&mut Vec<Described>| {
+                    let first = group.first();
+                    first.is_some_and(|first| are_copies(&first.structure, &described.structure))
+                };
+                match groups.iter_mut().find(is_copy) {
+                    Some(group) => group.push(described),
+                    None => groups.push(vec![described]),
                 }
             }
-            single.append(&mut waiting);
-            let meaning = match pairs.first().map(Pair::sides) {
-                Some([a, b]) if a.structure.active => meaning_of(&head.verdict, a, b),
-                Some([a, b]) if b.structure.active => meaning_of(&head.verdict, b, a),
-                _ => String::new(),
-            };
+            let (mut single, mut copies) = (Vec::new(), Vec::new());
+            for mut group in groups {
+                if group.len() == 1 {
+                    single.append(&mut group);
+                } else {
+                    copies.push(Copies::new(view, group)?);
+                }
+            }
+            let meaning = copies
+                .iter()
+                .find_map(Copies::story)
+                .map(|(counts, waits)| meaning_of(&head.verdict, counts, waits));
+            let (last_allocated, last_freed) = head
+                .summary
+                .last_commit
+                .clone()
+                .map(|last| (last.allocated, last.freed))
+                .unzip();
             Ok(MetadataView {
                 file: file.clone(),
                 state: head.clone(),
-                explanation: summary.recovery.explanation,
-                meaning,
-                steps: summary
-                    .recovery
-                    .steps
-                    .into_iter()
-                    .map(Reason::from)
-                    .collect(),
+                explanation: recovery.explanation.clone(),
+                meaning: meaning.unwrap_or_default(),
+                steps: recovery.steps.iter().cloned().map(Reason::from).collect(),
                 single,
-                pairs,
-                last_allocated: facts.last_allocated,
-                last_freed: facts.last_freed,
-                can_be_changed: facts.can_be_changed,
+                copies,
+                last_allocated,
+                last_freed,
             })
         })
         .await

@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 
 use crate::{
     checked::Checked,
+    described::twin_of,
     error::Error,
-    facts::{Facts, side_name},
     filters,
     gauge::{Gauge, gauges},
     head::{FileName, Head, tone_of},
-    inspect::Summary,
+    inspect::{Info, Structure},
     legend::{Legend, LegendLine},
     plots::{Bar, Histogram},
     respond::Asked,
@@ -36,16 +36,15 @@ pub(crate) struct OverviewView {
     /// The figures, as `pagebox info --json` gives them; null is what is not
     /// known.
     #[schema(value_type = schema::Info)]
-    info: serde_json::Map<String, serde_json::Value>,
+    info: Info,
     /// The kinds of pages. Their counts sum to all pages.
     kinds: Vec<LegendLine>,
-    #[serde(flatten)]
-    space: FreeSpace,
+    /// How the free pages lie.
+    free_space: FreeSpace,
     check: Checked,
+    /// Of the roots that there are copies of, the one that counts.
     #[serde(skip)]
-    summary: Summary,
-    #[serde(skip)]
-    facts: Facts,
+    counting: Option<Structure>,
     #[serde(skip)]
     first_bytes: Vec<u8>,
 }
@@ -56,12 +55,12 @@ impl OverviewView {
     }
 
     fn bytes(&self) -> u128 {
-        u128::from(self.summary.file_pages) * u128::from(self.summary.page_size)
-            + u128::from(self.summary.tail)
+        let summary = &self.state.summary;
+        u128::from(summary.file_pages) * u128::from(summary.page_size) + u128::from(summary.tail)
     }
 
     fn page_bytes(&self) -> String {
-        text::size(u128::from(self.summary.page_size))
+        text::size(u128::from(self.state.page_size))
     }
 
     fn file_bytes(&self) -> String {
@@ -77,21 +76,17 @@ impl OverviewView {
         }
     }
 
-    fn active_side(&self) -> Option<&'static str> {
-        self.summary.active_side.map(side_name)
-    }
-
     fn gauges(&self) -> [Gauge; 2] {
-        gauges(&self.summary, &self.facts)
+        gauges(&self.state.summary)
     }
 
     fn room(&self) -> Option<String> {
-        space::room(&self.facts)
+        space::room(&self.state)
     }
 
     /// Why it is no page file, without saying first that it is none.
     fn why_foreign(&self) -> &str {
-        let why = &self.summary.recovery.explanation;
+        let why = &self.state.summary.recovery.explanation;
         why.strip_prefix("not a page file: ").unwrap_or(why)
     }
 
@@ -124,7 +119,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
             shell,
             view,
             bar: Bar::new(&view.kinds),
-            histogram: Histogram::new(&view.space),
+            histogram: Histogram::new(&view.free_space),
         };
         page.render()
     })
@@ -137,23 +132,24 @@ async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {
             view.check_for(CHECK_BUDGET)?;
             let check = Checked::of(&view.check);
             let look = view.look();
-            let facts = head.facts.clone();
-            let summary = look.summary()?;
-            let legend = Legend::new(look.page_kinds()?, &facts);
+            let legend = Legend::new(look.page_kinds()?);
+            let roots = look.structures(0, 0)?;
+            let counting = roots
+                .iter()
+                .find(|root| root.counts && twin_of(root, &roots).is_some());
             Ok(OverviewView {
                 file: file.clone(),
                 state: head.clone(),
-                info: facts.info(summary.clone()),
+                info: head.summary.clone().into(),
                 kinds: legend.kinds,
-                space: FreeSpace::of(look, &facts)?,
+                free_space: FreeSpace::of(look)?,
+                counting: counting.cloned(),
                 check,
                 first_bytes: if head.foreign() {
                     look.bytes(0, 0, 256)?
                 } else {
                     Vec::new()
                 },
-                summary,
-                facts,
             })
         })
         .await

@@ -189,13 +189,12 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
             let Some(info) = view.look().page(page)? else {
                 return Ok(None);
             };
-            let facts = &head.facts;
-            let legend = Legend::new(view.look().page_kinds()?, facts);
+            let legend = Legend::new(view.look().page_kinds()?);
             let kind = legend.name(info.kind).to_owned();
             let kind_description = legend
                 .kinds
                 .iter()
-                .find(|line| line.kind.code == legend.code(info.kind))
+                .find(|line| line.kind.code == info.kind)
                 .map_or_else(String::new, |line| line.kind.description.clone());
             let other_copy = other_copy(view, &info)?;
             let mut structures = Vec::new();
@@ -234,7 +233,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
                 at,
                 hex: text::hex(&bytes).replace(' ', ""),
                 rows,
-                all_names_known: facts.directory_is_whole(),
+                all_names_known: head.can_be_changed(),
                 window,
                 cursor: params.at,
             }))

@@ -5,13 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    error::Error,
-    head::Head,
-    legend::Legend,
-    params::number_or_none,
-    respond::Asked,
-    text,
-    tiles::{believed, packed},
+    error::Error, head::Head, params::number_or_none, respond::Asked, text, tiles::packed,
 };
 
 /// The most tiles in an answer.
@@ -76,11 +70,7 @@ async fn view(asked: &Asked) -> Result<(Head, TilesView), Error> {
     };
     asked
         .look(move |view, head| {
-            let mut tiles = view.look().tiles(first, per, count)?;
-            if !head.facts.directory_is_whole() {
-                let legend = Legend::new(view.look().page_kinds()?, &head.facts);
-                believed(&mut tiles, &legend);
-            }
+            let tiles = view.look().tiles(first, per, count)?;
             Ok(TilesView {
                 generation: head.generation,
                 pages: head.pages,

@@ -252,13 +252,9 @@ impl Places {
         }
     }
 
-    /// What the command line says. The sandbox has no word for what is not
-    /// known: a nought may be all that there is to say.
+    /// What the command line says.
     fn program(&self, key: &str) -> Said {
-        match number(&self.program[key]) {
-            Said::Is(0) => Said::Nothing,
-            known => known,
-        }
+        number(&self.program[key])
     }
 
     fn info(&self, key: &str) -> Said {
@@ -321,6 +317,7 @@ impl Places {
             ("overview.json", self.info("regular_pages")),
             ("live", self.figure("Regular")),
             ("live.json", self.last("regular_pages")),
+            ("the command line", self.program("regular_pages")),
         ];
         let protected = vec![
             ("overview", gauge(overview, "Protected pages")),
@@ -343,6 +340,7 @@ impl Places {
                 "metadata.json",
                 pages(&self.metadata_json["last_allocated"]),
             ),
+            ("the command line", pages(&self.program["last_allocated"])),
         ];
         [
             ("generation", is.generation, generation),
@@ -356,7 +354,7 @@ impl Places {
 }
 
 /// Places that may say nothing of a fact that is not known.
-const MAY_BE_SILENT: [&str; 3] = ["the header", "the legend", "the command line"];
+const MAY_BE_SILENT: [&str; 2] = ["the header", "the legend"];
 
 #[test]
 fn fact_is_the_same_everywhere_or_said_to_be_unknown() {
@@ -387,7 +385,7 @@ fn fact_is_the_same_everywhere_or_said_to_be_unknown() {
                 wrong.push(format!("{name}: a legend says {said:?} pages are regular"));
             }
         }
-        let runs = &places.overview_json["free_runs"];
+        let runs = &places.overview_json["free_space"]["runs"];
         if runs.is_null() != sample.free.is_none() {
             wrong.push(format!("{name}: overview.json says {runs} of free runs"));
         }

@@ -9,8 +9,8 @@ use std::{
 use pagebox_viewer::{
     Look, LookError, Target,
     records::{
-        Field, Finding, FindingsPart, PageInfo, PageKind, Recovery, Severity, Side, Slot,
-        Structure, Summary, Tile,
+        Algorithm, Checksum, Entry, Field, Finding, FindingsPart, FreeSpace, OwnedPage, PageInfo,
+        PageKind, Recovery, Severity, Structure, Summary, Tile,
     },
 };
 
@@ -77,13 +77,12 @@ impl Fake {
         }
     }
 
-    fn structure(&self, page: u64, side: Option<Side>) -> Structure {
+    fn structure(&self, page: u64, counts: bool) -> Structure {
         Structure {
             name: "metadata".to_owned(),
             title: self.text.clone(),
             page,
-            side,
-            active: true,
+            counts,
             valid: Some(true),
             fields: vec![self.field()],
         }
@@ -108,25 +107,24 @@ impl Look for Fake {
         Ok(Summary {
             format: self.text.clone(),
             page_size: PAGE_SIZE,
-            page_count: PAGES,
+            capabilities: vec![self.text.clone()],
+            page_count: Some(PAGES),
             file_pages: PAGES,
             tail: 0,
-            free_pages: 4,
-            regular_pages: 1,
-            protected_pages: 1,
-            internal_pages: 3,
-            generation: 7,
-            active_side: Some(Side::A),
+            free_pages: Some(4),
+            regular_pages: Some(1),
+            protected_pages: Some(1),
+            internal_pages: Some(3),
+            generation: Some(7),
             page_limit: 100,
             protected_limit: 10,
-            protected_capacity: 5,
+            protected_capacity: Some(5),
             recovery: Recovery {
                 verdict: self.text.clone(),
                 explanation: self.text.clone(),
                 steps: Vec::new(),
             },
-            last_allocated: Vec::new(),
-            last_freed: Vec::new(),
+            last_commit: None,
         })
     }
 
@@ -159,33 +157,40 @@ impl Look for Fake {
             .collect())
     }
 
-    fn free_runs(&mut self) -> Result<Vec<u64>, LookError> {
-        Ok(vec![1])
+    fn free_space(&mut self) -> Result<FreeSpace, LookError> {
+        Ok(FreeSpace {
+            runs: vec![1],
+            longest: Some(1),
+        })
     }
 
     fn structures(&mut self, _: u32, _: u32) -> Result<Vec<Structure>, LookError> {
         Ok(vec![
-            self.structure(0, None),
-            self.structure(1, Some(Side::A)),
-            self.structure(2, Some(Side::B)),
+            self.structure(0, true),
+            self.structure(1, true),
+            self.structure(2, false),
         ])
     }
 
-    fn directory(&mut self, start: u64, _: u32, _: bool) -> Result<Vec<Slot>, LookError> {
+    fn directory(&mut self, start: u64, _: u32, _: bool) -> Result<Vec<Entry>, LookError> {
         if start > 0 {
             return Ok(Vec::new());
         }
-        Ok(vec![Slot {
+        let crc = |low| Checksum {
+            algorithm: Algorithm::Crc32,
+            low,
+            high: 0,
+        };
+        let own = |page| OwnedPage { page, kind: 1 };
+        Ok(vec![Entry {
             id: 0,
-            block: 0,
-            index: 0,
-            active: Side::A,
-            page_a: 3,
-            page_b: 4,
+            page: Some(3),
+            pages: vec![own(3), own(4)],
             generation: 1,
-            checksum: 0,
-            actual: Some(1),
+            checksum: crc(0),
+            actual: Some(crc(1)),
             problem: self.text.clone(),
+            place: self.text.clone(),
         }])
     }
 
@@ -200,7 +205,7 @@ impl Look for Fake {
             page,
             kind: 1,
             protected: Some(0),
-            structures: vec![self.structure(page, None)],
+            structures: vec![self.structure(page, true)],
             referenced_by: Vec::new(),
             findings: vec![self.finding()],
         }))

@@ -10,6 +10,7 @@ mod files;
 mod hostile;
 mod house;
 mod live;
+mod other_format;
 mod program;
 mod recent;
 mod routes;

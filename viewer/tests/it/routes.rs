@@ -89,11 +89,8 @@ impl Site {
 /// Flips a bit of a protected page.
 fn rot(path: &Path) {
     let mut inspector = pagebox::Engine::new().unwrap().inspect(path).unwrap();
-    let slot = inspector.directory(3, 1, false).unwrap().remove(0);
-    let page = match slot.active {
-        pagebox::inspect::Side::A => slot.page_a,
-        pagebox::inspect::Side::B => slot.page_b,
-    };
+    let entry = inspector.directory(3, 1, false).unwrap().remove(0);
+    let page = entry.page.unwrap();
     let mut bytes = fs::read(path).unwrap();
     bytes[usize::try_from(page).unwrap() * 4096 + 100] ^= 1;
     fs::write(path, bytes).unwrap();
@@ -250,18 +247,31 @@ fn metadata_tells_a_and_b_apart_in_words() {
         "recovery gives reasons"
     );
     let view = site.json("/f/1/metadata.json");
-    assert_eq!(view["pairs"].as_array().unwrap().len(), 1);
+    let copies = view["copies"].as_array().unwrap();
+    assert_eq!(copies.len(), 1);
+    assert_eq!(copies[0]["name"], "metadata");
+    let copies = copies[0]["copies"].as_array().unwrap();
+    let titles: Vec<&Value> = copies
+        .iter()
+        .map(|copy| &copy["structure"]["title"])
+        .collect();
+    assert_eq!(titles, ["Metadata A", "Metadata B"]);
+    let counts: Vec<&Value> = copies
+        .iter()
+        .filter(|copy| copy["structure"]["counts"] == true)
+        .collect();
+    assert_eq!(counts.len(), 1, "{view}");
 }
 
 #[test]
 fn directory_is_sorted_filtered_and_paged_by_the_server() {
     let site = Site::new();
     let ids = |query: &str| -> Vec<u64> {
-        site.json(&format!("/f/1/directory.json?{query}"))["slots"]
+        site.json(&format!("/f/1/directory.json?{query}"))["entries"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|slot| slot["id"].as_u64().unwrap())
+            .map(|entry| entry["id"].as_u64().unwrap())
             .collect()
     };
     assert_eq!(ids(""), (0..10).collect::<Vec<_>>());
@@ -269,8 +279,25 @@ fn directory_is_sorted_filtered_and_paged_by_the_server() {
     assert_eq!(ids("skip=8"), [8, 9]);
     assert_eq!(ids("only=problems"), [0_u64; 0]);
     assert_eq!(ids("q=4").first(), Some(&4));
-    let slot = &site.json("/f/1/directory.json?limit=1")["slots"][0];
-    assert_eq!(slot["checksum_state"], "verified");
+    let entry = &site.json("/f/1/directory.json?limit=1")["entries"][0];
+    assert_eq!(entry["checksum_state"], "verified");
+    assert_eq!(entry["checksum"], entry["actual"]);
+    let checksum = entry["checksum"].as_str().unwrap();
+    assert!(
+        checksum.starts_with("0x") && checksum.len() == 10,
+        "{checksum}"
+    );
+    assert_eq!(entry["place"], "directory block 0, slot 0");
+    let html = site.html("/f/1/directory?limit=1");
+    let line = texts(&html, ".slots tbody tr").concat();
+    for words in [
+        "protected active",
+        "protected shadow",
+        checksum,
+        "directory block 0, slot 0",
+    ] {
+        assert!(line.contains(words), "{line}");
+    }
     let (_, headers, csv) = site.answer("/f/1/directory.csv?limit=2", &[]);
     assert!(
         headers["content-type"]
@@ -330,10 +357,15 @@ fn page_shows_its_structure_and_who_names_it() {
     assert!(texts(&html, ".fields tbody th").contains(&"magic".to_owned()));
     let view = site.json("/f/1/page.json?n=0&len=16");
     assert_eq!(view["hex"].as_str().unwrap().len(), 32);
-    let slot = site.json("/f/1/directory.json?limit=1")["slots"][0].clone();
-    let view = site.json(&format!("/f/1/page.json?n={}", slot["page_a"]));
-    assert_eq!(view["protected"], slot["id"]);
-    assert_eq!(view["other_copy"], slot["page_b"]);
+    let entry = site.json("/f/1/directory.json?limit=1")["entries"][0].clone();
+    assert_eq!(entry["pages"][0]["page"], entry["page"]);
+    for (page, other) in [(0, 1), (1, 0)] {
+        let page = &entry["pages"][page]["page"];
+        let view = site.json(&format!("/f/1/page.json?n={page}"));
+        assert_eq!(view["protected"], entry["id"]);
+        assert_eq!(view["other_copy"], entry["pages"][other]["page"]);
+    }
+    let view = site.json(&format!("/f/1/page.json?n={}", entry["page"]));
     assert!(!view["referenced_by"].as_array().unwrap().is_empty());
     let (status, _, body) = site.answer("/f/1/page?n=123456", &[]);
     assert_eq!(status, StatusCode::NOT_FOUND);
@@ -602,11 +634,8 @@ fn findings_of_one_kind_are_told_once() {
     drop(files::sample(&path));
     let mut bytes = fs::read(&path).unwrap();
     let mut inspector = pagebox::Engine::new().unwrap().inspect(&path).unwrap();
-    for slot in inspector.directory(0, 9, false).unwrap() {
-        let page = match slot.active {
-            pagebox::inspect::Side::A => slot.page_a,
-            pagebox::inspect::Side::B => slot.page_b,
-        };
+    for entry in inspector.directory(0, 9, false).unwrap() {
+        let page = entry.page.unwrap();
         bytes[usize::try_from(page).unwrap() * 4096 + 100] ^= 1;
     }
     fs::write(&path, bytes).unwrap();
@@ -662,10 +691,11 @@ fn free_space_is_told_by_its_longest_run_and_how_scattered_it_is() {
         _folder: folder,
     };
     let view = site.json("/f/1/overview.json");
-    assert_eq!(view["largest_free_run"]["count"], longest.1);
-    assert_eq!(view["largest_free_run"]["first"], longest.0);
-    assert_eq!(view["free_pages_in_short_runs"], short);
-    let sum: u64 = view["free_pages_by_run"]
+    let space = &view["free_space"];
+    assert_eq!(space["longest"], longest.1);
+    assert_eq!(space["longest_first"], longest.0);
+    assert_eq!(space["pages_in_short_runs"], short);
+    let sum: u64 = space["pages_by_run"]
         .as_array()
         .unwrap()
         .iter()

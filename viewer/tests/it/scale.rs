@@ -9,11 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pagebox::{
-    Change, Engine, Geometry, PageBuffer, PageSize, PageStore, Store, StoreError, Then,
-    inspect::Side,
-};
-use pagebox_store::{Algorithm, bounds, check_changes, Checksum, seal};
+use pagebox::{Change, Engine, Geometry, PageBuffer, PageSize, PageStore, Store, StoreError};
+use pagebox_store::{Algorithm, Checksum, bounds, check_changes, seal};
 use serde_json::Value;
 
 use crate::program::Program;
@@ -51,9 +48,7 @@ impl PageStore for SparseStore {
     }
 
     fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
-        let mut bytes = vec![0; len as usize];
-        self.read(page, offset, &mut bytes)?;
-        Ok(u32::from_le_bytes(seal(&bytes, 0)))
+        Ok(self.stage(Some(page))?.checksum(algorithm))
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -79,9 +74,9 @@ impl PageStore for SparseStore {
             let bytes = match *change {
                 Change::Sealed { bytes, start, .. } => [bytes, &seal(bytes, start)].concat(),
                 Change::Staged { buffer, .. } => buffer.to_vec(),
-                Change::Zero { .. } => vec![0; SIZE.bytes()],
-                // Holes read as zeros.
-                Change::Zero { .. } => Vec::new(),
+                Change::Bytes { bytes, .. } => bytes.to_vec(),
+                // Nothing is handed out twice here, and holes read as zeros.
+                Change::Zero { .. } | Change::Order | Change::Sync => continue,
             };
             self.file.write_all_at(&bytes, position).map_err(failed)?;
         }
@@ -120,16 +115,13 @@ fn make(path: &Path) -> u64 {
     tx.write(protected).unwrap()[..5].copy_from_slice(b"sound");
     tx.commit().unwrap();
     drop((pager, filler));
-    let slot = engine
+    let entry = engine
         .inspect(path)
         .unwrap()
         .directory(protected.get(), 1, false)
         .unwrap()
         .remove(0);
-    let page = match slot.active {
-        Side::A => slot.page_a,
-        Side::B => slot.page_b,
-    };
+    let page = entry.page.unwrap();
     let file = OpenOptions::new().write(true).open(path).unwrap();
     file.write_all_at(b"rot", page * SIZE.bytes() as u64)
         .unwrap();

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use pagebox::{Engine, Error, PageId, PageSize, Pager, ProtectedId, inspect::Side};
+use pagebox::{Engine, Error, PageId, PageSize, Pager, ProtectedId};
 use tempfile::TempDir;
 
 use crate::say;
@@ -178,15 +178,12 @@ impl Places {
         let metadata = inspector
             .structures(0, 0)?
             .into_iter()
-            .find(|structure| structure.active && structure.side.is_some())
+            .find(|structure| structure.counts && structure.name == "metadata")
             .map(|structure| structure.page);
         let protected = inspector
             .directory(5, 1, false)?
             .first()
-            .map(|slot| match slot.active {
-                Side::A => slot.page_a,
-                Side::B => slot.page_b,
-            });
+            .and_then(|entry| entry.page);
         let place = |page: Option<u64>| {
             page.and_then(|page| usize::try_from(page).ok())
                 .ok_or_else(|| Problem("the file lacks what was to be damaged".to_owned()))
