@@ -61,13 +61,31 @@ impl AllocationMap {
     /// Past the end.
     pub fn set(&mut self, page: u64, kind: PageKind) {
         assert!(page < self.page_count(), "page {page} is past the end");
-        self.used.set(page, kind != PageKind::FREE);
-        self.regular.set(page, kind == PageKind::REGULAR);
-        for (_, pages) in &mut self.others {
-            pages.set(page, false);
+        let before = self.get(page);
+        if before == kind {
+            return;
         }
-        if let Some(pages) = self.pages_of(kind) {
-            pages.set(page, true);
+        match before {
+            PageKind::FREE => {}
+            PageKind::REGULAR => self.regular.set(page, false),
+            _ => {
+                for (_, pages) in &mut self.others {
+                    pages.set(page, false);
+                }
+            }
+        }
+        match kind {
+            PageKind::FREE => self.used.set(page, false),
+            PageKind::REGULAR => {
+                self.used.set(page, true);
+                self.regular.set(page, true);
+            }
+            _ => {
+                self.used.set(page, true);
+                if let Some(pages) = self.pages_of(kind) {
+                    pages.set(page, true);
+                }
+            }
         }
     }
 
@@ -80,10 +98,16 @@ impl AllocationMap {
             pages.max() < Some(self.page_count()),
             "a page is past the end"
         );
+        if pages.is_empty() {
+            return;
+        }
         self.used.apply(pages, kind != PageKind::FREE);
         self.regular.apply(pages, kind == PageKind::REGULAR);
         for (_, of_kind) in &mut self.others {
-            of_kind.apply(pages, false);
+            // Most changes are of pages that were of no other kind.
+            if pages.words().any(|(word, bits)| of_kind.word(word) & bits != 0) {
+                of_kind.apply(pages, false);
+            }
         }
         if let Some(of_kind) = self.pages_of(kind) {
             of_kind.apply(pages, true);
