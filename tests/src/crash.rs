@@ -20,7 +20,8 @@
 //!    medium may have any of it. Either nothing is lost, and the next sync
 //!    tries again; or the system gave the writes up, so that later syncs
 //!    return ok without them; and what it gave up may be read again from the
-//!    medium at any time.
+//!    medium at any time. A medium that keeps order gives up nothing from before
+//!    a barrier, or what is written later could be durable before it.
 //! 7. Bytes that nobody wrote do not change.
 //!
 //! On each write it checks that the durable state does not reach the page:
@@ -128,15 +129,15 @@ impl CrashStore {
             .chunks_exact(page_size.bytes())
             .map(Page::from)
             .collect();
-        Self::from_medium(Medium::new(page_size, pages))
+        Self::from_medium(Medium::new(page_size, pages), Vec::new(), false)
     }
 
-    fn from_medium(medium: Medium) -> Self {
+    fn from_medium(medium: Medium, earlier: Vec<Medium>, keeps_order: bool) -> Self {
         let is_empty = medium.page_count() == 0;
         Self(Rc::new(RefCell::new(Inner {
             medium,
-            earlier: Vec::new(),
-            keeps_order: false,
+            earlier,
+            keeps_order,
             record: Record::Nothing,
             moments: Vec::new(),
             syncs: 0,
@@ -234,7 +235,13 @@ impl Inner {
             during,
             medium: self.medium.clone(),
             earlier: self.earlier.clone(),
+            keeps_order: self.keeps_order,
         }
+    }
+
+    /// What may be all that the barriers have let through.
+    fn media(&mut self) -> impl Iterator<Item = &mut Medium> {
+        self.earlier.iter_mut().chain([&mut self.medium])
     }
 
     fn note(&mut self, from: Record, during: &'static str) {
@@ -252,6 +259,7 @@ impl Inner {
             moments,
             record,
             syncs,
+            keeps_order,
             ..
         } = self;
         medium.apply(change, |medium| {
@@ -261,6 +269,7 @@ impl Inner {
                     during: "half a write",
                     medium: medium.clone(),
                     earlier: earlier.clone(),
+                    keeps_order: *keeps_order,
                 });
             }
         });
@@ -397,9 +406,12 @@ impl PageStore for CrashStore {
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
         let mut inner = self.inner();
         if page_count > inner.medium.page_count() {
-            inner.medium.grow(page_count);
+            // A growth is durable whatever is not before it.
+            inner.media().for_each(|medium| medium.grow(page_count));
             inner.note(Record::Syncs, "a growth");
-            inner.medium.sync(0..0);
+            inner.media().for_each(|medium| {
+                medium.sync(0..0);
+            });
         }
         Ok(inner.medium.geometry())
     }

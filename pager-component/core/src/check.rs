@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use pagebox_store::PageStore;
 
+use crate::codec::narrow;
 use crate::error::Error;
 use crate::file::File;
 use crate::finding::{self, Finding};
@@ -95,7 +96,7 @@ fn shape<S: PageStore>(store: &S, recovery: &Recovery) -> Vec<Finding> {
 
 fn protected_pages<S: PageStore>(store: &S, file: &mut File, start: u64) -> Vec<Finding> {
     let end = start.saturating_add(IDS_PER_STEP);
-    let pages = file.protected(store, ProtectedId(start), IDS_PER_STEP as usize);
+    let pages = file.protected(store, ProtectedId(start), narrow(IDS_PER_STEP));
     let pages = pages.unwrap_or_default().into_iter();
     pages
         .take_while(|page| page.id.0 < end)

@@ -109,12 +109,11 @@ impl<S: PageStore> Inspector<S> {
             Err(error) => (Err(error), None),
         };
         let file_pages = store.geometry().page_count;
-        let map = match &outcome {
-            Ok(recovery) => recovery.file.page_map(file_pages),
-            Err(_) => {
-                let unknown = AllocationMap::of_kind(PageKind::UNKNOWN, file_pages);
-                PageMap::new(unknown, None, file_pages)
-            }
+        let map = if let Ok(recovery) = &outcome {
+            recovery.file.page_map(file_pages)
+        } else {
+            let unknown = AllocationMap::of_kind(PageKind::UNKNOWN, file_pages);
+            PageMap::new(unknown, None, file_pages)
         };
         let mut inspector = Self {
             store,

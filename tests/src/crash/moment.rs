@@ -19,6 +19,7 @@ pub struct Moment {
     pub(super) medium: Medium,
     /// At each barrier since the last sync.
     pub(super) earlier: Vec<Medium>,
+    pub(super) keeps_order: bool,
 }
 
 /// A sector in doubt, by page and place, and the versions that it may have
@@ -29,14 +30,16 @@ impl Moment {
     /// What a process that is started now finds, if this one is killed. The
     /// writes are as durable as they were.
     pub fn killed(&self) -> CrashStore {
-        CrashStore::from_medium(self.medium.clone())
+        let medium = self.medium.clone();
+        CrashStore::from_medium(medium, self.earlier.clone(), self.keeps_order)
     }
 
     /// What a power loss leaves that nothing in doubt survives.
     pub fn durable(&self) -> CrashStore {
         let first = self.earlier.first().unwrap_or(&self.medium);
         let choices = choices(first);
-        image(first, &choices, &vec![0; choices.len()], false).0
+        self.image(first, &choices, &vec![0; choices.len()], false)
+            .0
     }
 
     /// How many images a power loss can leave.
@@ -60,7 +63,7 @@ impl Moment {
     ) -> u64 {
         if self.image_count() <= limit {
             self.media()
-                .for_each(|medium| every_image(medium, &mut try_image));
+                .for_each(|medium| self.every_image(medium, &mut try_image));
             return self.image_count();
         }
         let media: Vec<_> = self
@@ -71,10 +74,56 @@ impl Moment {
             let (medium, choices) = rng.pick(&media);
             let picks = sample(choices, rng);
             let grown = rng.below(lengths(medium)) == 0;
-            let (image, survivors) = image(medium, choices, &picks, grown);
+            let (image, survivors) = self.image(medium, choices, &picks, grown);
             try_image(image, &survivors);
         }
         limit
+    }
+
+    fn every_image(&self, medium: &Medium, try_image: &mut impl FnMut(CrashStore, &Survivors)) {
+        let choices = choices(medium);
+        let mut picks = vec![0; choices.len()];
+        loop {
+            for length in 0..lengths(medium) {
+                let (image, survivors) = self.image(medium, &choices, &picks, length == 0);
+                try_image(image, &survivors);
+            }
+            // Counts up, with a digit for each sector.
+            let Some(digit) = (0..picks.len()).find(|&at| picks[at] < choices[at].1.len()) else {
+                return;
+            };
+            picks[..digit].fill(0);
+            picks[digit] += 1;
+        }
+    }
+
+    /// The image in which each sector in doubt has the version that is picked
+    /// for it; 0 is the durable one.
+    fn image(
+        &self,
+        medium: &Medium,
+        choices: &[Choice<'_>],
+        picks: &[usize],
+        grown: bool,
+    ) -> (CrashStore, Survivors) {
+        let mut pages = medium.after_loss();
+        let mut survivors = Survivors {
+            sectors: Vec::new(),
+            shortened_to: None,
+        };
+        for (&((page, sector), versions), &pick) in choices.iter().zip(picks) {
+            survivors.sectors.push((page, sector, pick, versions.len()));
+            if pick > 0 {
+                put_sector(&mut pages[page as usize], sector, &versions[pick - 1]);
+            }
+        }
+        if !grown && let Some(page_count) = medium.shorter() {
+            pages.truncate(page_count as usize);
+            survivors.shortened_to = Some(page_count);
+        }
+        let left = Medium::new(medium.geometry().page_size, pages);
+        let left = CrashStore::from_medium(left, Vec::new(), self.keeps_order);
+        (left, survivors)
     }
 }
 
@@ -83,23 +132,6 @@ fn image_count(medium: &Medium) -> u64 {
         .iter()
         .map(|(_, versions)| versions.len() as u64 + 1)
         .fold(lengths(medium), u64::saturating_mul)
-}
-
-fn every_image(medium: &Medium, try_image: &mut impl FnMut(CrashStore, &Survivors)) {
-    let choices = choices(medium);
-    let mut picks = vec![0; choices.len()];
-    loop {
-        for length in 0..lengths(medium) {
-            let (image, survivors) = image(medium, &choices, &picks, length == 0);
-            try_image(image, &survivors);
-        }
-        // Counts up, with a digit for each sector.
-        let Some(digit) = (0..picks.len()).find(|&at| picks[at] < choices[at].1.len()) else {
-            return;
-        };
-        picks[..digit].fill(0);
-        picks[digit] += 1;
-    }
 }
 
 fn lengths(medium: &Medium) -> u64 {
@@ -112,33 +144,6 @@ fn choices(medium: &Medium) -> Vec<Choice<'_>> {
         .iter()
         .map(|(&at, doubt)| (at, &doubt.versions[..]))
         .collect()
-}
-
-/// The image in which each sector in doubt has the version that is picked for
-/// it; 0 is the durable one.
-fn image(
-    medium: &Medium,
-    choices: &[Choice<'_>],
-    picks: &[usize],
-    grown: bool,
-) -> (CrashStore, Survivors) {
-    let mut pages = medium.after_loss();
-    let mut survivors = Survivors {
-        sectors: Vec::new(),
-        shortened_to: None,
-    };
-    for (&((page, sector), versions), &pick) in choices.iter().zip(picks) {
-        survivors.sectors.push((page, sector, pick, versions.len()));
-        if pick > 0 {
-            put_sector(&mut pages[page as usize], sector, &versions[pick - 1]);
-        }
-    }
-    if !grown && let Some(page_count) = medium.shorter() {
-        pages.truncate(page_count as usize);
-        survivors.shortened_to = Some(page_count);
-    }
-    let left = Medium::new(medium.geometry().page_size, pages);
-    (CrashStore::from_medium(left), survivors)
 }
 
 /// Picks versions; images that are likelier to be wrong come up more often.

@@ -375,3 +375,25 @@ fn what_is_no_page_file_is_refused() {
         assert!(matches!(examined.repaired, Err(Error::Identity(_))));
     }
 }
+
+/// No figure is better than a wrong one: 0 free pages are another thing than a
+/// bitmap that cannot be believed.
+#[test]
+fn figures_that_damage_leaves_unknown_are_not_told() {
+    let file = File::new();
+    let figures = |bytes: Vec<u8>| {
+        let store = MemoryStore::from_bytes(SIZE, bytes);
+        let stats = Pager::open(store, Access::Read).unwrap().stats();
+        [stats.free_pages, stats.regular_pages, stats.protected_pages]
+    };
+    let flipped = |page: u64, offset: usize| {
+        let byte = file.bytes[page as usize * P + offset] ^ 1;
+        figures(file.with(page, offset, &[byte], Seal::None))
+    };
+    let [free, regular, protected] = figures(file.bytes.clone());
+    assert!(free.is_some() && regular.is_some() && protected.is_some());
+    assert_eq!(flipped(file.metadata(), 40), [None, None, protected]);
+    assert_eq!(flipped(file.copy(0), 40), [free, None, None]);
+    // The list of directory blocks.
+    assert_eq!(flipped(0, 24), [free, None, None]);
+}

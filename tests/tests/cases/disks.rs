@@ -13,8 +13,16 @@ use crate::file::File;
 use crate::{P, SIZE};
 
 fn opened() -> (Pager<CrashStore>, CrashStore, File) {
+    opened_on(false)
+}
+
+/// A file, or a medium that keeps order without a sync.
+fn opened_on(keeps_order: bool) -> (Pager<CrashStore>, CrashStore, File) {
     let file = File::new();
     let store = CrashStore::from_bytes(SIZE, &file.bytes);
+    if keeps_order {
+        store.keep_order();
+    }
     let pager = Pager::open(store.clone(), Access::Write).unwrap();
     (pager, store, file)
 }
@@ -84,16 +92,27 @@ fn a_failed_first_sync_of_a_free_hands_nothing_out_again() {
 
 #[test]
 fn a_failed_sync_of_page_0_loses_nothing_that_was_acknowledged() {
-    for how in [FailedSync::KeepsThem, FailedSync::GivesThemUp] {
-        let (mut pager, store, before) = opened();
-        store.fail_sync(1, how);
+    use FailedSync::{GivesThemUp, KeepsThem};
+    // On a file the sync of page 0 is the second, since the order before it is
+    // one; a medium that keeps order has no other.
+    for (keeps_order, before_it, how) in [
+        (false, 1, KeepsThem),
+        (false, 1, GivesThemUp),
+        (true, 0, KeepsThem),
+        (true, 0, GivesThemUp),
+    ] {
+        let (mut pager, store, before) = opened_on(keeps_order);
+        store.fail_sync(before_it, how);
         let mut transaction = pager.begin().unwrap();
         pager.stage(&mut transaction, ProtectedId(0)).unwrap()[0] = 1;
         let error = pager.commit(transaction).unwrap_err();
         assert!(
-            error.to_string().starts_with("writing page 0 failed"),
+            error.to_string().starts_with("writing a commit: "),
             "{error}"
         );
+        // Page 0 was written before it failed.
+        let written = File::of(store.bytes());
+        assert_eq!(written.state.generation, before.state.generation + 1);
         assert!(is_poisoned(&mut pager));
 
         // The next process serves what it reads, so that is durable; and it

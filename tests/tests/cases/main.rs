@@ -1,6 +1,7 @@
 //! Bad files, bad callers, bad disks: the tables of format 0 case by case, the
 //! rules that no random workload comes across, mutated files, repair. And what
-//! is tested of the sources: the mutants, and how the rooms of the host lie.
+//! is tested of the sources: the mutants, and how the rooms of the host and of
+//! core lie.
 
 mod damaged;
 mod disks;
@@ -11,6 +12,7 @@ mod house;
 mod misuse;
 mod mutants;
 mod repair;
+mod rooms;
 mod rot;
 mod rules;
 mod torn;

@@ -236,3 +236,19 @@ fn going_back_to_an_older_directory_copy_takes_no_regular_page() {
         assert_eq!(came_back, !is_overwritten, "its bytes decide");
     }
 }
+
+/// Nothing in them proves that they were its own: they may be somebody else's.
+#[test]
+fn the_pages_of_a_lost_directory_block_are_given_to_nobody() {
+    let file = crate::file::File::new();
+    let pages = file.state.blocks[0].page;
+    let mut bytes = file.bytes.clone();
+    for page in pages {
+        bytes[page as usize * P + 40] ^= 1;
+    }
+    let repaired = examine(&bytes, SIZE).repaired.unwrap();
+    let state = State::of(&repaired.bytes, P);
+    for page in pages {
+        assert_eq!(state.kind(page), Kind::Regular, "{:#?}", repaired.actions);
+    }
+}

@@ -11,9 +11,9 @@ use super::{IMAGES_PER_SECOND_MOMENT, Scene, Tally};
 
 #[test]
 fn power_loss_after_failed_syncs_leaves_an_acknowledged_state() {
-    Tally::new("power lost after failed syncs", 10).fill(|tally, page_size, seed| {
-        let mut rng = Rng::new(seed);
-        let mut scene = Scene::new(page_size, seed);
+    Tally::new("power lost after failed syncs", 10).fill(|tally, start| {
+        let mut rng = Rng::new(start.seed);
+        let mut scene = Scene::new(start);
         for _ in 0..10 {
             let step = scene.workload.step();
             scene.run(&step).unwrap();

@@ -12,7 +12,7 @@ use pagebox_tests::model::regular_pages;
 use pagebox_tests::rng::Rng;
 use pagebox_tests::workload::{Change, Step};
 
-use super::Scene;
+use super::{Scene, Start};
 
 /// How many copies are taken.
 const COPIES: u64 = 10_000;
@@ -127,7 +127,11 @@ fn a_copy_of_a_live_file_is_refused_or_shows_one_committed_state() {
     for seed in 0..COPIES / COPIES_PER_FILE {
         let page_size = *Rng::new(seed).pick(&[PageSize::KIB_1, PageSize::KIB_1, PageSize::KIB_4]);
         let mut rng = Rng::new(seed);
-        let mut scene = Scene::new(page_size, seed);
+        let mut scene = Scene::new(Start {
+            page_size,
+            keeps_order: rng.chance(1, 2),
+            seed,
+        });
         // Some directory blocks, so that a transaction can change several.
         let changes = vec![Change::AllocProtected(120), Change::Alloc(20)];
         scene.run(&Step::Commit(changes)).unwrap();

@@ -1,6 +1,7 @@
 //! Power losses, kills and failed syncs, simulated: every image that the fault
 //! model of `pagebox_tests::crash` knows leaves the state before or after, and
-//! a file that goes on working.
+//! a file that goes on working. All of them on both kinds of medium: a file, for
+//! which an order is a sync, and one that keeps order without.
 //!
 //! Each test tries its share of `PAGEBOX_CRASH_IMAGES` images and prints how
 //! many it tried.
@@ -8,6 +9,7 @@
 mod failed_sync;
 mod kill;
 mod live_copy;
+mod order;
 mod peer;
 mod power;
 
@@ -33,6 +35,26 @@ const IMAGES_PER_MOMENT: u64 = 256;
 /// As above, for a crash in the first transaction after a crash.
 const IMAGES_PER_SECOND_MOMENT: u64 = 12;
 
+/// What a scenario begins with.
+#[derive(Clone, Copy)]
+struct Start {
+    page_size: PageSize,
+    /// Whether the medium keeps order without a sync; a file does not.
+    keeps_order: bool,
+    seed: u64,
+}
+
+impl Start {
+    /// An empty medium.
+    fn store(&self) -> CrashStore {
+        let store = CrashStore::new(self.page_size);
+        if self.keeps_order {
+            store.keep_order();
+        }
+        store
+    }
+}
+
 /// What a test has tried.
 struct Tally {
     name: &'static str,
@@ -56,9 +78,9 @@ impl Tally {
         }
     }
 
-    /// Calls `run` with one seed after the other, and a page size, until the
-    /// goal is reached.
-    fn fill(mut self, mut run: impl FnMut(&mut Self, PageSize, u64)) {
+    /// Calls `run` with one seed after the other, on both kinds of medium, until
+    /// the goal is reached.
+    fn fill(mut self, mut run: impl FnMut(&mut Self, Start)) {
         for seed in 0.. {
             // Large pages take long, and small ones have the same rules.
             let page_size = match seed % 16 {
@@ -66,7 +88,14 @@ impl Tally {
                 1 | 5 | 9 | 13 => PageSize::KIB_4,
                 _ => PageSize::KIB_1,
             };
-            run(&mut self, page_size, seed);
+            for keeps_order in [false, true] {
+                let start = Start {
+                    page_size,
+                    keeps_order,
+                    seed,
+                };
+                run(&mut self, start);
+            }
             if self.images >= self.goal {
                 break;
             }
@@ -121,12 +150,22 @@ struct Scene {
 
 impl Scene {
     /// A new file.
-    fn new(page_size: PageSize, seed: u64) -> Self {
+    fn new(start: Start) -> Self {
+        let Start {
+            page_size,
+            keeps_order,
+            seed,
+        } = start;
+        let medium = if keeps_order {
+            "a medium that keeps order"
+        } else {
+            "a file"
+        };
         Self {
-            pager: Pager::create(CrashStore::new(page_size), 0).expect("the store is empty"),
+            pager: Pager::create(start.store(), 0).expect("the store is empty"),
             model: Model::new(page_size.bytes()),
             workload: Workload::new(seed),
-            log: vec![format!("page size {page_size}, seed {seed}")],
+            log: vec![format!("{medium}, page size {page_size}, seed {seed}")],
         }
     }
 

@@ -13,9 +13,9 @@ use super::{IMAGES_PER_MOMENT, Scene, Tally, fail, goes_on};
 /// state after: all but those with a torn page 0.
 #[test]
 fn peer_reads_our_crash_images_as_the_state_before_or_after() {
-    Tally::new("of ours, opened as the peer opens them", 10).fill(|tally, page_size, seed| {
-        let mut rng = Rng::new(seed);
-        let mut scene = Scene::new(page_size, seed);
+    Tally::new("of ours, opened as the peer opens them", 10).fill(|tally, start| {
+        let mut rng = Rng::new(start.seed);
+        let mut scene = Scene::new(start);
         for _ in 0..40 {
             let step = scene.workload.step();
             let before = seen(scene.store());
@@ -63,9 +63,9 @@ type Left = (CrashStore, Legal);
 
 #[test]
 fn we_and_the_peer_taking_turns_and_crashing_leave_the_state_before_or_after() {
-    Tally::new("of ours and the peer's in turn", 10).fill(|tally, page_size, seed| {
-        let mut rng = Rng::new(seed);
-        let store = Scene::new(page_size, seed).store().clone();
+    Tally::new("of ours and the peer's in turn", 10).fill(|tally, start| {
+        let mut rng = Rng::new(start.seed);
+        let store = Scene::new(start).store().clone();
         let legal = Legal::of(&store);
         let mut left = (store, legal);
         for _ in 0..12 {

@@ -6,7 +6,7 @@ use pagebox_tests::legal::Legal;
 use pagebox_tests::rng::Rng;
 use pagebox_tests::workload::{Change, Part, Step};
 
-use super::{IMAGES_PER_MOMENT, Scene, Tally, goes_on};
+use super::{IMAGES_PER_MOMENT, Scene, Start, Tally, goes_on};
 
 /// Runs a step, and tries at most `limit` images of every moment of it.
 fn crash_in(scene: &mut Scene, step: &Step, limit: u64, tally: &mut Tally, rng: &mut Rng) {
@@ -38,9 +38,9 @@ fn power_loss_in_any_workload_leaves_the_state_before_or_after() {
         "power lost in long workloads, and again in the next commit",
         40,
     )
-    .fill(|tally, page_size, seed| {
-        let mut rng = Rng::new(seed);
-        let mut scene = Scene::new(page_size, seed);
+    .fill(|tally, start| {
+        let mut rng = Rng::new(start.seed);
+        let mut scene = Scene::new(start);
         for _ in 0..40 {
             let step = scene.workload.step();
             crash_in(&mut scene, &step, IMAGES_PER_MOMENT, tally, &mut rng);
@@ -68,11 +68,16 @@ fn power_loss_in_any_pair_and_triple_of_operations_leaves_the_state_before_or_af
     let files = [(0, 0), (3, 2), (1, 32)];
     let words = words(&alphabet);
     let mut tally = Tally::new("power lost in pairs and triples of operations", 20);
-    let moments = (files.len() * 2 * words.len() * 3) as u64;
+    let starts = files.map(|file| [(file, false), (file, true)]);
+    let moments = (2 * files.len() * 2 * words.len() * 3) as u64;
     let limit = (2 * tally.goal / moments).clamp(2, 4096);
     let mut rng = Rng::new(0);
-    for (regular, protected) in files {
-        let mut scene = Scene::new(PageSize::KIB_1, 0);
+    for ((regular, protected), keeps_order) in starts.into_iter().flatten() {
+        let mut scene = Scene::new(Start {
+            page_size: PageSize::KIB_1,
+            keeps_order,
+            seed: 0,
+        });
         let file = vec![Change::Alloc(regular), Change::AllocProtected(protected)];
         scene.run(&Step::Commit(file)).unwrap();
         let file = scene.store().bytes();
@@ -84,6 +89,9 @@ fn power_loss_in_any_pair_and_triple_of_operations_leaves_the_state_before_or_af
                 .collect();
             for mut steps in [together, apart] {
                 let store = CrashStore::from_bytes(PageSize::KIB_1, &file);
+                if keeps_order {
+                    store.keep_order();
+                }
                 let found = Legal::of(&store);
                 let mut scene = Scene::open(&store, &found, &mut rng).unwrap();
                 let last = steps.pop().unwrap();

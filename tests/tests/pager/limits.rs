@@ -1,5 +1,6 @@
 //! Where the format ends, and how a file gets there.
 
+use pagebox_core::recovery::{Explain, recover};
 use pagebox_core::{Access, Error, Pager, ProtectedId};
 use pagebox_store::{MemoryStore, PageSize, PageStore};
 use pagebox_tests::craft::pages_max;
@@ -45,6 +46,20 @@ fn growth_doubles_up_to_what_the_bitmap_can_name_and_then_it_is_full() {
     assert_eq!(alloc(&mut pager, 2).unwrap_err(), Error::Full { limit });
     assert_eq!(alloc(&mut pager, 1).unwrap(), [5000]);
     said(&pager).is_as_we_commit().unwrap();
+}
+
+/// The limit of 7,968 pages lies in the middle of a word of 64.
+#[test]
+fn no_page_past_the_limit_is_free() {
+    let pager = new_pager(PageSize::KIB_1);
+    let store = pager.close();
+    let mut file = recover(&store, Explain::No).unwrap().file;
+    assert_eq!(file.free_word(&store, 0).unwrap(), !0b111);
+    let words = [123, 124, 125, u64::MAX / 64];
+    assert_eq!(
+        words.map(|word| file.free_word(&store, word).unwrap()),
+        [u64::MAX, u64::from(u32::MAX), 0, 0]
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use pagebox_store::PageStore;
 use super::directory::DirectoryCopy;
 use super::file::File;
 use super::findings;
+use super::slots::Directory;
 use crate::finding::{Finding, evidence};
 use crate::read::read_page;
 use crate::verify::unreadable;
@@ -22,11 +23,11 @@ impl File {
     /// Ids of protected pages are below this.
     pub(crate) fn id_end(&self) -> u64 {
         let directory = self.state.directory();
-        directory.map_or(0, |directory| directory.capacity())
+        directory.map_or(0, Directory::capacity)
     }
 
     pub(crate) fn check_step<S: PageStore>(&self, store: &S, index: u64) -> Vec<Finding> {
-        let blocks = self.state.directory().map(|directory| directory.blocks());
+        let blocks = self.state.directory().map(Directory::blocks);
         let block = blocks.and_then(|blocks| blocks.get(usize::try_from(index).ok()?));
         let Some(block) = block else {
             return Vec::new();

@@ -12,7 +12,7 @@ use super::file::File;
 use super::metadata::{self, Metadata};
 use super::read::metadata_page;
 use super::state::State;
-use super::superblock::{self, Head, block_count, block_offset, block_pages};
+use super::superblock::{self, Head, HeadFault, block_count, block_offset, block_pages};
 use super::{Limits, RESERVED_PAGES, computed_seal, stored_seal};
 use crate::allocation::runs;
 use crate::checksum::crc8;
@@ -192,8 +192,28 @@ fn of(page: u64, bytes: &[u8], state: &State, slots: Slots) -> Option<Structure>
 }
 
 fn superblock(bytes: &[u8], state: &State) -> Structure {
-    use superblock::offset;
     let head = Head::parse(bytes);
+    let mut fields = head_fields(bytes, state, &head);
+    push_section(bytes, state, &mut fields);
+    let (stored, computed) = (
+        stored_seal(bytes),
+        computed_seal(bytes, superblock::offset::SECTION),
+    );
+    let empty = superblock::section_is_empty(bytes);
+    fields.push(seal_field(state.root().page_size, stored, computed, !empty));
+    Structure {
+        name: "superblock",
+        title: "Superblock".to_string(),
+        page: 0,
+        counts: true,
+        valid: Some(head.is_ok() && (empty || stored == computed)),
+        fields,
+    }
+}
+
+/// What the superblock says of the file, before the directory's section.
+fn head_fields(bytes: &[u8], state: &State, head: &Result<Head, HeadFault>) -> Vec<Field> {
+    use superblock::offset;
     let fault_at = |at| {
         head.as_ref()
             .err()
@@ -205,7 +225,7 @@ fn superblock(bytes: &[u8], state: &State) -> Structure {
     let tag: [u8; 3] = array_at(bytes, offset::TAG);
     let before: [u8; offset::TAG_CHECKSUM] = array_at(bytes, 0);
     let magic: [u8; 4] = array_at(bytes, offset::MAGIC);
-    let mut fields = alloc::vec![
+    alloc::vec![
         Field::new("magic", offset::MAGIC, 4, text_of(&magic)).meaning("marks a page file"),
         Field::new(
             "version",
@@ -249,7 +269,12 @@ fn superblock(bytes: &[u8], state: &State) -> Structure {
         )
         .meaning("the same in every sound file: it proves nothing about the metadata")
         .problem(fault_at(offset::METADATA_CHECKSUM)),
-    ];
+    ]
+}
+
+/// How many directory blocks there are, and where the first of them lie.
+fn push_section(bytes: &[u8], state: &State, fields: &mut Vec<Field>) {
+    use superblock::offset;
     let count = block_count(bytes, state.root().page_size);
     let count_text = u32_at(bytes, offset::SECTION).to_string();
     fields.push(
@@ -260,18 +285,7 @@ fn superblock(bytes: &[u8], state: &State) -> Structure {
         ),
     );
     for index in 0..count.unwrap_or(0).min(BLOCKS_LISTED) {
-        push_block(index, bytes, &mut fields);
-    }
-    let (stored, computed) = (stored_seal(bytes), computed_seal(bytes, offset::SECTION));
-    let empty = superblock::section_is_empty(bytes);
-    fields.push(seal_field(state.root().page_size, stored, computed, !empty));
-    Structure {
-        name: "superblock",
-        title: "Superblock".to_string(),
-        page: 0,
-        counts: true,
-        valid: Some(head.is_ok() && (empty || stored == computed)),
-        fields,
+        push_block(index, bytes, fields);
     }
 }
 

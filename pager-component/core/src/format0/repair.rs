@@ -326,7 +326,11 @@ impl Salvage {
             let text = format!(
                 "protected page {id} is lost: the checksum of page {active} is {actual}, not {:#010x}{}",
                 slot.checksum,
-                explained(flip_in(self.page_size, Checksum::crc32(slot.checksum), actual))
+                explained(flip_in(
+                    self.page_size,
+                    Checksum::crc32(slot.checksum),
+                    actual
+                ))
             );
             self.note(true, Some(active), Some(id), &text);
             return Ok(None);

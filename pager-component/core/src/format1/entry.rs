@@ -1,4 +1,5 @@
-//! [`Entry`]: how a tree names a page, and what it says of it.
+//! [`Entry`]: how a tree names a page, and what it says of it. [`Tree`]: where
+//! one begins.
 
 use super::shape::ENTRY_LEN;
 use crate::checksum::Xxh3;
@@ -37,6 +38,23 @@ impl Entry {
             checksum: 0,
         }
     }
+}
+
+/// Which of the two trees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Protected id to page.
+    Map,
+    /// Group to leaf.
+    Space,
+}
+
+/// A tree as a root record names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tree {
+    pub(super) which: Which,
+    pub(super) height: u32,
+    pub(super) root: Option<Entry>,
 }
 
 /// Bytes that are no entry.

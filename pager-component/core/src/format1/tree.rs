@@ -7,27 +7,11 @@ use alloc::vec;
 use super::cache::{Cache, Place};
 use super::check;
 use super::entry::{Entry, in_node};
+pub(super) use super::entry::{Tree, Which};
 use super::error::Error;
 use super::layout::Layout;
 use super::medium::Medium;
 use crate::checksum::xxh3;
-
-/// Which of the two trees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
-    /// Protected id to page.
-    Map,
-    /// Group to leaf.
-    Space,
-}
-
-/// A tree as a root record names it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tree {
-    pub(super) which: Which,
-    pub(super) height: u32,
-    pub(super) root: Option<Entry>,
-}
 
 /// What [`Reader::seek`] looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

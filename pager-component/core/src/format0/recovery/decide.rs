@@ -27,15 +27,15 @@ pub(super) fn decide<S: PageStore>(
     log: &mut Log,
 ) -> Result<(Verdict, Candidate), Error> {
     let pair = (named.parsed.as_ref().ok(), other.parsed.as_ref().ok());
+    // The peer ignores the checksum of an empty section.
     let section_holds =
         superblock::section_is_empty(page0) || is_sealed(page0, superblock::offset::SECTION);
     let mixture = section_holds && is_hidden_mixture(store, page0, page_size, head, pair)?;
     if section_holds && !mixture {
-        if let Some(candidate) = whole(page0, page_size, head, log) {
-            let verdict = judge_other(head, named, other, log);
-            return Ok((verdict, candidate));
-        }
-        return Ok((Verdict::Damaged, nothing(head)));
+        return Ok(match whole(page0, page_size, head, log) {
+            Some(candidate) => (judge_other(head, named, other, log), candidate),
+            None => (Verdict::Damaged, nothing(head)),
+        });
     }
     log.step("R3", Some((0, page0, page0.len() - 4, 4)), || {
         if mixture {
@@ -49,31 +49,8 @@ pub(super) fn decide<S: PageStore>(
             )
         }
     });
-    if let (Some(named), other) = pair {
-        let mut failure = None;
-        let mut torn = Torn {
-            page_size,
-            page0,
-            head: *head,
-            named,
-            other,
-            copy_at: |page| match directory_copy(store, page) {
-                Ok(copy) => copy,
-                Err(error) => {
-                    failure.get_or_insert(error);
-                    None
-                }
-            },
-        };
-        let ours = torn.ours();
-        let is_ours = ours.is_some();
-        let resolved = ours.or_else(|| torn.peers());
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        if let Some(resolved) = resolved {
-            return Ok(log_resolved(resolved, is_ours, log));
-        }
+    if let Some((resolved, is_ours)) = resolve_torn(store, page_size, page0, head, pair)? {
+        return Ok(log_resolved(resolved, is_ours, log));
     }
     log.step("R4", None, || {
         "no commit, of ours or of the peer, can leave this: damage".to_string()
@@ -88,6 +65,42 @@ pub(super) fn decide<S: PageStore>(
         .with_evidence(page0, page0.len() - 4, 4),
     );
     Ok((Verdict::Damaged, nothing(head)))
+}
+
+/// R4 and R5. What a torn page 0 turns out to be, and whether it was ours.
+fn resolve_torn<S: PageStore>(
+    store: &S,
+    page_size: PageSize,
+    page0: &[u8],
+    head: &Head,
+    (named, other): (Option<&Metadata>, Option<&Metadata>),
+) -> Result<Option<(Resolved, bool)>, Error> {
+    let Some(named) = named else {
+        return Ok(None);
+    };
+    let mut failure = None;
+    let mut torn = Torn {
+        page_size,
+        page0,
+        head: *head,
+        named,
+        other,
+        copy_at: |page| match directory_copy(store, page) {
+            Ok(copy) => copy,
+            Err(error) => {
+                failure.get_or_insert(error);
+                None
+            }
+        },
+    };
+    // Ours first: its tags are evidence, what the peer leaves has none.
+    let ours = torn.ours();
+    let is_ours = ours.is_some();
+    let resolved = ours.or_else(|| torn.peers());
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(resolved.map(|resolved| (resolved, is_ours))),
+    }
 }
 
 /// No block can be believed; the finding beside it says so.
@@ -275,6 +288,7 @@ fn is_hidden_mixture<S: PageStore>(
         .tag
         .map(|_| low32(named.generation))
         .filter(|&tag| tag != 0);
+    // Of an older commit nothing is on its way.
     let newer = other
         .map(|other| other.generation)
         .filter(|&other| other > named.generation && low32(other) != 0);
@@ -287,7 +301,9 @@ fn is_hidden_mixture<S: PageStore>(
         };
         let pages = superblock::block_pages(page0, index);
         let counts = active.of(pages);
-        // Page 0 is new, but this selector is not.
+        // Page 0 is new, but this selector is not: its commit would have named
+        // the copy that it wrote. Not where the peer wrote the named copy since;
+        // and bytes that happen to be there are no copy.
         if let Some(tag) = written_by
             && raw_tag(store, active.other().of(pages))? == Some(tag)
             && raw_tag(store, counts)? != Some(0)
@@ -295,7 +311,8 @@ fn is_hidden_mixture<S: PageStore>(
         {
             return Ok(true);
         }
-        // Page 0 is old, but this selector is not.
+        // Page 0 is old, but this selector is not: what it names was written by
+        // the commit that page 0 does not name. A rotten copy is no evidence.
         if let Some(newer) = newer
             && raw_tag(store, counts)? == Some(low32(newer))
             && directory_copy(store, counts)?.is_some()

@@ -1,6 +1,12 @@
 //! A page 0 whose directory section is torn: rules R4 (our own commit) and R5
-//! (the peer's). Both rebuild what page 0 was and what it was to become, and
-//! accept only if every sector is one or the other.
+//! (the peer's). Each of them draws what page 0 was and what it was to become,
+//! and holds only if every sector is one or the other.
+//!
+//! | Rule | Old page 0 | New page 0 | Counts |
+//! |---|---|---|---|
+//! | R4 | of each block the copy without the commit's tag | the one with it, and the added blocks | new; back if it counts no blocks |
+//! | R5, one selector | all but the selector as found | the selector too | as the stored checksum says |
+//! | R5, one added block | without it | with it, active B | as the stored checksum says |
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -38,90 +44,117 @@ pub(super) enum Resolved {
     Back(Candidate),
 }
 
+/// A commit of ours that may have torn page 0.
+struct Commit {
+    /// Whether page 0's head is the new one: then its count is too.
+    head_is_new: bool,
+    tag: u32,
+    /// Blocks, as page 0 counts them.
+    count: usize,
+    /// Pages that the commit took, ascending.
+    fresh: Vec<u64>,
+}
+
+/// A directory section, before it was written anew and after.
+struct Versions {
+    old: Vec<BlockRef>,
+    new: Vec<BlockRef>,
+}
+
 impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
     /// R4: a commit of ours, torn in step C5.
     pub(super) fn ours(&mut self) -> Option<Resolved> {
+        let commit = self.our_commit()?;
+        let sides: Vec<_> = (0..commit.count)
+            .map(|index| self.sides_of(index, commit.tag))
+            .collect();
+        for added in 0..=commit.fresh.len() / 2 {
+            // Where this is too many, more is too.
+            let pairs = self.added(&commit, added)?;
+            // The first sector has the count, new or old as its selector is.
+            let old_count = if commit.head_is_new {
+                commit.count.checked_sub(added)?
+            } else {
+                commit.count
+            };
+            if let Some(versions) = versions(&sides, old_count, pairs)
+                && self.is_mixture(&versions, Some(commit.head_is_new))
+            {
+                return Some(self.resolve(&commit, versions.new));
+            }
+        }
+        None
+    }
+
+    /// The commit that the two metadata pages lie around.
+    fn our_commit(&self) -> Option<Commit> {
+        // C5 comes after both are durable.
         let other = self.other?;
         let head_is_new = self.named.generation > other.generation;
         let (newer, older) = match self.named.generation.cmp(&other.generation) {
             Ordering::Less => (other, self.named),
+            // Without a commit between them there was no C5 to tear.
             Ordering::Equal => return None,
             Ordering::Greater => (self.named, other),
         };
+        // We tag what we write: this head is the peer's.
         if head_is_new && self.head.tag.is_none() {
             return None;
         }
+        // Commits skip such generations: copies with this tag are the peer's.
         let tag = low32(newer.generation);
         if tag == 0 {
-            // Commits skip such generations: it is the peer's.
             return None;
         }
-        let fresh: Vec<u64> = newer.used.difference(&older.used).iter().collect();
-        let count = block_count(self.page0, self.page_size).ok()?;
+        Some(Commit {
+            head_is_new,
+            tag,
+            count: block_count(self.page0, self.page_size).ok()?,
+            fresh: newer.used.difference(&older.used).iter().collect(),
+        })
+    }
+
+    /// The pages of the blocks that the commit added, if it added so many; none:
+    /// it did not.
+    fn added<'c>(&mut self, commit: &'c Commit, added: usize) -> Option<&'c [u64]> {
+        // Page 0 has no room for more.
         let limit = usize::try_from(Limits::of(self.page_size).blocks).unwrap_or(usize::MAX);
-        let mut older_blocks = Vec::new();
-        for added in 0..=fresh.len() / 2 {
-            let (old_count, new_count) = if head_is_new {
-                (count.checked_sub(added)?, count)
-            } else {
-                (count, count + added)
-            };
-            if new_count > limit {
-                return None;
-            }
-            let pairs = fresh.get(fresh.len() - 2 * added..)?;
-            // An added block was tagged before page 0 named it.
-            if let Some(&page_a) = pairs.first()
-                && !self.is_tagged(page_a, tag)
-            {
-                return None;
-            }
-            let added_blocks = pairs.chunks_exact(2).map(|pair| BlockRef {
-                pages: [pair[0], pair[1]],
-                active: Side::A,
-            });
-            if older_blocks.is_empty() {
-                older_blocks = (0..count).map(|index| self.sides_of(index, tag)).collect();
-            }
-            let Some(sides) = older_blocks.get(..old_count).and_then(|sides| {
-                sides
-                    .iter()
-                    .copied()
-                    .collect::<Option<Vec<(BlockRef, BlockRef)>>>()
-            }) else {
-                continue;
-            };
-            let old: Vec<BlockRef> = sides.iter().map(|&(old, _)| old).collect();
-            let new: Vec<BlockRef> = sides
-                .iter()
-                .map(|&(_, new)| new)
-                .chain(added_blocks)
-                .collect();
-            if !self.is_mixture(&old, &new, Some(head_is_new)) {
-                continue;
-            }
-            // The peer ignores the section where the count is 0 and goes on
-            // from the empty directory; so must we.
-            return Some(if count == 0 {
-                Resolved::Back(Candidate {
-                    side: self.head.side,
-                    tagged: self.head.tag.is_some(),
-                    blocks: Vec::new(),
-                })
-            } else {
-                let side = if head_is_new {
-                    self.head.side
-                } else {
-                    self.head.side.other()
-                };
-                Resolved::Forward(Candidate {
-                    side,
-                    tagged: true,
-                    blocks: new,
-                })
+        if !commit.head_is_new && commit.count + added > limit {
+            return None;
+        }
+        // C1 put them above every other page that the commit took.
+        let pairs = commit.fresh.get(commit.fresh.len() - 2 * added..)?;
+        // C3 tagged them before page 0 named them: else these are other pages.
+        if let Some(&page_a) = pairs.first()
+            && !self.is_tagged(page_a, commit.tag)
+        {
+            return None;
+        }
+        Some(pairs)
+    }
+
+    /// What counts of a commit that tore page 0.
+    fn resolve(&self, commit: &Commit, new: Vec<BlockRef>) -> Resolved {
+        // The peer ignores the section where the count is 0 and goes on from
+        // the empty directory; so must we.
+        if commit.count == 0 {
+            return Resolved::Back(Candidate {
+                side: self.head.side,
+                tagged: self.head.tag.is_some(),
+                blocks: Vec::new(),
             });
         }
-        None
+        let side = if commit.head_is_new {
+            self.head.side
+        } else {
+            self.head.side.other()
+        };
+        // C4 made all that it names durable.
+        Resolved::Forward(Candidate {
+            side,
+            tagged: true,
+            blocks: new,
+        })
     }
 
     /// R5: the peer's rewriting of page 0 after it changed one block, or added
@@ -134,6 +167,8 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
     fn peers_flip(&mut self) -> Option<Resolved> {
         let count = block_count(self.page0, self.page_size).ok()?;
         let index = flipped_selector(self.page0, count)?;
+        // The peer wrote one of the copies, without a tag: else it is damage of a
+        // file of ours.
         let [page_a, page_b] = block_pages(self.page0, index);
         if !self.is_tagged(page_a, 0) && !self.is_tagged(page_b, 0) {
             return None;
@@ -146,13 +181,16 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
 
     /// One block added: its pair are the first two of exactly four fresh pages.
     fn peers_added(&mut self) -> Option<Resolved> {
+        // The peer writes page 0 once for the metadata, and again for the block.
         let other = self
             .other
             .filter(|other| other.generation < self.named.generation)?;
         let fresh: Vec<u64> = self.named.used.difference(&other.used).iter().collect();
+        // It takes them for the block first, then for the protected page.
         let &[page_a, page_b, _, _] = fresh.as_slice() else {
             return None;
         };
+        // It writes copy B, without a tag: else these are pages of ours.
         if !self.is_tagged(page_b, 0) {
             return None;
         }
@@ -161,6 +199,7 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
             pages: [page_a, page_b],
             active: Side::B,
         };
+        // The first sector has the count; it may be the old or the new one.
         for old_count in [count, count.wrapping_sub(1)] {
             if old_count as u64 >= Limits::of(self.page_size).blocks {
                 continue;
@@ -170,18 +209,22 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
             };
             let mut new = old.clone();
             new.push(added);
-            if self.is_mixture(&old, &new, None) {
-                let old_page = self.page(&old);
-                return Some(if stored_seal(self.page0) == stored_seal(&old_page) {
-                    Resolved::Back(self.untagged(old))
-                } else {
-                    Resolved::Forward(self.untagged(new))
-                });
+            let versions = Versions { old, new };
+            if !self.is_mixture(&versions, None) {
+                continue;
             }
+            // The peer takes the section for what its checksum holds for.
+            let old_page = self.page(&versions.old);
+            return Some(if stored_seal(self.page0) == stored_seal(&old_page) {
+                Resolved::Back(self.untagged(versions.old))
+            } else {
+                Resolved::Forward(self.untagged(versions.new))
+            });
         }
         None
     }
 
+    /// As the peer would have written it: a tag of ours on it would be a lie.
     fn untagged(&self, blocks: Vec<BlockRef>) -> Candidate {
         Candidate {
             side: self.head.side,
@@ -209,9 +252,11 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
         let pages = block_pages(self.page0, index);
         let [a_is_new, b_is_new] = pages.map(|page| self.is_tagged(page, tag));
         let (old, new) = match (a_is_new, b_is_new) {
+            // A commit writes one copy of a block.
             (true, true) => return None,
             (true, false) => (Side::B, Side::A),
             (false, true) => (Side::A, Side::B),
+            // The commit left this block alone.
             (false, false) => {
                 let side = block_side(self.page0, index).ok()?;
                 (side, side)
@@ -234,9 +279,10 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
     }
 
     /// Whether every sector of page 0 is that of the old or of the new page.
-    /// The first one holds the head: which it is may be known.
-    fn is_mixture(&self, old: &[BlockRef], new: &[BlockRef], head_is_new: Option<bool>) -> bool {
-        let (old, new) = (self.page(old), self.page(new));
+    /// The first one holds the head: which it is may be known. A sector is the
+    /// unit that arrives or does not: one with bytes of both is damage.
+    fn is_mixture(&self, versions: &Versions, head_is_new: Option<bool>) -> bool {
+        let (old, new) = (self.page(&versions.old), self.page(&versions.new));
         let sectors = self
             .page0
             .chunks(SECTOR)
@@ -250,6 +296,23 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
                 _ => found == old || found == new,
             })
     }
+}
+
+/// What page 0 was, with the first `old_count` blocks, and was to become. None:
+/// there are not so many, or one of them has no old copy.
+fn versions(
+    sides: &[Option<(BlockRef, BlockRef)>],
+    old_count: usize,
+    pairs: &[u64],
+) -> Option<Versions> {
+    let sides = sides.get(..old_count)?.iter().copied();
+    let (old, mut new): (Vec<_>, Vec<_>) = sides.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    let (pairs, _) = pairs.as_chunks::<2>();
+    new.extend(pairs.iter().map(|&pages| BlockRef {
+        pages,
+        active: Side::A,
+    }));
+    Some(Versions { old, new })
 }
 
 /// The tag of a directory copy that a generation wrote.
