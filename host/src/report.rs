@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::Error;
 use crate::ids::{PageId, ProtectedId};
-use crate::inspect::{Finding, Inspector, Severity, Step, Summary};
+use crate::inspect::{Finding, Inspector, Severity, Step, Structure, Summary};
 use crate::wit::pagebox::pager::page_store::Extent;
 
 /// How many pages or slots are asked for at once.
@@ -154,18 +154,14 @@ impl Info {
     /// [`Error::Sandbox`].
     pub fn of(inspector: &mut Inspector) -> Result<Self, Error> {
         let summary = inspector.summary()?;
-        let roots = inspector.structures(0, 0)?.into_iter();
-        let roots = roots.filter(|root| root.counts).map(|root| root.title);
-        Ok(Self {
-            roots: roots.collect(),
-            ..Self::from(summary)
-        })
+        let roots = inspector.structures(0, 0)?;
+        Ok(Self::new(summary, &roots))
     }
-}
 
-impl Info {
-    /// All but the roots.
-    fn from(summary: Summary) -> Self {
+    /// The same of what an inspector said: its summary, and its first
+    /// structures.
+    pub fn new(summary: Summary, roots: &[Structure]) -> Self {
+        let counting = roots.iter().filter(|root| root.counts);
         let (last_allocated, last_freed) = summary
             .last_commit
             .map(|commit| (commit.allocated, commit.freed))
@@ -182,7 +178,7 @@ impl Info {
             protected_pages: summary.protected_pages,
             internal_pages: summary.internal_pages,
             generation: summary.generation,
-            roots: Vec::new(),
+            roots: counting.map(|root| root.title.clone()).collect(),
             page_limit: summary.page_limit,
             protected_limit: summary.protected_limit,
             protected_capacity: summary.protected_capacity,

@@ -105,7 +105,10 @@ impl AllocationMap {
         self.regular.apply(pages, kind == PageKind::REGULAR);
         for (_, of_kind) in &mut self.others {
             // Most changes are of pages that were of no other kind.
-            if pages.words().any(|(word, bits)| of_kind.word(word) & bits != 0) {
+            if pages
+                .words()
+                .any(|(word, bits)| of_kind.word(word) & bits != 0)
+            {
                 of_kind.apply(pages, false);
             }
         }

@@ -113,7 +113,8 @@ pub enum Change<'a, B> {
         count: u64,
     },
     /// Nothing that is written later is durable before all that was written so
-    /// far. A file syncs for it; a medium that keeps order need do nothing.
+    /// far, also where a sync fails after it. A file syncs for it; a medium that
+    /// keeps order need do nothing.
     Order,
     /// All that was written so far is durable when the write returns.
     Sync,

@@ -140,7 +140,7 @@ async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {
             Ok(OverviewView {
                 file: file.clone(),
                 state: head.clone(),
-                info: head.summary.clone().into(),
+                info: Info::new(head.summary.clone(), &roots),
                 kinds: legend.kinds,
                 free_space: FreeSpace::of(look)?,
                 counting: counting.cloned(),
