@@ -4,7 +4,7 @@
 use std::any::Any;
 
 use pagebox::wit::PagerComponent;
-use pagebox::wit::exports::pagebox::pager::pager::{Access, Error};
+use pagebox::wit::exports::pagebox::pager::pager::{Access, Durability, Error, NewFile};
 use pagebox::{
     MemoryStore, PageSize, PageStoreView, PageStores, StoreError, StoreHandle, ViewHandle,
 };
@@ -49,7 +49,15 @@ impl Case {
         let medium = Box::new(MemoryStore::new(PageSize::KIB_1));
         let handle = store.data_mut().0.insert(medium).unwrap();
         let pagers = exports.pagebox_pager_pager();
-        let pager = pagers.call_create(&mut store, handle, 0).unwrap().unwrap();
+        let file = NewFile {
+            format: 0,
+            page_count: 0,
+            uuid: (0, 0),
+        };
+        let pager = pagers
+            .call_create(&mut store, handle, file)
+            .unwrap()
+            .unwrap();
         let mut case = Self {
             store,
             exports,
@@ -83,7 +91,10 @@ impl Case {
 
     fn commit(&mut self, tx: ResourceAny) -> Result<(), Error> {
         let pagers = self.exports.pagebox_pager_pager();
-        pagers.call_commit(&mut self.store, tx).unwrap().map(drop)
+        pagers
+            .call_commit(&mut self.store, tx, Durability::Durable)
+            .unwrap()
+            .map(drop)
     }
 
     fn stage(&mut self, tx: ResourceAny, id: u64) -> View {

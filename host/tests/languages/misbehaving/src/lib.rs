@@ -1,6 +1,6 @@
 //! A program that does what programs should not: its first argument says what.
 
-use pagebox::pager::pager::{self, Access, Pager};
+use pagebox::pager::pager::{self, Access, Durability, Pager};
 use pagebox::pager::stores;
 
 mod views;
@@ -28,7 +28,7 @@ impl Guest for Program {
                 let tx = pager.begin().unwrap();
                 let page = tx.alloc_protected(1).unwrap()[0];
                 tx.stage(page).unwrap().write(0, b"committed").unwrap();
-                pager::commit(tx).unwrap();
+                pager::commit(tx, Durability::Durable).unwrap();
                 core::arch::wasm32::unreachable()
             }
             "spin" => loop {
@@ -69,7 +69,7 @@ impl Guest for Program {
                 let pager = open();
                 let tx = pager.begin().unwrap();
                 tx.alloc(1).unwrap();
-                pager::commit(tx)
+                pager::commit(tx, Durability::Durable)
                     .map(|_| ())
                     .map_err(|error| pager::describe(&error))
             }
