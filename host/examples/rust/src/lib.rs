@@ -166,7 +166,7 @@ fn page_failed(cause: StoreError) -> String {
 
 /// Right after a call: then the pager still knows all of it.
 fn in_words(error: Error) -> String {
-    pager::describe(&error)
+    pager::describe(error)
 }
 
 fn why_not_granted(error: GrantError) -> String {

@@ -62,7 +62,7 @@ impl Guest for Program {
                 Ok(())
             }
             "write-read-only" => match open_as(Access::Read).begin() {
-                Err(error) => Err(pager::describe(&error)),
+                Err(error) => Err(pager::describe(error)),
                 Ok(_) => panic!("it can be written"),
             },
             "open-read-only-to-write" => {
@@ -71,7 +71,7 @@ impl Guest for Program {
                 tx.alloc(1).unwrap();
                 pager::commit(tx, Durability::Durable)
                     .map(|_| ())
-                    .map_err(|error| pager::describe(&error))
+                    .map_err(|error| pager::describe(error))
             }
             "look-around" => {
                 println!("folders {}", std::fs::read_dir("/").is_ok());
