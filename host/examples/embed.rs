@@ -53,11 +53,10 @@ fn main() -> Result<(), Error> {
 
     for page in pager.protected_pages() {
         let page = page?;
-        println!(
-            "protected page {} lies in page {}",
-            page.id,
-            page.page.unwrap_or(0)
-        );
+        match page.page {
+            Some(at) => println!("protected page {} lies in page {at}", page.id),
+            None => println!("protected page {} is zeros", page.id),
+        }
     }
     println!("{:#?}", pager.stats()?);
     println!("{} can be looked at with `pagebox info`", path.display());

@@ -5,6 +5,7 @@
 //! are its own, so it compiles the component itself.
 
 use pagebox::wit::PagerComponent;
+use pagebox::wit::exports::pagebox::pager::pager::{Durability, NewFile};
 use pagebox::{MemoryStore, PageSize, PageStoreView, PageStores};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
@@ -38,7 +39,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `pagebox::MmapStore`; any other type can implement `pagebox::Store`.
     let medium = Box::new(MemoryStore::new(PageSize::KIB_4));
     let handle = store.data_mut().pages.insert(medium)?;
-    let pager = pagers.call_create(&mut store, handle, 0)??;
+    let file = NewFile {
+        format: 0,
+        page_count: 0,
+        // Format 0 has no place for one; others want a random number.
+        uuid: (0, 0),
+    };
+    let pager = pagers.call_create(&mut store, handle, file)??;
 
     let tx = pagers.pager().call_begin(&mut store, pager)??;
     let id = transactions.call_alloc_protected(&mut store, tx, 1)??[0];
@@ -50,7 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .ok_or("no private buffer")?;
     bytes[..5].copy_from_slice(b"hello");
     store.data_mut().pages.drop_view(&view);
-    let info = pagers.call_commit(&mut store, tx)??;
+    let info = pagers.call_commit(&mut store, tx, Durability::Durable)??;
 
     // Bytes are read through a view, which the component has checked. Its views
     // end with this store, and those of pages with the next commit; one of a
@@ -67,7 +74,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stats = pagers.pager().call_stats(&mut store, pager)?;
     println!(
         "commit {}: {} protected page(s)",
-        info.generation, stats.protected_pages
+        info.generation,
+        stats.protected_pages.unwrap_or(0)
     );
     let handle = pagers.call_close(&mut store, pager)?;
     store.data_mut().pages.remove(&handle);

@@ -4,8 +4,11 @@
 //! The first million pages (4 GiB, with 4 KiB a page) and the first 65,536
 //! protected ids have a place each. Those past them share places, as addresses
 //! do in a processor's cache: the last one to come has it, and it says whose it
-//! is. So all of it takes 1.25 MiB at most, however long the file is. What is
+//! is. So all of it takes 1.5 MiB at most, however long the file is. What is
 //! not known is asked for again.
+//!
+//! It also tells which protected page is known to be in a physical page, so that
+//! what a pager says of one page can be held against what it said of others.
 //!
 //! Readers fill it from many threads at once. A word is written whole and
 //! depends on nothing else, so relaxed atomics are enough.
@@ -20,6 +23,9 @@ pub(crate) struct Cache {
     regular: Table<GROUP>,
     /// The key is an id, the value the physical page plus 1.
     protected: Table<PAGE>,
+    /// Ids plus 1 of protected pages that were found lately, by the low bits of
+    /// their physical page. Only `protected` says whether it is there still.
+    holders: Vec<AtomicU64>,
     /// Ids from here on are never known.
     regular_end: u64,
     protected_end: u64,
@@ -140,6 +146,10 @@ impl Cache {
         let groups = regular.div_ceil(u64::from(GROUP));
         self.regular.resize(groups, REGULAR_NEAR);
         self.protected.resize(protected, PROTECTED_NEAR);
+        // A protected page may have two physical ones.
+        let holders = protected.saturating_mul(2).min(FAR).next_power_of_two();
+        let holders = usize::try_from(holders).unwrap_or(0);
+        self.holders.resize_with(holders, AtomicU64::default);
         (self.regular_end, self.protected_end) = (regular, protected);
     }
 
@@ -152,6 +162,9 @@ impl Cache {
     pub(crate) fn clear(&self) {
         self.regular.clear();
         self.protected.clear();
+        self.holders
+            .iter()
+            .for_each(|id| id.store(0, Ordering::Relaxed));
     }
 
     #[inline]
@@ -187,7 +200,23 @@ impl Cache {
     pub(crate) fn add_protected(&self, id: u64, page: u64) {
         if id < self.protected_end {
             self.protected.change(id, |_| page.saturating_add(1));
+            if let Some(place) = self.place_of_holder(page) {
+                place.store(id.saturating_add(1), Ordering::Relaxed);
+            }
         }
+    }
+
+    fn place_of_holder(&self, page: u64) -> Option<&AtomicU64> {
+        let mask = (self.holders.len() as u64).checked_sub(1)?;
+        self.holders.get(usize::try_from(page & mask).ok()?)
+    }
+
+    /// The protected page that is known to be in a physical page. None: nobody
+    /// knows of one.
+    pub(crate) fn holder(&self, page: u64) -> Option<u64> {
+        let id = self.place_of_holder(page)?.load(Ordering::Relaxed);
+        let id = id.checked_sub(1)?;
+        (self.protected(id) == Some(page)).then_some(id)
     }
 
     pub(crate) fn drop_protected(&self, id: u64) {
@@ -216,11 +245,14 @@ mod tests {
         fn of<const BITS: u32>(table: &Table<BITS>) -> usize {
             (table.near.capacity() + table.far.capacity()) * size_of::<AtomicU64>()
         }
-        let memory = |cache: &Cache| of(&cache.regular) + of(&cache.protected);
+        let memory = |cache: &Cache| {
+            let holders = cache.holders.capacity() * size_of::<AtomicU64>();
+            of(&cache.regular) + of(&cache.protected) + holders
+        };
         assert_eq!(memory(&Cache::default()), 0);
         assert!(memory(&cache(4, 1)) < 100);
         for pages in [1 << 28, 1 << 40, u64::MAX] {
-            assert_eq!(memory(&cache(pages, pages)), 5 << 18, "{pages} pages");
+            assert_eq!(memory(&cache(pages, pages)), 6 << 18, "{pages} pages");
         }
     }
 
@@ -248,7 +280,7 @@ mod tests {
         let mut cache = cache(END, END);
         let mut rng = Rng::new(1);
         let (mut regular, mut protected) = (HashMap::new(), HashMap::new());
-        let mut known = 0;
+        let (mut known, mut held) = (0, 0);
         for step in 0..200_000_u64 {
             // Ids that share slots, those of neighbours, and those without room.
             let id = rng.below(4) * (FAR * 32) + rng.below(70) + ((step % 3 / 2) << 38);
@@ -276,9 +308,15 @@ mod tests {
             assert!(!is_regular || regular.get(&id) == Some(&true), "{id}");
             let page = cache.protected(id);
             assert!(page.is_none() || protected.get(&id) == Some(&page), "{id}");
+            if let Some(page) = page {
+                let holder = cache.holder(page);
+                assert!(holder.is_none_or(|id| protected.get(&id) == Some(&Some(page))));
+                held += u64::from(holder == Some(id));
+            }
             known += u64::from(is_regular) + u64::from(page.is_some());
         }
         assert!(known > 10_000, "{known} known");
+        assert!(held > 1000, "{held} found by their pages");
         cache.clear();
         assert!(regular.keys().all(|id| !cache.is_regular(*id)));
         assert!(protected.keys().all(|id| cache.protected(*id).is_none()));

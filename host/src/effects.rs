@@ -1,6 +1,8 @@
 //! [`Effects`]: what a commit comes to for those who look things up, and how the
 //! translation cache learns of it.
 
+use std::collections::BTreeSet;
+
 use crate::Error;
 use crate::figures::CommitInfo;
 use crate::pager::Pager;
@@ -32,15 +34,33 @@ impl Effects {
             pager.expect_page(ALLOCATING, 0)?;
         }
         let cache = pager.cache();
-        if let Some(id) = ids.iter().find(|id| cache.is_regular(**id)) {
+        let in_use = |id: u64| cache.is_regular(id) || cache.holder(id).is_some();
+        if let Some(id) = ids.iter().find(|id| in_use(**id)) {
             let cause = format!("it gave page {id} away, which is in use");
             return Err(pager.distrust(ALLOCATING, cause));
         }
         Ok(())
     }
 
+    /// The same of protected ids. Those that are `dropped` were freed before.
+    pub(crate) fn expect_protected(
+        pager: &mut Pager,
+        count: u32,
+        ids: &[u64],
+        dropped: &BTreeSet<u64>,
+    ) -> Result<(), Error> {
+        Self::expect_ids(pager, count, ids)?;
+        let cache = pager.cache();
+        let in_use = |id: &u64| cache.protected(*id).is_some() && !dropped.contains(id);
+        if let Some(id) = ids.iter().find(|id| in_use(id)) {
+            let cause = format!("it gave protected page {id} away, which is in use");
+            return Err(pager.distrust(ALLOCATING, cause));
+        }
+        Ok(())
+    }
+
     /// That there are as many ids as were asked for, in ascending order.
-    pub(crate) fn expect_ids(pager: &Pager, count: u32, ids: &[u64]) -> Result<(), Error> {
+    fn expect_ids(pager: &Pager, count: u32, ids: &[u64]) -> Result<(), Error> {
         let cause = if ids.len() != count as usize {
             format!("it allocated {} pages instead of {count}", ids.len())
         } else if !ids.is_sorted_by(|one, next| one < next) {

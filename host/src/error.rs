@@ -273,12 +273,17 @@ impl Error {
     }
 }
 
-/// A text of the sandbox for people, who will not read more than this of it.
+/// A text of the sandbox for people: a line, and no more of it than they will
+/// read.
 fn clipped(mut text: String) -> String {
     const MOST: usize = 1000;
     if text.len() > MOST {
         text.truncate(text.floor_char_boundary(MOST));
         text.push_str("...");
+    }
+    // Some of them would move a terminal's cursor.
+    if text.contains(char::is_control) {
+        text = text.replace(char::is_control, " ");
     }
     text
 }

@@ -11,7 +11,9 @@
 //!   syncs it besides in `sync`: whatever else it does, the file is as of the
 //!   last commit.
 //! - A page that it names as a caller's is in the store, is not page 0, and
-//!   is nobody else's as far as is known here.
+//!   is nobody else's as far as is known here. What it says that no page holds
+//!   was committed as zeros.
+//! - What it was to write, it wrote.
 //! - Its figures agree with the store and with each other, its lists are in
 //!   order and no longer than asked for.
 //!
@@ -279,7 +281,10 @@ impl Pager {
             // A damaged file, which can be read only, does not say all.
             && (self.access == Access::Read
                 || stats.page_count.is_some_and(|pages| pages <= geometry.page_count)
-                    && sum == stats.page_count)
+                    && sum == stats.page_count
+                    && stats.protected_pages.is_some()
+                    && stats.protected_capacity.is_some()
+                    && stats.generation.is_some())
     }
 
     /// Whether it shows the state of the file as it is now. False once somebody

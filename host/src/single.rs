@@ -1,6 +1,8 @@
 //! Operations of a [`Pager`] that are a transaction each: one call of the
 //! component.
 
+use std::collections::BTreeSet;
+
 use crate::effects::{ALLOCATING, Effects};
 use crate::page_stores::Right;
 use crate::{Error, PageId, Pager, ProtectedId};
@@ -76,6 +78,7 @@ impl Pager {
             exports.pager().call_alloc_protected(store, pager)
         })?;
         let id = allocated.id;
+        Effects::expect_protected(self, 1, &[id], &BTreeSet::new())?;
         let effects = Effects {
             moved: vec![id],
             protected_end: id.saturating_add(1),

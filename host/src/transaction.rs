@@ -246,7 +246,11 @@ impl Transaction<'_> {
         let ids = self.call(ALLOCATING, |exports, store, tx| {
             exports.call_alloc_protected(store, tx, count)
         })?;
-        Effects::expect_ids(self.pager, count, &ids)?;
+        Effects::expect_protected(self.pager, count, &ids, &self.pending.dropped)?;
+        if let Some(id) = ids.iter().find(|id| self.pending.created.contains(id)) {
+            let cause = format!("it gave protected page {id} away twice");
+            return Err(self.pager.distrust(ALLOCATING, cause));
+        }
         self.create(&ids);
         Ok(ids.into_iter().map(ProtectedId::new).collect())
     }
@@ -474,8 +478,8 @@ impl Transaction<'_> {
         effects.moved.extend(&ids);
         let info = done.and_then(|info| effects.apply(pager, info));
         for (id, (buffer, page)) in ids.into_iter().zip(written) {
-            if let (Ok(_), Some(page)) = (&info, page) {
-                pager.expect_page(COMMITTING, page)?;
+            if info.is_ok() {
+                let page = pager.expect_written(COMMITTING, ProtectedId::new(id), page)?;
                 // It was this process that wrote it, so it need not be verified.
                 pager.cache().add_protected(id, page);
             }

@@ -50,7 +50,7 @@ fn sentence(error: &wit::Error) -> String {
             actual: of.actual.into(),
             unproven: of.unproven,
         },
-        wit::Error::OutOfRange(page) => return alloc::format!("page {page} does not exist"),
+        wit::Error::OutOfRange(page) => return alloc::format!("there is no page {page}"),
         wit::Error::NotAllocated(page) => Error::NotAllocated { page },
         wit::Error::NotRegular(wit::PageOfKind { page, kind }) => Error::NotRegular {
             page,

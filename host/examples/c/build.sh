@@ -4,9 +4,9 @@
 set -eu
 cd "$(dirname "$0")"
 wit-bindgen c ../../../wit --world application --rename-world queue --out-dir build \
-    --rename pagebox:pager/pager@0.1.0=pager \
-    --rename pagebox:pager/page-store@0.1.0=page \
-    --rename pagebox:pager/stores@0.1.0=stores
+    --rename pagebox:pager/pager@0.2.0=pager \
+    --rename pagebox:pager/page-store@0.2.0=page \
+    --rename pagebox:pager/stores@0.2.0=stores
 for source in queue.c build/queue.c; do
     clang --target=wasm32-wasi -Os -Wall -Ibuild -c "$source" -o "build/$(echo "$source" | tr / -).o"
 done

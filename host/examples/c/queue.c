@@ -30,15 +30,18 @@ static bool say(queue_string_t *err, const char *text) {
 }
 
 static bool pager_failed(pager_error_t *error, queue_string_t *err) {
-    pager_describe(error, err);
-    pager_error_free(error);
+    pager_describe(error, err); // right after the call: then it still knows all of it
     return false;
 }
 
 static bool page_failed(page_store_error_t *cause, queue_string_t *err) {
-    pager_error_t error = {.tag = PAGER_ERROR_STORE, .val.store.cause = *cause};
-    queue_string_dup(&error.val.store.operation, "using a page");
-    return pager_failed(&error, err);
+    bool io = cause->tag == PAGE_STORE_ERROR_IO;
+    bool has_text = io || cause->tag == PAGE_STORE_ERROR_OTHER;
+    if (has_text && (io ? cause->val.io : cause->val.other).is_some) {
+        *err = (io ? cause->val.io : cause->val.other).val; // taken over
+        return false;
+    }
+    return say(err, "a page cannot be used");
 }
 
 // Copies bytes of a view, and drops the view.
@@ -75,16 +78,25 @@ static bool write_page(pager_borrow_transaction_t tx, uint64_t id, uint32_t offs
     return done || page_failed(&cause, err);
 }
 
-static pager_stats_t stats(pager_borrow_pager_t pager) {
+// What is used of the figures of a file. They are all there: it was opened to
+// write, which a damaged one is not.
+typedef struct {
+    uint64_t protected_pages;
+    uint32_t page_size;
+} figures_t;
+
+static figures_t figures(pager_borrow_pager_t pager) {
     pager_stats_t stats;
     pager_method_pager_stats(pager, &stats);
-    return stats;
+    figures_t figures = {stats.protected_pages.val, stats.page_size};
+    pager_stats_free(&stats);
+    return figures;
 }
 
 static bool read_root(pager_borrow_pager_t pager, root_t *root, queue_string_t *err) {
     *root = (root_t){0};
     memcpy(root->magic, MAGIC, sizeof MAGIC);
-    if (stats(pager).protected_pages == 0) return true;
+    if (figures(pager).protected_pages == 0) return true;
     if (!read_page(pager, ROOT, 0, ROOT_SIZE, root, err)) return false;
     if (memcmp(root->magic, MAGIC, sizeof MAGIC) != 0)
         return say(err, "the page file holds something else than a queue");
@@ -98,7 +110,7 @@ static bool read_head(pager_borrow_pager_t pager, uint64_t page, uint64_t *next,
     if (!read_page(pager, page, 0, TEXT, head, err)) return false;
     memcpy(next, head, 8);
     memcpy(len, head + 8, 4);
-    if (*len > stats(pager).page_size - TEXT) return say(err, "a message is longer than its page");
+    if (*len > figures(pager).page_size - TEXT) return say(err, "a message is longer than its page");
     return true;
 }
 
@@ -122,7 +134,7 @@ static void print(queue_string_t *text) {
 
 static bool append(pager_borrow_pager_t pager, pager_borrow_transaction_t tx, root_t *root,
                    queue_string_t text, queue_string_t *err) {
-    uint32_t room = stats(pager).page_size - TEXT, len = (uint32_t)text.len;
+    uint32_t room = figures(pager).page_size - TEXT, len = (uint32_t)text.len;
     if (text.len > room) {
         char line[80];
         snprintf(line, sizeof line, "a message of %zu bytes: there is room for %u", text.len,
@@ -150,7 +162,7 @@ static bool stage_push(pager_borrow_pager_t pager, pager_borrow_transaction_t tx
                        queue_list_string_t texts, queue_string_t *err) {
     root_t root;
     if (!read_root(pager, &root, err)) return false;
-    if (stats(pager).protected_pages == 0) { // the first allocated is page 0
+    if (figures(pager).protected_pages == 0) { // the first allocated is page 0
         queue_list_u64_t pages;
         pager_error_t error;
         if (!pager_method_transaction_alloc_protected(tx, 1, &pages, &error))
@@ -188,7 +200,7 @@ static bool end(pager_own_transaction_t tx, bool staged, queue_string_t *err) {
     }
     pager_commit_info_t info;
     pager_error_t error;
-    return pager_commit(tx, &info, &error) || pager_failed(&error, err);
+    return pager_commit(tx, PAGER_DURABILITY_DURABLE, &info, &error) || pager_failed(&error, err);
 }
 
 static bool change(pager_borrow_pager_t pager, queue_list_string_t *texts, queue_string_t *err) {

@@ -4,8 +4,8 @@
 // A failing call throws an error whose `payload` is the error of the WIT.
 // Page numbers are BigInts. A resource is dropped with `Symbol.dispose`.
 
-import { commit, describe, open } from 'pagebox:pager/pager@0.1.0';
-import { take } from 'pagebox:pager/stores@0.1.0';
+import { commit, describe, open } from 'pagebox:pager/pager@0.2.0';
+import { take } from 'pagebox:pager/stores@0.2.0';
 
 const ROOT = 0n; // the protected page that holds the root
 const MAGIC = 'PBXQUEUE';
@@ -46,7 +46,7 @@ function push(pager, texts) {
     root.count += 1n;
   });
   writeRoot(tx, root);
-  commit(tx);
+  commit(tx, 'durable');
 }
 
 /** Durably removes the first message. */
@@ -57,7 +57,7 @@ function pop(pager) {
   const tx = pager.begin();
   tx.freeProtected(BigUint64Array.of(root.first));
   writeRoot(tx, { first: next, last: root.last, count: root.count - 1n });
-  commit(tx);
+  commit(tx, 'durable');
   return text;
 }
 
@@ -125,8 +125,12 @@ function inWords(error) {
       return cause.val;
     case 'out-of-bounds':
     case 'insufficient-space':
+    case 'fenced':
+      return `a page cannot be used: ${cause.tag}`;
     case 'io':
-      return describe({ tag: 'store', val: { operation: 'using a page', cause } });
+      return `a page cannot be used: ${cause.val ?? cause.tag}`;
+    case 'other': // a page's has a text, the pager's own has none
+      return cause.val ?? describe(cause);
     case undefined:
       throw error; // a mistake in this program
     default:

@@ -9,7 +9,7 @@ import struct
 import wit_world
 from componentize_py_types import Err
 from wit_world.imports import page_store, pager, stores
-from wit_world.imports.pager import Access
+from wit_world.imports.pager import Access, Durability
 
 ROOT = 0  # the protected page that holds the root
 MAGIC = b"PBXQUEUE"
@@ -54,7 +54,7 @@ def push(file: pager.Pager, texts: list[str]) -> None:
         last = page
         count += 1
     write_root(tx, first, last, count)
-    pager.commit(tx)
+    pager.commit(tx, Durability.DURABLE)
 
 
 def pop(file: pager.Pager) -> str:
@@ -66,7 +66,7 @@ def pop(file: pager.Pager) -> str:
     tx = file.begin()
     tx.free_protected([first])
     write_root(tx, following, last, count - 1)
-    pager.commit(tx)
+    pager.commit(tx, Durability.DURABLE)
     return text
 
 
@@ -105,5 +105,5 @@ def in_words(error) -> str:
     if isinstance(error, stores.GrantError):
         return error.value
     if isinstance(error, page_store.StoreError):
-        error = pager.Error_Store(pager.StoreFailure("using a page", error))
+        return f"a page cannot be used: {getattr(error, 'value', None) or type(error).__name__}"
     return pager.describe(error)

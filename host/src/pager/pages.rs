@@ -102,6 +102,7 @@ impl Pager {
     fn verified_page(&self, id: ProtectedId) -> Result<&[u8], Error> {
         let location = self.locate_protected(id)?;
         let Some(page) = location.page else {
+            self.expect_zeros(id, &location)?;
             return Ok(self.zeros());
         };
         let bytes = self.lendable(page)?;
@@ -139,6 +140,7 @@ impl Pager {
             Err(Error::NotLendable) => {
                 let location = self.locate_protected(id)?;
                 let Some(page) = location.page else {
+                    self.expect_zeros(id, &location)?;
                     bytes.fill(0);
                     return Ok(());
                 };

@@ -36,6 +36,7 @@ impl Pager {
         let location = self.locate_protected(id)?;
         let buffer = self.copy_of(location.page)?;
         let Some(page) = location.page else {
+            self.expect_zeros(id, &location)?;
             return Ok(buffer);
         };
         match self.verify(id, page, &location, &buffer) {

@@ -4,7 +4,7 @@
 use std::any::Any;
 
 use pagebox::wit::PagerComponent;
-use pagebox::wit::exports::pagebox::pager::pager::{Access, Error};
+use pagebox::wit::exports::pagebox::pager::pager::{Access, Durability, Error, NewFile};
 use pagebox::{
     MemoryStore, PageSize, PageStoreView, PageStores, StoreError, StoreHandle, ViewHandle,
 };
@@ -48,14 +48,14 @@ impl Case {
         let exports = PagerComponent::instantiate(&mut store, engine.component(), &linker).unwrap();
         let medium = Box::new(MemoryStore::new(PageSize::KIB_1));
         let handle = store.data_mut().0.insert(medium).unwrap();
-        let new_file = pagebox::wit::exports::pagebox::pager::pager::NewFile {
+        let pagers = exports.pagebox_pager_pager();
+        let file = NewFile {
             format: 0,
             page_count: 0,
             uuid: (0, 0),
         };
-        let pagers = exports.pagebox_pager_pager();
         let pager = pagers
-            .call_create(&mut store, handle, new_file)
+            .call_create(&mut store, handle, file)
             .unwrap()
             .unwrap();
         let mut case = Self {
@@ -91,9 +91,8 @@ impl Case {
 
     fn commit(&mut self, tx: ResourceAny) -> Result<(), Error> {
         let pagers = self.exports.pagebox_pager_pager();
-        let durable = pagebox::wit::exports::pagebox::pager::pager::Durability::Durable;
         pagers
-            .call_commit(&mut self.store, tx, durable)
+            .call_commit(&mut self.store, tx, Durability::Durable)
             .unwrap()
             .map(drop)
     }

@@ -37,8 +37,8 @@ fn a_program_composed_by_hand_needs_stores_and_nothing_else_of_ours() {
     assert_eq!(
         ours,
         [
-            "import pagebox:pager/page-store@0.1.0;",
-            "import pagebox:pager/stores@0.1.0;"
+            "import pagebox:pager/page-store@0.2.0;",
+            "import pagebox:pager/stores@0.2.0;"
         ]
     );
 }

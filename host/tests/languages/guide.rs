@@ -68,13 +68,13 @@ from C
 from Python
 from JavaScript
 hello from Python
-PagerError: page 1000000 does not exist
+PagerError: there is no page 1000000
 hello from Node
-PagerError: page 1000000 does not exist
+PagerError: there is no page 1000000
 hello from Python
-PagerError: page 1000000 does not exist
+PagerError: there is no page 1000000
 hello from Node
-PagerError: page 1000000 does not exist
+PagerError: there is no page 1000000
 from JavaScript
 ";
     assert_eq!(*printed, expected);

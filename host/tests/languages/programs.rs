@@ -149,7 +149,7 @@ fn an_error_of_the_pager_is_a_sentence() {
             told(&output)
         );
         assert!(
-            told(&output).contains("protected page 9 is not allocated"),
+            told(&output).contains("there is no protected page 9"),
             "{language}: {}",
             told(&output)
         );

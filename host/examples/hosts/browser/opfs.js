@@ -23,6 +23,10 @@ export class Opfs {
     this.sync();
   }
 
+  truncate(size) {
+    this.handle.truncate(size);
+  }
+
   sync() {
     this.handle.flush();
   }

@@ -1,7 +1,7 @@
 // The worker: the pager component on files of the browser's private file
 // system (OPFS), whose synchronous handles exist in workers only.
 
-import { PageFile } from '../javascript/page-file.js';
+import { newFile, PageFile } from '../javascript/page-file.js';
 import { PagerError, PageView, Store } from '../javascript/page-store.js';
 import { Opfs } from './opfs.js';
 import { instantiate } from './pager/pager.js';
@@ -62,7 +62,7 @@ async function create(text) {
   const { entry, ...shown } = await withFile(async (opfs, handle) => {
     const { pager } = await component;
     handle.truncate(0);
-    const file = new PageFile(pager, new Store(opfs, 4096), (api, store) => api.create(store, 4n), () => {});
+    const file = new PageFile(pager, new Store(opfs, 4096), (api, store) => api.create(store, newFile(4n)), () => {});
     file.commit((tx) => {
       const [id] = tx.allocProtected(1);
       tx.stage(id).write(0, new TextEncoder().encode(text));
@@ -74,6 +74,9 @@ async function create(text) {
   const bytes = await (await entry.getFile()).arrayBuffer();
   return { ...shown, file: new Blob([bytes], { type: 'application/octet-stream' }) };
 }
+
+/** A figure. The bytes of a damaged file do not say all of them. */
+const known = (figure) => (figure === undefined ? 'not known' : String(figure));
 
 async function describe(opfs, name) {
   const { pager, inspect } = await component;
@@ -90,11 +93,11 @@ async function describe(opfs, name) {
       summary: [
         ['format', summary.format],
         ['page size', String(summary.pageSize)],
-        ['pages', String(summary.pageCount)],
-        ['free', String(summary.freePages)],
-        ['regular', String(summary.regularPages)],
-        ['protected', String(summary.protectedPages)],
-        ['generation', String(summary.generation)],
+        ['pages', known(summary.pageCount)],
+        ['free', known(summary.freePages)],
+        ['regular', known(summary.regularPages)],
+        ['protected', known(summary.protectedPages)],
+        ['generation', known(summary.generation)],
         ['recovery', `${summary.recovery.verdict}: ${summary.recovery.explanation}`],
       ],
       kinds: kinds

@@ -1,7 +1,7 @@
 // Page files in JavaScript, wherever the store's file is: the pager component's
 // exports with their arguments checked and their errors in words.
 
-import { dispose, integer, kind, PagerError, u64 } from './page-store.js';
+import { checksum, dispose, integer, kind, PagerError, PageView, u64 } from './page-store.js';
 
 /** An open page file. Pages and ids are BigInts; integers will do as arguments. */
 export class PageFile {
@@ -11,6 +11,8 @@ export class PageFile {
   #pager;
   #failed = false;
   #closed = false;
+  // Where protected pages are whose bytes were verified, or written here.
+  #places = new Map();
 
   /** `start` makes the pager of the component's exports; `close` closes the store's file. */
   constructor(api, store, start, close) {
@@ -47,6 +49,32 @@ export class PageFile {
   }
 
   /**
+   * Allocates a regular page, which reads as zeros, and commits that: a
+   * transaction of one operation, in one call.
+   */
+  alloc() {
+    return this.#call('alloc', () => this.#pager.alloc()).id;
+  }
+
+  /** Frees a regular page, and commits that. */
+  free(id) {
+    const page = u64('id', id);
+    this.#call('free', () => this.#pager.free(page));
+  }
+
+  /** Allocates a protected page, which reads as zeros, and commits that. */
+  allocProtected() {
+    return this.#call('allocProtected', () => this.#pager.allocProtected()).id;
+  }
+
+  /** Frees a protected page, and commits that. */
+  freeProtected(id) {
+    const page = u64('id', id);
+    this.#call('freeProtected', () => this.#pager.freeProtected(page));
+    this.#places.delete(page);
+  }
+
+  /**
    * Commits what `change` does to a transaction: all of it or, if it throws,
    * none. Gives what `change` returns, which must not be a promise: nothing
    * waits for it.
@@ -54,7 +82,8 @@ export class PageFile {
   commit(change) {
     if (typeof change !== 'function') throw new TypeError(`change must be a function, not ${kind(change)}`);
     const handle = this.#call('begin', () => this.#pager.begin());
-    const tx = new Transaction((what, operation) => this.#call(what, () => operation(handle)));
+    const call = (what, operation) => this.#call(what, () => operation(handle));
+    const tx = new Transaction(call, this.#store, (id) => this.#committed(id));
     let result;
     try {
       result = change(tx);
@@ -63,14 +92,62 @@ export class PageFile {
         result.then(undefined, () => {});
         throw new TypeError('change is async or returned a promise: commit waits for nothing, and changed nothing');
       }
+      this.#write(handle, tx.end());
     } catch (error) {
       tx.end();
+      tx.forget();
       if (!this.#closed && !this.#failed) this.#call('rollback', () => handle[dispose]());
       throw error;
     }
-    tx.end();
-    this.#call('commit', () => this.#api.commit(handle));
+    this.#finish(handle, tx);
     return result;
+  }
+
+  /** Tells the component what is to be written: each page by a number, and its checksum. */
+  #write(handle, staged) {
+    if (staged.size === 0) return;
+    const pages = Array.from(staged, ([id, { bytes }], number) => {
+      return { id, buffer: BigInt(number), checksum: checksum('crc32', bytes) };
+    });
+    this.#call('commit', () => handle.write(pages));
+  }
+
+  #finish(handle, tx) {
+    const staged = Array.from(tx.staged);
+    const known = this.#places;
+    this.#places = new Map(); // until it is known what became of them
+    this.#store.hold(staged.map(([, { bytes }]) => bytes));
+    try {
+      this.#call('commit', () => this.#api.commit(handle, 'durable'));
+      for (const id of tx.freed) known.delete(id);
+      staged.forEach(([id], number) => known.set(id, this.#store.written.get(number)));
+      this.#places = known;
+    } finally {
+      this.#store.hold([]);
+      tx.forget();
+    }
+  }
+
+  /**
+   * A copy of a protected page, verified. Its bytes are read here; the component
+   * says where they are, if that is not known.
+   */
+  #committed(id) {
+    const { pageSize } = this.#store;
+    const known = this.#places.get(id);
+    if (known !== undefined) return this.#store.read(known, 0, pageSize);
+    const found = this.#call('stage', () => this.#pager.locateProtected(id));
+    if (found.page === undefined) return new Uint8Array(pageSize); // zeros, which no page has
+    const bytes = this.#store.read(found.page, 0, pageSize);
+    const { low, high } = checksum(found.checksum.algorithm, bytes);
+    if (low === found.checksum.low && high === found.checksum.high) {
+      this.#places.set(id, found.page);
+      return bytes;
+    }
+    // Allocated by another program, and never written.
+    if (found.generation === 0n) return new Uint8Array(pageSize);
+    this.viewProtected(id); // says what is wrong
+    throw new PagerError(`protected page ${id} changes while it is read`, 'changed');
   }
 
   /** Closes the file, whatever happened before. Closing it again does nothing. */
@@ -102,21 +179,52 @@ export class PageFile {
   }
 }
 
-/** Pending changes, until `commit` returns. */
+/**
+ * Pending changes, until `commit` returns. The bytes of protected pages are
+ * staged here: the component learns of them at commit, by their number and
+ * checksum, and never sees them.
+ */
 export class Transaction {
   #call;
+  #store;
+  #committed;
   #over = false;
+  #staged = new Map();
+  #created = new Set();
+  #freed = new Set();
 
-  constructor(call) {
+  /** `committed` gives a copy of a protected page. */
+  constructor(call, store, committed) {
     this.#call = (what, operation) => {
-      if (this.#over) throw new PagerError('the transaction is over', 'ended');
+      this.#expectOpen();
       return call(what, operation);
     };
+    this.#store = store;
+    this.#committed = committed;
   }
 
-  /** Nothing can be done with it any more. */
+  #expectOpen() {
+    if (this.#over) throw new PagerError('the transaction is over', 'ended');
+  }
+
+  /** Nothing can be done with it any more. Gives what is staged. */
   end() {
     this.#over = true;
+    return this.#staged;
+  }
+
+  /** Ends the views of what is staged. */
+  forget() {
+    for (const staged of this.#staged.values()) staged.bytes = undefined;
+    this.#staged.clear();
+  }
+
+  get staged() {
+    return this.#staged;
+  }
+
+  get freed() {
+    return this.#freed;
   }
 
   /** Allocates regular pages, which read as zeros once committed. */
@@ -133,18 +241,44 @@ export class Transaction {
   /** Allocates protected pages, which read as zeros once committed. */
   allocProtected(count) {
     integer('count', count, 0xffffffff);
-    return Array.from(this.#call('allocProtected', (tx) => tx.allocProtected(count)));
+    const made = Array.from(this.#call('allocProtected', (tx) => tx.allocProtected(count)));
+    for (const id of made) this.#created.add(id);
+    return made;
+  }
+
+  /** Allocates protected pages under ids of the caller's choice. */
+  claimProtected(ids) {
+    const list = u64s('ids', ids);
+    this.#call('claimProtected', (tx) => tx.claimProtected(list));
+    for (const id of list) this.#created.add(id);
   }
 
   freeProtected(ids) {
     const list = u64s('ids', ids);
     this.#call('freeProtected', (tx) => tx.freeProtected(list));
+    for (const id of list) {
+      this.#created.delete(id);
+      this.#freed.add(id);
+      const staged = this.#staged.get(id);
+      if (staged) staged.bytes = undefined;
+      this.#staged.delete(id);
+    }
   }
 
   /** A protected page to be changed; it starts as its current bytes. */
   stage(id) {
     const page = u64('id', id);
-    return this.#call('stage', (tx) => tx.stage(page));
+    this.#expectOpen();
+    if (!this.#staged.has(page)) this.#staged.set(page, { bytes: this.#first(page) });
+    return new PageView(this.#store, { staged: this.#staged.get(page) });
+  }
+
+  #first(id) {
+    if (this.#created.has(id)) return new Uint8Array(this.#store.pageSize);
+    if (this.#freed.has(id)) {
+      throw new PagerError(`there is no protected page ${id}: it was freed in this transaction`, 'not-protected');
+    }
+    return this.#committed(id);
   }
 }
 
@@ -153,6 +287,11 @@ function u64s(name, list) {
     throw new TypeError(`${name} must be an array of BigInts, not ${kind(list)}`);
   }
   return BigUint64Array.from(list, (id, at) => u64(`${name}[${at}]`, id));
+}
+
+/** What a new file is to be: of format 0, with a number that no other file has. */
+export function newFile(pageCount) {
+  return { format: 0, pageCount, uuid: Array.from(crypto.getRandomValues(new BigUint64Array(2))) };
 }
 
 /** That a page size is one; gives it. */

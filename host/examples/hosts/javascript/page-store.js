@@ -2,8 +2,11 @@
 // writes: the import `page-store`, in Node and in the browser.
 //
 // A file is an object with `size()`, `read(bytes, at)`, `write(bytes, at)`,
-// `grow(size)` and `sync()`. Reading fills all of `bytes`; growing reserves the
-// space and is durable.
+// `grow(size)`, `truncate(size)` and `sync()`. Reading fills all of `bytes`;
+// growing reserves the space and is durable.
+//
+// Checksums are CRC-32, which is all that format 0 asks for. XXH3 comes with no
+// JavaScript: asked for it, this store answers `other`.
 
 /** What ends a thing: of older JavaScript, as the component's glue has it. */
 export const dispose = Symbol.dispose ?? Symbol.for('dispose');
@@ -48,9 +51,12 @@ function readOnly(text) {
   return told(new PagerError(text, 'read-only'), { tag: 'read-only' });
 }
 
+function other(text, tag) {
+  return told(new PagerError(text, tag), { tag: 'other', val: text });
+}
+
 function ended(why) {
-  const text = `this view has ended: ${why}`;
-  return told(new PagerError(text, 'ended'), { tag: 'other', val: text });
+  return other(`this view has ended: ${why}`, 'ended');
 }
 
 /** An argument that is to be an integer of 0 to `max`, as a number. */
@@ -83,8 +89,14 @@ export class Store {
   #pageSize;
   #readOnly;
   #ended = false;
+  // What may be written by number, and the pages that it was written to.
+  #buffers = [];
+  #written = new Map();
   // Grows when the pages change: what was shown of them has ended then.
   #state = 0;
+  // The page counts that the file was made shorter to: what was shown of pages
+  // past those has ended too.
+  #cuts = [];
 
   constructor(file, pageSize, { readOnly = false } = {}) {
     this.#file = file;
@@ -109,6 +121,10 @@ export class Store {
     return this.#ended ? undefined : this.#state;
   }
 
+  get cuts() {
+    return this.#cuts;
+  }
+
   geometry() {
     if (this.#ended) throw new PagerError('the file is closed', 'closed');
     const size = this.#file.size();
@@ -123,8 +139,19 @@ export class Store {
     return bytes;
   }
 
-  crc32(page, offset, len) {
-    return crc32(this.read(page, offset, len));
+  /** Buffers that a pager may write by number: 0, 1 and so on. */
+  hold(buffers) {
+    this.#buffers = buffers;
+    this.#written = new Map();
+  }
+
+  /** The pages that buffers were written to, by number. */
+  get written() {
+    return this.#written;
+  }
+
+  checksums(pages, algorithm) {
+    return Array.from(pages, (page) => checksum(algorithm, this.read(page, 0, this.#pageSize)));
   }
 
   view(page, access) {
@@ -140,19 +167,37 @@ export class Store {
     });
   }
 
-  write(changes, thenSync) {
-    if (this.#readOnly && (changes.length > 0 || thenSync)) throw readOnly('the file was opened to read');
-    const writes = changes.flatMap((change) => this.#writes(change));
-    for (const [page] of writes) this.#position(page, 0, 0); // before anything is changed
-    if (writes.length > 0) this.#state += 1;
-    for (const [page, bytes] of writes) this.writeAt(page, 0, bytes);
-    if (thenSync) io(() => this.#file.sync());
+  write(changes) {
+    if (this.#readOnly && changes.length > 0) throw readOnly('the file was opened to read');
+    const writes = changes.map((change) => this.#native(change));
+    // All of it before anything is changed.
+    const { pageCount } = this.geometry();
+    let touched = 0n;
+    for (const { page, count } of writes) {
+      touched += count;
+      if (page + count > pageCount || touched > pageCount) throw outOfBounds(`${count} pages from ${page}: there are ${pageCount}`);
+    }
+    if (touched > 0n) this.#state += 1;
+    for (const { page, count, bytes } of writes) {
+      if (count === 0n && bytes === undefined) io(() => this.#file.sync());
+      for (let at = page; at < page + count; at += 1n) this.writeAt(at, 0, bytes);
+    }
+    for (const { tag, val } of changes) if (tag === 'held') this.#written.set(Number(val.buffer), val.page);
   }
 
   grow(pageCount) {
     if (this.#readOnly) throw readOnly('the file was opened to read');
     if (pageCount > this.geometry().pageCount) {
       io(() => this.#file.grow(Number(pageCount) * this.#pageSize));
+    }
+    return this.geometry();
+  }
+
+  truncate(pageCount) {
+    if (this.#readOnly) throw readOnly('the file was opened to read');
+    if (pageCount < this.geometry().pageCount) {
+      io(() => this.#file.truncate(Number(pageCount) * this.#pageSize));
+      this.#cuts.push(pageCount);
     }
     return this.geometry();
   }
@@ -171,22 +216,33 @@ export class Store {
     return Number(page) * pageSize + offset;
   }
 
-  #writes({ tag, val }) {
-    const zeros = new Uint8Array(this.#pageSize);
+  /** A change as bytes over pages; of a sync, no pages. */
+  #native({ tag, val }) {
     switch (tag) {
       case 'sealed': {
         const bytes = new Uint8Array(val.bytes.length + 4);
         bytes.set(val.bytes);
         new DataView(bytes.buffer).setUint32(val.bytes.length, crc32(val.bytes.subarray(val.start)), true);
-        return [[val.page, bytes]];
+        return this.#whole(val.page, bytes);
       }
       case 'staged':
-        return [[val.page, val.view.read(0, this.#pageSize)]];
+        return this.#whole(val.page, val.view.read(0, this.#pageSize));
+      case 'held':
+        if (val.buffer >= this.#buffers.length) throw other(`there is no buffer ${val.buffer}`, 'other');
+        return this.#whole(val.page, this.#buffers[Number(val.buffer)]);
+      case 'bytes':
+        return this.#whole(val.page, val.bytes);
       case 'zero':
-        return [[val, zeros]];
-      case 'reset':
-        return Array.from({ length: Number(val.count) }, (_, index) => [val.first + BigInt(index), zeros]);
+        return { page: val.first, count: val.count, bytes: new Uint8Array(this.#pageSize) };
+      case 'order': // of a file there is no less than a sync that keeps order
+      case 'sync':
+        return { page: 0n, count: 0n };
     }
+  }
+
+  #whole(page, bytes) {
+    if (bytes.length !== this.#pageSize) throw outOfBounds(`${bytes.length} bytes over a page of ${this.#pageSize}`);
+    return { page, count: 1n, bytes };
   }
 }
 
@@ -198,12 +254,14 @@ export class Store {
 export class PageView {
   #store;
   #state;
+  #cuts;
   #what;
 
   /** `what` is `{ page, access }`, or `{ staged: { bytes }, owner }`. */
   constructor(store, what) {
     this.#store = store;
     this.#state = store.state;
+    this.#cuts = store.cuts.length;
     this.#what = what;
   }
 
@@ -238,13 +296,15 @@ export class PageView {
     else this.#store.writeAt(page, offset, bytes);
   }
 
-  crc32() {
-    return crc32(this.read());
+  /** The checksum of the page: `low` and `high` are its bits, as BigInts. */
+  checksum(algorithm = 'crc32') {
+    return checksum(algorithm, this.read());
   }
 
   share() {
     const view = new PageView(this.#store, { ...this.#what, owner: false });
     view.#state = this.#state;
+    view.#cuts = this.#cuts;
     return view;
   }
 
@@ -258,6 +318,9 @@ export class PageView {
     const { staged } = this.#what;
     if (staged && staged.bytes === undefined) throw ended('its transaction is over');
     if (!staged && this.#state !== this.#store.state) throw ended('a commit changed its file since');
+    if (!staged && this.#store.cuts.slice(this.#cuts).some((pageCount) => pageCount <= this.#what.page)) {
+      throw ended('its file became shorter');
+    }
     return this.#what;
   }
 
@@ -272,6 +335,12 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit += 1) byte = byte & 1 ? (byte >>> 1) ^ 0xedb88320 : byte >>> 1;
   return byte;
 });
+
+/** The checksum of a page, as the WIT has it. */
+export function checksum(algorithm, bytes) {
+  if (algorithm !== 'crc32') throw other(`this host has no ${algorithm}`, 'other');
+  return { algorithm, low: BigInt(crc32(bytes)), high: 0n };
+}
 
 /** CRC-32 (ISO-HDLC, as in zlib). */
 export function crc32(bytes) {

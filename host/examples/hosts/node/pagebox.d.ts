@@ -26,23 +26,40 @@ export interface PageView {
   read(offset?: number, len?: number): Uint8Array<ArrayBuffer>;
   /** Replaces bytes from `offset`. */
   write(offset: number, bytes: Uint8Array): void;
-  /** The CRC-32 of the page. */
-  crc32(): number;
+  /** The checksum of the page. This host has CRC-32 only. */
+  checksum(algorithm?: 'crc32'): Checksum;
 }
 
-/** Figures of a page file, in pages unless said otherwise. */
+/** A checksum: bits 0 to 63, and those above them. */
+export interface Checksum {
+  readonly algorithm: Algorithm;
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
+export type Algorithm = 'crc32' | 'xxh3';
+
+/**
+ * Figures of a page file, in pages unless said otherwise. Undefined: the file is
+ * damaged, and does not say.
+ */
 export interface Stats {
+  readonly format: string;
+  /** What can be done with the file besides what every format can. */
+  readonly capabilities: readonly string[];
+  /** Of the checksums of protected pages. */
+  readonly algorithm: Algorithm;
   /** In bytes. */
   readonly pageSize: number;
-  readonly pageCount: bigint;
+  readonly pageCount: bigint | undefined;
   readonly pageLimit: bigint;
-  readonly freePages: bigint;
-  readonly regularPages: bigint;
-  readonly protectedPages: bigint;
-  readonly protectedCapacity: bigint;
+  readonly freePages: bigint | undefined;
+  readonly regularPages: bigint | undefined;
+  readonly protectedPages: bigint | undefined;
+  readonly protectedCapacity: bigint | undefined;
   readonly protectedLimit: bigint;
-  readonly internalPages: bigint;
-  readonly generation: bigint;
+  readonly internalPages: bigint | undefined;
+  readonly generation: bigint | undefined;
 }
 
 /** Pending changes, until `commit` returns. */
@@ -52,6 +69,8 @@ export interface Transaction {
   free(ids: readonly Id[] | BigUint64Array): void;
   /** Allocates protected pages, which read as zeros once committed. */
   allocProtected(count: number): bigint[];
+  /** Allocates protected pages under ids of the caller's choice. */
+  claimProtected(ids: readonly Id[] | BigUint64Array): void;
   freeProtected(ids: readonly Id[] | BigUint64Array): void;
   /** A protected page to be changed; it starts as its current bytes. */
   stage(id: Id): PageView;
@@ -69,6 +88,14 @@ export interface PageFile extends Disposable {
   viewProtected(id: Id): PageView;
   /** Makes durable what was written to regular pages. */
   sync(): void;
+  /** Allocates a regular page, which reads as zeros, and commits that. */
+  alloc(): bigint;
+  /** Frees a regular page, and commits that. */
+  free(id: Id): void;
+  /** Allocates a protected page, which reads as zeros, and commits that. */
+  allocProtected(): bigint;
+  /** Frees a protected page, and commits that. */
+  freeProtected(id: Id): void;
   /** Commits what `change` does: all of it or, if it throws, none. */
   commit<T>(change: (tx: Transaction) => Synchronous<T>): T;
   /** Closes the file. Closing it again does nothing. */

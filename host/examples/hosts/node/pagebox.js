@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { PageFile, pageSizeOf } from '../javascript/page-file.js';
+import { newFile, PageFile, pageSizeOf } from '../javascript/page-file.js';
 import { PagerError, PageView, Store, u64 } from '../javascript/page-store.js';
 import { instantiate } from './pager/pager.js';
 
@@ -94,6 +94,10 @@ class File {
     }
   }
 
+  truncate(size) {
+    fs.ftruncateSync(this.fd, size);
+  }
+
   sync() {
     fs.fsyncSync(this.fd);
   }
@@ -169,7 +173,7 @@ export async function create(name, { pageSize = 4096, pageCount = 4, unlocked = 
     try {
       if (!unlocked) lock(made, file);
       const store = new Store(made, pageSize);
-      open = new PageFile(pager, store, (api) => api.create(store, count), () => made.close());
+      open = new PageFile(pager, store, (api) => api.create(store, newFile(count)), () => made.close());
       try {
         fs.linkSync(temporary, file);
       } catch (error) {

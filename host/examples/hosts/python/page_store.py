@@ -1,6 +1,9 @@
 """A page store for the pager component that is a file: the import `page-store`.
 
 Views stay on this side: the component passes handles, the host slices the file.
+
+Checksums are CRC-32, which is all that format 0 asks for. XXH3 is in no library
+that comes with Python: asked for it, this store answers `other`.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import os
 import stat
 import threading
 import zlib
-from typing import Any, Callable, Iterator, Union, overload
+from typing import Any, Callable, Iterator, NamedTuple, Union, overload
 
 from wasmtime.component import Linker, Record, ResourceHost, ResourceType, Variant
 
@@ -50,6 +53,24 @@ def integer(name: str, value: Any, end: int) -> int:
     return number
 
 
+def crc32(algorithm: str, data: Buffer) -> Record:
+    """The checksum of a page, as the WIT has it."""
+    if algorithm != "crc32":
+        raise PagerError(f"this host has no {algorithm}", "other")
+    made = Record()
+    for name, value in [("algorithm", algorithm), ("low", zlib.crc32(data)), ("high", 0)]:
+        setattr(made, name, value)
+    return made
+
+
+class Write(NamedTuple):
+    """A change: bytes over a page, or zeros over a run of pages."""
+
+    page: int
+    data: bytes | None = None
+    pages: int = 1
+
+
 class FileStore:
     """Pages of one file, for this process alone. `page_size` is to be set before
     the component has it."""
@@ -61,6 +82,9 @@ class FileStore:
         self.process = os.getpid()
         # Grows when the pages change: what was shown of them has ended then.
         self.state = 0
+        # The page counts that the file was made shorter to: what was shown of
+        # pages past those has ended too.
+        self.cuts: list[int] = []
         self.lock = threading.RLock()
         self._fd = os.open(path, flags | os.O_NONBLOCK, 0o666)
         try:
@@ -154,17 +178,36 @@ class FileStore:
             count = os.pwrite(self.fd, rest, position)
             position, rest = position + count, rest[count:]
 
-    def write(self, pages: list[tuple[int, bytes]], then_sync: bool) -> None:
-        if self.read_only and (pages or then_sync):
+    def write(self, changes: list[Write | None]) -> None:
+        """Makes the changes in their order. None is a sync: of a file there is
+        no less that keeps order."""
+        if self.read_only and changes:
             raise StoreError("read-only")
-        for page, _ in pages:
-            self.check(page)  # before anything is changed
-        if pages:
+        # All of it before anything is changed.
+        page_count, touched = self.page_count(), 0
+        for change in changes:
+            if change is not None:
+                touched += change.pages
+                if change.page + change.pages > page_count or touched > page_count:
+                    raise StoreError("out-of-bounds")
+        if touched:
             self.state += 1
-        for page, data in pages:
-            self.write_at(page, 0, data)
-        if then_sync:
-            os.fsync(self.fd)
+        for change in changes:
+            if change is None:
+                os.fsync(self.fd)
+            elif change.data is not None:
+                self.write_at(change.page, 0, change.data)
+            else:
+                for page in range(change.page, change.page + change.pages):
+                    self.write_at(page, 0, bytes(self.page_size))
+
+    def truncate(self, page_count: int) -> Record:
+        if self.read_only:
+            raise StoreError("read-only")
+        if page_count < self.page_count():
+            os.ftruncate(self.fd, page_count * self.page_size)
+            self.cuts.append(page_count)
+        return self.geometry()
 
     def grow(self, page_count: int) -> Record:
         if self.read_only:
@@ -181,7 +224,7 @@ class FileStore:
 
 
 class Private:
-    """A private buffer, until it ends."""
+    """A private buffer, until it ends: then there are no data."""
 
     def __init__(self, data: bytearray) -> None:
         self.data: bytearray | None = data
@@ -199,14 +242,14 @@ class View:
     def __init__(self, store: FileStore, page: int = 0, writable: bool = True,
                  private: Private | None = None) -> None:
         self._store, self._page, self._writable, self._private = store, page, writable, private
-        self._state = store.state
+        self._state, self._cuts = store.state, len(store.cuts)
         # Who would close the file if nobody used it any more.
         self.file: object = None
 
     def share(self) -> View:
         """Another one on the same bytes."""
         other = View(self._store, self._page, self._writable, self._private)
-        other._state = self._state
+        other._state, other._cuts = self._state, self._cuts
         return other
 
     def __len__(self) -> int:
@@ -305,6 +348,8 @@ class View:
             return self._private.data
         if self._state != self._store.state:
             raise PagerError("this view has ended: a commit changed its file since", "ended")
+        if any(page_count <= self._page for page_count in self._store.cuts[self._cuts:]):
+            raise PagerError("this view has ended: its file became shorter", "ended")
         return None
 
 
@@ -315,6 +360,10 @@ class Views:
         self._views: dict[int, View] = {}
         self._staged: dict[int, Private] = {}
         self._numbers = itertools.count(1)
+        # What a commit is to write, by the numbers that it was given, and the
+        # pages that it was written to.
+        self.buffers: list[bytearray] = []
+        self.written: dict[int, int] = {}
 
     def add(self, view: View, private: Private | None = None) -> ResourceHost:
         """`private` is what ends with this handle."""
@@ -331,6 +380,15 @@ class Views:
     def take(self, number: int) -> View:
         """The view of a handle that came back to the host."""
         return self._views.pop(number)
+
+    def hold(self, buffers: list[bytearray]) -> None:
+        """What the component may write by number: 0, 1 and so on."""
+        self.buffers, self.written = buffers, {}
+
+    def held(self, number: int) -> bytearray:
+        if number >= len(self.buffers):
+            raise PagerError(f"there is no buffer {number}", "other")
+        return self.buffers[number]
 
     def drop(self, number: int) -> None:
         del self._views[number]
@@ -351,19 +409,34 @@ def add_to_linker(linker: Linker, store: FileStore) -> Views:
         private = Private(bytearray(copy))
         return views.add(View(store, private=private), private)
 
-    def pages(context: Any, change: Variant) -> list[tuple[int, bytes]]:
+    def page(data: bytes) -> bytes:
+        if len(data) != store.page_size:
+            raise StoreError("out-of-bounds")
+        return data
+
+    def native(context: Any, change: Variant) -> Write | None:
         what: Any = change.payload
         if change.tag == "sealed":
             crc = zlib.crc32(what.bytes[what.start:])
-            return [(what.page, what.bytes + crc.to_bytes(4, "little"))]
+            return Write(what.page, page(what.bytes + crc.to_bytes(4, "little")))
         if change.tag == "staged":
-            return [(what.page, bytes(views.of(context, what.view)))]
-        first, count = (what, 1) if change.tag == "zero" else (what.first, what.count)
-        return [(number, bytes(store.page_size)) for number in range(first, first + count)]
+            return Write(what.page, bytes(views.of(context, what.view)))
+        if change.tag == "held":
+            return Write(what.page, bytes(views.held(what.buffer)))
+        if change.tag == "bytes":
+            return Write(what.page, page(what.bytes))
+        if change.tag == "zero":
+            return Write(what.first, pages=what.count)
+        return None  # order, sync
 
-    def write(context: Any, handle: Any, changes: list[Variant], then_sync: bool) -> None:
+    def write(context: Any, handle: Any, changes: list[Variant]) -> None:
         handle.to_host(context)
-        store.write([part for change in changes for part in pages(context, change)], then_sync)
+        store.write([native(context, change) for change in changes])
+        held: list[Any] = [change.payload for change in changes if change.tag == "held"]
+        views.written.update((it.buffer, it.page) for it in held)
+
+    def checksums(pages: list[int], algorithm: str) -> list[Record]:
+        return [crc32(algorithm, store.read(page, 0, store.page_size)) for page in pages]
 
     def method(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(context: Any, handle: Any, *args: Any) -> Any:
@@ -374,17 +447,19 @@ def add_to_linker(linker: Linker, store: FileStore) -> Views:
     functions: dict[str, Callable[..., Any]] = {
         "page-view.read": lambda context, handle, *args: views.of(context, handle).read(*args),
         "page-view.write": lambda context, handle, *args: views.of(context, handle).write(*args),
-        "page-view.crc32": lambda context, handle: zlib.crc32(bytes(views.of(context, handle))),
+        "page-view.checksum": lambda context, handle, algorithm: crc32(
+            algorithm, bytes(views.of(context, handle))),
         "page-view.share": lambda context, handle: views.add(views.of(context, handle).share()),
         "store.geometry": method(store.geometry),
         "store.read": method(store.read),
-        "store.crc32": method(lambda *span: zlib.crc32(store.read(*span))),
+        "store.checksums": method(checksums),
         "store.view": method(view),
         "store.stage": method(stage),
         "store.write": write,
         "store.grow": method(store.grow),
+        "store.truncate": method(store.truncate),
     }
-    with linker.root() as root, root.add_instance("pagebox:pager/page-store@0.1.0") as instance:
+    with linker.root() as root, root.add_instance("pagebox:pager/page-store@0.2.0") as instance:
         instance.add_resource("store", ResourceType.host(STORE), lambda *_: None)
         instance.add_resource("page-view", ResourceType.host(VIEW),
                               lambda _, number: views.drop(number))

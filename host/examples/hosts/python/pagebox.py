@@ -25,9 +25,10 @@ from types import TracebackType
 from typing import Any, Callable, Iterable
 
 import wasmtime
-from wasmtime.component import Component, Linker, ResourceHost, Variant
+from wasmtime.component import Component, Linker, Record, ResourceHost, Variant
 
-from page_store import STORE, FileStore, PagerError, Path, View, add_to_linker, integer
+from page_store import (STORE, FileStore, PagerError, Path, Private, View, add_to_linker, crc32,
+                        integer)
 
 __all__ = ["CommitInfo", "Engine", "PageFile", "PagerError", "Stats", "Transaction", "View"]
 
@@ -37,18 +38,21 @@ U64 = 1 << 64
 @dataclass(frozen=True)
 class Stats:
     """Figures of a page file, in pages unless said otherwise: `stats` of the
-    WIT."""
+    WIT. None: the file is damaged, and does not say."""
 
+    format: str
+    capabilities: list[str]
+    algorithm: str  # of the checksums of protected pages
     page_size: int  # bytes
-    page_count: int
+    page_count: int | None
     page_limit: int
-    free_pages: int
-    regular_pages: int
-    protected_pages: int
-    protected_capacity: int
+    free_pages: int | None
+    regular_pages: int | None
+    protected_pages: int | None
+    protected_capacity: int | None
     protected_limit: int
-    internal_pages: int
-    generation: int
+    internal_pages: int | None
+    generation: int | None
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,15 @@ class CommitInfo:
     page_count: int
 
 
-def fields(record: Any) -> dict[str, int]:
+def fields(record: Any) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in vars(record).items()}
+
+
+def record(**values: Any) -> Record:
+    made = Record()
+    for name, value in values.items():
+        setattr(made, name.replace("_", "-"), value)
+    return made
 
 
 class Engine:
@@ -90,7 +101,9 @@ class Engine:
         try:
             store = FileStore(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             store.page_size = page_size
-            file = PageFile(self, store, "create", page_count)
+            file = PageFile(self, store, "create", record(
+                format=0, page_count=page_count,
+                uuid=(secrets.randbits(64), secrets.randbits(64))))
             try:
                 os.link(temporary, name)
             except FileExistsError:
@@ -128,13 +141,15 @@ class PageFile:
     def __init__(self, engine: Engine, file: FileStore, how: str, argument: Any) -> None:
         self._file = file
         self._failed = False
+        # Where protected pages are whose bytes were verified, or written here.
+        self._places: dict[int, int] = {}
         try:
             self._store = wasmtime.Store(engine.engine)
             linker = Linker(engine.engine)
             self._views = add_to_linker(linker, file)
             self._instance = linker.instantiate(self._store, engine.component)
             self._exports = self._instance.get_export_index(
-                self._store, "pagebox:pager/pager@0.1.0")
+                self._store, "pagebox:pager/pager@0.2.0")
             if how == "open":
                 file.page_size = self._call("page-size", os.pread(file.fd, 512, 0))
             self._pager: Any = self._call(how, ResourceHost.own(0, STORE), argument)
@@ -180,6 +195,24 @@ class PageFile:
         view.file = self
         return view
 
+    def _committed(self, page: int) -> bytearray:
+        """A copy of a protected page, verified. Its bytes are read here; the
+        component says where they are, if that is not known."""
+        size = self._file.page_size
+        if page in self._places:
+            return bytearray(self._file.read(self._places[page], 0, size))
+        location = self._call("[method]pager.locate-protected", self._pager, page)
+        if location.page is None:
+            return bytearray(size)  # zeros, which no page has
+        data = self._file.read(location.page, 0, size)
+        if vars(crc32(location.checksum.algorithm, data)) == vars(location.checksum):
+            self._places[page] = location.page
+            return bytearray(data)
+        if location.generation == 0:
+            return bytearray(size)  # allocated by another program, and never written
+        self.view_protected(page)  # says what is wrong
+        raise PagerError(f"protected page {page} changes while it is read", "changed")
+
     def stats(self) -> Stats:
         self._file.fd
         return Stats(**fields(self._call("[method]pager.stats", self._pager)))
@@ -197,6 +230,29 @@ class PageFile:
     def sync(self) -> None:
         """Makes durable what was written to regular pages."""
         self._call("[method]pager.sync", self._pager)
+
+    def alloc(self) -> int:
+        """Allocates a regular page, which reads as zeros, and commits that: a
+        transaction of one operation, in one call."""
+        page: int = self._call("[method]pager.alloc", self._pager).id
+        return page
+
+    def free(self, page: int) -> CommitInfo:
+        """Frees a regular page, and commits that."""
+        page = integer("page", page, U64)
+        return CommitInfo(**fields(self._call("[method]pager.free", self._pager, page)))
+
+    def alloc_protected(self) -> int:
+        """Allocates a protected page, which reads as zeros, and commits that."""
+        page: int = self._call("[method]pager.alloc-protected", self._pager).id
+        return page
+
+    def free_protected(self, page: int) -> CommitInfo:
+        """Frees a protected page, and commits that."""
+        page = integer("page", page, U64)
+        info = self._call("[method]pager.free-protected", self._pager, page)
+        self._places.pop(page, None)
+        return CommitInfo(**fields(info))
 
     def begin(self) -> Transaction:
         return Transaction(self)
@@ -224,10 +280,17 @@ class PageFile:
 
 
 class Transaction:
-    """Pending changes: all of them at `commit`, or none."""
+    """Pending changes: all of them at `commit`, or none.
+
+    The bytes of protected pages are staged here. The component learns of them
+    at commit, by their number and checksum, and never sees them: a list of bytes
+    takes milliseconds on its way into it."""
 
     def __init__(self, file: PageFile) -> None:
         self._file = file
+        self._staged: dict[int, Private] = {}
+        self._created: set[int] = set()
+        self._freed: set[int] = set()
         self._handle: Any = file._call("[method]pager.begin", file._pager)
 
     def _open(self) -> Any:
@@ -250,25 +313,85 @@ class Transaction:
     def alloc_protected(self, count: int) -> list[int]:
         """Allocates protected pages, which read as zeros once committed."""
         made: list[int] = self._call("alloc-protected", integer("count", count, 1 << 32))
+        self._created.update(made)
         return made
 
+    def claim_protected(self, pages: Iterable[int]) -> None:
+        """Allocates protected pages under ids of the caller's choice."""
+        ids = integers("pages", pages)
+        self._call("claim-protected", ids)
+        self._created.update(ids)
+
     def free_protected(self, pages: Iterable[int]) -> None:
-        self._call("free-protected", integers("pages", pages))
+        ids = integers("pages", pages)
+        self._call("free-protected", ids)
+        self._created.difference_update(ids)
+        self._freed.update(ids)
+        for page in ids:
+            if page in self._staged:
+                self._staged.pop(page).data = None
 
     def stage(self, page: int) -> View:
         """A protected page to be changed; it starts as its current bytes."""
         page = integer("page", page, U64)
-        return self._file._call_for_view("[method]transaction.stage", self._open(), page)
+        self._open()
+        with self._file._file.lock:
+            if page not in self._staged:
+                if page in self._created:
+                    data = bytearray(self._file._file.page_size)
+                elif page in self._freed:
+                    raise PagerError(f"there is no protected page {page}: it was freed in this "
+                                     "transaction", "not-protected")
+                else:
+                    data = self._file._committed(page)
+                self._staged[page] = Private(data)
+            view = View(self._file._file, private=self._staged[page])
+        view.file = self._file
+        return view
 
     def commit(self) -> CommitInfo:
         """Makes the changes durable: all of them or, if it raises, none or all;
         which it is shows when the file is opened again."""
-        handle, self._handle = self._open(), None
-        return CommitInfo(**fields(self._file._call("commit", handle)))
+        file, handle = self._file, self._open()
+        with file._file.lock:
+            self._handle = None
+            staged = {page: private.data for page, private in self._staged.items()
+                      if private.data is not None}
+            file._views.hold(list(staged.values()))
+            pages = [record(id=page, buffer=number, checksum=crc32("crc32", data))
+                     for number, (page, data) in enumerate(staged.items())]
+            known, file._places = file._places, {}  # until it is known what became of it
+            try:
+                info = file._guarded("commit", lambda: self._commit(handle, pages))
+                written = file._views.written
+            finally:
+                file._views.hold([])
+                self._end()
+            for page in self._freed:
+                known.pop(page, None)
+            known.update((page, written[number]) for number, page in enumerate(staged))
+            file._places = known
+        return CommitInfo(**fields(info))
+
+    def _commit(self, handle: Any, pages: list[Record]) -> Any:
+        if pages:
+            try:
+                self._file._enter("[method]transaction.write", handle, pages)
+            except PagerError:
+                handle.drop(self._file._store)
+                raise
+        return self._file._enter("commit", handle, "durable")
+
+    def _end(self) -> None:
+        """Nothing is staged any more."""
+        for private in self._staged.values():
+            private.data = None
+        self._staged.clear()
 
     def rollback(self) -> None:
         """Drops the changes. A transaction that is over stays as it is."""
         handle, self._handle = self._handle, None
+        self._end()
         file = self._file
         if handle is None or file._file.is_closed or file._failed:
             return

@@ -2,7 +2,7 @@
 //! survive a restart. The layout is in `../README.md`.
 
 use pagebox::pager::page_store::{PageView, StoreError};
-use pagebox::pager::pager::{self, Access, Error, Pager, StoreFailure};
+use pagebox::pager::pager::{self, Access, Durability, Error, Pager};
 use pagebox::pager::stores::{self, GrantError};
 
 wit_bindgen::generate!({ world: "application", path: "../../../wit" });
@@ -44,7 +44,7 @@ impl Queue {
     fn push(&self, texts: &[&str]) -> Result<(), String> {
         let mut root = self.root()?;
         let tx = self.0.begin().map_err(in_words)?;
-        if self.0.stats().protected_pages == 0 {
+        if self.0.stats().protected_pages == Some(0) {
             tx.alloc_protected(1).map_err(in_words)?; // of an empty file it is page 0
         }
         let count = u32::try_from(texts.len()).map_err(|error| error.to_string())?;
@@ -70,7 +70,7 @@ impl Queue {
             root.count += 1;
         }
         write(&tx.stage(ROOT).map_err(in_words)?, 0, &root.to_bytes())?;
-        pager::commit(tx).map_err(in_words)?;
+        pager::commit(tx, Durability::Durable).map_err(in_words)?;
         Ok(())
     }
 
@@ -86,7 +86,7 @@ impl Queue {
         root.first = next;
         root.count -= 1;
         write(&tx.stage(ROOT).map_err(in_words)?, 0, &root.to_bytes())?;
-        pager::commit(tx).map_err(in_words)?;
+        pager::commit(tx, Durability::Durable).map_err(in_words)?;
         println!("{text}");
         Ok(())
     }
@@ -103,7 +103,7 @@ impl Queue {
     }
 
     fn root(&self) -> Result<Root, String> {
-        if self.0.stats().protected_pages == 0 {
+        if self.0.stats().protected_pages == Some(0) {
             return Ok(Root {
                 first: 0,
                 last: 0,
@@ -157,14 +157,16 @@ fn write(view: &PageView, offset: u32, bytes: &[u8]) -> Result<(), String> {
 }
 
 fn page_failed(cause: StoreError) -> String {
-    in_words(Error::Store(StoreFailure {
-        operation: "using a page".into(),
-        cause,
-    }))
+    let why = match cause {
+        StoreError::Io(Some(text)) | StoreError::Other(Some(text)) => text,
+        cause => cause.to_string(),
+    };
+    format!("a page cannot be used: {why}")
 }
 
+/// Right after a call: then the pager still knows all of it.
 fn in_words(error: Error) -> String {
-    pager::describe(&error)
+    pager::describe(error)
 }
 
 fn why_not_granted(error: GrantError) -> String {

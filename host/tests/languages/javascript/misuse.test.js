@@ -188,10 +188,10 @@ test('what_is_no_regular_file_is_refused_at_once', async () => {
 });
 
 test('sandbox_that_failed_says_so_and_its_lock_is_given_up', async () => {
-  const { crc32 } = Store.prototype;
+  const { checksums } = Store.prototype;
   file.close();
   file = await open(name);
-  Store.prototype.crc32 = () => {
+  Store.prototype.checksums = () => {
     throw new SyntaxError('what only a bug can do');
   };
   try {
@@ -199,11 +199,169 @@ test('sandbox_that_failed_says_so_and_its_lock_is_given_up', async () => {
     assert.throws(() => file.sync(), /failed before/);
     assert.throws(() => file.commit(() => {}), failed('sandbox'));
   } finally {
-    Store.prototype.crc32 = crc32;
+    Store.prototype.checksums = checksums;
   }
   file.close();
   file = await open(name);
   assert.equal(text(file.viewProtected(page), 5), 'hello');
+});
+
+test('operation_in_a_call_of_its_own_is_committed', async () => {
+  const [made, id] = [file.alloc(), file.allocProtected()];
+  assert.equal(text(file.viewProtected(id), 2), '\0\0');
+  const before = file.stats().generation;
+  const reader = await open(name, { readOnly: true });
+  assert.equal(text(reader.view(made), 2), '\0\0');
+  assert.throws(() => reader.alloc(), failed('read-only'));
+  reader.close();
+  file.free(Number(made));
+  file.freeProtected(id);
+  assert.equal(file.stats().generation, before + 2n);
+  assert.throws(() => file.free(made), failed('not-allocated'));
+  assert.throws(() => file.freeProtected(id), failed('not-protected'));
+  refused(TypeError, 'id must be a BigInt', () => file.free('3'));
+  refused(RangeError, 'id must be 0 to', () => file.freeProtected(-1n));
+  file.commit((tx) => {
+    tx.claimProtected([5, 9n]);
+    assert.throws(() => tx.claimProtected([9]), failed('not-free'));
+    tx.stage(9).write(0, bytes('hi'));
+  });
+  assert.equal(text(file.viewProtected(9), 2), 'hi');
+});
+
+test('staged_page_starts_as_what_was_committed_last', () => {
+  const rolledBack = new Error('rolled back');
+  for (let number = 0; number < 4; number += 1) {
+    file.commit((tx) => {
+      const view = tx.stage(page);
+      assert.deepEqual(view.read(0, 6), Uint8Array.of(...bytes('hello'), number));
+      view.write(5, Uint8Array.of(number + 1));
+      assert.equal(tx.stage(Number(page)).read(5, 1)[0], number + 1);
+      tx.alloc(1);
+    });
+    assert.throws(() => file.commit((tx) => {
+      tx.stage(page).write(0, bytes('never'));
+      throw rolledBack;
+    }), rolledBack);
+  }
+  const id = file.allocProtected();
+  const made = file.commit((tx) => {
+    const [made] = tx.allocProtected(1);
+    for (const fresh of [id, made]) assert(tx.stage(fresh).read().every((byte) => byte === 0));
+    tx.stage(id).write(0, bytes('new'));
+    tx.stage(made).write(0, bytes('made'));
+    return made;
+  });
+  assert.deepEqual([page, id, made].map((id) => text(file.viewProtected(id), 3)), ['hel', 'new', 'mad']);
+});
+
+test('freed_page_is_staged_no_more', () => {
+  const rolledBack = new Error('rolled back');
+  assert.throws(() => file.commit((tx) => {
+    const view = tx.stage(page);
+    tx.freeProtected([page]);
+    assert.throws(() => view.read(), failed('ended'));
+    assert.throws(() => tx.stage(page), failed('not-protected'));
+    throw rolledBack;
+  }), rolledBack);
+  file.commit((tx) => {
+    assert.equal(text(tx.stage(page), 5), 'hello');
+    tx.freeProtected([page]);
+  });
+  file.commit((tx) => {
+    assert.throws(() => tx.stage(page), failed('not-protected'));
+    assert.equal(tx.allocProtected(1)[0], page);
+    assert(tx.stage(page).read().every((byte) => byte === 0));
+  });
+  assert.throws(() => file.commit((tx) => {
+    tx.stage(page).write(0, bytes('x'));
+    file.alloc();
+  }), failed('stale-transaction'));
+  assert.equal(text(file.viewProtected(page), 1), '\0');
+});
+
+test('page_whose_bytes_went_bad_is_not_staged', async () => {
+  file.close();
+  const found = fs.readFileSync(name);
+  found.write('jello', found.lastIndexOf('hello'));
+  fs.writeFileSync(name, found);
+  file = await open(name);
+  assert.throws(() => file.commit((tx) => tx.stage(page)), failed('checksum-mismatch'));
+});
+
+/** A store of four pages of 1 KiB in memory, and its bytes. */
+function inMemory(options) {
+  const medium = { bytes: new Uint8Array(4096), syncs: 0 };
+  const resize = (size) => {
+    const before = medium.bytes;
+    medium.bytes = new Uint8Array(size);
+    medium.bytes.set(before.subarray(0, size));
+  };
+  const memory = {
+    size: () => medium.bytes.length,
+    read: (into, at) => into.set(medium.bytes.subarray(at, at + into.length)),
+    write: (from, at) => medium.bytes.set(from, at),
+    grow: resize,
+    truncate: resize,
+    sync: () => (medium.syncs += 1),
+  };
+  return { store: new Store(memory, 1024, options), medium };
+}
+
+const filled = (byte) => new Uint8Array(1024).fill(byte);
+const whole = (page, byte) => ({ tag: 'bytes', val: { page, bytes: filled(byte) } });
+const zero = (first, count) => ({ tag: 'zero', val: { first, count } });
+
+test('changes_are_made_in_their_order_or_not_at_all', () => {
+  const { store, medium } = inMemory();
+  store.write([whole(1n, 1), { tag: 'order' }, whole(2n, 2), whole(1n, 2), zero(2n, 1n), { tag: 'sync' }]);
+  assert.equal(medium.syncs, 2);
+  const pages = () => [0, 1, 2, 3].map((page) => medium.bytes[1024 * page + 1023]);
+  assert.deepEqual(pages(), [0, 2, 0, 0]);
+  const view = store.view(1n, 'read-write');
+  const held = { tag: 'held', val: { page: 0n, buffer: 0n } };
+  const short = { tag: 'bytes', val: { page: 0n, bytes: new Uint8Array(1023) } };
+  for (const [changes, tag] of [
+    [[whole(0n, 1), whole(4n, 1)], 'out-of-bounds'],
+    [[whole(0n, 1), zero(3n, 2n)], 'out-of-bounds'],
+    [[zero(0n, 2n ** 64n - 1n)], 'out-of-bounds'],
+    [[zero(0n, 4n), whole(0n, 1)], 'out-of-bounds'],
+    [[whole(0n, 1), short], 'out-of-bounds'],
+    [[whole(0n, 1), held], 'other'],
+  ]) {
+    assert.throws(() => store.write(changes), (error) => error.payload.tag === tag);
+  }
+  store.write([]);
+  store.write([{ tag: 'sync' }, zero(3n, 0n)]);
+  assert.deepEqual([pages(), medium.syncs], [[0, 2, 0, 0], 3]);
+  assert.equal(view.read()[0], 2);
+  store.write([whole(3n, 1)]);
+  assert.throws(() => view.read(), failed('ended'));
+});
+
+test('file_that_becomes_shorter_ends_views_of_what_is_gone', () => {
+  const { store, medium } = inMemory();
+  const [kept, gone] = [store.view(1n, 'read-write'), store.view(2n, 'read-write')];
+  store.truncate(4n);
+  gone.share().read();
+  assert.equal(store.truncate(2n).pageCount, 2n);
+  assert.equal(medium.bytes.length, 2048);
+  assert.throws(() => gone.read(), failed('ended'));
+  store.grow(4n);
+  for (const view of [gone, gone.share()]) assert.throws(() => view.read(), failed('ended'));
+  kept.write(0, bytes('ok'));
+  store.view(2n, 'read-write').write(0, bytes('ok'));
+  const { store: reader } = inMemory({ readOnly: true });
+  for (const change of [() => reader.truncate(1n), () => reader.grow(9n), () => reader.write([{ tag: 'sync' }])]) {
+    assert.throws(change, failed('read-only'));
+  }
+});
+
+test('checksum_that_there_is_not_says_so', () => {
+  const { store } = inMemory();
+  const [sum] = store.checksums(BigUint64Array.of(0n), 'crc32');
+  assert.deepEqual(sum, { algorithm: 'crc32', low: 0xefb5af2en, high: 0n });
+  assert.throws(() => store.checksums(BigUint64Array.of(0n), 'xxh3'), failed('other'));
 });
 
 test('file_is_opened_to_write_once_and_read_by_anybody', async () => {

@@ -2,7 +2,7 @@
 // `--strict`, and what it says of the values is so. `node types.mjs FOLDER`.
 
 import * as pagebox from '../../../examples/hosts/node/pagebox.js';
-import type { PageView, Stats } from '../../../examples/hosts/node/pagebox.js';
+import type { Checksum, PageView, Stats } from '../../../examples/hosts/node/pagebox.js';
 
 declare const process: { argv: string[] };
 
@@ -23,6 +23,10 @@ file.commit((tx) => {
   tx.free([Number(ids.pages[1])]);
   tx.freeProtected(new BigUint64Array([ids.made[1]!]));
 });
+file.commit((tx) => tx.claimProtected([7, 9n]));
+const [page, made]: [bigint, bigint] = [file.alloc(), file.allocProtected()];
+file.free(page);
+file.freeProtected(Number(made));
 // @ts-expect-error: nothing waits for what it returns.
 try { file.commit(async () => 1); } catch (error) { assert(error instanceof TypeError, 'it is refused'); }
 // @ts-expect-error: text is no bytes.
@@ -36,11 +40,13 @@ for (const figure of [
 ]) {
   assert(typeof figure === 'bigint', 'pages are BigInts');
 }
-assert(Object.keys(stats).length === 10, 'they are all declared');
+assert(Object.keys(stats).length === 13, 'they are all declared');
 const view: PageView = file.viewProtected(0);
 const bytes: Uint8Array = view.read(0, 5);
 assert(bytes.length === 5 && view.size === 1024 && view.read().length === 1024, 'as long as asked for');
-assert(typeof view.crc32() === 'number', 'a checksum is a number');
+const sum: Checksum = view.checksum('crc32');
+assert(typeof sum.low === 'bigint' && sum.high === 0n && sum.algorithm === stats.algorithm, 'a checksum is a number');
+assert(stats.format === '0.2' && stats.capabilities.length === 0, 'it is of format 0');
 file.sync();
 file.close();
 const again = await pagebox.open(new URL(`file://${name}`), { readOnly: true, unlocked: false });

@@ -2,7 +2,7 @@
 
 import { Opfs } from '../../../examples/hosts/browser/opfs.js';
 import { instantiate } from '../../../examples/hosts/browser/pager/pager.js';
-import { PageFile } from '../../../examples/hosts/javascript/page-file.js';
+import { newFile, PageFile } from '../../../examples/hosts/javascript/page-file.js';
 import { PageView, Store } from '../../../examples/hosts/javascript/page-store.js';
 import { outcomes } from './views.js';
 
@@ -32,7 +32,7 @@ async function opened(readOnly, start) {
 }
 
 const host = {
-  create: () => opened(false, (api, store) => api.create(store, 4n)),
+  create: () => opened(false, (api, store) => api.create(store, newFile(4n))),
   openToRead: () => opened(true, (api, store) => api.open(store, 'read')),
   bytes: () => {
     const bytes = new Uint8Array(handle?.getSize() ?? 0);

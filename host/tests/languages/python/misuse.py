@@ -13,6 +13,7 @@ import threading
 import time
 import unittest
 
+from page_store import FileStore, StoreError, View, Write, crc32
 from pagebox import Engine, PagerError
 
 ENGINE = Engine(os.environ["PAGER"])
@@ -194,19 +195,155 @@ class Endings(Case):
                 file._file.read = None  # what only a bug can do
                 with file.begin() as tx:
                     try:
-                        tx.stage(self.protected)
+                        tx.alloc(1)
+                        file.view_protected(self.protected)
                     except PagerError as error:
                         first = error
                         raise
         self.assertIs(caught.exception, first)
         self.assertEqual(first.tag, "sandbox")
-        self.assertIn("the sandbox failed in stage", str(first))
+        self.assertIn("the sandbox failed in view-protected", str(first))
         self.check()
         with ENGINE.open(self.path) as file:
             file._file.read = None
             self.fails("sandbox", file.view_protected, self.protected)
             self.assertIn("failed before", str(self.fails("sandbox", file.sync)))
         ENGINE.open(self.path).close()
+
+
+class OneCall(Case):
+    def test_operation_in_a_call_of_its_own_is_committed(self):
+        file = self.create()
+        page, made = file.alloc(), file.alloc_protected()
+        before = file.stats().generation
+        self.assertEqual(file.view_protected(made)[:3], bytes(3))
+        with ENGINE.open(self.path, read_only=True) as reader:
+            self.assertEqual(reader.view(page)[:3], bytes(3))
+            self.fails("read-only", reader.alloc)
+        self.assertEqual(file.free(page).generation, before + 1)
+        self.assertEqual(file.free_protected(made).generation, before + 2)
+        self.fails("not-allocated", file.free, page)
+        self.fails("not-protected", file.free_protected, made)
+        self.raises(TypeError, "page must be an integer", file.free, "3")
+        self.raises(ValueError, "page must be 0 to", file.free_protected, U64)
+        with file.begin() as tx:
+            tx.claim_protected([5, 9])
+            self.fails("not-free", tx.claim_protected, [9])
+            tx.stage(9)[:2] = b"hi"
+        self.assertEqual(file.view_protected(9)[:2], b"hi")
+        self.check()
+
+
+class Staging(Case):
+    def test_staged_page_starts_as_what_was_committed_last(self):
+        file = self.create()
+        for number in range(4):
+            with file.begin() as tx:
+                view = tx.stage(self.protected)
+                self.assertEqual(view[:6], b"hello" + bytes([number]))
+                view[5] = number + 1
+                self.assertEqual(tx.stage(self.protected)[5], number + 1)
+                tx.alloc(1)
+            with file.begin() as tx:
+                tx.stage(self.protected)[:5] = b"never"
+                tx.rollback()
+        new = file.alloc_protected()
+        with file.begin() as tx:
+            self.assertEqual(tx.stage(new)[:], bytes(4096))
+            tx.stage(new)[:3] = b"new"
+            made, = tx.alloc_protected(1)
+            self.assertEqual(tx.stage(made)[:], bytes(4096))
+            tx.stage(made)[:4] = b"made"
+        found = [file.view_protected(page)[:4] for page in (self.protected, new, made)]
+        self.assertEqual(found, [b"hell", b"new\0", b"made"])
+        self.check()
+
+    def test_freed_page_is_staged_no_more(self):
+        file = self.create()
+        with file.begin() as tx:
+            view = tx.stage(self.protected)
+            tx.free_protected([self.protected])
+            self.fails("ended", bytes, view)
+            self.fails("not-protected", tx.stage, self.protected)
+            tx.rollback()
+        with file.begin() as tx:
+            self.assertEqual(tx.stage(self.protected)[:5], b"hello")
+            tx.free_protected([self.protected])
+        with file.begin() as tx:
+            self.fails("not-protected", tx.stage, self.protected)
+            again, = tx.alloc_protected(1)
+            self.assertEqual(again, self.protected)
+            self.assertEqual(tx.stage(again)[:], bytes(4096))
+        stale, other = file.begin(), file.begin()
+        for tx in stale, other:
+            tx.stage(again)[:1] = b"x"
+        other.commit()
+        self.fails("stale-transaction", stale.commit)
+        self.fails("ended", stale.stage, again)
+        self.check()
+
+    def test_page_whose_bytes_went_bad_is_not_staged(self):
+        self.create().close()
+        with open(self.path, "r+b") as bad:
+            at = bad.read().rindex(b"hello")
+            bad.seek(at)
+            bad.write(b"jello")
+        with ENGINE.open(self.path) as file:
+            with file.begin() as tx:
+                error = self.fails("checksum-mismatch", tx.stage, self.protected)
+                self.assertIn(f"protected page {self.protected} ", str(error))
+
+
+class Store(Case):
+    """The store alone: what format 0 does not ask of it, too."""
+
+    def store(self):
+        store = FileStore(self.path, os.O_RDWR | os.O_CREAT)
+        self.addCleanup(store.close)
+        store.page_size = 1024
+        store.grow(4)
+        return store
+
+    def test_changes_are_made_in_their_order_or_not_at_all(self):
+        store = self.store()
+        ones, twos = b"1" * 1024, b"2" * 1024
+        store.write([Write(1, ones), None, Write(2, twos), Write(1, twos), Write(2, pages=1)])
+        found = bytes(1024) + twos + bytes(2048)
+        self.assertEqual(read(self.path), found)
+        view = View(store, 1)
+        for changes in ([Write(0, ones), Write(4, ones)], [Write(0, ones), Write(3, pages=2)],
+                        [Write(0, pages=U64)], [Write(0, pages=4), Write(0, ones)]):
+            self.raises(StoreError, "out-of-bounds", store.write, changes)
+        # What changes nothing ends no view.
+        store.write([])
+        store.write([None, Write(3, pages=0)])
+        self.assertEqual((read(self.path), view[:]), (found, twos))
+        store.write([Write(3, ones)])
+        self.fails("ended", bytes, view)
+
+    def test_file_that_becomes_shorter_ends_views_of_what_is_gone(self):
+        store = self.store()
+        kept, gone = View(store, 1), View(store, 2)
+        store.truncate(4)
+        self.assertEqual(gone.share()[0], 0)
+        store.truncate(2)
+        self.assertEqual(len(read(self.path)), 2048)
+        self.fails("ended", bytes, gone)
+        store.grow(4)
+        self.fails("ended", bytes, gone)
+        self.fails("ended", bytes, gone.share())
+        kept[:2], View(store, 2)[:2] = b"ok", b"ok"
+        store.close()
+        store = FileStore.open(self.path, read_only=True)
+        self.addCleanup(store.close)
+        store.page_size = 1024
+        for function, args in [(store.truncate, [1]), (store.grow, [9]), (store.write, [[None]])]:
+            self.raises(StoreError, "read-only", function, *args)
+        self.assertEqual(store.page_count(), 4)
+
+    def test_checksum_that_there_is_not_says_so(self):
+        self.assertEqual(crc32("crc32", b"123456789").low, 0xCBF43926)
+        self.fails("other", crc32, "xxh3", b"123456789")
 
 
 class Locks(Case):
@@ -356,7 +493,7 @@ class Interrupts(Case):
         file._file.read = interrupted
         try:
             handler = signal.getsignal(signal.SIGUSR1)
-            file.begin().stage(self.protected)
+            file.view_protected(self.protected)
             self.assertIs(signal.getsignal(signal.SIGUSR1), handler)
         finally:
             signal.signal(signal.SIGUSR1, before)

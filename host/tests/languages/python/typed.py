@@ -40,6 +40,13 @@ def main(component: str, folder: str) -> None:
         file.begin().rollback()
         stats: Stats = file.stats()
         assert info.generation == stats.generation and stats.page_size == 1024
+        assert (stats.format, stats.capabilities, stats.algorithm) == ("0.2", [], "crc32")
+        page: int = file.alloc()
+        made: int = file.alloc_protected()
+        freed: CommitInfo = file.free(page)
+        assert file.free_protected(made).generation == freed.generation + 1
+        with file.begin() as tx:
+            tx.claim_protected([7, 9])
         file.view(regular[0])[:] = bytes(1024)
         file.sync()
     with engine.open(os.fspath(path), read_only=True) as file:

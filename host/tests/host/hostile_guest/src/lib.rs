@@ -1,6 +1,7 @@
 //! A pager that does what pagers should not. The bytes of page 3 say what; in
 //! everything else it is plausible: pages 0 to 2 are its own, page 3 is a
-//! regular page, pages 4 and 5 hold protected page 0, the rest is free.
+//! regular page, pages 4 and 5 hold protected pages 0 and 1, pages 6 and 7 are
+//! where these are written next; the rest is free.
 #![cfg(target_family = "wasm")]
 #![no_std]
 
@@ -22,19 +23,30 @@ mod wit {
     export!(Guest);
 }
 
-use runtime::trap;
+use runtime::{Local, trap};
 use wit::exports::pagebox::pager::inspect as inspecting;
 use wit::exports::pagebox::pager::pager;
 use wit::exports::pagebox::pager::repair as repairing;
-use wit::pagebox::pager::page_store::{Change, Extent, PageView, Store, ViewAccess};
+use wit::pagebox::pager::page_store::{
+    Algorithm, Change, Checksum, Extent, HeldPage, PageBytes, PageView, Store, StoreError,
+    ViewAccess,
+};
 
 struct Guest;
 
 /// Where the name of the misdeed is.
 const PAGE: u64 = 3;
 
-/// The page that is protected page 0.
-const PROTECTED: u64 = 4;
+/// The pages that hold protected pages 0 and 1, and those that the next write
+/// of them goes to.
+const PROTECTED: [u64; 2] = [4, 5];
+const SHADOW: [u64; 2] = [6, 7];
+
+/// The first page that nobody has.
+const FREE: u64 = 8;
+
+/// What the instance is to do, for what has no store at hand.
+static NAME: Local<String> = Local::new(String::new());
 
 /// A store, and what to do.
 struct Misdeed {
@@ -42,13 +54,35 @@ struct Misdeed {
     name: String,
 }
 
+/// One page of zeros.
+fn zero(page: u64) -> Change<'static> {
+    Change::Zero(Extent {
+        first: page,
+        count: 1,
+    })
+}
+
+/// A failure of the store in a commit.
+fn failed(cause: StoreError) -> pager::Error {
+    pager::Error::Store(pager::StoreFailure {
+        operation: pager::Operation::Committing,
+        cause: match cause {
+            StoreError::OutOfBounds => pager::Cause::OutOfBounds,
+            StoreError::InsufficientSpace => pager::Cause::InsufficientSpace,
+            StoreError::ReadOnly => pager::Cause::ReadOnly,
+            StoreError::Fenced => pager::Cause::Fenced,
+            StoreError::Io(_) => pager::Cause::Io,
+            StoreError::Other(_) => pager::Cause::Other,
+        },
+    })
+}
+
 impl Misdeed {
     fn of(store: Store) -> Self {
         let bytes = store.read(PAGE, 0, 64).unwrap_or_default();
-        Self {
-            store,
-            name: text(&bytes),
-        }
+        let name = text(&bytes);
+        NAME.with(|it| it.clone_from(&name));
+        Self { store, name }
     }
 
     fn is(&self, name: &str) -> bool {
@@ -69,22 +103,33 @@ impl Misdeed {
             "read outside in " => read_outside(),
             "write outside in " => write_outside(),
             // What it may do: it fails where it cannot.
-            "look in " => match self.store.read(PROTECTED, 0, 1).as_deref() {
+            "look in " => match self.store.read(PROTECTED[0], 0, 1).as_deref() {
                 Ok([9]) => {}
                 _ => trap(),
             },
             "change in " => {
-                let _ = self.store.write(&[Change::Zero(0)], true);
+                let _ = self.store.write(&[zero(0), Change::Sync]);
             }
-            "reset in " => {
-                let all = Extent { first: 0, count: 6 };
-                let _ = self.store.write(&[Change::Reset(all)], false);
+            "change bytes in " => {
+                let bytes = vec![0; 1024];
+                let change = Change::Bytes(PageBytes { page: 0, bytes });
+                let _ = self.store.write(&[change]);
+            }
+            "change by a buffer in " => {
+                let held = HeldPage { page: 0, buffer: 0 };
+                let _ = self.store.write(&[Change::Held(held)]);
             }
             "sync in " => {
-                let _ = self.store.write(&[], true);
+                let _ = self.store.write(&[Change::Sync]);
+            }
+            "order in " => {
+                let _ = self.store.write(&[Change::Order]);
             }
             "grow in " => {
                 let _ = self.store.grow(self.store.geometry().page_count + 1);
+            }
+            "truncate in " => {
+                let _ = self.store.truncate(1);
             }
             "change a view in " => {
                 if let Ok(view) = self.store.view(0, ViewAccess::ReadWrite) {
@@ -92,7 +137,7 @@ impl Misdeed {
                 }
             }
             "sync without end in " => loop {
-                let _ = self.store.write(&[], true);
+                let _ = self.store.write(&[Change::Sync]);
             },
             "hold views in " => self.hold_views(),
             "share views in " => self.share_views(),
@@ -107,6 +152,70 @@ impl Misdeed {
             },
             _ => {}
         }
+    }
+
+    /// The checksum of a page as it is.
+    fn checksum(&self, page: u64) -> Checksum {
+        match self.store.checksums(&[page], Algorithm::Crc32).as_deref() {
+            Ok([checksum]) => *checksum,
+            _ => trap(),
+        }
+    }
+
+    /// What a commit came to.
+    fn committed(&self) -> pager::CommitInfo {
+        pager::CommitInfo {
+            generation: 100,
+            page_count: self.store.geometry().page_count,
+        }
+    }
+
+    /// Writes the host's buffers, as a commit does.
+    fn write_held(&self, pages: &[pager::HeldPage]) -> Result<(), pager::Error> {
+        let shadow = |page: &pager::HeldPage| match usize::try_from(page.id) {
+            Ok(id) if id < SHADOW.len() => SHADOW[id],
+            _ => trap(),
+        };
+        let changes = pages.iter().filter_map(|page| {
+            let (to, buffer) = match &*self.name {
+                "write nothing" => return None,
+                "write one of two" if page.id > 0 => return None,
+                "write a buffer that is not there" => (shadow(page), page.buffer + 1),
+                "write no buffer at all" => (shadow(page), u64::MAX),
+                "write to page 0" => (0, page.buffer),
+                "write to a regular page" => (PAGE, page.buffer),
+                "write to another's page" => (PROTECTED[1], page.buffer),
+                "write both to one page" => (SHADOW[0], page.buffer),
+                "write past the end, and say nothing" => (1 << 40, page.buffer),
+                _ => (shadow(page), page.buffer),
+            };
+            let held = HeldPage { page: to, buffer };
+            Some(Change::Held(held))
+        });
+        let changes: Vec<_> = changes.chain([Change::Sync]).collect();
+        let written = self.store.write(&changes);
+        if self.is("write past the end, and say nothing") {
+            return Ok(());
+        }
+        written.map_err(failed)
+    }
+
+    /// An allocation that is committed.
+    fn allocated(&self, id: u64) -> pager::Allocated {
+        let id = match &*self.name {
+            "give page 0 away" => 0,
+            "give away what is in use" => PAGE,
+            "give away another's page" => PROTECTED[0],
+            "give away what is not there" => 1 << 40,
+            "give protected away twice" => 0,
+            "give away an absurd id" => u64::MAX,
+            _ => id,
+        };
+        let mut info = self.committed();
+        if self.is("lie about the page count") {
+            info.page_count += 1;
+        }
+        pager::Allocated { id, info }
     }
 
     fn hold_views(&self) {
@@ -197,6 +306,8 @@ struct Tx {
     /// drops before its transactions.
     misdeed: *const Misdeed,
     calls: AtomicU32,
+    /// What it is to write.
+    held: Local<Vec<pager::HeldPage>>,
 }
 
 /// The handle of the last transaction that was handed out.
@@ -208,6 +319,7 @@ impl Tx {
             name: name.into(),
             misdeed: core::ptr::null(),
             calls: AtomicU32::new(0),
+            held: Local::new(Vec::new()),
         }
     }
 
@@ -233,43 +345,41 @@ impl pager::Guest for Guest {
     type Pager = Pager;
     type Transaction = Tx;
 
-    fn commit(tx: pager::Transaction) -> Result<pager::CommitInfo, pager::Error> {
+    fn commit(
+        tx: pager::Transaction,
+        _: pager::Durability,
+    ) -> Result<pager::CommitInfo, pager::Error> {
         let tx: Tx = tx.into_inner();
         let misdeed = tx.misdeed();
         misdeed.anywhere("commit");
         let page_count = misdeed.store.geometry().page_count;
-        let failed = |cause| {
-            pager::Error::Store(pager::StoreFailure {
-                operation: "growing".into(),
-                cause,
-            })
-        };
+        let write = |changes: &[Change]| misdeed.store.write(changes).map_err(failed);
         let page_count = match &*tx.name {
             "lie about the page count" => page_count + 1,
             "grow absurdly" => misdeed.store.grow(1 << 50).map_err(failed)?.page_count,
             "grow past the limit" => misdeed.store.grow(1 << 12).map_err(failed)?.page_count,
             "write too much at once" => {
                 let all = |_| {
-                    Change::Reset(Extent {
+                    Change::Zero(Extent {
                         first: 0,
                         count: page_count,
                     })
                 };
-                let changes: Vec<_> = (0..1 << 18).map(all).collect();
-                misdeed.store.write(&changes, true).map_err(failed)?;
+                write(&(0..1 << 18).map(all).collect::<Vec<_>>())?;
                 page_count
             }
             "write past the end" => {
-                let changes = [Change::Zero(page_count)];
-                misdeed.store.write(&changes, true).map_err(failed)?;
+                write(&[zero(page_count)])?;
                 page_count
             }
             "ruin the file" => {
-                let changes: Vec<_> = (0..3).map(Change::Zero).collect();
-                misdeed.store.write(&changes, true).map_err(failed)?;
+                write(&[zero(0), zero(1), zero(2), Change::Sync])?;
                 page_count
             }
-            _ => page_count,
+            _ => {
+                tx.held.with(|pages| misdeed.write_held(pages))?;
+                page_count
+            }
         };
         Ok(pager::CommitInfo {
             generation: 100,
@@ -277,12 +387,12 @@ impl pager::Guest for Guest {
         })
     }
 
-    fn create(store: Store, page_count: u64) -> Result<pager::Pager, pager::Error> {
-        match page_count {
+    fn create(store: Store, file: pager::NewFile) -> Result<pager::Pager, pager::Error> {
+        match file.page_count {
             // Half a file, and then the end.
             1000 => {
                 let _ = store.grow(8);
-                let _ = store.write(&[Change::Zero(0)], true);
+                let _ = store.write(&[zero(0), Change::Sync]);
                 trap()
             }
             1001 => spin(),
@@ -294,13 +404,12 @@ impl pager::Guest for Guest {
         let misdeed = Misdeed::of(store);
         misdeed.anywhere("open");
         match &*misdeed.name {
-            "fail in megabytes" => {
-                let text = "long ".repeat(1 << 20);
-                return Err(pager::Error::Other(Some(text)));
-            }
             // Not sound: that is the point.
             "hand out a handle of nothing" => {
                 return Ok(unsafe { pager::Pager::from_handle(77) });
+            }
+            name if name.starts_with("fail") || name.ends_with(" in describe") => {
+                return Err(pager::Error::Other);
             }
             _ => {}
         }
@@ -324,7 +433,14 @@ impl pager::Guest for Guest {
     }
 
     fn describe(_: pager::Error) -> String {
-        trap()
+        NAME.with(|name| match &**name {
+            "trap in describe" => trap(),
+            "spin in describe" => spin(),
+            "eat memory in describe" => eat_memory(),
+            "fail in megabytes" => "long ".repeat(1 << 20),
+            "fail in many lines" => "it failed\n\n\x1b[2Jand cleared the screen".into(),
+            _ => "doing what it may: it failed".into(),
+        })
     }
 }
 
@@ -339,29 +455,41 @@ impl pager::GuestPager for Pager {
         self.misdeed.anywhere("stats");
         let page_count = self.misdeed.store.geometry().page_count;
         let mut stats = pager::Stats {
+            format: "0.2".into(),
+            capabilities: Vec::new(),
+            algorithm: Algorithm::Crc32,
             page_size: 1024,
-            page_count,
+            page_count: Some(page_count),
             page_limit: 7968,
-            free_pages: page_count - 6,
-            regular_pages: 1,
-            protected_pages: 1,
-            protected_capacity: 33,
+            free_pages: Some(page_count - 8),
+            regular_pages: Some(1),
+            protected_pages: Some(2),
+            protected_capacity: Some(33),
             protected_limit: 1914,
-            internal_pages: 5,
-            generation: 1,
+            internal_pages: Some(7),
+            generation: Some(1),
         };
         match &*self.misdeed.name {
             "claim another page size" => stats.page_size = 4096,
             "claim too many pages" => {
-                stats.page_count = 1 << 40;
-                stats.free_pages = stats.page_count - 6;
+                stats.page_count = Some(1 << 40);
+                stats.free_pages = Some((1 << 40) - 8);
             }
-            "claim what does not sum up" => stats.free_pages -= 1,
-            "claim what overflows" => stats.free_pages = u64::MAX,
+            "claim what does not sum up" => stats.free_pages = Some(page_count - 9),
+            "claim what overflows" => stats.free_pages = Some(u64::MAX),
             "claim an absurd capacity" => {
-                stats.protected_capacity = u64::MAX;
-                stats.protected_pages = u64::MAX;
+                stats.protected_capacity = Some(u64::MAX);
+                stats.protected_pages = Some(u64::MAX);
             }
+            "claim no page count" => stats.page_count = None,
+            "claim no free pages" => stats.free_pages = None,
+            "claim nothing of pages" => {
+                stats.page_count = None;
+                stats.free_pages = None;
+            }
+            "claim no protected pages" => stats.protected_pages = None,
+            "claim no capacity" => stats.protected_capacity = None,
+            "claim no generation" => stats.generation = None,
             _ => {}
         }
         stats
@@ -372,28 +500,30 @@ impl pager::GuestPager for Pager {
         Ok(self.misdeed.name != "never current")
     }
 
-    fn locate(&self, id: u64) -> Result<u64, pager::Error> {
+    /// Finds any page.
+    fn locate(&self, _: u64) -> Result<(), pager::Error> {
         self.misdeed.anywhere("locate");
-        Ok(match &*self.misdeed.name {
-            "locate in page 0" => 0,
-            "locate past the end" => 1 << 40,
-            "locate elsewhere" => 1,
-            _ => id,
-        })
+        Ok(())
     }
 
-    fn locate_protected(&self, _: u64) -> Result<pager::Location, pager::Error> {
+    fn locate_protected(&self, id: u64) -> Result<pager::Location, pager::Error> {
         self.misdeed.anywhere("locate-protected");
+        let Some(found) = usize::try_from(id).ok().and_then(|id| PROTECTED.get(id)) else {
+            return Err(pager::Error::NotProtected(id));
+        };
+        let checksum = self.misdeed.checksum(*found);
         let page = match &*self.misdeed.name {
-            "find protected in page 0" => 0,
-            "find protected past the end" => u64::MAX,
-            "find protected in a regular page" => PAGE,
-            _ => PROTECTED,
+            "find protected in page 0" => Some(0),
+            "find protected past the end" => Some(u64::MAX),
+            "find protected in a regular page" => Some(PAGE),
+            "find protected in another's page" => Some(PROTECTED[0]),
+            "find protected nowhere" => None,
+            _ => Some(*found),
         };
         Ok(pager::Location {
             page,
             generation: 1,
-            checksum: 0,
+            checksum,
         })
     }
 
@@ -429,23 +559,25 @@ impl pager::GuestPager for Pager {
     }
 
     fn protected(&self, start: u64, limit: u32) -> Result<Vec<pager::ProtectedPage>, pager::Error> {
-        let page = |id, active_page, shadow_page| pager::ProtectedPage {
+        let checksum = self.misdeed.checksum(PROTECTED[0]);
+        let page = |id, page| pager::ProtectedPage {
             id,
-            active_page,
-            shadow_page,
-            generation: 1,
-            checksum: 0,
+            location: pager::Location {
+                page: Some(page),
+                generation: 1,
+                checksum,
+            },
         };
         Ok(match &*self.misdeed.name {
-            "list protected in page 0" => vec![page(0, 0, 5)],
-            "list protected past the end" => vec![page(0, 4, 1 << 40)],
-            "list protected backwards" => vec![page(5, 4, 5), page(4, 4, 5)],
+            "list protected in page 0" => vec![page(0, 0)],
+            "list protected past the end" => vec![page(0, 1 << 40)],
+            "list protected backwards" => vec![page(5, 4), page(4, 4)],
             "list protected without end" => {
                 let ids = start..start + u64::from(limit);
-                ids.map(|id| page(id, 4, 5)).collect()
+                ids.map(|id| page(id, 4)).collect()
             }
-            "list too many protected" => (0..=u64::from(limit)).map(|id| page(id, 4, 5)).collect(),
-            _ if self.listed.fetch_add(1, Ordering::Relaxed) == 0 => vec![page(0, 4, 5)],
+            "list too many protected" => (0..=u64::from(limit)).map(|id| page(id, 4)).collect(),
+            _ if self.listed.fetch_add(1, Ordering::Relaxed) == 0 => vec![page(0, 4)],
             _ => Vec::new(),
         })
     }
@@ -467,6 +599,37 @@ impl pager::GuestPager for Pager {
         LAST.store(tx.handle(), Ordering::Relaxed);
         Ok(tx)
     }
+
+    fn alloc(&self) -> Result<pager::Allocated, pager::Error> {
+        self.misdeed.anywhere("one-alloc");
+        Ok(self.misdeed.allocated(FREE))
+    }
+
+    fn free(&self, _: u64) -> Result<pager::CommitInfo, pager::Error> {
+        self.misdeed.anywhere("one-free");
+        Ok(self.misdeed.committed())
+    }
+
+    fn alloc_protected(&self) -> Result<pager::Allocated, pager::Error> {
+        self.misdeed.anywhere("one-alloc-protected");
+        Ok(self.misdeed.allocated(2))
+    }
+
+    fn free_protected(&self, _: u64) -> Result<pager::CommitInfo, pager::Error> {
+        self.misdeed.anywhere("one-free-protected");
+        Ok(self.misdeed.committed())
+    }
+
+    fn write(
+        &self,
+        _: u64,
+        pages: Vec<pager::HeldPage>,
+        _: pager::Durability,
+    ) -> Result<pager::CommitInfo, pager::Error> {
+        self.misdeed.anywhere("write");
+        self.misdeed.write_held(&pages)?;
+        Ok(self.misdeed.committed())
+    }
 }
 
 impl pager::GuestTransaction for Tx {
@@ -474,16 +637,17 @@ impl pager::GuestTransaction for Tx {
         self.misdeed().anywhere("alloc");
         let calls = u64::from(self.calls.fetch_add(1, Ordering::Relaxed));
         let count = u64::from(count);
-        let first = 6 + calls * count;
+        let first = FREE + calls * count;
         Ok(match &*self.name {
             "give page 0 away" => (0..count).collect(),
             "give away too few" => (first..first + count - 1).collect(),
             "give away too many" => (first..=first + count).collect(),
-            "give a page away twice at once" => vec![6; count as usize],
-            "give a page away twice" => (6..6 + count).collect(),
+            "give a page away twice at once" => vec![FREE; count as usize],
+            "give a page away twice" => (FREE..FREE + count).collect(),
             "give away what is in use" => (PAGE..PAGE + count).collect(),
+            "give away another's page" => (PROTECTED[0]..PROTECTED[0] + count).collect(),
             "give away what is not there" => (1 << 40..(1 << 40) + count).collect(),
-            "give away megabytes" => vec![7; 1 << 19],
+            "give away megabytes" => vec![9; 1 << 19],
             "give away a list outside" => list_outside(),
             _ => (first..first + count).collect(),
         })
@@ -495,41 +659,39 @@ impl pager::GuestTransaction for Tx {
     }
 
     fn alloc_protected(&self, count: u32) -> Result<Vec<u64>, pager::Error> {
+        self.misdeed().anywhere("alloc-protected");
         Ok(match &*self.name {
-            "give protected away twice" => vec![1; count as usize],
+            "give protected away twice at once" => vec![2; count as usize],
+            "give protected away twice" => (2..2 + u64::from(count)).collect(),
+            "give away protected in use" => (0..count.into()).collect(),
             "give away an absurd id" => vec![u64::MAX],
-            _ => (1..=count.into()).collect(),
+            _ => (2..2 + u64::from(count)).collect(),
         })
     }
 
-    fn free_protected(&self, _: Vec<u64>) -> Result<(), pager::Error> {
+    fn claim_protected(&self, _: Vec<u64>) -> Result<(), pager::Error> {
+        self.misdeed().anywhere("claim");
         Ok(())
     }
 
-    fn stage_blank(&self, id: u64) -> Result<PageView, pager::Error> {
-        self.stage(id)
+    fn free_protected(&self, _: Vec<u64>) -> Result<(), pager::Error> {
+        self.misdeed().anywhere("free-protected");
+        Ok(())
+    }
+
+    /// No host of this kind asks: it has the bytes itself.
+    fn stage_blank(&self, _: u64) -> Result<PageView, pager::Error> {
+        trap()
     }
 
     fn stage(&self, _: u64) -> Result<PageView, pager::Error> {
-        let misdeed = self.misdeed();
-        misdeed.anywhere("stage");
-        let view = match &*self.name {
-            "stage page 0 itself" => misdeed.store.view(0, ViewAccess::ReadWrite),
-            // Not sound: that is the point.
-            "stage a handle of nothing" => return Ok(unsafe { PageView::from_handle(4711) }),
-            "keep what it staged" => misdeed.store.stage(Some(PROTECTED)).map(|view| {
-                let shared = view.share();
-                core::mem::forget(view);
-                shared
-            }),
-            _ => misdeed.store.stage(Some(PROTECTED)),
-        };
-        view.map_err(|cause| {
-            pager::Error::Store(pager::StoreFailure {
-                operation: "staging".into(),
-                cause,
-            })
-        })
+        trap()
+    }
+
+    fn write(&self, pages: Vec<pager::HeldPage>) -> Result<(), pager::Error> {
+        self.misdeed().anywhere("writing");
+        self.held.with(|held| held.extend(pages));
+        Ok(())
     }
 }
 
@@ -555,26 +717,25 @@ impl inspecting::GuestInspector for Inspector {
         self.0.anywhere("summary");
         inspecting::Summary {
             format: String::new(),
+            capabilities: Vec::new(),
             page_size: 1024,
-            page_count: 1 << 60,
+            page_count: Some(1 << 60),
             file_pages: 1 << 60,
             tail: 0,
-            free_pages: 0,
-            regular_pages: 1 << 60,
-            protected_pages: 0,
-            internal_pages: 0,
-            generation: 0,
-            active_side: None,
+            free_pages: None,
+            regular_pages: Some(1 << 60),
+            protected_pages: None,
+            internal_pages: None,
+            generation: None,
             page_limit: 0,
             protected_limit: 0,
-            protected_capacity: 0,
+            protected_capacity: None,
             recovery: inspecting::Recovery {
                 verdict: "clean".into(),
                 explanation: String::new(),
                 steps: Vec::new(),
             },
-            last_allocated: Vec::new(),
-            last_freed: Vec::new(),
+            last_commit: None,
         }
     }
 
@@ -608,30 +769,32 @@ impl inspecting::GuestInspector for Inspector {
         vec![tile; count as usize + 1]
     }
 
-    fn free_runs(&self) -> Vec<u64> {
-        Vec::new()
+    fn free_space(&self) -> inspecting::FreeSpace {
+        inspecting::FreeSpace {
+            runs: Vec::new(),
+            longest: None,
+        }
     }
 
     fn structures(&self, _: u32, _: u32) -> Vec<inspecting::Structure> {
         Vec::new()
     }
 
-    fn directory(&self, start: u64, limit: u32, _: bool) -> Vec<inspecting::Slot> {
-        let slot = |id| inspecting::Slot {
+    fn directory(&self, start: u64, limit: u32, _: bool) -> Vec<inspecting::Entry> {
+        let checksum = self.0.checksum(PROTECTED[0]);
+        let entry = |id| inspecting::Entry {
             id,
-            block: 0,
-            index: 0,
-            active: inspecting::Side::A,
-            page_a: 4,
-            page_b: 5,
+            page: Some(4),
+            pages: Vec::new(),
             generation: 1,
-            checksum: 0,
+            checksum,
             actual: None,
             problem: String::new(),
+            place: String::new(),
         };
         match &*self.0.name {
-            "list slots backwards" => vec![slot(9), slot(8)],
-            "list slots without end" => (start..start + u64::from(limit)).map(slot).collect(),
+            "list entries backwards" => vec![entry(9), entry(8)],
+            "list entries without end" => (start..start + u64::from(limit)).map(entry).collect(),
             _ => Vec::new(),
         }
     }
@@ -658,7 +821,7 @@ impl inspecting::GuestInspector for Inspector {
 impl repairing::Guest for Guest {
     fn mend(store: Store) -> Result<Vec<repairing::RepairAction>, pager::Error> {
         let misdeed = Misdeed::of(store);
-        let _ = misdeed.store.write(&[Change::Zero(0)], true);
+        let _ = misdeed.store.write(&[zero(0), Change::Sync]);
         misdeed.anywhere("mend");
         Ok(Vec::new())
     }

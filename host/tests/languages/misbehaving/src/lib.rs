@@ -1,6 +1,6 @@
 //! A program that does what programs should not: its first argument says what.
 
-use pagebox::pager::pager::{self, Access, Pager};
+use pagebox::pager::pager::{self, Access, Durability, Pager};
 use pagebox::pager::stores;
 
 mod views;
@@ -28,7 +28,7 @@ impl Guest for Program {
                 let tx = pager.begin().unwrap();
                 let page = tx.alloc_protected(1).unwrap()[0];
                 tx.stage(page).unwrap().write(0, b"committed").unwrap();
-                pager::commit(tx).unwrap();
+                pager::commit(tx, Durability::Durable).unwrap();
                 core::arch::wasm32::unreachable()
             }
             "spin" => loop {
@@ -62,16 +62,16 @@ impl Guest for Program {
                 Ok(())
             }
             "write-read-only" => match open_as(Access::Read).begin() {
-                Err(error) => Err(pager::describe(&error)),
+                Err(error) => Err(pager::describe(error)),
                 Ok(_) => panic!("it can be written"),
             },
             "open-read-only-to-write" => {
                 let pager = open();
                 let tx = pager.begin().unwrap();
                 tx.alloc(1).unwrap();
-                pager::commit(tx)
+                pager::commit(tx, Durability::Durable)
                     .map(|_| ())
-                    .map_err(|error| pager::describe(&error))
+                    .map_err(|error| pager::describe(error))
             }
             "look-around" => {
                 println!("folders {}", std::fs::read_dir("/").is_ok());

@@ -1,7 +1,7 @@
 //! What becomes of a view: a case of the list that every host has.
 
 use crate::pagebox::pager::page_store::{PageView, StoreError};
-use crate::pagebox::pager::pager::{self, Access, Error, Pager, Transaction};
+use crate::pagebox::pager::pager::{self, Access, Durability, Error, Pager, Transaction};
 use crate::{open, open_as};
 
 const WRITTEN: &[u8] = b"scribble";
@@ -50,7 +50,7 @@ impl Case {
         let tx = pager.begin().unwrap();
         let regular = tx.alloc(2).unwrap();
         let protected = tx.alloc_protected(2).unwrap();
-        pager::commit(tx).unwrap();
+        pager::commit(tx, Durability::Durable).unwrap();
         let pager = if read_only {
             drop(pager);
             open_as(Access::Read)
@@ -74,7 +74,10 @@ impl Case {
                 let tx = self.pager().begin().unwrap();
                 (tx.stage(self.protected[0]).unwrap(), Some(tx))
             }
-            "protected page" => (self.pager().view_protected(self.protected[0]).unwrap(), None),
+            "protected page" => (
+                self.pager().view_protected(self.protected[0]).unwrap(),
+                None,
+            ),
             _ => (self.pager().view(self.regular[0]).unwrap(), None),
         }
     }
@@ -83,13 +86,13 @@ impl Case {
         let tx = tx.unwrap_or_else(|| self.pager().begin().unwrap());
         match event {
             "a commit of nothing" | "its commit" => {
-                pager::commit(tx).unwrap();
+                pager::commit(tx, Durability::Durable).unwrap();
             }
             "a rollback" | "its rollback" => drop(tx),
             "a free that was refused" => {
                 let refused = tx.free(&[self.regular[0], self.regular[0]]);
                 assert!(matches!(refused, Err(Error::Duplicate(_))));
-                pager::commit(tx).unwrap();
+                pager::commit(tx, Durability::Durable).unwrap();
             }
             "it was freed" if target == "staged page" => {
                 tx.free_protected(&self.protected[..1]).unwrap();
@@ -101,12 +104,12 @@ impl Case {
                     "regular page" => tx.free(&self.regular[..1]).unwrap(),
                     _ => tx.free_protected(&self.protected[..1]).unwrap(),
                 }
-                pager::commit(tx).unwrap();
+                pager::commit(tx, Durability::Durable).unwrap();
             }
             "a commit" | "a commit of another" | "a commit of it" => {
                 let id = self.protected[usize::from(event != "a commit of it")];
                 tx.stage(id).unwrap().write(0, b"changed").unwrap();
-                pager::commit(tx).unwrap();
+                pager::commit(tx, Durability::Durable).unwrap();
             }
             "the file was closed" => {
                 self.pager = None;
