@@ -135,6 +135,8 @@ pub(crate) struct Info {
     internal_pages: Option<u64>,
     /// The commit counter.
     generation: Option<u64>,
+    /// The roots that count: `Metadata A`.
+    roots: Vec<String>,
     /// The most pages that the format can account for.
     page_limit: u64,
     /// The most protected pages that the format can name.

@@ -37,7 +37,7 @@
 //! pager.commit(tx)?;
 //!
 //! let mut pager = Pager::open(pager.close(), Access::Read)?;
-//! let page = pager.verify_protected(ids[0])?.page;
+//! let page = pager.verify_protected(ids[0])?.page.unwrap();
 //! assert_eq!(pager.store().page(page).unwrap()[..5], *b"hello");
 //! # Ok::<(), pagebox_core::Error>(())
 //! ```
