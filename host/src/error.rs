@@ -374,8 +374,8 @@ fn of_cause(cause: wit::Cause, failure: Option<StoreError>) -> StoreError {
         (wit::Cause::InsufficientSpace, _) => StoreError::InsufficientSpace,
         (wit::Cause::ReadOnly, _) => StoreError::ReadOnly,
         (wit::Cause::Fenced, _) => StoreError::Fenced,
-        (wit::Cause::Io, Some(failure @ StoreError::Io(_))) => failure,
-        (wit::Cause::Other, Some(failure @ StoreError::Other(_))) => failure,
+        (wit::Cause::Io, Some(failure @ StoreError::Io(_)))
+        | (wit::Cause::Other, Some(failure @ StoreError::Other(_))) => failure,
         (wit::Cause::Io, _) => StoreError::Io(None),
         (wit::Cause::Other, _) => StoreError::Other(None),
     }

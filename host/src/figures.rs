@@ -52,7 +52,6 @@ pub struct ProtectedPage {
     pub checksum: Checksum,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn as_text<S: Serializer>(checksum: &Checksum, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(checksum)
 }

@@ -129,23 +129,22 @@ fn write<T: PageStoreView>(
             }
         }
     }
-    let answer = match refused {
-        Some(error) => Err(StoreError::from(error)),
-        None => {
-            let written = store.write(&natives);
-            drop(natives);
-            let changed = right == Right::Write && !written.as_ref().is_err_and(changed_nothing);
-            if changed {
-                views.end_pages(*handle);
-            }
-            if written.is_ok() {
-                held.note(changes.iter().filter_map(|change| match change {
-                    Change::Held(of) => Some((of.buffer, of.page)),
-                    _ => None,
-                }));
-            }
-            written
+    let answer = if let Some(error) = refused {
+        Err(StoreError::from(error))
+    } else {
+        let written = store.write(&natives);
+        drop(natives);
+        let changed = right == Right::Write && !written.as_ref().is_err_and(changed_nothing);
+        if changed {
+            views.end_pages(*handle);
         }
+        if written.is_ok() {
+            held.note(changes.iter().filter_map(|change| match change {
+                Change::Held(of) => Some((of.buffer, of.page)),
+                _ => None,
+            }));
+        }
+        written
     };
     let stores = out.context.data_mut().page_stores();
     let answer = stores.noted(answer);

@@ -47,7 +47,7 @@ fn look(pager: &Pager) -> (Option<BTreeSet<u64>>, BTreeMap<u64, u32>) {
     for it in answered(protected).unwrap_or_default() {
         it.page.into_iter().for_each(&mut own);
         if answered(pager.read_protected(it.id, 0, &mut byte)).is_ok() {
-            verified.insert(it.id.get(), it.checksum.value as u32);
+            verified.insert(it.id.get(), u32::try_from(it.checksum.value).unwrap());
         }
     }
     for page in [0, 1, 2, u64::MAX] {

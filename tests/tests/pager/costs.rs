@@ -76,13 +76,18 @@ fn reads_never_write_and_verify_once() {
     assert_eq!(counter.take(), Counts::default());
 }
 
-#[test]
-fn every_transaction_is_one_write_that_syncs_twice_whatever_its_size() {
-    let two = Counts {
+/// What every commit takes.
+fn commit() -> Counts {
+    Counts {
         writes: 1,
         syncs: 2,
         ..Counts::default()
-    };
+    }
+}
+
+#[test]
+fn every_transaction_is_one_write_that_syncs_twice_whatever_its_size() {
+    let two = commit();
 
     let (mut pager, counter) = opened();
     alloc(&mut pager, 1).unwrap();
@@ -167,6 +172,11 @@ fn every_transaction_is_one_write_that_syncs_twice_whatever_its_size() {
             ..two
         }
     );
+}
+
+#[test]
+fn freeing_and_everything_at_once_are_one_write_too() {
+    let two = commit();
 
     let (mut pager, counter) = opened();
     let mut transaction = pager.begin().unwrap();

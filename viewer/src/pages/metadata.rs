@@ -50,6 +50,7 @@ pub(crate) struct MetadataView {
 
 /// The copies of a structure, field by field.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the keys are those of the JSON")]
 pub(crate) struct Copies {
     /// The structure's name.
     name: String,
