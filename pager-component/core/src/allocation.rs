@@ -69,23 +69,19 @@ impl AllocationMap {
             PageKind::FREE => {}
             PageKind::REGULAR => self.regular.set(page, false),
             _ => {
-                for (_, pages) in &mut self.others {
+                let of_kind = self.others.iter_mut().find(|(found, _)| *found == before);
+                if let Some((_, pages)) = of_kind {
                     pages.set(page, false);
                 }
             }
         }
-        match kind {
-            PageKind::FREE => self.used.set(page, false),
-            PageKind::REGULAR => {
-                self.used.set(page, true);
-                self.regular.set(page, true);
-            }
-            _ => {
-                self.used.set(page, true);
-                if let Some(pages) = self.pages_of(kind) {
-                    pages.set(page, true);
-                }
-            }
+        if before == PageKind::FREE || kind == PageKind::FREE {
+            self.used.set(page, kind != PageKind::FREE);
+        }
+        if kind == PageKind::REGULAR {
+            self.regular.set(page, true);
+        } else if let Some(pages) = self.pages_of(kind) {
+            pages.set(page, true);
         }
     }
 
