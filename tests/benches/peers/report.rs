@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::contestants::Name;
-use crate::goals::{GOALS, Judgement, on_disk_first};
+use crate::goals::{GOALS, Judgement, result};
 use crate::measure::Row;
 
 /// Shows results as they come in.
@@ -74,7 +74,7 @@ pub(crate) fn markdown(rows: &[Row]) {
             continue;
         };
         let median = |contestant| {
-            let row = on_disk_first(rows, goal.case, contestant);
+            let row = result(rows, goal.case, contestant, goal.medium);
             row.map_or_else(|| "-".to_owned(), |row| time(row.ns))
         };
         println!(

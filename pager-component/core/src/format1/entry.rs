@@ -1,4 +1,4 @@
-//! [`Entry`]: how a tree names a page, and what it says of it. [`Tree`]: where
+//! [`Entry`]: how a tree names a page, and what it says of it. `Tree`: where
 //! one begins.
 
 use super::shape::ENTRY_LEN;
