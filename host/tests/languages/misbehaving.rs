@@ -161,7 +161,7 @@ fn a_read_only_store_cannot_be_changed() {
     assert_failed(
         &run("write-read-only"),
         1,
-        "the pager was opened to read only",
+        "the file was opened to read only",
     );
     let output = run("open-read-only-to-write");
     assert_ne!(output.status.code(), Some(0), "{}", told(&output));

@@ -4,7 +4,7 @@ wasmtime::component::bindgen!({
     inline: "
         package pagebox:run;
         world program {
-            import pagebox:pager/stores@0.1.0;
+            import pagebox:pager/stores@0.2.0;
             export run: func(args: list<string>) -> result<_, string>;
         }
     ",
