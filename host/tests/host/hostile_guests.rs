@@ -542,6 +542,9 @@ fn guest_that_lies_about_figures_is_found_out() {
     case.answered(&error, "finding the page size", "page size 1000");
 }
 
+/// What is done to a pager of a hostile guest.
+type Use<'a> = &'a dyn Fn(&mut Pager) -> Result<(), Error>;
+
 #[test]
 fn guest_that_names_a_page_that_cannot_be_the_caller_s_is_found_out() {
     // It finds any page that it is asked for.
@@ -585,7 +588,7 @@ fn guest_that_names_a_page_that_cannot_be_the_caller_s_is_found_out() {
         let read = |pager: &mut Pager| pager.protected_page(OTHER).map(drop);
         let copy = |pager: &mut Pager| pager.read_protected(OTHER, 0, &mut [0]);
         let change = |pager: &mut Pager| pager.begin()?.write(OTHER).map(drop);
-        let runs: [&dyn Fn(&mut Pager) -> Result<(), Error>; 3] = [&read, &copy, &change];
+        let runs: [Use<'_>; 3] = [&read, &copy, &change];
         for run in runs {
             let case = Case::new(misdeed);
             let mut pager = case.open();
