@@ -79,7 +79,7 @@ pub use iter::{ProtectedPages, RegularPages};
 pub use limits::Limits;
 pub use page_stores::{PageStoreView, PageStores, add_to_linker};
 pub use pagebox_store::{
-    Algorithm, Change, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore,
+    Algorithm, Change, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, Staged,
     StoreError, UnsupportedPageSize, bounds, check_changes, seal,
 };
 pub use pager::{Access, Pager};

@@ -4,7 +4,8 @@
 use alloc::vec::Vec;
 
 use pagebox_store::{
-    Algorithm, Change, Checksum, Geometry, PageSize, PageStore, StoreError, UnsupportedPageSize,
+    Algorithm, Change, Checksum, Geometry, PageSize, PageStore, Staged, StoreError,
+    UnsupportedPageSize,
 };
 
 use crate::wit::pagebox::pager::page_store::{self as wit, PageView, Store, ViewAccess};
@@ -56,6 +57,15 @@ impl HostStore {
     }
 }
 
+impl Staged for Buffer {
+    fn staged_checksum(&self, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        match self {
+            Self::View(view) => of_algorithm(view.checksum(algorithm.into())?.into(), algorithm),
+            Self::Held(_, checksum) => of_algorithm(*checksum, algorithm),
+        }
+    }
+}
+
 impl PageStore for HostStore {
     type Buffer = Buffer;
 
@@ -82,17 +92,6 @@ impl PageStore for HostStore {
 
     fn stage(&self, source: Option<u64>) -> Result<Buffer, StoreError> {
         Ok(Buffer::View(self.store.stage(source)?))
-    }
-
-    fn staged_checksum(
-        &self,
-        buffer: &Buffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        match buffer {
-            Buffer::View(view) => of_algorithm(view.checksum(algorithm.into())?.into(), algorithm),
-            Buffer::Held(_, checksum) => of_algorithm(*checksum, algorithm),
-        }
     }
 
     fn write(&mut self, changes: &[Change<'_, Buffer>]) -> Result<(), StoreError> {

@@ -100,14 +100,6 @@ impl<S: PageStore> PageStore for CountingStore<S> {
         self.inner.stage(source)
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &S::Buffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        self.inner.staged_checksum(buffer, algorithm)
-    }
-
     fn write(&mut self, changes: &[Change<'_, S::Buffer>]) -> Result<(), StoreError> {
         self.counter.add(|counts| {
             counts.writes += 1;

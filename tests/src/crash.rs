@@ -376,14 +376,6 @@ impl PageStore for CrashStore {
         }
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        Ok(buffer.checksum(algorithm))
-    }
-
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         let mut inner = self.inner();
         check_changes(inner.medium.geometry(), changes)?;

@@ -1,8 +1,9 @@
 //! [`FailingStore`]: a store of which the nth call fails, once or from then on.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use pagebox_store::{Algorithm, Change, Checksum, Geometry, PageStore, StoreError};
+use pagebox_store::{Algorithm, Change, Checksum, Geometry, PageStore, Staged, StoreError};
 
 use crate::model::RegularPages;
 
@@ -128,44 +129,21 @@ impl<S> FailingStore<S> {
     }
 }
 
-impl<S: RegularPages> RegularPages for FailingStore<S> {
-    fn put(&mut self, page: u64, offset: usize, bytes: &[u8]) {
-        self.inner.put(page, offset, bytes);
-    }
-}
-
-impl<S: PageStore> PageStore for FailingStore<S> {
-    type Buffer = S::Buffer;
-
-    fn geometry(&self) -> Geometry {
-        self.inner.geometry()
-    }
-
-    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
-        self.switch.ask(Verb::Read)?;
-        self.inner.read(page, offset, bytes)
-    }
-
-    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
-        self.switch.ask(Verb::Checksum)?;
-        self.inner.checksum(page, algorithm)
-    }
-
-    fn stage(&self, source: Option<u64>) -> Result<S::Buffer, StoreError> {
+impl<S: PageStore> FailingStore<S> {
+    /// A buffer of the store behind, or a failure.
+    ///
+    /// # Errors
+    /// What it was told, and those of the store behind.
+    pub fn stage_behind(&self, source: Option<u64>) -> Result<S::Buffer, StoreError> {
         self.switch.ask(Verb::Stage)?;
         self.inner.stage(source)
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &S::Buffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        self.switch.ask(Verb::StagedChecksum)?;
-        self.inner.staged_checksum(buffer, algorithm)
-    }
-
-    fn write(&mut self, changes: &[Change<'_, S::Buffer>]) -> Result<(), StoreError> {
+    /// Writes buffers of the store behind, or fails.
+    ///
+    /// # Errors
+    /// What it was told, and those of the store behind.
+    pub fn write_behind(&mut self, changes: &[Change<'_, S::Buffer>]) -> Result<(), StoreError> {
         let is_barrier =
             |change: &Change<'_, S::Buffer>| matches!(change, Change::Order | Change::Sync);
         for part in changes.split_inclusive(is_barrier) {
@@ -186,6 +164,85 @@ impl<S: PageStore> PageStore for FailingStore<S> {
             }
         }
         Ok(())
+    }
+}
+
+/// A private buffer of a store that fails as it is told.
+#[derive(Debug)]
+pub struct FailingBuffer<B> {
+    inner: B,
+    switch: Switch,
+}
+
+impl<B: Deref> Deref for FailingBuffer<B> {
+    type Target = B::Target;
+
+    fn deref(&self) -> &B::Target {
+        &self.inner
+    }
+}
+
+impl<B: DerefMut> DerefMut for FailingBuffer<B> {
+    fn deref_mut(&mut self) -> &mut B::Target {
+        &mut self.inner
+    }
+}
+
+impl<B: Staged> Staged for FailingBuffer<B> {
+    fn staged_checksum(&self, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.switch.ask(Verb::StagedChecksum)?;
+        self.inner.staged_checksum(algorithm)
+    }
+}
+
+/// The change for the store behind.
+fn behind<'a, B>(change: &Change<'a, FailingBuffer<B>>) -> Change<'a, B> {
+    match *change {
+        Change::Sealed { page, bytes, start } => Change::Sealed { page, bytes, start },
+        Change::Staged { page, buffer } => Change::Staged {
+            page,
+            buffer: &buffer.inner,
+        },
+        Change::Bytes { page, bytes } => Change::Bytes { page, bytes },
+        Change::Zero { first, count } => Change::Zero { first, count },
+        Change::Order => Change::Order,
+        Change::Sync => Change::Sync,
+    }
+}
+
+impl<S: RegularPages> RegularPages for FailingStore<S> {
+    fn put(&mut self, page: u64, offset: usize, bytes: &[u8]) {
+        self.inner.put(page, offset, bytes);
+    }
+}
+
+impl<S: PageStore> PageStore for FailingStore<S> {
+    type Buffer = FailingBuffer<S::Buffer>;
+
+    fn geometry(&self) -> Geometry {
+        self.inner.geometry()
+    }
+
+    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
+        self.switch.ask(Verb::Read)?;
+        self.inner.read(page, offset, bytes)
+    }
+
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.switch.ask(Verb::Checksum)?;
+        self.inner.checksum(page, algorithm)
+    }
+
+    fn stage(&self, source: Option<u64>) -> Result<Self::Buffer, StoreError> {
+        Ok(FailingBuffer {
+            inner: self.stage_behind(source)?,
+            switch: self.switch.clone(),
+        })
+    }
+
+    fn write(&mut self, changes: &[Change<'_, Self::Buffer>]) -> Result<(), StoreError> {
+        let changes: Vec<_> = changes.iter().map(behind).collect();
+        self.write_behind(&changes)
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {

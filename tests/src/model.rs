@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::DerefMut;
 use std::rc::Rc;
 
 use pagebox_core::{Error, Pager, ProtectedId, Transaction};
-use pagebox_store::{Algorithm, Checksum, PageBuffer, PageStore};
+use pagebox_store::{Algorithm, Checksum, PageStore};
 
 use crate::decode::{Pages, State};
 use crate::workload::{Change, Step};
@@ -131,7 +132,7 @@ impl Model {
     /// is for the caller to say.
     pub fn run<S>(&mut self, pager: &mut Pager<S>, step: &Step) -> Result<(), Error>
     where
-        S: PageStore<Buffer = PageBuffer> + RegularPages,
+        S: PageStore<Buffer: DerefMut<Target = [u8]>> + RegularPages,
     {
         match step {
             Step::Commit(changes) => {
@@ -170,11 +171,11 @@ impl Model {
 
     /// A transaction with these changes, and what the file holds if it is
     /// committed.
-    pub fn pending<S: PageStore<Buffer = PageBuffer>>(
+    pub fn pending<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
         &self,
         pager: &mut Pager<S>,
         changes: &[Change],
-    ) -> Result<(Transaction<PageBuffer>, Self), Error> {
+    ) -> Result<(Transaction<S::Buffer>, Self), Error> {
         let mut transaction = pager.begin()?;
         let mut pending = self.clone();
         for change in changes {
@@ -183,10 +184,10 @@ impl Model {
         Ok((transaction, pending))
     }
 
-    fn change<S: PageStore<Buffer = PageBuffer>>(
+    fn change<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
         &mut self,
         pager: &mut Pager<S>,
-        transaction: &mut Transaction<PageBuffer>,
+        transaction: &mut Transaction<S::Buffer>,
         change: &Change,
     ) -> Result<(), Error> {
         let zeros = Content::zeros(self.page_size);

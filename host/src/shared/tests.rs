@@ -43,14 +43,6 @@ impl PageStore for Counted {
         self.inner.stage(source)
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        self.inner.staged_checksum(buffer, algorithm)
-    }
-
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         for change in changes {
             if !matches!(change, Change::Order | Change::Sync) {

@@ -195,14 +195,6 @@ impl PageStore for MmapStore {
         }
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        Ok(buffer.checksum(algorithm))
-    }
-
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         let map = &self.map;
         let done = self.file.write(changes, || map.flush());

@@ -90,14 +90,6 @@ impl PageStore for ReadOnlyStore {
         Ok(buffer)
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        Ok(buffer.checksum(algorithm))
-    }
-
     fn write(&mut self, _: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         Err(StoreError::ReadOnly)
     }

@@ -44,22 +44,20 @@ enum Method {
     Page,
     PageMut,
     Read,
-    Crc32,
+    Checksum,
     Stage,
-    StagedCrc32,
     Write,
     Sync,
     Grow,
 }
 
-const METHODS: [Method; 10] = [
+const METHODS: [Method; 9] = [
     Method::Geometry,
     Method::Page,
     Method::PageMut,
     Method::Read,
-    Method::Crc32,
+    Method::Checksum,
     Method::Stage,
-    Method::StagedCrc32,
     Method::Write,
     Method::Sync,
     Method::Grow,
@@ -135,22 +133,13 @@ impl PageStore for Panicking {
     }
 
     fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
-        self.switch.ask(Method::Crc32);
+        self.switch.ask(Method::Checksum);
         self.inner.checksum(page, algorithm)
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
         self.switch.ask(Method::Stage);
         self.inner.stage(source)
-    }
-
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        self.switch.ask(Method::StagedCrc32);
-        self.inner.staged_checksum(buffer, algorithm)
     }
 
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {

@@ -182,14 +182,6 @@ impl PageStore for Slow {
         self.inner.stage(source)
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        self.inner.staged_checksum(buffer, algorithm)
-    }
-
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         for _ in changes
             .iter()

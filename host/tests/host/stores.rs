@@ -75,14 +75,6 @@ impl PageStore for Foreign {
         self.inner.stage(source)
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        self.inner.staged_checksum(buffer, algorithm)
-    }
-
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         if self.writes_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
             return Err(StoreError::Io(Some("the cable is out".into())));

@@ -148,11 +148,7 @@ impl<B> Transaction<B> {
                 ids.push(id);
             }
         }
-        self.expect_room(file, 0, &ids)?;
-        for &id in &ids {
-            self.changes.protected.insert(id, Change::New(None));
-            self.created.insert(id.0);
-        }
+        self.create(file, &ids)?;
         self.id_cursor = next.0;
         Ok(ids)
     }
@@ -174,6 +170,11 @@ impl<B> Transaction<B> {
                 return Err(Error::Duplicate { id: id.0 });
             }
         }
+        self.create(file, ids)
+    }
+
+    /// Takes ids that are free.
+    fn create(&mut self, file: &File, ids: &[ProtectedId]) -> Result<(), Error> {
         self.expect_room(file, 0, ids)?;
         for &id in ids {
             self.changes.protected.insert(id, Change::New(None));

@@ -136,7 +136,7 @@ impl<B> Change<'_, B> {
 /// A medium of fixed-size pages.
 pub trait PageStore {
     /// A private page-sized buffer that no page shows until it is written.
-    type Buffer;
+    type Buffer: Staged;
 
     /// The shape of the store now.
     fn geometry(&self) -> Geometry;
@@ -158,16 +158,6 @@ pub trait PageStore {
     /// # Errors
     /// [`StoreError::OutOfBounds`], [`StoreError::Io`].
     fn stage(&self, source: Option<u64>) -> Result<Self::Buffer, StoreError>;
-
-    /// The checksum of a whole buffer.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`], where the buffer is not in this process.
-    fn staged_checksum(
-        &self,
-        buffer: &Self::Buffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError>;
 
     /// Makes the changes in order. Together they touch at most as many pages as
     /// the store has.
@@ -210,6 +200,15 @@ pub trait PageStore {
     }
 }
 
+/// A private buffer, wherever its bytes are.
+pub trait Staged {
+    /// The checksum of the whole buffer.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], where the buffer is not in this process.
+    fn staged_checksum(&self, algorithm: Algorithm) -> Result<Checksum, StoreError>;
+}
+
 /// The private buffer of every store whose bytes are in this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageBuffer(Box<[u8]>);
@@ -223,6 +222,12 @@ impl PageBuffer {
     /// The checksum of its bytes.
     pub fn checksum(&self, algorithm: Algorithm) -> Checksum {
         Checksum::of(algorithm, &self.0)
+    }
+}
+
+impl Staged for PageBuffer {
+    fn staged_checksum(&self, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        Ok(self.checksum(algorithm))
     }
 }
 

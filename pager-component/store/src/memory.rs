@@ -109,14 +109,6 @@ impl PageStore for MemoryStore {
         }
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        Ok(buffer.checksum(algorithm))
-    }
-
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         check_changes(self.geometry(), changes)?;
         for change in changes {

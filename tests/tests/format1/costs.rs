@@ -319,14 +319,6 @@ impl PageStore for Sparse {
         Ok(buffer)
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        Ok(buffer.checksum(algorithm))
-    }
-
     fn write(&mut self, changes: &[Written<'_, PageBuffer>]) -> Result<(), StoreError> {
         check_changes(self.geometry(), changes)?;
         for change in changes {

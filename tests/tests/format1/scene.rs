@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::ops::DerefMut;
 use std::rc::Rc;
 
 use pagebox_core::ProtectedId;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::checksum::xxh3;
 use pagebox_core::format1::{Error, File, Layout, Shape};
-use pagebox_store::{PageBuffer, PageSize, PageStore};
+use pagebox_store::{PageSize, PageStore};
 use pagebox_tests::crash::{CrashStore, Moment, Reach, Survivors};
 use pagebox_tests::decode::Pages;
 use pagebox_tests::decode1::{Numbers, State, decode};
@@ -106,7 +107,7 @@ impl Model {
 
 /// Reads all of a file through its verbs and compares it with what the
 /// independent reader says.
-pub(crate) fn agree<S: PageStore<Buffer = PageBuffer>>(
+pub(crate) fn agree<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
     file: &mut File,
     store: &S,
     state: &State,
@@ -168,7 +169,7 @@ pub(crate) fn agree<S: PageStore<Buffer = PageBuffer>>(
 
 /// What was committed, and how, for people.
 #[derive(Debug)]
-pub(crate) struct Scene<S: PageStore<Buffer = PageBuffer>> {
+pub(crate) struct Scene<S: PageStore<Buffer: DerefMut<Target = [u8]>>> {
     pub(crate) store: S,
     pub(crate) file: File,
     pub(crate) layout: Layout,
@@ -177,7 +178,7 @@ pub(crate) struct Scene<S: PageStore<Buffer = PageBuffer>> {
     pub(crate) log: Vec<String>,
 }
 
-impl<S: PageStore<Buffer = PageBuffer>> Scene<S> {
+impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
     /// A new file.
     pub(crate) fn new(store: S, layout: Layout, seed: u64) -> Self {
         let mut store = store;

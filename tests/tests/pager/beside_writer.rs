@@ -55,14 +55,6 @@ impl PageStore for Noting {
         self.store.stage(source)
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        self.store.staged_checksum(buffer, algorithm)
-    }
-
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         for change in changes {
             let pages = match *change {
@@ -145,14 +137,6 @@ impl PageStore for Beside<'_> {
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
         self.go_on();
         self.seen.borrow().stage(source)
-    }
-
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        Ok(buffer.checksum(algorithm))
     }
 
     fn write(&mut self, _: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {

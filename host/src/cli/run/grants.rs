@@ -96,14 +96,6 @@ impl PageStore for ToRead {
         self.store.stage(source)
     }
 
-    fn staged_checksum(
-        &self,
-        buffer: &PageBuffer,
-        algorithm: Algorithm,
-    ) -> Result<Checksum, StoreError> {
-        self.store.staged_checksum(buffer, algorithm)
-    }
-
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         let result = self.store.write(changes);
         self.noted(result)

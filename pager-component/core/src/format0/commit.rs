@@ -108,7 +108,7 @@ pub(super) fn commit<S: PageStore>(
     images: &mut Images,
     changes: &Changes<S::Buffer>,
 ) -> Result<(), Error> {
-    let Plan { writes, next } = Plan::new(store, sound, changes)?;
+    let Plan { writes, next } = Plan::new(sound, changes)?;
     let page_count = next.page_count;
     // A store may be longer than the file accounts for, never shorter; where
     // nothing is added it need not be asked.

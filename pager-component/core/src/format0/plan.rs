@@ -6,7 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 
-use pagebox_store::{Algorithm, Change as Step, PageStore};
+use pagebox_store::{Algorithm, Change as Step, Staged};
 
 use super::RESERVED_PAGES;
 use super::directory::{DirectoryCopy, Slot};
@@ -65,17 +65,13 @@ impl NextBlock {
     }
 }
 
-impl<'t, B> Plan<'t, B> {
+impl<'t, B: Staged> Plan<'t, B> {
     /// Decides.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::GenerationsExhausted`]; [`Error::Store`] for a
     /// staged page whose checksum could not be had.
-    pub(super) fn new<S: PageStore<Buffer = B>>(
-        store: &S,
-        sound: &Sound,
-        changes: &'t Changes<B>,
-    ) -> Result<Self, Error> {
+    pub(super) fn new(sound: &Sound, changes: &'t Changes<B>) -> Result<Self, Error> {
         let Sound {
             root,
             allocation,
@@ -108,7 +104,7 @@ impl<'t, B> Plan<'t, B> {
         next.add_blocks(sound, &added);
         let mut pairs = pairs.into_iter();
         for (&id, change) in &changes.protected {
-            let slot = next.slot(store, sound, (id, change), &mut pairs, &mut writes)?;
+            let slot = next.slot(sound, (id, change), &mut pairs, &mut writes)?;
             let (block, index) = directory.place(id);
             let block = next.block(directory, block);
             block.copy.set_slot(index, slot.as_ref());
@@ -333,18 +329,17 @@ impl Next {
     /// What a change makes of a slot, none if it becomes free; what is written
     /// for it is added to `writes`, and the pages of a new one are the next of
     /// `pairs`.
-    fn slot<'t, S: PageStore>(
+    fn slot<'t, B: Staged>(
         &mut self,
-        store: &S,
         sound: &Sound,
-        (id, change): (ProtectedId, &'t Change<S::Buffer>),
+        (id, change): (ProtectedId, &'t Change<B>),
         pairs: &mut impl Iterator<Item = [u64; 2]>,
-        writes: &mut Vec<Step<'t, S::Buffer>>,
+        writes: &mut Vec<Step<'t, B>>,
     ) -> Result<Option<Slot>, Error> {
         #[expect(clippy::cast_possible_truncation, reason = "a CRC-32 has 32 bits")]
-        let checksum = |buffer| {
-            store
-                .staged_checksum(buffer, Algorithm::Crc32)
+        let checksum = |buffer: &B| {
+            buffer
+                .staged_checksum(Algorithm::Crc32)
                 .map(|checksum| checksum.value as u32)
                 .map_err(Error::store(Operation::Stage { id }))
         };

@@ -15,14 +15,6 @@ pub trait Medium: PageStore {
         Ok(self.checksum(page, Algorithm::Xxh3)?.value)
     }
 
-    /// The checksum of a private buffer.
-    ///
-    /// # Errors
-    /// Of [`PageStore::staged_checksum`].
-    fn buffer_checksum(&self, buffer: &Self::Buffer) -> Result<Xxh3, StoreError> {
-        Ok(self.staged_checksum(buffer, Algorithm::Xxh3)?.value)
-    }
-
     /// Fills `bytes` from the position `at`, whatever page that is of.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use pagebox_store::{Algorithm, Staged};
+
 use super::entry::Entry;
 use super::error::{Error, Operation};
 use super::file::File;
@@ -89,10 +91,10 @@ impl File {
                         full: true,
                         side: Side::A,
                         birth: generation,
-                        checksum: reader
-                            .store
-                            .buffer_checksum(bytes)
-                            .map_err(Error::store(Operation::Stage))?,
+                        checksum: bytes
+                            .staged_checksum(Algorithm::Xxh3)
+                            .map_err(Error::store(Operation::Stage))?
+                            .value,
                     })
                 }
             };
