@@ -25,7 +25,7 @@ pub struct Stats {
     pub free_pages: u64,
     /// Allocated regular pages.
     pub regular_pages: u64,
-    /// Protected pages; each takes two physical ones.
+    /// Protected pages.
     pub protected_pages: u64,
     /// Protected pages that the directory has room for without growth.
     pub protected_capacity: u64,

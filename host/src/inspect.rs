@@ -181,8 +181,9 @@ impl Inspector {
         })
     }
 
-    /// The structures that describe the file: its roots, and those of its
-    /// directory from the `start`-th on, at most `limit` of them.
+    /// The structures that describe the file: its roots, and all copies of
+    /// the parts of its directory from the `start`-th part on, of at most `limit`
+    /// parts.
     ///
     /// # Errors
     /// [`Error::Sandbox`].

@@ -36,7 +36,7 @@ pub struct Info {
     pub free_pages: Option<u64>,
     /// Allocated regular pages.
     pub regular_pages: Option<u64>,
-    /// Protected pages; each takes two physical ones.
+    /// Protected pages.
     pub protected_pages: Option<u64>,
     /// Pages that are neither free nor regular.
     pub internal_pages: Option<u64>,

@@ -1,6 +1,6 @@
 //! Core's errors and values as those of the WIT.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use pagebox_core::identity::IdentityFault;
@@ -15,13 +15,13 @@ impl From<Error> for wit::Error {
     /// What `describe` says of it from now on is what the error knows.
     fn from(error: Error) -> Self {
         let numbers = numbers(&error);
-        words::remember(error);
+        words::remember(numbers, error.to_string());
         numbers
     }
 }
 
 /// What the WIT carries of an error.
-pub(crate) fn numbers(error: &Error) -> wit::Error {
+fn numbers(error: &Error) -> wit::Error {
     match *error {
         Error::Identity(IdentityFault::Version { .. }) => wit::Error::UnsupportedVersion,
         Error::Identity(_) => wit::Error::NotAPageFile,
@@ -98,7 +98,8 @@ fn cause(error: &StoreError) -> wit::Cause {
 }
 
 impl From<UnsupportedPageSize> for wit::Error {
-    fn from(_: UnsupportedPageSize) -> Self {
+    fn from(error: UnsupportedPageSize) -> Self {
+        words::remember(Self::Other, error.to_string());
         Self::Other
     }
 }

@@ -186,14 +186,12 @@ impl wit::GuestPager for OpenPager {
 
     fn view_protected(&self, id: u64) -> Result<PageView, wit::Error> {
         let mut pager = self.0.borrow_mut();
-        let page = pager.verify_protected(ProtectedId(id))?.page;
-        let view = match page {
-            // It changes by a commit alone.
-            Some(page) => pager.store().view(page, ViewAccess::Read),
-            // Format 1 shows a page of zeros here, which no page holds.
-            None => return Err(Error::NotSupported.into()),
+        // Format 1 has pages of zeros that no page holds.
+        let Some(page) = pager.verify_protected(ProtectedId(id))?.page else {
+            return Err(Error::NotSupported.into());
         };
-        let page = page.unwrap_or(0);
+        // It changes by a commit alone.
+        let view = pager.store().view(page, ViewAccess::Read);
         Ok(view.map_err(Error::store(Operation::Read { page }))?)
     }
 

@@ -2,27 +2,26 @@
 
 use alloc::string::{String, ToString};
 
-use pagebox_core::identity::IdentityFault;
 use pagebox_core::{Error, Operation, ProtectedId};
-use pagebox_store::{PageSize, StoreError};
+use pagebox_store::StoreError;
 
-use crate::convert::numbers;
 use crate::runtime::Local;
 use crate::wit::exports::pagebox::pager::pager as wit;
 
-/// The error that was returned last: it knows more than its numbers say.
-static LAST: Local<Option<Error>> = Local::new(None);
+/// The error that was returned last, and its words: they say more than its
+/// numbers.
+static LAST: Local<Option<(wit::Error, String)>> = Local::new(None);
 
-/// Keeps an error that is about to be returned.
-pub(crate) fn remember(error: Error) {
-    LAST.with(|last| *last = Some(error));
+/// Keeps the words of an error that is about to be returned.
+pub(crate) fn remember(error: wit::Error, words: String) {
+    LAST.with(|last| *last = Some((error, words)));
 }
 
 /// An error in a sentence.
 pub(crate) fn describe(error: &wit::Error) -> String {
     let of_last = LAST.with(|last| {
-        let last = last.as_ref()?;
-        (numbers(last) == *error).then(|| last.to_string())
+        let (last, words) = last.as_ref()?;
+        (last == error).then(|| words.clone())
     });
     of_last.unwrap_or_else(|| sentence(error))
 }
@@ -33,15 +32,9 @@ fn sentence(error: &wit::Error) -> String {
         wit::Error::NotAPageFile => return "not a page file".into(),
         wit::Error::UnsupportedVersion => return "a page file of another version".into(),
         wit::Error::PageSizeMismatch(wit::PageSizes { file, store }) => {
-            let size = |bytes: Option<u32>| bytes.and_then(|it| PageSize::from_bytes(it).ok());
-            match (size(u32::try_from(file).ok()), size(Some(store))) {
-                (Some(file), Some(store)) => Error::PageSizeMismatch { file, store },
-                _ => Error::Identity(IdentityFault::PageSize(0)),
-            }
+            return alloc::format!("the file has pages of {file} bytes, its store of {store}");
         }
-        wit::Error::Damaged => Error::Damaged {
-            findings: [].into(),
-        },
+        wit::Error::Damaged => return "the file is damaged".into(),
         wit::Error::Corrupt(page) => return alloc::format!("page {page} is corrupt"),
         wit::Error::ChecksumMismatch(ref of) => Error::ChecksumMismatch {
             id: ProtectedId(of.id),

@@ -176,7 +176,8 @@ impl wit::HostStore for PageStores {
         self.require(this.rep(), Right::Write)?;
         let cut = self.change_store(this.rep(), |store, views| {
             let cut = store.truncate(page_count);
-            views.end_pages(this.rep());
+            // Also where it failed: some may be gone.
+            views.end_pages(this.rep(), store.geometry().page_count);
             cut.map(Into::into)
         })?;
         Ok(self.noted(cut))

@@ -196,10 +196,12 @@ impl Views {
         }
     }
 
-    /// Ends the views of a store's pages, since the store changed.
-    pub(super) fn end_pages(&mut self, store: u32) {
+    /// Ends the views of a store's pages from `first` on, since they changed or
+    /// are gone.
+    pub(super) fn end_pages(&mut self, store: u32, first: u64) {
         for view in self.slab.values_mut() {
-            if view.store == store && matches!(view.bytes, Bytes::Page { .. }) {
+            let is_of = matches!(view.bytes, Bytes::Page { page, .. } if page >= first);
+            if view.store == store && is_of {
                 view.bytes = Bytes::Ended;
             }
         }

@@ -136,7 +136,7 @@ fn write<T: PageStoreView>(
         drop(natives);
         let changed = right == Right::Write && !written.as_ref().is_err_and(changed_nothing);
         if changed {
-            views.end_pages(*handle);
+            views.end_pages(*handle, 0);
         }
         if written.is_ok() {
             held.note(changes.iter().filter_map(|change| match change {

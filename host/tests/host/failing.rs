@@ -102,8 +102,8 @@ fn is_told(error: &Error, verb: Verb) -> bool {
         return false;
     };
     let expected: &[&str] = match verb {
-        Verb::Read | Verb::Checksum => &["reading page ", "copying protected page "],
-        Verb::Stage => &["reading page ", "writing page ", "copying protected page "],
+        Verb::Read | Verb::Checksum => &["reading page ", "staging protected page "],
+        Verb::Stage => &["reading page ", "writing page ", "staging protected page "],
         // A host sums up the buffers itself.
         Verb::StagedChecksum => &[],
         Verb::Grow => &["growing the file to "],

@@ -6,6 +6,21 @@ use pagebox::{Error, MemoryStore, PageSize, ProtectedId};
 
 use crate::{engine, folder, sample};
 
+/// A count that no file can hold is refused before it is searched for: with the
+/// largest pages as well, where the format has room for eight million of them.
+#[test]
+fn more_protected_pages_than_fit_are_full() {
+    let mut pager = engine()
+        .create_store(MemoryStore::new(PageSize::MIB_1), 0)
+        .unwrap();
+    let mut tx = pager.begin().unwrap();
+    let error = tx.alloc_protected_many(u32::MAX).unwrap_err();
+    assert!(matches!(error, Error::Full(_)), "{error}");
+    let ids = tx.alloc_protected_many(2).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(pager.protected_page(ids[1]).unwrap().len(), 1 << 20);
+}
+
 #[test]
 fn file_reopened_holds_what_was_committed() {
     let (_folder, path) = folder();

@@ -9,6 +9,7 @@
 use alloc::vec::Vec;
 
 use crate::bitmap::{Bitmap, Overlay};
+use crate::codec::narrow;
 use crate::ids::Extent;
 use crate::kinds::PageKind;
 
@@ -210,7 +211,7 @@ impl AllocationMap {
 /// Runs of set bits from `start` on, ascending, at most `limit`.
 pub fn runs(bits: &Bitmap, start: u64, limit: usize) -> Vec<Extent> {
     let mut runs: Vec<Extent> = Vec::new();
-    let words = (0..).zip(bits.words()).skip(to_index(start / 64));
+    let words = (0..).zip(bits.words()).skip(narrow(start / 64));
     for (word, &bits) in words {
         let mut left = bits;
         if word == start / 64 {
@@ -233,8 +234,4 @@ pub fn runs(bits: &Bitmap, start: u64, limit: usize) -> Vec<Extent> {
         }
     }
     runs
-}
-
-fn to_index(word: u64) -> usize {
-    usize::try_from(word).unwrap_or(usize::MAX)
 }

@@ -8,6 +8,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::codec::narrow;
+
 const WORD: u64 = 64;
 
 /// The word that a bit is in, and the bit's mask within it.
@@ -41,7 +43,7 @@ impl Bitmap {
 
     /// The first `len` bits of `words`; missing words are clear.
     pub fn from_words(mut words: Vec<u64>, len: u64) -> Self {
-        words.resize(index(len.div_ceil(WORD)), 0);
+        words.resize(narrow(len.div_ceil(WORD)), 0);
         if let Some(last) = words.last_mut()
             && !len.is_multiple_of(WORD)
         {
@@ -81,7 +83,7 @@ impl Bitmap {
 
     /// Word `word`; zero past the end.
     pub fn word(&self, word: u64) -> u64 {
-        self.words.get(index(word)).copied().unwrap_or(0)
+        self.words.get(narrow(word)).copied().unwrap_or(0)
     }
 
     /// Whether `bit` is set; false past the end.
@@ -106,7 +108,7 @@ impl Bitmap {
             bits @ 0..WORD => (1 << bits) - 1,
             _ => u64::MAX,
         };
-        let Some(slot) = self.words.get_mut(index(word)) else {
+        let Some(slot) = self.words.get_mut(narrow(word)) else {
             return;
         };
         let before = *slot;
@@ -119,7 +121,7 @@ impl Bitmap {
     fn note_full(&mut self, word: u64) {
         let all_ones = self.word(word) == u64::MAX;
         let (group, mask) = place(word);
-        if let Some(full) = self.full.get_mut(index(group)) {
+        if let Some(full) = self.full.get_mut(narrow(group)) {
             *full = if all_ones {
                 *full | mask
             } else {
@@ -143,7 +145,7 @@ impl Bitmap {
     pub fn grow(&mut self, len: u64) {
         if len > self.len {
             self.len = len;
-            self.words.resize(index(len.div_ceil(WORD)), 0);
+            self.words.resize(narrow(len.div_ceil(WORD)), 0);
             self.full.resize(self.words.len().div_ceil(64), 0);
         }
     }
@@ -152,7 +154,7 @@ impl Bitmap {
     pub fn find_clear(&self, start: u64) -> Option<u64> {
         let first = start / WORD;
         let here = !self.word(first) & (u64::MAX << (start % WORD));
-        let found = if here != 0 && index(first) < self.words.len() {
+        let found = if here != 0 && narrow(first) < self.words.len() {
             first * WORD + u64::from(here.trailing_zeros())
         } else {
             let word = self.find_word_with_room(first + 1)?;
@@ -165,11 +167,11 @@ impl Bitmap {
     fn find_word_with_room(&self, start: u64) -> Option<u64> {
         let group = start / WORD;
         let mut mask = u64::MAX << (start % WORD);
-        for (group, full) in (group..).zip(self.full.get(index(group)..)?) {
+        for (group, full) in (group..).zip(self.full.get(narrow(group)..)?) {
             let room = !full & mask;
             if room != 0 {
                 let word = group * WORD + u64::from(room.trailing_zeros());
-                return (index(word) < self.words.len()).then_some(word);
+                return (narrow(word) < self.words.len()).then_some(word);
             }
             mask = u64::MAX;
         }
@@ -180,7 +182,7 @@ impl Bitmap {
     pub fn find_set(&self, start: u64) -> Option<u64> {
         let first = start / WORD;
         let mut mask = u64::MAX << (start % WORD);
-        for (word, bits) in (first..).zip(self.words.get(index(first)..)?) {
+        for (word, bits) in (first..).zip(self.words.get(narrow(first)..)?) {
             let here = bits & mask;
             if here != 0 {
                 return Some(word * WORD + u64::from(here.trailing_zeros()));
@@ -198,7 +200,7 @@ impl Bitmap {
         }
         let words = self
             .words
-            .get(index(first / WORD)..index(end.div_ceil(WORD)));
+            .get(narrow(first / WORD)..narrow(end.div_ceil(WORD)));
         let ones: u64 = words
             .unwrap_or_default()
             .iter()
@@ -233,12 +235,6 @@ impl Bitmap {
             .collect();
         Self::from_words(words, self.len)
     }
-}
-
-/// The index of a word. A bitmap's words are in memory, so a number that does
-/// not fit is of no word: it becomes one that is past every end.
-fn index(word: u64) -> usize {
-    usize::try_from(word).unwrap_or(usize::MAX)
 }
 
 /// A sparse set of bits, kept apart from the bitmap that they are meant for.

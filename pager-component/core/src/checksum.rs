@@ -1,15 +1,14 @@
 //! The checksums of the formats: CRC-32 and CRC-8 of format 0, XXH3 with 128
 //! bits of format 1.
 
-use pagebox_store::PageSize;
-use xxhash_rust::xxh3::xxh3_128;
+use pagebox_store::{Algorithm, Checksum, PageSize};
 
 /// What [`xxh3`] comes to. On the medium its low half comes first.
 pub type Xxh3 = u128;
 
 /// The XXH3 with 128 bits and seed 0 of `bytes`.
 pub fn xxh3(bytes: &[u8]) -> Xxh3 {
-    xxh3_128(bytes)
+    Checksum::of(Algorithm::Xxh3, bytes).value
 }
 
 /// The CRC-32 (ISO-HDLC, as in zlib) of `bytes`.

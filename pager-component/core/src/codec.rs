@@ -64,6 +64,11 @@ pub(crate) fn wide(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
+/// An offset or a length in a page, of which none is larger than a mebibyte.
+pub(crate) fn offset(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// A number of the file as one of memory. One that no memory has becomes one
 /// that is past every end.
 pub(crate) fn narrow(number: u64) -> usize {

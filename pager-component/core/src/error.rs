@@ -46,7 +46,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { page } => write!(f, "reading page {page}"),
-            Self::Stage { id } => write!(f, "copying protected page {id}"),
+            Self::Stage { id } => write!(f, "staging protected page {id}"),
             Self::Grow { page_count } => write!(f, "growing the file to {page_count} pages"),
             Self::Commit => f.write_str("writing a commit"),
             Self::Settle => f.write_str("writing the root that counts"),
@@ -176,7 +176,7 @@ pub enum Error {
     #[error("the file was changed since it was opened: open it again to read what it holds now")]
     Changed,
     /// The format cannot do this, or there is no such format.
-    #[error("this format cannot do that")]
+    #[error("not supported here: the figures of the file say what its format is capable of")]
     NotSupported,
     /// A new file needs an empty store.
     #[error("the store is not empty: it has {page_count} pages")]

@@ -243,8 +243,9 @@ impl File {
         }
     }
 
-    /// The structures that describe the file: roots first, then those of the
-    /// directory from `start` on, at most `limit`.
+    /// The structures that describe the file: roots first, then all copies
+    /// of the parts of the directory from the `start`-th part on, of at most
+    /// `limit` parts.
     pub fn structures<S: PageStore>(
         &self,
         store: &S,

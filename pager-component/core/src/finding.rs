@@ -4,6 +4,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::codec;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -157,7 +159,7 @@ impl Finding {
     /// Adds `len` bytes of a page as evidence.
     #[must_use]
     pub fn with_evidence(mut self, page: &[u8], offset: usize, len: usize) -> Self {
-        self.offset = u32::try_from(offset).unwrap_or(u32::MAX);
+        self.offset = codec::offset(offset);
         self.evidence = evidence(page, offset, len);
         self
     }

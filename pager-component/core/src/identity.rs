@@ -9,11 +9,6 @@ pub enum Format {
     Zero,
 }
 
-impl Format {
-    /// Every format.
-    pub const ALL: [Self; 1] = [Self::Zero];
-}
-
 /// Why bytes are not those of a page file that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityFault {

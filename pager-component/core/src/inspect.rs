@@ -230,8 +230,9 @@ impl<S: PageStore> Inspector<S> {
         self.map.free_space()
     }
 
-    /// The structures that describe the file: roots first, then those of the
-    /// directory from `start` on, at most `limit`.
+    /// The structures that describe the file: roots first, then all copies
+    /// of the parts of the directory from the `start`-th part on, of at most
+    /// `limit` parts.
     pub fn structures(&self, start: usize, limit: usize) -> Vec<Structure> {
         let file = self.file();
         file.map_or_else(Vec::new, |file| file.structures(&self.store, start, limit))

@@ -419,8 +419,10 @@ impl<S: PageStore> Pager<S> {
     ///
     /// # Errors
     /// [`Error::StaleTransaction`], [`Error::Full`],
-    /// [`Error::GenerationsExhausted`], and [`Error::Store`] with insufficient
-    /// space leave the pager ready. Any other [`Error::Store`] poisons it.
+    /// [`Error::GenerationsExhausted`] leave the pager ready, and so does
+    /// [`Error::Store`] where it was reading or staging, or where a growth found
+    /// no space or a store that is read-only. Any other [`Error::Store`] poisons
+    /// it.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a transaction is committed once"

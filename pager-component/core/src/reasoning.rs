@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::codec;
 use crate::finding::{Finding, evidence};
 
 /// What recovery decided.
@@ -96,7 +97,7 @@ impl Log {
             place.map_or((None, 0, Vec::new()), |(page, bytes, offset, len)| {
                 (
                     Some(page),
-                    u32::try_from(offset).unwrap_or(u32::MAX),
+                    codec::offset(offset),
                     evidence(bytes, offset, len),
                 )
             });

@@ -16,7 +16,8 @@ use crate::format0;
 ///
 /// # Errors
 /// [`Error::Identity`], [`Error::PageSizeMismatch`]: nothing to mend.
-/// [`Error::Full`]: no room for a replacement. [`Error::Store`].
+/// [`Error::Corrupt`]: nothing can be proven. [`Error::Full`]: no room for a
+/// replacement. [`Error::GenerationsExhausted`]. [`Error::Store`].
 pub fn mend<S: PageStore>(store: &mut S) -> Result<Vec<Action>, Error> {
     format0::mend(store)
 }

@@ -4,6 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::codec;
 use crate::facts::Location;
 use crate::ids::{Extent, ProtectedId};
 use crate::kinds::PageKind;
@@ -34,11 +35,10 @@ impl Field {
         len: usize,
         value: impl Into<String>,
     ) -> Self {
-        let to_u32 = |n| u32::try_from(n).unwrap_or(u32::MAX);
         Self {
             name: name.into(),
-            offset: to_u32(offset),
-            len: to_u32(len),
+            offset: codec::offset(offset),
+            len: codec::offset(len),
             value: value.into(),
             meaning: String::new(),
             refers_to: None,

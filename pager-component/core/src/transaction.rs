@@ -139,6 +139,12 @@ impl<B> Transaction<B> {
         store: &S,
         count: u32,
     ) -> Result<Vec<ProtectedId>, Error> {
+        // A count that cannot be is not searched for.
+        file.expect_room(&Wish {
+            regular: self.changes.allocated.len(),
+            protected: self.created.len().saturating_add(count.into()),
+            id_end: 0,
+        })?;
         let mut next = ProtectedId(self.id_cursor);
         let mut ids = Vec::new();
         while ids.len() < count as usize {

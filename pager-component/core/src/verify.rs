@@ -22,10 +22,7 @@ pub(crate) fn protected_page<S: PageStore>(store: &S, of: &ProtectedPage) -> Opt
         Ok(actual) => actual,
         Err(error) => {
             let message = format!("protected page {id} cannot be read: {error}");
-            return Some(Finding {
-                message,
-                ..unreadable(page, &error)
-            });
+            return Some(Finding::new(finding::UNREADABLE, Some(page), message));
         }
     };
     let kind = if location.is_unproven() {

@@ -1,11 +1,12 @@
-//! The commit protocol: how a transaction becomes durable. The only file of
-//! the pager proper that writes, grows or syncs.
+//! The commit protocol: how a transaction becomes durable. The only file
+//! that writes a commit.
 //!
 //! A page is *reachable* if the durable state names it.
 //!
 //! 1. A reachable page is never written, page 0 apart.
 //! 2. Page 0 is written when, and only when, all that it names is durable.
-//! 3. Memory changes when page 0 is durable, in one assignment.
+//! 3. Memory changes when page 0 is durable, but for the images of pages, which
+//!    nobody sees after a failure.
 //! 4. A generation's tag is on no copy of a directory block that the commit of
 //!    that generation did not write.
 //!
@@ -52,7 +53,7 @@ use crate::error::{Error, Operation};
 use crate::ids::Side;
 use crate::kinds::PageKind;
 
-/// Where a block reference's checksummed part begins.
+/// Where the checksummed part of page 0 begins.
 #[expect(clippy::cast_possible_truncation, reason = "a constant of 20")]
 const SECTION: u32 = superblock::offset::SECTION as u32;
 

@@ -16,7 +16,7 @@ use super::superblock::{self, Head, HeadFault, block_count, block_offset, block_
 use super::{Limits, RESERVED_PAGES, computed_seal, stored_seal};
 use crate::allocation::runs;
 use crate::checksum::crc8;
-use crate::codec::{array_at, u8_at, u32_at, u64_at};
+use crate::codec::{self, array_at, u8_at, u32_at, u64_at};
 use crate::ids::{ProtectedId, Side};
 use crate::kinds::PageKind;
 use crate::page_map::PageMap;
@@ -134,7 +134,7 @@ impl File {
             if let Some(place) = directory.blocks().get(block).map(|block| block.place) {
                 found.push(Reference {
                     page: place.active.of(place.pages),
-                    offset: to_u32(slot_offset(index)),
+                    offset: codec::offset(slot_offset(index)),
                     text: format!(
                         "slot {index} of directory block {block}, copy {}, names it as page {side} of protected page {id}",
                         place.active
@@ -150,7 +150,7 @@ impl File {
         let mut push = |offset, text| {
             found.push(Reference {
                 page: 0,
-                offset: to_u32(offset),
+                offset: codec::offset(offset),
                 text,
             });
         };
@@ -175,10 +175,6 @@ impl File {
         }
         found
     }
-}
-
-fn to_u32(offset: usize) -> u32 {
-    u32::try_from(offset).unwrap_or(u32::MAX)
 }
 
 /// What lies in a page, if anything that the pager made.

@@ -8,6 +8,8 @@ use pagebox_store::{Checksum, PageSize, SEAL_LEN};
 use super::{Limits, computed_seal, is_sealed, stored_seal};
 use crate::codec::{array_at, put, u8_at, u32_at, u64_at};
 use crate::facts::Location;
+use crate::facts::ProtectedPage;
+use crate::ids::ProtectedId;
 use crate::ids::Side;
 
 /// Byte offsets of the fields.
@@ -64,6 +66,15 @@ impl Slot {
             page: Some(self.active_page()),
             generation: self.generation,
             checksum: Checksum::crc32(self.checksum),
+        }
+    }
+
+    /// The page that the directory lists under an id.
+    pub fn listed(&self, id: ProtectedId) -> ProtectedPage {
+        ProtectedPage {
+            id,
+            location: self.location(),
+            next: Some(self.shadow_page()),
         }
     }
 

@@ -172,11 +172,7 @@ impl File {
         limit: usize,
     ) -> Result<Vec<ProtectedPage>, Error> {
         let slots = self.state.expect_directory()?.slots(start);
-        let pages = slots.map(|(id, slot)| ProtectedPage {
-            id,
-            location: slot.location(),
-            next: Some(slot.shadow_page()),
-        });
+        let pages = slots.map(|(id, slot)| slot.listed(id));
         Ok(pages.take(limit).collect())
     }
 

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`superblock`], [`metadata`], [`directory`] | bytes to types and back |
 //! | `slots`, `state` | what is committed, as maps |
-//! | `file` | the verbs |
-//! | `plan`, `commit` | what a commit will do; doing it, the only ones that write, grow or sync |
+//! | `file` | the verbs; writing a new file |
+//! | `plan`, `commit` | what a commit will do; doing it |
 //! | `recovery`, `witness` | which state counts; whether it still does |
 //! | `read`, `check`, `describe`, [`findings`] | looking |
 //! | `repair` | mending |

@@ -5,7 +5,7 @@
 //!
 //! | Damage | What is done |
 //! |---|---|
-//! | none, or a crash | page 0 is written as recovery decided |
+//! | a crash | page 0 is written as recovery decided |
 //! | the metadata that counts | every page that could be in use is kept as allocated |
 //! | the file is cut off | the missing pages are given up |
 //! | the list of directory blocks | blocks that prove themselves are kept in their places |
@@ -24,7 +24,6 @@ use pagebox_store::{Algorithm, Change, Checksum, PageSize, PageStore};
 
 use super::commit::{self, Images};
 use super::directory::{DirectoryCopy, Slot};
-use super::file::File;
 use super::metadata::{self, Metadata, MetadataImage};
 use super::plan::next_generation;
 use super::read::{directory_copy, metadata_page};
@@ -49,7 +48,8 @@ use crate::verify::{explained, flip_in, protected_page};
 ///
 /// # Errors
 /// [`Error::Identity`], [`Error::PageSizeMismatch`]: nothing to mend.
-/// [`Error::Full`]: no room for a replacement. [`Error::Store`].
+/// [`Error::Corrupt`]: nothing can be proven. [`Error::Full`]: no room for a
+/// replacement. [`Error::GenerationsExhausted`]. [`Error::Store`].
 pub(crate) fn mend<S: PageStore>(store: &mut S) -> Result<Vec<Action>, Error> {
     let decision = match recover(store, Explain::No) {
         Ok(decision) => Some(decision),
@@ -75,6 +75,7 @@ pub(crate) fn mend<S: PageStore>(store: &mut S) -> Result<Vec<Action>, Error> {
             salvage.note(true, finding.page, None, &text);
         }
     }
+    salvage.lengthen(store)?;
     salvage.take_blocks(store)?;
     salvage.take_slots(store)?;
     salvage.give_up_unclaimed();
@@ -84,9 +85,9 @@ pub(crate) fn mend<S: PageStore>(store: &mut S) -> Result<Vec<Action>, Error> {
 /// Whether the bytes of every protected page agree with their checksum, or at
 /// least were never committed.
 fn is_intact<S: PageStore>(store: &S, sound: &Sound) -> bool {
-    let pages = File::of(State::Sound(sound.clone())).protected(ProtectedId(0), usize::MAX);
-    pages.unwrap_or_default().iter().all(|page| {
-        protected_page(store, page).is_none_or(|found| found.kind.severity() < Severity::Error)
+    sound.directory.slots(ProtectedId(0)).all(|(id, slot)| {
+        let found = protected_page(store, &slot.listed(id));
+        found.is_none_or(|found| found.kind.severity() < Severity::Error)
     })
 }
 
@@ -383,6 +384,18 @@ impl Salvage {
         page >= RESERVED_PAGES && self.allocation.get(page) == PageKind::REGULAR
     }
 
+    /// A file that was cut off gets the pages that none can be without: they are
+    /// taken as those that are there are.
+    fn lengthen<S: PageStore>(&self, store: &mut S) -> Result<(), Error> {
+        let page_count = self.allocation.page_count();
+        if store.geometry().page_count < page_count {
+            store
+                .grow(page_count)
+                .map_err(Error::store(Operation::Grow { page_count }))?;
+        }
+        Ok(())
+    }
+
     /// A free page, zeroed, growing the file if need be.
     fn take_free<S: PageStore>(&mut self, store: &mut S, kind: PageKind) -> Result<u64, Error> {
         let limit = Limits::of(self.page_size).page_count;
@@ -412,13 +425,6 @@ impl Salvage {
 
     /// Writes both copies of the metadata, the changed blocks, and page 0.
     fn write<S: PageStore>(mut self, store: &mut S) -> Result<Vec<Action>, Error> {
-        let file_pages = store.geometry().page_count;
-        if file_pages < self.allocation.page_count() {
-            let page_count = self.allocation.page_count();
-            store
-                .grow(page_count)
-                .map_err(Error::store(Operation::Grow { page_count }))?;
-        }
         let directory = Directory::new(
             Limits::of(self.page_size),
             core::mem::take(&mut self.blocks),

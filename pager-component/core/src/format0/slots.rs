@@ -11,6 +11,7 @@ use super::Limits;
 use super::directory::{DirectoryCopy, Slot};
 use super::superblock::BlockRef;
 use crate::bitmap::Bitmap;
+use crate::codec::narrow;
 use crate::ids::ProtectedId;
 
 /// A directory block.
@@ -52,9 +53,7 @@ impl Directory {
     pub fn place(&self, id: ProtectedId) -> (usize, usize) {
         let block = id.0 / self.limits.slots_per_block;
         let slot = id.0 % self.limits.slots_per_block;
-        // Neither is of any block where it does not fit.
-        let to_index = |n| usize::try_from(n).unwrap_or(usize::MAX);
-        (to_index(block), to_index(slot))
+        (narrow(block), narrow(slot))
     }
 
     /// The id of a block's slot.

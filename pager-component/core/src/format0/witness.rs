@@ -48,14 +48,6 @@ impl Witness {
         };
         Ok(Self { page0, metadata })
     }
-
-    /// Whether they are still what they were.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub fn still_holds<S: PageStore>(&self, store: &S) -> Result<bool, Error> {
-        Ok(Self::read(store)? == *self)
-    }
 }
 
 /// The side that page 0 names, whatever else is wrong with it; A where it names

@@ -8,7 +8,7 @@
 //! 3. The commit is acknowledged, and memory changes, after that sync. Then the
 //!    record is copied into the other slot, unsynced: two equal records say
 //!    that the commit was acknowledged.
-//! 4. Any failure poisons, but for want of space to grow.
+//! 4. Any failure poisons, but of reading, and of a growth that changed nothing.
 //!
 //! So power lost at any time leaves the state before or the state after.
 
@@ -50,8 +50,8 @@ impl File {
     /// [`Error::IsProtected`], [`Error::NotProtected`];
     /// [`Error::Corrupt`]. All of them change nothing that is committed.
     ///
-    /// [`Error::Store`] poisons, unless it is of reading or says that there is
-    /// no space.
+    /// [`Error::Store`] poisons, unless it is of reading, or of a growth that
+    /// found no space or a store that is read-only.
     pub fn commit<S: Medium>(
         &mut self,
         store: &mut S,

@@ -39,7 +39,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { page } => write!(f, "reading page {page}"),
-            Self::Stage => f.write_str("making a buffer"),
+            Self::Stage => f.write_str("taking the checksum of a buffer"),
             Self::Grow { page_count } => write!(f, "growing the file to {page_count} pages"),
             Self::WriteCommit => f.write_str("writing a commit"),
             Self::Settle => f.write_str("settling what recovery chose"),

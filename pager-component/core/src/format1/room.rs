@@ -63,7 +63,7 @@ impl File {
     ///
     /// # Errors
     /// [`Error::Full`], with nothing changed; [`Error::Store`], which poisons
-    /// unless it says that there is no space.
+    /// unless there is no space or the store is read-only.
     pub(super) fn make_room<S: PageStore>(
         &mut self,
         store: &mut S,

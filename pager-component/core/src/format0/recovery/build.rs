@@ -11,6 +11,7 @@ use pagebox_store::{PageSize, PageStore};
 use super::{Candidate, is_newer};
 use crate::allocation::AllocationMap;
 use crate::bitmap::Bitmap;
+use crate::codec;
 use crate::error::Error;
 use crate::finding::{self, Finding, Severity};
 use crate::format0::directory::{DirectoryCopy, Slot, offset, slot_offset};
@@ -50,8 +51,8 @@ pub(super) fn build<S: PageStore>(
     let section_is_lost = log.findings.iter().any(|finding| {
         matches!(
             finding.kind,
-            findings::DIRECTORY_SECTION | findings::BLOCK_COUNT
-        ) || (finding.kind == findings::BLOCK_REFERENCE)
+            findings::DIRECTORY_SECTION | findings::BLOCK_COUNT | findings::BLOCK_REFERENCE
+        )
     });
     if let Some(metadata) = metadata {
         check_length(store, metadata, log);
@@ -138,7 +139,7 @@ fn check_free_count(side: Side, metadata: &Metadata, log: &mut Log) {
         let mut finding =
             Finding::new(findings::FREE_COUNT, Some(metadata::page_of(side)), message)
                 .with_evidence(&stored, 0, 8);
-        finding.offset = u32::try_from(metadata::offset::FREE_COUNT).unwrap_or(0);
+        finding.offset = codec::offset(metadata::offset::FREE_COUNT);
         log.find(finding);
     }
 }
@@ -161,7 +162,7 @@ fn build_directory<S: PageStore>(
                 place.pages[0], place.pages[1]
             );
             let mut finding = Finding::new(findings::BLOCK_REFERENCE, Some(0), message);
-            finding.offset = u32::try_from(block_offset(index)).unwrap_or(0);
+            finding.offset = codec::offset(block_offset(index));
             let [page_a, page_b] = place.pages;
             finding.evidence.extend(page_a.to_le_bytes());
             finding.evidence.extend(page_b.to_le_bytes());

@@ -179,16 +179,7 @@ fn read_head(page0: &[u8], log: &mut Log) -> Result<Head, Error> {
         )
         .with_evidence(page0, offset, len),
     );
-    let side = match fault {
-        superblock::HeadFault::Side(_) => {
-            return Err(Error::Corrupt {
-                page: 0,
-                detail: fault.to_string(),
-            });
-        }
-        _ => array_at::<1>(page0, superblock::offset::SIDE),
-    };
-    let [side] = side;
+    let [side] = array_at(page0, superblock::offset::SIDE);
     Ok(Head {
         identity: array_at(page0, 0),
         side: Side::from_byte(side).ok_or_else(|| Error::Corrupt {

@@ -15,6 +15,8 @@ use pagebox_store::{PageSize, SECTOR};
 
 use super::Candidate;
 use crate::codec::array_at;
+use crate::codec::{narrow, wide};
+use crate::flip::{self, Flip};
 use crate::format0::directory::DirectoryCopy;
 use crate::format0::metadata::Metadata;
 use crate::format0::superblock::{
@@ -334,38 +336,17 @@ pub(crate) fn is_newer(tag: u32, generation: u64) -> bool {
 }
 
 /// The block whose selector, flipped, makes the section's checksum agree.
-///
-/// A CRC is linear: a flipped lowest bit with `n` bytes after it changes the
-/// checksum by a value that depends on `n` alone, and differs for all `n` of a
-/// page. So one pass from the end finds the place.
 fn flipped_selector(page0: &[u8], count: usize) -> Option<usize> {
-    let syndrome = stored_seal(page0) ^ computed_seal(page0, offset::SECTION);
-    if syndrome == 0 {
+    let end = page0.len().checked_sub(pagebox_store::SEAL_LEN)?;
+    let bits = 8 * wide(end.checked_sub(offset::SECTION)?);
+    let computed = computed_seal(page0, offset::SECTION);
+    let Some(Flip::Bytes { byte, bit: 0 }) = flip::one_bit(bits, stored_seal(page0), computed)
+    else {
         return None;
-    }
-    let last = page0.len().checked_sub(pagebox_store::SEAL_LEN + 1)?;
-    let mut effect = advance(1);
-    let position = (offset::BLOCKS..=last).rev().find(|_| {
-        let found = effect == syndrome;
-        if !found {
-            effect = advance(effect);
-        }
-        found
-    })?;
-    let within = position - offset::BLOCKS;
+    };
+    let position = offset::SECTION + narrow(byte);
+    let within = position.checked_sub(offset::BLOCKS)?;
     let index = within / offset::BLOCK_LEN;
     let is_selector = position == block_offset(index) + offset::BLOCK_SIDE;
     (is_selector && index < count).then_some(index)
-}
-
-/// A CRC-32 register after one more byte of zeros.
-fn advance(register: u32) -> u32 {
-    const POLYNOMIAL: u32 = 0xEDB8_8320;
-    (0..8).fold(register, |crc, _| {
-        if crc & 1 == 0 {
-            crc >> 1
-        } else {
-            (crc >> 1) ^ POLYNOMIAL
-        }
-    })
 }
