@@ -23,7 +23,9 @@ impl From<Error> for wit::Error {
 /// What the WIT carries of an error.
 fn numbers(error: &Error) -> wit::Error {
     match *error {
-        Error::Identity(IdentityFault::Version { .. }) => wit::Error::UnsupportedVersion,
+        Error::Identity(IdentityFault::Version { .. } | IdentityFault::Unread(_)) => {
+            wit::Error::UnsupportedVersion
+        }
         Error::Identity(_) => wit::Error::NotAPageFile,
         Error::PageSizeMismatch { file, store } => wit::Error::PageSizeMismatch(wit::PageSizes {
             file: file.bytes_u32().into(),

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use pagebox_core::ProtectedId;
+use pagebox_core::facts::CheckPart;
 use pagebox_core::finding::{Finding, Severity};
-use pagebox_core::inspect::{EntryInfo, FindingsPart, Inspector, MarkedTile, PageInfo, Summary};
+use pagebox_core::inspect::{EntryInfo, Inspector, MarkedTile, PageInfo, Summary};
 use pagebox_core::kinds::PageKind;
 use pagebox_core::page_map::FreeSpace;
 use pagebox_core::recovery::Step;
@@ -36,12 +37,12 @@ impl wit::GuestInspector for OpenInspector {
     }
 
     fn summary(&self) -> wit::Summary {
-        let inspector = self.0.borrow();
+        let mut inspector = self.0.borrow_mut();
         summary(inspector.summary(), inspector.last_commit())
     }
 
     fn page_kinds(&self) -> Vec<wit::PageKind> {
-        let counts = self.0.borrow().counts();
+        let counts = self.0.borrow_mut().counts();
         PageKind::ALL
             .into_iter()
             .zip(counts)
@@ -51,7 +52,7 @@ impl wit::GuestInspector for OpenInspector {
 
     fn kinds(&self, first: u64, count: u32) -> Vec<u8> {
         self.0
-            .borrow()
+            .borrow_mut()
             .kinds(first, count)
             .into_iter()
             .map(|kind| kind.0)
@@ -59,22 +60,30 @@ impl wit::GuestInspector for OpenInspector {
     }
 
     fn tiles(&self, first: u64, pages_per_tile: u64, count: u32) -> Vec<wit::Tile> {
-        convert(self.0.borrow().tiles(first, pages_per_tile, count as usize))
+        convert(
+            self.0
+                .borrow_mut()
+                .tiles(first, pages_per_tile, count as usize),
+        )
     }
 
     fn free_space(&self) -> wit::FreeSpace {
-        let FreeSpace { runs, longest } = self.0.borrow().free_space();
+        let FreeSpace { runs, longest } = self.0.borrow_mut().free_space();
         wit::FreeSpace { runs, longest }
     }
 
     fn structures(&self, start: u32, limit: u32) -> Vec<wit::Structure> {
-        convert(self.0.borrow().structures(start as usize, limit as usize))
+        convert(
+            self.0
+                .borrow_mut()
+                .structures(start as usize, limit as usize),
+        )
     }
 
     fn directory(&self, start: u64, limit: u32, verify: bool) -> Vec<wit::Entry> {
         convert(
             self.0
-                .borrow()
+                .borrow_mut()
                 .directory(ProtectedId(start), limit as usize, verify),
         )
     }
@@ -251,8 +260,8 @@ impl From<EntryInfo> for wit::Entry {
     }
 }
 
-impl From<FindingsPart> for wit::FindingsPart {
-    fn from(part: FindingsPart) -> Self {
+impl From<CheckPart> for wit::FindingsPart {
+    fn from(part: CheckPart) -> Self {
         Self {
             findings: convert(part.findings),
             next: part.next,

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use pagebox_core::{Access, Error, Format, Operation, Pager, ProtectedId, Transaction};
+use pagebox_core::{Access, Error, Format, NewFile, Operation, Pager, ProtectedId, Transaction};
 
 use crate::Component;
 use crate::runtime::trap;
@@ -124,10 +124,17 @@ impl wit::Guest for Component {
     fn create(store: Store, file: wit::NewFile) -> Result<wit::Pager, wit::Error> {
         let format = match file.format {
             0 => Format::Zero,
+            1 => Format::One,
             _ => return Err(Error::NotSupported.into()),
         };
         let store = HostStore::new(store)?;
-        let pager = Pager::create_as(store, format, file.page_count)?;
+        let (low, high) = file.uuid;
+        let new = NewFile {
+            format,
+            page_count: file.page_count,
+            uuid: (u128::from(high) << 64 | u128::from(low)).to_le_bytes(),
+        };
+        let pager = Pager::create_as(store, &new)?;
         Ok(opened(pager, ViewAccess::ReadWrite))
     }
 
@@ -158,7 +165,7 @@ impl wit::Guest for Component {
 
 impl wit::GuestPager for OpenPager {
     fn stats(&self) -> wit::Stats {
-        self.0.borrow().stats().into()
+        self.0.borrow_mut().stats().into()
     }
 
     fn is_current(&self) -> Result<bool, wit::Error> {

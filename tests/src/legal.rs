@@ -133,9 +133,12 @@ pub fn find<'a>(store: &CrashStore, legal: &[&'a Legal]) -> Result<&'a Legal, St
 /// Fails where the check finds an error.
 pub fn check_is_clean<S: PageStore>(store: &S) -> Result<(), String> {
     let mut outcome = recover(store, Explain::No);
-    for cursor in 0..check::steps(&outcome) {
-        let findings = check::step(store, &mut outcome, cursor);
-        if let Some(error) = findings
+    let mut next = Some(0);
+    while let Some(cursor) = next {
+        let part = check::part(store, &mut outcome, cursor);
+        next = part.next;
+        if let Some(error) = part
+            .findings
             .iter()
             .find(|it| it.kind.severity() == Severity::Error)
         {

@@ -1,64 +1,70 @@
-//! The check: every finding of a file, in steps of bounded work. Reads only.
+//! The check: every finding of a file, in parts of bounded work. Reads only.
 //!
-//! | Cursor | Step |
+//! | Cursor | Part |
 //! |---|---|
 //! | 0 | what recovery found, and the shape of the file |
-//! | 1 to n | the format's own structures, in n steps |
-//! | after | the bytes of the protected pages, [`IDS_PER_STEP`] ids a step |
+//! | after | the format's own structures, and the bytes of the protected pages |
 
 use alloc::format;
 use alloc::vec::Vec;
 
 use pagebox_store::PageStore;
 
-use crate::codec::narrow;
 use crate::error::Error;
-use crate::file::File;
+use crate::facts::CheckPart;
 use crate::finding::{self, Finding};
 use crate::identity::IdentityFault;
-use crate::ids::ProtectedId;
 use crate::read::read_page;
 use crate::recovery::Recovery;
-use crate::verify::protected_page;
 
-/// Ids whose pages one step looks at.
-pub const IDS_PER_STEP: u64 = 64;
-
-/// How many steps a check has.
-pub fn steps(outcome: &Result<Recovery, Error>) -> u64 {
-    outcome.as_ref().map_or(1, |recovery| {
-        let ids = recovery.file.id_end();
-        1 + recovery.file.check_steps() + ids.div_ceil(IDS_PER_STEP)
-    })
-}
-
-/// The findings of one step; none past the last.
-pub fn step<S: PageStore>(
+/// A part of the check; 0 first, then what `next` says. Past the last nothing is
+/// found.
+pub fn part<S: PageStore>(
     store: &S,
     outcome: &mut Result<Recovery, Error>,
     cursor: u64,
-) -> Vec<Finding> {
+) -> CheckPart {
     let recovery = match outcome {
         Ok(recovery) => recovery,
-        Err(error) if cursor == 0 => return alloc::vec![of_error(store, error)],
-        Err(_) => return Vec::new(),
+        Err(error) => {
+            let of_error = (cursor == 0).then(|| of_error(store, error));
+            return CheckPart {
+                findings: of_error.into_iter().collect(),
+                next: None,
+                done: 1,
+                total: 1,
+            };
+        }
     };
-    let own = recovery.file.check_steps();
-    match cursor {
-        0 => shape(store, recovery),
-        _ if cursor <= own => recovery.file.check_step(store, cursor - 1),
-        _ => protected_pages(
-            store,
-            &mut recovery.file,
-            (cursor - 1 - own).saturating_mul(IDS_PER_STEP),
-        ),
+    let Some(own) = cursor.checked_sub(1) else {
+        let total = recovery.file.check_total() + 1;
+        return CheckPart {
+            findings: shape(store, recovery),
+            next: (total > 1).then_some(1),
+            done: 1,
+            total,
+        };
+    };
+    let part = recovery.file.check_part(store, own);
+    CheckPart {
+        findings: part.findings,
+        next: part.next.map(|next| next.saturating_add(1)),
+        done: part.done.saturating_add(1),
+        total: part.total.saturating_add(1),
     }
 }
 
 /// Why nothing at all can be said of a file.
 fn of_error<S: PageStore>(store: &S, error: &Error) -> Finding {
+    if let Error::Damaged { findings } = error
+        && let Some(finding) = findings.first()
+    {
+        return finding.clone();
+    }
     let kind = match error {
-        Error::Identity(IdentityFault::Version { .. }) => finding::UNSUPPORTED_VERSION,
+        Error::Identity(IdentityFault::Version { .. } | IdentityFault::Unread(_)) => {
+            finding::UNSUPPORTED_VERSION
+        }
         Error::Identity(_) => finding::NOT_A_PAGE_FILE,
         Error::PageSizeMismatch { .. } => finding::PAGE_SIZE,
         Error::Corrupt { .. } => finding::SUPERBLOCK_HEAD,
@@ -74,7 +80,7 @@ fn of_error<S: PageStore>(store: &S, error: &Error) -> Finding {
 fn shape<S: PageStore>(store: &S, recovery: &Recovery) -> Vec<Finding> {
     let mut findings = recovery.findings.clone();
     let geometry = store.geometry();
-    let page_count = recovery.file.stats().page_count;
+    let page_count = recovery.file.page_count();
     if geometry.tail != 0 {
         let message = format!(
             "the file ends in {} bytes of a page, after {} whole ones",
@@ -92,14 +98,4 @@ fn shape<S: PageStore>(store: &S, recovery: &Recovery) -> Vec<Finding> {
         findings.push(Finding::new(finding::SLACK, Some(page_count), message));
     }
     findings
-}
-
-fn protected_pages<S: PageStore>(store: &S, file: &mut File, start: u64) -> Vec<Finding> {
-    let end = start.saturating_add(IDS_PER_STEP);
-    let pages = file.protected(store, ProtectedId(start), narrow(IDS_PER_STEP));
-    let pages = pages.unwrap_or_default().into_iter();
-    pages
-        .take_while(|page| page.id.0 < end)
-        .filter_map(|page| protected_page(store, &page))
-        .collect()
 }

@@ -37,11 +37,35 @@ const CRC32_OF_ZEROS: [u32; 11] = [
     0xA738_EA1C,
 ];
 
+/// The XXH3 of a page of zeros, likewise.
+const XXH3_OF_ZEROS: [Xxh3; 11] = [
+    0x0717_191E_6768_8313_DE5F_15AB_6DAF_7941,
+    0x436E_DE2B_81C5_274F_211D_5516_10B7_F84A,
+    0x3EE8_DC4F_9E7E_E495_93D7_6FE1_48C6_89BA,
+    0x6C8A_36BD_5451_C725_6207_9793_0AB0_991A,
+    0xA21D_459C_03BF_6C99_B7CE_04B8_1707_A4D0,
+    0xC96C_1D4B_46F5_839F_BFE2_AD64_AFAF_0DD7,
+    0xFD5E_E061_C843_3A0F_33B2_02D3_02B6_5CAA,
+    0x9D46_1480_179A_33C4_E748_8E24_0CC7_8EA7,
+    0x9AA2_95AE_AD2A_4661_2D64_C035_E85F_B928,
+    0x0D9F_6ACE_E70B_D714_FD44_4A4E_0C1D_4C46,
+    0xB6EF_17A3_4484_92B6_9187_80B9_0550_BF34,
+];
+
 /// The CRC-32 of a page of zeros. Looked up: a new protected page reads so, and
 /// a mebibyte takes a sandbox half a millisecond.
 pub fn crc32_of_zeros(page_size: PageSize) -> u32 {
+    by_page_size(&CRC32_OF_ZEROS, page_size)
+}
+
+/// The XXH3 of a page of zeros.
+pub fn xxh3_of_zeros(page_size: PageSize) -> Xxh3 {
+    by_page_size(&XXH3_OF_ZEROS, page_size)
+}
+
+fn by_page_size<T: Copy>(table: &[T; 11], page_size: PageSize) -> T {
     let index = page_size.log2() - PageSize::KIB_1.log2();
-    match CRC32_OF_ZEROS.get(index as usize) {
+    match table.get(index as usize) {
         Some(checksum) => *checksum,
         None => unreachable!("there is no page size {page_size}"),
     }

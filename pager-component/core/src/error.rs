@@ -197,7 +197,7 @@ pub enum Error {
 /// What a file is whose first bytes are not those that we know.
 fn what_of(fault: &IdentityFault) -> &'static str {
     match fault {
-        IdentityFault::Version { .. } => "unsupported version",
+        IdentityFault::Version { .. } | IdentityFault::Unread(_) => "unsupported version",
         _ => "not a page file",
     }
 }

@@ -1,8 +1,13 @@
 //! What a file answers: [`Stats`], [`CommitInfo`], [`Location`],
-//! [`ProtectedPage`]; and what is asked of its room, [`Wish`].
+//! [`ProtectedPage`], [`CheckPart`]; and what is asked of it, [`Wish`] and
+//! [`NewFile`].
+
+use alloc::vec::Vec;
 
 use pagebox_store::{Algorithm, Checksum, PageSize};
 
+use crate::finding::Finding;
+use crate::identity::Format;
 use crate::ids::ProtectedId;
 
 /// Figures of a page file, in pages unless said otherwise. None: the file is
@@ -76,6 +81,31 @@ pub struct ProtectedPage {
     pub location: Location,
     /// The page that the next write goes to, where that is decided already.
     pub next: Option<u64>,
+}
+
+/// A part of a check.
+#[derive(Clone, Debug)]
+pub struct CheckPart {
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// Where the next part begins; none: this was the last.
+    pub next: Option<u64>,
+    /// Steps done, of all.
+    pub done: u64,
+    /// Steps in all.
+    pub total: u64,
+}
+
+/// What a new file is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// Its format.
+    pub format: Format,
+    /// Pages that there must be at least.
+    pub page_count: u64,
+    /// A number that no other file has, drawn at random by the caller. Format 0
+    /// has no place for it.
+    pub uuid: [u8; 16],
 }
 
 /// All that a transaction allocates.

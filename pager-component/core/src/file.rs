@@ -10,12 +10,13 @@ use pagebox_store::{Algorithm, PageSize, PageStore};
 
 use crate::changes::Changes;
 use crate::error::Error;
-use crate::facts::{CommitInfo, Location, ProtectedPage, Stats, Wish};
-use crate::finding::Finding;
+use crate::facts::{CheckPart, CommitInfo, Location, NewFile, ProtectedPage, Stats, Wish};
 use crate::format0;
+use crate::format1;
 use crate::identity::Format;
 use crate::ids::{Extent, ProtectedId};
-use crate::page_map::PageMap;
+use crate::kinds::PageKind;
+use crate::page_map::Kinds;
 use crate::structure::{Entry, LastCommit, Reference, Structure};
 
 /// An open page file.
@@ -23,30 +24,30 @@ use crate::structure::{Entry, LastCommit, Reference, Structure};
 pub enum File {
     /// Of format 0.
     Zero(format0::File),
+    /// Of format 1.
+    One(format1::File),
 }
 
 impl File {
-    /// Makes a new file of at least `page_count` pages in an empty store.
+    /// Makes a new file in an empty store.
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
-    pub fn create<S: PageStore>(
-        store: &mut S,
-        format: Format,
-        page_count: u64,
-    ) -> Result<Self, Error> {
+    pub fn create<S: PageStore>(store: &mut S, new: &NewFile) -> Result<Self, Error> {
         let geometry = store.geometry();
         if geometry.page_count != 0 || geometry.tail != 0 {
             return Err(Error::NotEmpty {
                 page_count: geometry.page_count,
             });
         }
-        match format {
-            Format::Zero => format0::File::create(store, page_count).map(Self::Zero),
-        }
+        Ok(match new.format {
+            Format::Zero => Self::Zero(format0::File::create(store, new.page_count)?),
+            Format::One => Self::One(format1::File::create(store, new.uuid, new.page_count)?),
+        })
     }
 
     /// Makes what recovery chose durable, so that it can be served and built on.
+    /// What is in the page cache only is synced first.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -56,13 +57,15 @@ impl File {
     pub fn settle<S: PageStore>(&mut self, store: &mut S) -> Result<(), Error> {
         match self {
             Self::Zero(file) => file.settle(store),
+            Self::One(file) => Ok(file.settle(store)?),
         }
     }
 
     /// Makes changes durable: all of them, or none.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::GenerationsExhausted`], [`Error::Store`].
+    /// [`Error::Full`], [`Error::GenerationsExhausted`], [`Error::Corrupt`],
+    /// [`Error::Store`].
     ///
     /// # Panics
     /// For a file that is not settled, and for changes that do not fit it.
@@ -73,6 +76,7 @@ impl File {
     ) -> Result<(), Error> {
         match self {
             Self::Zero(file) => file.commit(store, changes),
+            Self::One(file) => Ok(file.commit(store, changes).map(drop)?),
         }
     }
 
@@ -80,6 +84,7 @@ impl File {
     pub fn algorithm(&self) -> Algorithm {
         match self {
             Self::Zero(_) => Algorithm::Crc32,
+            Self::One(_) => Algorithm::Xxh3,
         }
     }
 
@@ -87,6 +92,7 @@ impl File {
     pub fn committed(&self) -> CommitInfo {
         match self {
             Self::Zero(file) => file.committed(),
+            Self::One(file) => file.committed(),
         }
     }
 
@@ -95,13 +101,23 @@ impl File {
     pub fn leaves_ready(&self, error: &Error) -> bool {
         match self {
             Self::Zero(_) => format0::File::leaves_ready(error),
+            Self::One(file) => file.leaves_ready(error),
         }
     }
 
-    /// Its figures.
-    pub fn stats(&self) -> Stats {
+    /// Its figures. Where they are not in memory they are read.
+    pub fn stats<S: PageStore>(&mut self, store: &S) -> Stats {
         match self {
             Self::Zero(file) => file.stats(),
+            Self::One(file) => file.figures(store),
+        }
+    }
+
+    /// Pages that the file accounts for; none: it is not known.
+    pub fn page_count(&self) -> Option<u64> {
+        match self {
+            Self::Zero(file) => file.page_count(),
+            Self::One(file) => Some(file.committed().page_count),
         }
     }
 
@@ -114,36 +130,42 @@ impl File {
     ///
     /// # Errors
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
-    /// [`Error::Corrupt`].
-    pub fn regular<S: PageStore>(&mut self, _store: &S, page: u64) -> Result<(), Error> {
+    /// [`Error::Corrupt`], [`Error::Store`].
+    pub fn regular<S: PageStore>(&mut self, store: &S, page: u64) -> Result<(), Error> {
         match self {
             Self::Zero(file) => file.regular(page),
+            Self::One(file) => Ok(file.regular(store, page)?),
         }
     }
 
     /// Regular pages in ascending runs from page `start` on, at most `limit`
-    /// runs.
+    /// runs; none: there are no more.
     ///
     /// # Errors
-    /// [`Error::Corrupt`].
+    /// [`Error::Corrupt`], [`Error::Store`].
     pub fn runs<S: PageStore>(
         &mut self,
-        _store: &S,
+        store: &S,
         start: u64,
         limit: usize,
     ) -> Result<Vec<Extent>, Error> {
         match self {
             Self::Zero(file) => file.runs(start, limit),
+            Self::One(file) => Ok(file.runs_from(store, start, limit)?),
         }
     }
 
     /// Where a protected page's committed bytes are, not verified.
     ///
     /// # Errors
-    /// [`Error::NotProtected`], [`Error::Corrupt`].
-    pub fn locate<S: PageStore>(&mut self, _store: &S, id: ProtectedId) -> Result<Location, Error> {
+    /// [`Error::NotProtected`], [`Error::Corrupt`], [`Error::Store`].
+    pub fn locate<S: PageStore>(&mut self, store: &S, id: ProtectedId) -> Result<Location, Error> {
         match self {
             Self::Zero(file) => file.locate(id),
+            Self::One(file) => {
+                let location = file.locate(store, id)?;
+                Ok(file.in_words(location))
+            }
         }
     }
 
@@ -151,25 +173,36 @@ impl File {
     /// Those that cannot be believed are left out.
     ///
     /// # Errors
-    /// [`Error::Corrupt`].
+    /// [`Error::Corrupt`], [`Error::Store`].
     pub fn protected<S: PageStore>(
         &mut self,
-        _store: &S,
+        store: &S,
         start: ProtectedId,
         limit: usize,
     ) -> Result<Vec<ProtectedPage>, Error> {
         match self {
             Self::Zero(file) => file.protected(start, limit),
+            Self::One(file) => {
+                let found = file.protected(store, start, limit)?.into_iter();
+                Ok(found
+                    .map(|(id, location)| ProtectedPage {
+                        id,
+                        location: file.in_words(location),
+                        next: None,
+                    })
+                    .collect())
+            }
         }
     }
 
     /// The lowest free page from `start` on; past the end all are free.
     ///
     /// # Errors
-    /// [`Error::Corrupt`].
-    pub fn find_free<S: PageStore>(&mut self, _store: &S, start: u64) -> Result<u64, Error> {
+    /// [`Error::Full`], [`Error::Corrupt`], [`Error::Store`].
+    pub fn find_free<S: PageStore>(&mut self, store: &S, start: u64) -> Result<u64, Error> {
         match self {
             Self::Zero(file) => file.find_free(start),
+            Self::One(file) => Ok(file.find_free(store, start)?),
         }
     }
 
@@ -177,62 +210,84 @@ impl File {
     /// the end are, as far as the format can have them.
     ///
     /// # Errors
-    /// [`Error::Corrupt`].
-    pub fn free_word<S: PageStore>(&mut self, _store: &S, word: u64) -> Result<u64, Error> {
+    /// [`Error::Corrupt`], [`Error::Store`].
+    pub fn free_word<S: PageStore>(&mut self, store: &S, word: u64) -> Result<u64, Error> {
         match self {
             Self::Zero(file) => file.free_word(word),
+            Self::One(file) => Ok(file.free_word(store, word)?),
         }
     }
 
     /// The lowest free protected id from `start` on.
     ///
     /// # Errors
-    /// [`Error::DirectoryFull`], [`Error::Corrupt`].
+    /// [`Error::DirectoryFull`], [`Error::Corrupt`], [`Error::Store`].
     pub fn find_free_id<S: PageStore>(
         &mut self,
-        _store: &S,
+        store: &S,
         start: ProtectedId,
     ) -> Result<ProtectedId, Error> {
         match self {
             Self::Zero(file) => file.find_free_id(start),
+            Self::One(file) => Ok(file.find_free_id(store, start)?),
         }
     }
 
     /// Checks that there is room for all that a transaction allocates.
     ///
     /// # Errors
-    /// [`Error::Full`].
+    /// [`Error::Full`], [`Error::DirectoryFull`].
     pub fn expect_room(&self, wish: &Wish) -> Result<(), Error> {
         match self {
             Self::Zero(file) => file.expect_room(wish),
+            Self::One(file) => Ok(file.expect_room(wish)?),
         }
     }
 
-    /// The ids of its protected pages are below this.
-    pub fn id_end(&self) -> u64 {
+    /// How many steps a check of its structures and protected pages has.
+    pub fn check_total(&self) -> u64 {
         match self {
-            Self::Zero(file) => file.id_end(),
+            Self::Zero(file) => file.check_total(),
+            Self::One(file) => file.check_total(),
         }
     }
 
-    /// How many steps a check of its own structures has.
-    pub fn check_steps(&self) -> u64 {
+    /// A part of that check, of bounded work: 0 first, then what `next` says.
+    pub fn check_part<S: PageStore>(&mut self, store: &S, cursor: u64) -> CheckPart {
         match self {
-            Self::Zero(file) => file.check_steps(),
+            Self::Zero(file) => file.check_part(store, cursor),
+            Self::One(file) => file.check_part(store, cursor),
         }
     }
 
-    /// The findings of one of them.
-    pub fn check_step<S: PageStore>(&self, store: &S, step: u64) -> Vec<Finding> {
+    /// What a page is.
+    pub fn kind<S: PageStore>(&mut self, store: &S, page: u64) -> PageKind {
         match self {
-            Self::Zero(file) => file.check_step(store, step),
+            Self::Zero(file) => file.kinds().kind(page),
+            Self::One(file) => file.page_kind(store, page),
         }
     }
 
-    /// What each of its pages is, in a store of `file_pages` pages.
-    pub fn page_map(&self, file_pages: u64) -> PageMap {
+    /// Calls `f` with each kind that pages of `first..end` may have, and how
+    /// many of them do.
+    pub fn count_kinds<S: PageStore>(
+        &mut self,
+        store: &S,
+        first: u64,
+        end: u64,
+        f: &mut dyn FnMut(PageKind, u64),
+    ) {
         match self {
-            Self::Zero(file) => file.page_map(file_pages),
+            Self::Zero(file) => file.kinds().count(first, end, f),
+            Self::One(file) => file.count_kinds(store, first, end, f),
+        }
+    }
+
+    /// The first run of free pages from page `from` on.
+    pub fn free_run<S: PageStore>(&mut self, store: &S, from: u64) -> Option<Extent> {
+        match self {
+            Self::Zero(file) => file.kinds().free_run(from),
+            Self::One(file) => file.free_run(store, from),
         }
     }
 
@@ -240,6 +295,8 @@ impl File {
     pub fn last_commit<S: PageStore>(&self, store: &S) -> Option<LastCommit> {
         match self {
             Self::Zero(file) => file.last_commit(store),
+            // Its pages are found by their births, which takes a walk.
+            Self::One(_) => None,
         }
     }
 
@@ -247,41 +304,78 @@ impl File {
     /// of the parts of the directory from the `start`-th part on, of at most
     /// `limit` parts.
     pub fn structures<S: PageStore>(
-        &self,
+        &mut self,
         store: &S,
         start: usize,
         limit: usize,
     ) -> Vec<Structure> {
         match self {
             Self::Zero(file) => file.structures(store, start, limit),
+            Self::One(file) => file.structures(store, start, limit),
         }
     }
 
     /// What lies in a page with these bytes, if anything that the pager made.
-    pub fn structures_in(&self, page: u64, bytes: &[u8]) -> Vec<Structure> {
+    pub fn structures_in<S: PageStore>(
+        &mut self,
+        store: &S,
+        page: u64,
+        bytes: &[u8],
+    ) -> Vec<Structure> {
         match self {
             Self::Zero(file) => file.structures_in(page, bytes),
+            Self::One(file) => file.structures_in(store, page, bytes),
         }
     }
 
     /// The protected page that a page belongs to.
-    pub fn owner(&self, page: u64) -> Option<ProtectedId> {
+    pub fn owner<S: PageStore>(&mut self, store: &S, page: u64) -> Option<ProtectedId> {
         match self {
             Self::Zero(file) => file.owner(page),
+            Self::One(file) => file.owner(store, page),
         }
     }
 
     /// Who names a page.
-    pub fn references(&self, page: u64) -> Vec<Reference> {
+    pub fn references<S: PageStore>(&mut self, store: &S, page: u64) -> Vec<Reference> {
         match self {
             Self::Zero(file) => file.references(page),
+            Self::One(file) => file.references(store, page),
         }
     }
 
     /// Protected pages from id `start` on, and where the directory has them.
-    pub fn entries(&self, start: ProtectedId, limit: usize) -> Vec<Entry> {
+    pub fn entries<S: PageStore>(
+        &mut self,
+        store: &S,
+        start: ProtectedId,
+        limit: usize,
+    ) -> Vec<Entry> {
         match self {
             Self::Zero(file) => file.entries(start, limit),
+            Self::One(file) => file.entries(store, start, limit),
         }
+    }
+}
+
+/// A file's pages as they are asked for.
+pub struct FileKinds<'a, S> {
+    /// The file.
+    pub file: &'a mut File,
+    /// Its store.
+    pub store: &'a S,
+}
+
+impl<S: PageStore> Kinds for FileKinds<'_, S> {
+    fn kind(&mut self, page: u64) -> PageKind {
+        self.file.kind(self.store, page)
+    }
+
+    fn count(&mut self, first: u64, end: u64, f: &mut dyn FnMut(PageKind, u64)) {
+        self.file.count_kinds(self.store, first, end, f);
+    }
+
+    fn free_run(&mut self, from: u64) -> Option<Extent> {
+        self.file.free_run(self.store, from)
     }
 }

@@ -7,6 +7,8 @@
 pub enum Format {
     /// The format of `mappedpages` 0.2.
     Zero,
+    /// One sync a commit, and files of any size.
+    One,
 }
 
 /// Why bytes are not those of a page file that we know.
@@ -16,16 +18,22 @@ pub enum IdentityFault {
     #[error("it has {0} bytes, too few for a superblock")]
     Short(usize),
     /// No magic.
-    #[error("it begins with {0:02x?}, not with \"MPPG\"")]
+    #[error("it begins with {0:02x?}, neither with \"MPPG\" nor with \"PBOX\"")]
     Magic([u8; 4]),
     /// Of another format.
-    #[error("version {major}.{minor} is not known: 0.0 to 0.2 are")]
+    #[error("version {major}.{minor} is not known: 0.0 to 0.2 and 1.0 are")]
     Version {
-        /// Must be 0.
+        /// 0 or 1.
         major: u8,
         /// At most 2.
         minor: u8,
     },
+    /// A header that has rotted, and no root record that repeats it.
+    #[error("its header is not as it was written, and no root record repeats it")]
+    Header,
+    /// It has a part that this program does not read.
+    #[error("it has {0}, which this version does not read")]
+    Unread(&'static str),
     /// A power of two that no page file has.
     #[error("page size 2^{0} is not between 2^10 and 2^20")]
     PageSize(u32),

@@ -1,6 +1,7 @@
 //! [`Inspector`]: a look at a store, whatever is in it. Never writes, syncs or
 //! fails: what is wrong is in the results.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -8,15 +9,14 @@ use alloc::vec::Vec;
 
 use pagebox_store::{Checksum, PageStore};
 
-use crate::allocation::AllocationMap;
 use crate::check;
 use crate::error::Error;
-use crate::facts::Stats;
-use crate::file::File;
+use crate::facts::{CheckPart, Stats};
+use crate::file::{File, FileKinds};
 use crate::finding::{Finding, Severity};
 use crate::ids::ProtectedId;
 use crate::kinds::PageKind;
-use crate::page_map::{Counts, FreeSpace, PageMap, Tile};
+use crate::page_map::{Counts, FreeSpace, Kinds, PageMap, Tile, Unknown};
 use crate::read::{page_checksum, read_page};
 use crate::recovery::{Explain, Recovery, Step, Verdict, Witness, recover_steadily};
 use crate::structure::{Entry, LastCommit, Reference, Structure};
@@ -75,19 +75,6 @@ pub struct MarkedTile {
     pub worst: Option<Severity>,
 }
 
-/// A part of the check's results.
-#[derive(Clone, Debug)]
-pub struct FindingsPart {
-    /// What was found.
-    pub findings: Vec<Finding>,
-    /// The next cursor; none: complete.
-    pub next: Option<u64>,
-    /// Steps done.
-    pub done: u64,
-    /// Steps in all.
-    pub total: u64,
-}
-
 /// A look at one store, as it was when the inspector was made.
 #[derive(Debug)]
 pub struct Inspector<S> {
@@ -96,7 +83,6 @@ pub struct Inspector<S> {
     /// What the outcome rests on; none: the bytes that decide could not be read,
     /// or changed each time.
     witness: Option<Witness>,
-    map: PageMap,
     /// The worst finding of each page that has one, as far as it was looked for.
     problems: BTreeMap<u64, Severity>,
 }
@@ -108,22 +94,14 @@ impl<S: PageStore> Inspector<S> {
             Ok((outcome, witness)) => (outcome, Some(witness)),
             Err(error) => (Err(error), None),
         };
-        let file_pages = store.geometry().page_count;
-        let map = if let Ok(recovery) = &outcome {
-            recovery.file.page_map(file_pages)
-        } else {
-            let unknown = AllocationMap::of_kind(PageKind::UNKNOWN, file_pages);
-            PageMap::new(unknown, None, file_pages)
-        };
         let mut inspector = Self {
             store,
             outcome,
             witness,
-            map,
             problems: BTreeMap::new(),
         };
-        let found = check::step(&inspector.store, &mut inspector.outcome, 0);
-        inspector.note_problems(&found);
+        let found = check::part(&inspector.store, &mut inspector.outcome, 0);
+        inspector.note_problems(&found.findings);
         inspector
     }
 
@@ -142,8 +120,20 @@ impl<S: PageStore> Inspector<S> {
         }
     }
 
-    fn file(&self) -> Option<&File> {
-        self.outcome.as_ref().ok().map(|recovery| &recovery.file)
+    /// The map of the file, read as far as it is asked for.
+    fn map(&mut self) -> PageMap<Box<dyn Kinds + '_>> {
+        let file_pages = self.store.geometry().page_count;
+        match &mut self.outcome {
+            Ok(recovery) => {
+                let page_count = recovery.file.page_count();
+                let kinds = FileKinds {
+                    file: &mut recovery.file,
+                    store: &self.store,
+                };
+                PageMap::new(Box::new(kinds), page_count, file_pages)
+            }
+            Err(_) => PageMap::new(Box::new(Unknown), None, file_pages),
+        }
     }
 
     fn note_problems(&mut self, findings: &[Finding]) {
@@ -157,16 +147,16 @@ impl<S: PageStore> Inspector<S> {
     }
 
     /// The file in figures, and recovery's verdict.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&mut self) -> Summary {
         let geometry = self.store.geometry();
-        let (stats, verdict, explanation, steps) = match &self.outcome {
+        let (stats, verdict, explanation, steps) = match &mut self.outcome {
             Ok(Recovery {
                 verdict,
                 file,
                 steps,
                 ..
             }) => (
-                file.stats(),
+                file.stats(&self.store),
                 verdict.name(),
                 verdict.explanation().to_string(),
                 steps.clone(),
@@ -194,25 +184,28 @@ impl<S: PageStore> Inspector<S> {
 
     /// What the last commit changed, as far as the file tells.
     pub fn last_commit(&self) -> Option<LastCommit> {
-        self.file()?.last_commit(&self.store)
+        let recovery = self.outcome.as_ref().ok()?;
+        recovery.file.last_commit(&self.store)
     }
 
     /// How many pages there are of each kind.
-    pub fn counts(&self) -> Counts {
-        self.map.counts(0, self.map.len())
+    pub fn counts(&mut self) -> Counts {
+        let mut map = self.map();
+        map.counts(0, map.len())
     }
 
     /// The kinds of `count` pages from `first` on; fewer at the end.
-    pub fn kinds(&self, first: u64, count: u32) -> Vec<PageKind> {
+    pub fn kinds(&mut self, first: u64, count: u32) -> Vec<PageKind> {
+        let mut map = self.map();
         (first..first.saturating_add(u64::from(count)))
-            .map_while(|page| self.map.kind(page))
+            .map_while(|page| map.kind(page))
             .collect()
     }
 
     /// At most `count` tiles of `pages_per_tile` pages from `first` on.
-    pub fn tiles(&self, first: u64, pages_per_tile: u64, count: usize) -> Vec<MarkedTile> {
-        self.map
-            .tiles(first, pages_per_tile, count)
+    pub fn tiles(&mut self, first: u64, pages_per_tile: u64, count: usize) -> Vec<MarkedTile> {
+        let tiles = self.map().tiles(first, pages_per_tile, count);
+        tiles
             .into_iter()
             .map(|tile| MarkedTile {
                 tile,
@@ -226,23 +219,27 @@ impl<S: PageStore> Inspector<S> {
     }
 
     /// How free space lies.
-    pub fn free_space(&self) -> FreeSpace {
-        self.map.free_space()
+    pub fn free_space(&mut self) -> FreeSpace {
+        self.map().free_space()
     }
 
     /// The structures that describe the file: roots first, then all copies
     /// of the parts of the directory from the `start`-th part on, of at most
     /// `limit` parts.
-    pub fn structures(&self, start: usize, limit: usize) -> Vec<Structure> {
-        let file = self.file();
-        file.map_or_else(Vec::new, |file| file.structures(&self.store, start, limit))
+    pub fn structures(&mut self, start: usize, limit: usize) -> Vec<Structure> {
+        match &mut self.outcome {
+            Ok(recovery) => recovery.file.structures(&self.store, start, limit),
+            Err(_) => Vec::new(),
+        }
     }
 
     /// Protected pages from id `start` on, ascending, at most `limit`. With
     /// `verify` the checksums of their bytes are computed.
-    pub fn directory(&self, start: ProtectedId, limit: usize, verify: bool) -> Vec<EntryInfo> {
-        let entries = self.file().map(|file| file.entries(start, limit));
-        let entries = entries.unwrap_or_default().into_iter();
+    pub fn directory(&mut self, start: ProtectedId, limit: usize, verify: bool) -> Vec<EntryInfo> {
+        let Ok(recovery) = &mut self.outcome else {
+            return Vec::new();
+        };
+        let entries = recovery.file.entries(&self.store, start, limit).into_iter();
         entries.map(|entry| self.checked(entry, verify)).collect()
     }
 
@@ -268,30 +265,33 @@ impl<S: PageStore> Inspector<S> {
 
     /// All about one page; none where there is no such page.
     pub fn page(&mut self, page: u64) -> Option<PageInfo> {
-        let kind = self.map.kind(page)?;
-        let file = self.file();
-        let protected = match kind {
-            PageKind::PROTECTED_ACTIVE | PageKind::PROTECTED_SHADOW => {
-                file.and_then(|file| file.owner(page))
+        let kind = self.map().kind(page)?;
+        let store = &self.store;
+        let (mut protected, mut structures, mut referenced_by) = (None, Vec::new(), Vec::new());
+        if let Ok(Recovery { file, .. }) = &mut self.outcome {
+            if matches!(
+                kind,
+                PageKind::PROTECTED_ACTIVE | PageKind::PROTECTED_SHADOW
+            ) {
+                protected = file.owner(store, page);
             }
-            _ => None,
-        };
-        let structures = file.and_then(|file| {
-            let bytes = read_page(&self.store, page).ok()??;
-            Some(file.structures_in(page, &bytes))
-        });
-        let referenced_by = file.map_or_else(Vec::new, |file| file.references(page));
+            if let Ok(Some(bytes)) = read_page(store, page) {
+                structures = file.structures_in(store, page, &bytes);
+            }
+            referenced_by = file.references(store, page);
+        }
         Some(PageInfo {
             kind,
             protected,
-            structures: structures.unwrap_or_default(),
+            structures,
             referenced_by,
             findings: self.findings_of(page, protected),
         })
     }
 
     fn findings_of(&mut self, page: u64, protected: Option<ProtectedId>) -> Vec<Finding> {
-        let mut found: Vec<Finding> = check::step(&self.store, &mut self.outcome, 0)
+        let mut found: Vec<Finding> = check::part(&self.store, &mut self.outcome, 0)
+            .findings
             .into_iter()
             .filter(|finding| finding.page == Some(page))
             .collect();
@@ -304,17 +304,10 @@ impl<S: PageStore> Inspector<S> {
         found
     }
 
-    /// A step of a full check; pass 0 first, then `next`.
-    pub fn findings(&mut self, cursor: u64) -> FindingsPart {
-        let total = check::steps(&self.outcome);
-        let findings = check::step(&self.store, &mut self.outcome, cursor);
-        self.note_problems(&findings);
-        let done = cursor.saturating_add(1).min(total);
-        FindingsPart {
-            findings,
-            next: (done < total).then_some(done),
-            done,
-            total,
-        }
+    /// A part of a full check; pass 0 first, then `next`.
+    pub fn findings(&mut self, cursor: u64) -> CheckPart {
+        let part = check::part(&self.store, &mut self.outcome, cursor);
+        self.note_problems(&part.findings);
+        part
     }
 }

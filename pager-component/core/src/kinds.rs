@@ -36,9 +36,17 @@ impl PageKind {
     pub const MISSING: Self = Self(8);
     /// In a file whose bytes do not say.
     pub const UNKNOWN: Self = Self(9);
+    /// The header.
+    pub const HEADER: Self = Self(10);
+    /// A root slot.
+    pub const ROOT: Self = Self(11);
+    /// A node of the tree from protected ids to pages.
+    pub const MAP_NODE: Self = Self(12);
+    /// A home of the tree that says what each page is.
+    pub const SPACE: Self = Self(13);
 
     /// Every kind, in the order of the codes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::FREE,
         Self::REGULAR,
         Self::PROTECTED_ACTIVE,
@@ -49,6 +57,10 @@ impl PageKind {
         Self::SLACK,
         Self::MISSING,
         Self::UNKNOWN,
+        Self::HEADER,
+        Self::ROOT,
+        Self::MAP_NODE,
+        Self::SPACE,
     ];
 
     /// What is said of it.
@@ -90,6 +102,26 @@ impl PageKind {
                 "missing",
                 '!',
                 "in the page count, but past the end of the file",
+            ),
+            Self::HEADER => (
+                "header",
+                'H',
+                "says what file this is, and is never written again",
+            ),
+            Self::ROOT => (
+                "root-slot",
+                'O',
+                "one of the two places of a root record, which says which state this is",
+            ),
+            Self::MAP_NODE => (
+                "map-node",
+                'N',
+                "a node of MAP, which says where protected pages are",
+            ),
+            Self::SPACE => (
+                "space-home",
+                'B',
+                "a place of SPACE, which says what each page is",
             ),
             _ => ("unknown", '?', "the file's bytes do not say what it is"),
         };

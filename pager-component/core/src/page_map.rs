@@ -1,11 +1,13 @@
-//! [`PageMap`]: the kind of every page of a file, and pooled tiles of them.
-//! Pure; counts words of bits, not pages.
+//! [`PageMap`]: the kind of every page of a file, and pooled tiles of them. What
+//! the pages are is asked of [`Kinds`], so that no map need be in memory whole.
 //!
 //! Invariant: the kinds' counts sum to the pages that the map has.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::allocation::AllocationMap;
+use crate::ids::Extent;
 use crate::kinds::PageKind;
 
 /// How many pages of each kind, by code.
@@ -34,21 +36,85 @@ pub struct FreeSpace {
     pub longest: Option<u64>,
 }
 
+/// What the pages are that a file accounts for.
+pub trait Kinds {
+    /// What a page is.
+    fn kind(&mut self, page: u64) -> PageKind;
+
+    /// Calls `f` with each kind that pages of `first..end` may have, and how
+    /// many of them do.
+    fn count(&mut self, first: u64, end: u64, f: &mut dyn FnMut(PageKind, u64));
+
+    /// The first run of free pages from page `from` on.
+    fn free_run(&mut self, from: u64) -> Option<Extent>;
+}
+
+impl Kinds for AllocationMap {
+    fn kind(&mut self, page: u64) -> PageKind {
+        self.get(page)
+    }
+
+    fn count(&mut self, first: u64, end: u64, f: &mut dyn FnMut(PageKind, u64)) {
+        self.count_in(first, end, f);
+    }
+
+    fn free_run(&mut self, from: u64) -> Option<Extent> {
+        let first = self.find_free(from)?;
+        let end = self.used().find_set(first).unwrap_or(self.page_count());
+        Some(Extent {
+            first,
+            count: end - first,
+        })
+    }
+}
+
+impl Kinds for Box<dyn Kinds + '_> {
+    fn kind(&mut self, page: u64) -> PageKind {
+        (**self).kind(page)
+    }
+
+    fn count(&mut self, first: u64, end: u64, f: &mut dyn FnMut(PageKind, u64)) {
+        (**self).count(first, end, f);
+    }
+
+    fn free_run(&mut self, from: u64) -> Option<Extent> {
+        (**self).free_run(from)
+    }
+}
+
+/// Pages of which nothing is known.
+#[derive(Debug)]
+pub struct Unknown;
+
+impl Kinds for Unknown {
+    fn kind(&mut self, _page: u64) -> PageKind {
+        PageKind::UNKNOWN
+    }
+
+    fn count(&mut self, first: u64, end: u64, f: &mut dyn FnMut(PageKind, u64)) {
+        f(PageKind::UNKNOWN, end.saturating_sub(first));
+    }
+
+    fn free_run(&mut self, _from: u64) -> Option<Extent> {
+        None
+    }
+}
+
 /// What every page of a file is.
 #[derive(Debug)]
-pub struct PageMap {
+pub struct PageMap<K> {
     /// Pages that the file accounts for; none: that is not known.
     page_count: Option<u64>,
     /// Whole pages that there are.
     file_pages: u64,
     /// As many as the file accounts for, or else has.
-    pages: AllocationMap,
+    pages: K,
 }
 
-impl PageMap {
+impl<K: Kinds> PageMap<K> {
     /// The map of a file of `file_pages` pages, of which `pages` says what they
     /// are. `page_count` is how many of them the file accounts for.
-    pub fn new(pages: AllocationMap, page_count: Option<u64>, file_pages: u64) -> Self {
+    pub fn new(pages: K, page_count: Option<u64>, file_pages: u64) -> Self {
         Self {
             page_count,
             file_pages,
@@ -72,7 +138,7 @@ impl PageMap {
     }
 
     /// What a page is; none past the end.
-    pub fn kind(&self, page: u64) -> Option<PageKind> {
+    pub fn kind(&mut self, page: u64) -> Option<PageKind> {
         if page >= self.len() {
             return None;
         }
@@ -81,12 +147,12 @@ impl PageMap {
         } else if page >= self.accounted() {
             PageKind::SLACK
         } else {
-            self.pages.get(page)
+            self.pages.kind(page)
         })
     }
 
     /// How many pages of `first..end` there are of each kind.
-    pub fn counts(&self, first: u64, end: u64) -> Counts {
+    pub fn counts(&mut self, first: u64, end: u64) -> Counts {
         let mut counts = [0; PageKind::ALL.len()];
         let end = end.min(self.len());
         let mut add = |kind: PageKind, count: u64| counts[usize::from(kind.0)] += count;
@@ -97,13 +163,13 @@ impl PageMap {
         add(PageKind::SLACK, end.saturating_sub(slack_from));
         let end = end.min(self.accounted());
         if first < end {
-            self.pages.count_in(first, end, add);
+            self.pages.count(first, end, &mut add);
         }
         counts
     }
 
     /// At most `count` tiles of `pages_per_tile` pages from `first` on.
-    pub fn tiles(&self, first: u64, pages_per_tile: u64, count: usize) -> Vec<Tile> {
+    pub fn tiles(&mut self, first: u64, pages_per_tile: u64, count: usize) -> Vec<Tile> {
         let mut tiles = Vec::new();
         let mut first = first;
         while tiles.len() < count && first < self.len() && pages_per_tile > 0 {
@@ -126,20 +192,18 @@ impl PageMap {
     }
 
     /// How free space lies.
-    pub fn free_space(&self) -> FreeSpace {
+    pub fn free_space(&mut self) -> FreeSpace {
         let mut histogram = Vec::new();
         let mut longest = 0;
         let mut next = 0;
-        while let Some(first) = self.pages.find_free(next) {
-            let end = self.pages.used().find_set(first);
-            let end = end.unwrap_or(self.pages.page_count());
-            longest = longest.max(end - first);
-            let bucket = (end - first).ilog2() as usize;
+        while let Some(run) = self.pages.free_run(next) {
+            longest = longest.max(run.count);
+            let bucket = run.count.ilog2() as usize;
             if histogram.len() <= bucket {
                 histogram.resize(bucket + 1, 0);
             }
             histogram[bucket] += 1;
-            next = end;
+            next = run.first + run.count;
         }
         FreeSpace {
             runs: histogram,

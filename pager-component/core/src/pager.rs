@@ -14,7 +14,7 @@ use pagebox_store::{Algorithm, Checksum, PageStore};
 
 use crate::bitmap::Overlay;
 use crate::error::{Error, Operation};
-use crate::facts::{CommitInfo, Location, ProtectedPage, Stats};
+use crate::facts::{CommitInfo, Location, NewFile, ProtectedPage, Stats};
 use crate::file::File;
 use crate::identity::Format;
 use crate::ids::{Extent, ProtectedId};
@@ -65,15 +65,20 @@ impl<S: PageStore> Pager<S> {
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
     pub fn create(store: S, page_count: u64) -> Result<Self, Error> {
-        Self::create_as(store, Format::Zero, page_count)
+        let new = NewFile {
+            format: Format::Zero,
+            page_count,
+            uuid: [0; 16],
+        };
+        Self::create_as(store, &new)
     }
 
-    /// Makes a new page file of at least `page_count` pages in an empty store.
+    /// Makes a new page file in an empty store.
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
-    pub fn create_as(mut store: S, format: Format, page_count: u64) -> Result<Self, Error> {
-        let file = File::create(&mut store, format, page_count)?;
+    pub fn create_as(mut store: S, new: &NewFile) -> Result<Self, Error> {
+        let file = File::create(&mut store, new)?;
         Ok(Self::new(store, file, Phase::Ready, Verdict::Clean))
     }
 
@@ -104,7 +109,6 @@ impl<S: PageStore> Pager<S> {
     }
 
     fn open_to_write(mut store: S) -> Result<Self, Error> {
-        store.sync().map_err(Error::store(Operation::Sync))?;
         let Recovery {
             mut file,
             verdict,
@@ -173,8 +177,8 @@ impl<S: PageStore> Pager<S> {
     }
 
     /// The figures of the committed state.
-    pub fn stats(&self) -> Stats {
-        self.file.stats()
+    pub fn stats(&mut self) -> Stats {
+        self.file.stats(&self.store)
     }
 
     /// Checks that `page` is an allocated regular page.
@@ -184,7 +188,8 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::Corrupt`], [`Error::Poisoned`].
     pub fn locate(&mut self, page: u64) -> Result<(), Error> {
         self.expect_sound()?;
-        self.file.regular(&self.store, page)
+        let found = self.file.regular(&self.store, page);
+        self.unless_changed(found)
     }
 
     /// Where a protected page's committed bytes are, not verified.
@@ -193,7 +198,8 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::NotProtected`], [`Error::Corrupt`], [`Error::Poisoned`].
     pub fn locate_protected(&mut self, id: ProtectedId) -> Result<Location, Error> {
         self.expect_sound()?;
-        self.file.locate(&self.store, id)
+        let found = self.file.locate(&self.store, id);
+        self.unless_changed(found)
     }
 
     /// As [`Pager::locate_protected`]; the bytes are checked against their
@@ -229,7 +235,8 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::Corrupt`], [`Error::Poisoned`].
     pub fn allocated(&mut self, start: u64, limit: usize) -> Result<Vec<Extent>, Error> {
         self.expect_sound()?;
-        self.file.runs(&self.store, start, limit)
+        let found = self.file.runs(&self.store, start, limit);
+        self.unless_changed(found)
     }
 
     /// Protected pages in ascending order from id `start` on, at most `limit`.
@@ -243,7 +250,8 @@ impl<S: PageStore> Pager<S> {
         limit: usize,
     ) -> Result<Vec<ProtectedPage>, Error> {
         self.expect_sound()?;
-        self.file.protected(&self.store, start, limit)
+        let found = self.file.protected(&self.store, start, limit);
+        self.unless_changed(found)
     }
 
     /// Makes the bytes of regular pages durable.
@@ -438,6 +446,19 @@ impl<S: PageStore> Pager<S> {
             }
         }
         Ok(self.file.committed())
+    }
+
+    /// Passes on what was looked up. What cannot be believed may be of a later
+    /// state, where others may write.
+    fn unless_changed<T>(&self, found: Result<T, Error>) -> Result<T, Error> {
+        match (&self.witness, &found) {
+            (Some(witness), Err(Error::Corrupt { .. } | Error::Store { .. }))
+                if !witness.still_holds(&self.store)? =>
+            {
+                Err(Error::Changed)
+            }
+            _ => found,
+        }
     }
 
     /// Passes an outcome on; afterwards nothing is known after some errors.

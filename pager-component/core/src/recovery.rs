@@ -8,12 +8,15 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{PageSize, PageStore};
+use pagebox_store::{MemoryStore, PageSize, PageStore};
 
 use crate::error::Error;
 use crate::file::File;
 use crate::finding::Finding;
 use crate::format0;
+use crate::format1;
+use crate::identity::{Format, IdentityFault};
+use crate::read::read_page;
 pub use crate::reasoning::{Explain, Step, Verdict};
 
 /// What recovery decided, and why.
@@ -29,39 +32,104 @@ pub struct Recovery {
     pub steps: Vec<Step>,
 }
 
-/// The page size that the first bytes of a page file announce: at least 20, or
-/// all that there are.
+/// The page size that the first bytes of a page file announce: at least 512, or
+/// all that there are. Where the header has rotted, more of them help: up to
+/// [`HEAD_MAX`].
 ///
 /// # Errors
 /// [`Error::Identity`].
 pub fn page_size(head: &[u8]) -> Result<PageSize, Error> {
-    format0::identify(head).map_err(Error::Identity)
+    match format0::identify(head) {
+        Ok(page_size) => Ok(page_size),
+        Err(fault) => {
+            let page_size = PageSize::KIB_1;
+            let mut bytes = head.to_vec();
+            // Whole pages; no header and no record ends in zeros.
+            bytes.resize(head.len().next_multiple_of(page_size.bytes()), 0);
+            let store = MemoryStore::from_bytes(page_size, bytes);
+            match format1::identify(&store) {
+                Ok((header, _)) => Ok(header.page_size),
+                Err(error) => Err(one_of(fault, error)),
+            }
+        }
+    }
+}
+
+/// The bytes of a file that can say how large its pages are.
+pub const HEAD_MAX: usize = 3 << 20;
+
+/// Which format a store is of.
+///
+/// # Errors
+/// [`Error::Identity`]; [`Error::Damaged`]; [`Error::Store`].
+fn format_of<S: PageStore>(store: &S) -> Result<Format, Error> {
+    let page = read_page(store, 0)?.unwrap_or_default();
+    match format0::identify(&page) {
+        Ok(_) => Ok(Format::Zero),
+        Err(fault) => match format1::identify(store) {
+            Ok(_) => Ok(Format::One),
+            Err(error) => Err(one_of(fault, error)),
+        },
+    }
+}
+
+/// Why bytes are a file of neither format: what format 1 says where they begin
+/// as it does.
+fn one_of(fault: IdentityFault, error: format1::Error) -> Error {
+    match error {
+        format1::Error::Identity(format1::header::HeaderFault::Magic(_)) => Error::Identity(fault),
+        error => error.into(),
+    }
 }
 
 /// Decides which state of a store counts.
 ///
 /// # Errors
 /// [`Error::Identity`] and [`Error::PageSizeMismatch`]: not a page file that
-/// we can read. [`Error::Corrupt`]: a root of which nothing follows.
-/// [`Error::Store`]: it could not be read.
+/// we can read. [`Error::Corrupt`], [`Error::Damaged`]: roots of which nothing
+/// follows. [`Error::Store`]: it could not be read.
 pub fn recover<S: PageStore>(store: &S, explain: Explain) -> Result<Recovery, Error> {
-    let format0::Decision {
-        verdict,
-        state,
-        findings,
-        steps,
-    } = format0::recover(store, explain)?;
-    Ok(Recovery {
-        verdict,
-        file: File::Zero(format0::File::of(state)),
-        findings,
-        steps,
-    })
+    match format_of(store)? {
+        Format::Zero => {
+            let format0::Decision {
+                verdict,
+                state,
+                findings,
+                steps,
+            } = format0::recover(store, explain)?;
+            Ok(Recovery {
+                verdict,
+                file: File::Zero(format0::File::of(state)),
+                findings,
+                steps,
+            })
+        }
+        Format::One => {
+            let format1::Reasons {
+                verdict,
+                file,
+                findings,
+                steps,
+            } = format1::recover(store, explain)?;
+            Ok(Recovery {
+                verdict,
+                file: File::One(file),
+                findings,
+                steps,
+            })
+        }
+    }
 }
 
 /// The bytes that decide which state counts, as they were at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Witness(format0::Witness);
+pub struct Witness(Bytes);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Bytes {
+    Zero(format0::Witness),
+    One(format1::Witness),
+}
 
 impl Witness {
     /// Reads the bytes that decide.
@@ -69,7 +137,13 @@ impl Witness {
     /// # Errors
     /// [`Error::Store`].
     pub fn read<S: PageStore>(store: &S) -> Result<Self, Error> {
-        format0::Witness::read(store).map(Self)
+        let mut magic = [0; 4];
+        let is_one = store.read(0, 0, &mut magic).is_ok() && magic == format1::header::MAGIC;
+        Ok(Self(if is_one {
+            Bytes::One(format1::Witness::read(store)?)
+        } else {
+            Bytes::Zero(format0::Witness::read(store)?)
+        }))
     }
 
     /// Whether they are still what they were.

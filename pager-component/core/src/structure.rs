@@ -62,10 +62,24 @@ impl Field {
     }
 }
 
+/// Bytes as text: what is no ASCII letter, digit or sign is a dot.
+pub(crate) fn ascii(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|&byte| {
+            if byte.is_ascii_graphic() {
+                char::from(byte)
+            } else {
+                '.'
+            }
+        })
+        .collect()
+}
+
 /// Something that lies in a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Structure {
-    /// `superblock`, `metadata` or `directory-block`.
+    /// `superblock`, `metadata`, `map-node`.
     pub name: &'static str,
     /// For people.
     pub title: String,

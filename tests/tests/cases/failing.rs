@@ -268,7 +268,7 @@ fn a_failing_creation_is_named_and_leaves_nothing_that_opens_wrongly() {
         );
         store.now().images(64, &mut Rng::new(0), |image, _| {
             // Nothing, part of a file, or all of an empty one.
-            if let Ok(pager) = Pager::open(image, Access::Write) {
+            if let Ok(mut pager) = Pager::open(image, Access::Write) {
                 assert_eq!(
                     (
                         pager.stats().regular_pages.unwrap(),

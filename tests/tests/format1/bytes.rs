@@ -55,7 +55,7 @@ fn header_is_as_the_table_says() {
         let mut bytes = expected.clone();
         bytes[at] ^= 4;
         let fault = if at < 4 {
-            HeaderFault::Magic
+            HeaderFault::Magic(*bytes.first_chunk().unwrap())
         } else {
             HeaderFault::Checksum
         };
@@ -339,15 +339,19 @@ fn root_at_the_place_of_another_unit_is_not_taken_for_one() {
     for at in [16384, 32768, 65536, 131_072] {
         bytes[at..at + 4096].copy_from_slice(&root);
     }
-    assert_eq!(identify(&store), Err(Error::Identity(HeaderFault::Magic)));
+    assert_eq!(identify(&store), no_magic([0; 4]));
+}
+
+fn no_magic(found: [u8; 4]) -> Result<(Header, bool), Error> {
+    Err(Error::Identity(HeaderFault::Magic(found)))
 }
 
 #[test]
 fn files_that_are_none_are_named() {
     let store = MemoryStore::new(PageSize::KIB_4);
-    assert_eq!(identify(&store), Err(Error::Identity(HeaderFault::Magic)));
+    assert_eq!(identify(&store), no_magic([0; 4]));
     let store = MemoryStore::from_bytes(PageSize::KIB_1, vec![7; 100_000]);
-    assert_eq!(identify(&store), Err(Error::Identity(HeaderFault::Magic)));
+    assert_eq!(identify(&store), no_magic([7; 4]));
 
     let good = file_of(PageSize::KIB_4);
     let mut store = MemoryStore::from_bytes(PageSize::KIB_1, good.bytes().to_vec());
@@ -372,7 +376,7 @@ fn files_that_are_none_are_named() {
     bytes[496..512].copy_from_slice(&sum.to_le_bytes());
     assert_eq!(
         File::open(&store).err(),
-        Some(Error::Identity(HeaderFault::Version(2)))
+        Some(Error::Identity(HeaderFault::Version { major: 2, minor: 0 }))
     );
     assert_eq!(good.geometry().tail, 0);
 }

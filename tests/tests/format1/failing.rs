@@ -61,7 +61,7 @@ fn any_failing_call_leaves_the_state_before_or_after() {
                     }
                     Err(Error::Store { operation, source }) => {
                         let harmless = match operation {
-                            Operation::Read { .. } | Operation::Stage => true,
+                            Operation::Read { .. } | Operation::Stage { .. } => true,
                             Operation::Grow { .. } => *source == StoreError::InsufficientSpace,
                             _ => false,
                         };

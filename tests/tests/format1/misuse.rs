@@ -4,6 +4,7 @@
 use pagebox_core::ProtectedId;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::format1::{Error, File, Kind, Layout};
+use pagebox_core::kinds::PageKind;
 use pagebox_store::{MemoryStore, PageBuffer, PageStore};
 
 use super::scene::{SMALL, UUID};
@@ -77,14 +78,14 @@ fn changes_that_do_not_fit_are_refused_whole() {
             free(0),
             Error::NotRegular {
                 page: 0,
-                kind: Kind::Reserved,
+                kind: PageKind::HEADER,
             },
         ),
         (
             free(node),
             Error::NotRegular {
                 page: node,
-                kind: Kind::Node,
+                kind: PageKind::MAP_NODE,
             },
         ),
         (take(regular), Error::NotFree { page: regular }),

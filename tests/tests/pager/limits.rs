@@ -133,7 +133,7 @@ fn the_directory_ends_where_page_0_has_no_room_for_more_blocks() {
 #[test]
 fn a_new_file_has_at_least_4_pages_and_as_many_as_asked_for() {
     for (asked, got) in [(0, 4), (3, 4), (4, 4), (5, 5), (100, 100), (7968, 7968)] {
-        let pager = Pager::create(MemoryStore::new(PageSize::KIB_1), asked).unwrap();
+        let mut pager = Pager::create(MemoryStore::new(PageSize::KIB_1), asked).unwrap();
         assert_eq!(pager.stats().page_count.unwrap(), got);
         assert_eq!(pager.store().geometry().page_count, got);
         let state = said(&pager);

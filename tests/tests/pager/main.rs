@@ -18,7 +18,7 @@ fn image(pager: &Pager<MemoryStore>) -> Image<'_> {
     let store = pager.store();
     Image {
         bytes: store.bytes(),
-        page_size: pager.stats().page_size.bytes(),
+        page_size: store.geometry().page_size.bytes(),
     }
 }
 

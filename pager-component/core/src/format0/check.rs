@@ -1,5 +1,5 @@
-//! Checking the structures that recovery does not look at: the copies of
-//! directory blocks that do not count. A step a block.
+//! Checking what recovery does not look at: the copies of directory blocks that
+//! do not count, a block a part; then the bytes of the protected pages.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -10,23 +10,55 @@ use super::directory::DirectoryCopy;
 use super::file::File;
 use super::findings;
 use super::slots::Directory;
+use crate::codec::narrow;
+use crate::facts::CheckPart;
 use crate::finding::{Finding, evidence};
+use crate::ids::ProtectedId;
 use crate::read::read_page;
-use crate::verify::unreadable;
+use crate::verify::{protected_page, unreadable};
+
+/// Ids whose pages one part looks at.
+const IDS_PER_PART: u64 = 64;
 
 impl File {
-    pub(crate) fn check_steps(&self) -> u64 {
+    pub(crate) fn check_total(&self) -> u64 {
+        let ids = self.state.directory().map_or(0, Directory::capacity);
+        self.block_count() + ids.div_ceil(IDS_PER_PART)
+    }
+
+    fn block_count(&self) -> u64 {
         let directory = self.state.directory();
         directory.map_or(0, |directory| directory.blocks().len() as u64)
     }
 
-    /// Ids of protected pages are below this.
-    pub(crate) fn id_end(&self) -> u64 {
-        let directory = self.state.directory();
-        directory.map_or(0, Directory::capacity)
+    /// A part of the check: a block of the directory, or the bytes of protected
+    /// pages, [`IDS_PER_PART`] ids at a time.
+    pub(crate) fn check_part<S: PageStore>(&self, store: &S, cursor: u64) -> CheckPart {
+        let total = self.check_total();
+        let findings = match cursor.checked_sub(self.block_count()) {
+            None => self.check_block(store, cursor),
+            Some(part) => self.check_pages(store, part.saturating_mul(IDS_PER_PART)),
+        };
+        let done = cursor.saturating_add(1).min(total);
+        CheckPart {
+            findings,
+            next: (done < total).then_some(done),
+            done,
+            total,
+        }
     }
 
-    pub(crate) fn check_step<S: PageStore>(&self, store: &S, index: u64) -> Vec<Finding> {
+    fn check_pages<S: PageStore>(&self, store: &S, start: u64) -> Vec<Finding> {
+        let end = start.saturating_add(IDS_PER_PART);
+        let pages = self.protected(ProtectedId(start), narrow(IDS_PER_PART));
+        let pages = pages.unwrap_or_default().into_iter();
+        pages
+            .take_while(|page| page.id.0 < end)
+            .filter_map(|page| protected_page(store, &page))
+            .collect()
+    }
+
+    fn check_block<S: PageStore>(&self, store: &S, index: u64) -> Vec<Finding> {
         let blocks = self.state.directory().map(Directory::blocks);
         let block = blocks.and_then(|blocks| blocks.get(usize::try_from(index).ok()?));
         let Some(block) = block else {

@@ -19,9 +19,8 @@ use crate::checksum::crc8;
 use crate::codec::{self, array_at, u8_at, u32_at, u64_at};
 use crate::ids::{ProtectedId, Side};
 use crate::kinds::PageKind;
-use crate::page_map::PageMap;
 use crate::read::read_page;
-use crate::structure::{Entry, Field, LastCommit, Reference, Structure};
+use crate::structure::{Entry, Field, LastCommit, Reference, Structure, ascii};
 
 /// The most slots of a directory block that are listed field by field.
 const SLOTS_LISTED: usize = 256;
@@ -42,10 +41,6 @@ enum Slots {
 const LAST_COMMIT_RUNS: usize = 256;
 
 impl File {
-    pub(crate) fn page_map(&self, file_pages: u64) -> PageMap {
-        PageMap::new(self.state.kinds(), self.state.page_count(), file_pages)
-    }
-
     pub(crate) fn active_side(&self) -> Side {
         self.state.root().side
     }
@@ -222,7 +217,7 @@ fn head_fields(bytes: &[u8], state: &State, head: &Result<Head, HeadFault>) -> V
     let before: [u8; offset::TAG_CHECKSUM] = array_at(bytes, 0);
     let magic: [u8; 4] = array_at(bytes, offset::MAGIC);
     alloc::vec![
-        Field::new("magic", offset::MAGIC, 4, text_of(&magic)).meaning("marks a page file"),
+        Field::new("magic", offset::MAGIC, 4, ascii(&magic)).meaning("marks a page file"),
         Field::new(
             "version",
             offset::VERSION,
@@ -530,17 +525,4 @@ fn tag_text(head: Option<&Head>, bytes: [u8; 3]) -> String {
         Some(Head { tag: Some(tag), .. }) => format!("generation ending in {tag}"),
         None => format!("{bytes:02x?}"),
     }
-}
-
-fn text_of(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|&byte| {
-            if byte.is_ascii_graphic() {
-                char::from(byte)
-            } else {
-                '.'
-            }
-        })
-        .collect()
 }

@@ -24,6 +24,8 @@ pub struct File {
     /// The pages that every commit writes, as they are now; there once what
     /// recovery chose is settled, and the file can be changed.
     images: Option<Images>,
+    /// What each page is, once somebody asked.
+    kinds: Option<AllocationMap>,
 }
 
 impl File {
@@ -59,6 +61,7 @@ impl File {
         Ok(Self {
             state: State::Sound(sound),
             images: Some(images),
+            kinds: None,
         })
     }
 
@@ -67,6 +70,7 @@ impl File {
         Self {
             state,
             images: None,
+            kinds: None,
         }
     }
 
@@ -75,7 +79,13 @@ impl File {
         &self.state
     }
 
-    /// C0. Makes what recovery chose durable, so that it can be built on.
+    /// What each page is.
+    pub(crate) fn kinds(&mut self) -> &mut AllocationMap {
+        self.kinds.get_or_insert_with(|| self.state.kinds())
+    }
+
+    /// C0. Makes what recovery chose durable, so that it can be built on. The
+    /// sync covers what a process wrote that was killed, and the file's length.
     ///
     /// # Panics
     /// For a damaged file.
@@ -83,6 +93,7 @@ impl File {
         let State::Sound(sound) = &self.state else {
             panic!("a damaged file is settled");
         };
+        store.sync().map_err(Error::store(Operation::Sync))?;
         let images = Images::of(sound);
         commit::settle(store, &images)?;
         self.images = Some(images);
@@ -101,7 +112,13 @@ impl File {
         let (State::Sound(sound), Some(images)) = (&mut self.state, &mut self.images) else {
             panic!("a file is changed that is not settled");
         };
+        self.kinds = None;
         commit::commit(store, sound, images, changes)
+    }
+
+    /// Pages that the file accounts for; none: it is not known.
+    pub(crate) fn page_count(&self) -> Option<u64> {
+        self.state.page_count()
     }
 
     pub(crate) fn committed(&self) -> CommitInfo {

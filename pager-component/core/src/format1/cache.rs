@@ -21,14 +21,14 @@ pub(super) struct Place {
     pub(super) map_level: Option<u32>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     entry: Entry,
     bytes: Arc<[u8]>,
 }
 
 /// Nodes and leaves that were checked.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cache {
     /// Asked for lately.
     young: BTreeMap<Place, Held>,

@@ -127,12 +127,15 @@ fn leaf(
     Ok(())
 }
 
+/// What [`root`] says of a file that was cut off.
+pub(super) const TOO_SHORT: &str = "the file is shorter than its page count";
+
 /// Checks what a root record says, in a store of `stored` pages.
 pub(super) fn root(layout: &Layout, stored: u64, record: &Record) -> Result<(), &'static str> {
     let shape = layout.shape();
     let page_count = record.page_count;
     if page_count > stored {
-        return Err("the file is shorter than its page count");
+        return Err(TOO_SHORT);
     }
     if page_count > shape.page_limit() || layout.round(page_count) != page_count {
         return Err("no file has so many pages");

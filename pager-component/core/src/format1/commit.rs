@@ -25,15 +25,7 @@ use super::slots;
 use super::tree::Which;
 use crate::changes::{self, Changes};
 use crate::codec::wide;
-
-/// What a commit did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommitInfo {
-    /// The generation that is durable now.
-    pub generation: u64,
-    /// Pages that the file accounts for now.
-    pub page_count: u64,
-}
+use crate::facts::CommitInfo;
 
 /// A commit that writes more bytes syncs them before its record, so that there
 /// is nothing to verify, and opening after a crash stays short.
@@ -66,10 +58,7 @@ impl File {
             let plan = self.plan(store, changes, &need, page_count)?;
             self.write(store, changes, plan)?;
         }
-        Ok(CommitInfo {
-            generation: self.record.generation,
-            page_count: self.record.page_count,
-        })
+        Ok(self.committed())
     }
 
     /// Numbers that the file can't have, before any arithmetic with them.
@@ -127,6 +116,9 @@ impl File {
         self.or_poison(Operation::WriteCommit, done)?;
 
         self.apply(plan, blocks);
+        self.regular = self
+            .regular
+            .map(|before| before + changes.allocated.len() - changes.freed.len());
         // Acknowledged, whatever becomes of the copy.
         self.is_dirty = true;
         if self.write_record(store, self.side.other(), false).is_err() {

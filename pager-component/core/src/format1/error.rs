@@ -2,12 +2,13 @@
 
 use core::fmt;
 
-use pagebox_store::{PageSize, StoreError};
+use pagebox_store::{Algorithm, Checksum, PageSize, StoreError};
 
 use super::header::HeaderFault;
-use super::leaf::Kind;
 use crate::checksum::Xxh3;
+use crate::identity::IdentityFault;
 use crate::ids::ProtectedId;
+use crate::kinds::PageKind;
 
 /// What a store was asked for when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,11 @@ pub enum Operation {
         /// Which.
         page: u64,
     },
-    /// Making a private buffer.
-    Stage,
+    /// Taking the checksum of a private buffer.
+    Stage {
+        /// Of this protected page.
+        id: ProtectedId,
+    },
     /// Making the file longer.
     Grow {
         /// To how many pages.
@@ -35,29 +39,13 @@ pub enum Operation {
     Sync,
 }
 
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { page } => write!(f, "reading page {page}"),
-            Self::Stage => f.write_str("taking the checksum of a buffer"),
-            Self::Grow { page_count } => write!(f, "growing the file to {page_count} pages"),
-            Self::WriteCommit => f.write_str("writing a commit"),
-            Self::Settle => f.write_str("settling what recovery chose"),
-            Self::WriteNew => f.write_str("writing a new file"),
-            Self::Sync => f.write_str("syncing"),
-        }
-    }
-}
-
 /// Why an operation was not done. Unless said otherwise, nothing changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// Neither the header nor a root record is that of a file of format 1.
-    #[error("not a page file of format 1: {0}")]
     Identity(HeaderFault),
     /// The file's page size is not the store's.
-    #[error("the file's page size is {file}, the store's is {store}")]
     PageSizeMismatch {
         /// The file's.
         file: PageSize,
@@ -65,13 +53,10 @@ pub enum Error {
         store: PageSize,
     },
     /// A root record has what this version of the program does not read.
-    #[error("the file has {0}, which this program does not read yet")]
     Unread(&'static str),
     /// No root can be believed: no crash can have left this.
-    #[error("the file is damaged: {0}")]
     Damaged(Damage),
     /// A node or leaf cannot be believed.
-    #[error("page {page} is corrupt: {fault}")]
     Corrupt {
         /// Where it lies.
         page: u64,
@@ -79,9 +64,6 @@ pub enum Error {
         fault: &'static str,
     },
     /// The bytes of a protected page are not the ones that were committed.
-    #[error(
-        "protected page {id} fails its checksum in page {page}: expected {expected:#034x}, found {actual:#034x}"
-    )]
     ChecksumMismatch {
         /// The protected page.
         id: ProtectedId,
@@ -93,7 +75,6 @@ pub enum Error {
         actual: Xxh3,
     },
     /// The number is at or past the page count.
-    #[error("page {page} does not exist: the file has {page_count} pages")]
     OutOfRange {
         /// The number.
         page: u64,
@@ -101,63 +82,52 @@ pub enum Error {
         page_count: u64,
     },
     /// The page is free.
-    #[error("page {page} is not allocated")]
     NotAllocated {
         /// Which.
         page: u64,
     },
     /// The page is not one that a caller writes in place.
-    #[error("page {page} is not a regular page")]
     NotRegular {
         /// Which.
         page: u64,
         /// What it is.
-        kind: Kind,
+        kind: PageKind,
     },
     /// The page is to be allocated, and is not free.
-    #[error("page {page} is not free")]
     NotFree {
         /// Which.
         page: u64,
     },
     /// There is no such protected page.
-    #[error("protected page {id} is not allocated")]
     NotProtected {
         /// Which.
         id: ProtectedId,
     },
     /// The protected page is to be allocated, and is there.
-    #[error("protected page {id} is allocated already")]
     IsProtected {
         /// Which.
         id: ProtectedId,
     },
     /// The format can name no more pages.
-    #[error("the file is full: the format allows {limit} pages of this size")]
     Full {
         /// The most pages that the format can name.
         limit: u64,
     },
     /// The format can name no more protected pages.
-    #[error("no protected id is free: the format allows {limit}")]
     NoFreeId {
         /// How many it can name.
         limit: u64,
     },
     /// The commit counter is at its end.
-    #[error("the generation counter is at its end: the file can be read, but not changed")]
     GenerationsExhausted,
     /// What is on the medium is not known since a write or a sync failed.
-    #[error("a write or a sync failed before: open the file again")]
     Poisoned,
     /// A new file needs an empty store.
-    #[error("the store is not empty: it has {page_count} pages")]
     NotEmpty {
         /// What it has.
         page_count: u64,
     },
     /// The store failed.
-    #[error("{operation} failed: {source}")]
     Store {
         /// What it was asked for.
         operation: Operation,
@@ -197,6 +167,18 @@ pub enum Damage {
 }
 
 impl Error {
+    /// The page that it is about.
+    pub(super) fn page(&self) -> Option<u64> {
+        match *self {
+            Self::Corrupt { page, .. }
+            | Self::Store {
+                operation: Operation::Read { page },
+                ..
+            } => Some(page),
+            _ => None,
+        }
+    }
+
     /// Makes a store's error ours.
     pub(super) fn store(operation: Operation) -> impl FnOnce(StoreError) -> Self {
         move |source| Self::Store { operation, source }
@@ -207,3 +189,94 @@ impl Error {
         Self::store(Operation::Read { page })
     }
 }
+
+impl From<Operation> for crate::error::Operation {
+    fn from(operation: Operation) -> Self {
+        match operation {
+            Operation::Read { page } => Self::Read { page },
+            Operation::Stage { id } => Self::Stage { id },
+            Operation::Grow { page_count } => Self::Grow { page_count },
+            Operation::WriteCommit => Self::Commit,
+            Operation::Settle => Self::Settle,
+            Operation::WriteNew => Self::WriteNew,
+            Operation::Sync => Self::Sync,
+        }
+    }
+}
+
+impl From<HeaderFault> for IdentityFault {
+    fn from(fault: HeaderFault) -> Self {
+        match fault {
+            HeaderFault::Magic(found) => Self::Magic(found),
+            HeaderFault::Version { major, minor } => Self::Version { major, minor },
+            HeaderFault::Checksum => Self::Header,
+            HeaderFault::PageSize(log2) => Self::PageSize(log2),
+        }
+    }
+}
+
+/// An error in the words of every format.
+impl From<Error> for crate::error::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Identity(fault) => Self::Identity(fault.into()),
+            Error::PageSizeMismatch { file, store } => Self::PageSizeMismatch { file, store },
+            Error::Unread(what) => Self::Identity(IdentityFault::Unread(what)),
+            Error::Damaged(damage) => Self::Damaged {
+                findings: alloc::vec![damage.finding()],
+            },
+            Error::Corrupt { page, fault } => Self::Corrupt {
+                page,
+                detail: fault.into(),
+            },
+            Error::ChecksumMismatch {
+                id,
+                page,
+                expected,
+                actual,
+            } => Self::ChecksumMismatch {
+                id,
+                page,
+                expected: checksum(expected),
+                actual: checksum(actual),
+                unproven: false,
+            },
+            Error::OutOfRange { page, page_count } => Self::OutOfRange { page, page_count },
+            Error::NotAllocated { page } => Self::NotAllocated { page },
+            Error::NotRegular { page, kind } => Self::NotRegular { page, kind },
+            // A transaction takes free pages only: SPACE contradicts itself.
+            Error::NotFree { page } => Self::Corrupt {
+                page,
+                detail: "SPACE says that it is free, and that it is not".into(),
+            },
+            Error::NotProtected { id } => Self::NotProtected { id },
+            Error::IsProtected { id } => Self::NotFree { id },
+            Error::Full { limit } => Self::Full { limit },
+            Error::NoFreeId { limit } => Self::DirectoryFull { limit },
+            Error::GenerationsExhausted => Self::GenerationsExhausted,
+            Error::Poisoned => Self::Poisoned,
+            Error::NotEmpty { page_count } => Self::NotEmpty { page_count },
+            Error::Store { operation, source } => Self::Store {
+                operation: operation.into(),
+                source,
+            },
+        }
+    }
+}
+
+/// The checksum of this format.
+pub(super) const fn checksum(value: Xxh3) -> Checksum {
+    Checksum {
+        algorithm: Algorithm::Xxh3,
+        value,
+    }
+}
+
+/// The words are those of every format.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::error::Error::from(self.clone()).fmt(f)
+    }
+}
+
+impl core::error::Error for Error {}

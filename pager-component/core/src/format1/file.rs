@@ -6,19 +6,22 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{Change, PageStore};
+use pagebox_store::{Algorithm, Change, PageStore};
 
+use super::audit::Audit;
 use super::cache::Cache;
-use super::error::{Error, Operation};
+use super::error::{Damage, Error, Operation};
 use super::header::{Header, Uuid};
 use super::layout::Layout;
 use super::medium::Medium;
 use super::record::Record;
-use super::recover::{Verdict, recover};
+use super::recover::{Decision, Verdict, recover};
 use super::shape::Shape;
 use super::slots;
 use super::tree::Reader;
 use crate::checksum::Xxh3;
+use crate::codec::wide;
+use crate::facts::{self, CommitInfo};
 use crate::ids::Side;
 
 /// What may be done.
@@ -33,7 +36,7 @@ pub(super) enum Phase {
 }
 
 /// An open file of format 1.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct File {
     pub(super) layout: Layout,
     pub(super) record: Record,
@@ -53,8 +56,14 @@ pub struct File {
     pub(super) unproven: Vec<(u64, Xxh3)>,
     /// Where the next large transaction looks for pages first.
     pub(super) next_fit: u64,
+    /// Regular pages, once they were counted.
+    pub(super) regular: Option<u64>,
+    /// What was found of SPACE and MAP by a check that goes on.
+    pub(super) audit: Audit,
     verdict: Verdict,
     header_is_rotten: bool,
+    /// Why nothing may be built on it.
+    damage: Option<Damage>,
 }
 
 /// The figures of the committed state.
@@ -156,8 +165,11 @@ impl File {
             cache: Cache::default(),
             unproven: Vec::new(),
             next_fit: 0,
+            regular: Some(0),
+            audit: Audit::default(),
             verdict: Verdict::Acknowledged,
             header_is_rotten: false,
+            damage: None,
         })
     }
 
@@ -179,8 +191,13 @@ impl File {
     }
 
     fn open_as<S: Medium>(store: &S, shape: Option<Shape>) -> Result<Self, Error> {
-        let decision = recover(store, shape)?;
-        Ok(Self {
+        let file = Self::of(recover(store, shape)?);
+        file.expect_undamaged().map(|()| file)
+    }
+
+    /// What recovery found.
+    pub(super) fn of(decision: Decision) -> Self {
+        Self {
             layout: decision.layout,
             record: decision.chosen.record,
             blocks: decision.chosen.blocks,
@@ -192,9 +209,19 @@ impl File {
             cache: decision.verified.cache,
             unproven: decision.verified.unproven,
             next_fit: 0,
+            regular: None,
+            audit: Audit::default(),
             verdict: decision.verdict,
             header_is_rotten: decision.header_is_rotten,
-        })
+            damage: decision.damage,
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub(super) fn expect_undamaged(&self) -> Result<(), Error> {
+        self.damage
+            .map_or(Ok(()), |damage| Err(Error::Damaged(damage)))
     }
 
     /// What recovery decided when the file was opened.
@@ -233,6 +260,56 @@ impl File {
             protected: self.record.protected,
             protected_limit: self.layout.shape().id_limit(),
             cached_pages: self.cache.len(),
+        }
+    }
+
+    /// What the last commit came to.
+    pub(crate) fn committed(&self) -> CommitInfo {
+        CommitInfo {
+            generation: self.record.generation,
+            page_count: self.record.page_count,
+        }
+    }
+
+    /// Whether it is known what is durable after this error: a commit says so
+    /// itself, a sync is done by others.
+    pub(crate) fn leaves_ready(&self, error: &crate::error::Error) -> bool {
+        let is_sync = matches!(
+            error,
+            crate::error::Error::Store {
+                operation: crate::error::Operation::Sync,
+                ..
+            }
+        );
+        self.phase != Phase::Poisoned && !is_sync
+    }
+
+    /// The figures in the words of every format.
+    pub(crate) fn figures<S: Medium>(&mut self, store: &S) -> facts::Stats {
+        let stats = self.stats();
+        let regular_pages = self.regular_pages(store);
+        // Nodes for them, and what is kept so that a full file can be freed.
+        let kept = 2 * (u64::from(self.record.map_height) + 1);
+        let fan = wide(self.layout.shape().fan());
+        let room = stats.free_pages.saturating_sub(kept) / (fan + 1) * fan;
+        facts::Stats {
+            format: super::NAME,
+            capabilities: &[],
+            algorithm: Algorithm::Xxh3,
+            page_size: self.layout.shape().page_size,
+            page_count: Some(stats.page_count),
+            page_limit: stats.page_limit,
+            free_pages: Some(stats.free_pages),
+            regular_pages,
+            protected_pages: Some(stats.protected),
+            protected_capacity: Some(stats.protected.saturating_add(room)),
+            protected_limit: stats.protected_limit,
+            internal_pages: regular_pages.map(|regular| {
+                stats
+                    .page_count
+                    .saturating_sub(stats.free_pages.saturating_add(regular))
+            }),
+            generation: Some(stats.generation),
         }
     }
 

@@ -9,7 +9,8 @@ use crate::codec::{array_at, part, put, u8_at, u32_at, u64_at, u128_at};
 /// Bytes of the header that say something; the rest of its unit is zero.
 pub const HEADER_LEN: usize = 512;
 
-const MAGIC: [u8; 4] = *b"PBOX";
+/// What a file of this format begins with.
+pub const MAGIC: [u8; 4] = *b"PBOX";
 const MAJOR: u8 = 1;
 
 /// Drawn when the file is made, by whoever makes it.
@@ -33,10 +34,15 @@ pub struct Header {
 pub enum HeaderFault {
     /// They begin otherwise.
     #[error("the first bytes are not PBOX")]
-    Magic,
+    Magic([u8; 4]),
     /// The checksum is right, and the version is another.
-    #[error("version {0} of the format is not known here")]
-    Version(u8),
+    #[error("version {major}.{minor} of the format is not known here")]
+    Version {
+        /// Not 1.
+        major: u8,
+        /// Any.
+        minor: u8,
+    },
     /// The checksum is not that of the bytes.
     #[error("the checksum of the header is wrong")]
     Checksum,
@@ -61,15 +67,16 @@ impl Header {
 
     /// Reads [`HEADER_LEN`] bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
-        if array_at(bytes, 0) != MAGIC {
-            return Err(HeaderFault::Magic);
+        let magic = array_at(bytes, 0);
+        if magic != MAGIC {
+            return Err(HeaderFault::Magic(magic));
         }
         if u128_at(bytes, 496) != xxh3(part(bytes, 0, 496)) {
             return Err(HeaderFault::Checksum);
         }
-        let major = u8_at(bytes, 4);
+        let (major, minor) = (u8_at(bytes, 4), u8_at(bytes, 5));
         if major != MAJOR {
-            return Err(HeaderFault::Version(major));
+            return Err(HeaderFault::Version { major, minor });
         }
         let log2 = u32_at(bytes, 8);
         Ok(Self {

@@ -123,6 +123,23 @@ impl Layout {
         self.first(group) + 2 * u64::from(level) + u64::from(side.byte())
     }
 
+    /// The node of SPACE that a page is a home of: its level, its index, and
+    /// which side of it.
+    pub fn node_at(&self, page: u64) -> Option<(u32, u64, Side)> {
+        let named = (0..crate::codec::wide(NAMED)).filter(|&group| self.is_odd(group));
+        let group = named.chain([self.group_of(page)]).find(|&group| {
+            (self.first(group)..self.first(group) + self.homes_len(group)).contains(&page)
+        })?;
+        let place = page - self.first(group);
+        let level = (0..=self.levels(group)).find(|&level| u64::from(level) == place / 2)?;
+        let side = if place.is_multiple_of(2) {
+            Side::A
+        } else {
+            Side::B
+        };
+        Some((level, self.shape.index_of(level, group), side))
+    }
+
     /// Pages at the start of a group that are no data pages.
     pub fn own(&self, group: u64) -> u64 {
         let head = if group == 0 { self.shape.head() } else { 0 };

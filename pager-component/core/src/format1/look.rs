@@ -4,14 +4,16 @@
 use alloc::vec::Vec;
 
 use super::entry::{Entry, in_node};
-use super::error::Error;
+use super::error::{Error, checksum};
 use super::file::File;
+use super::kinds::in_words;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
 use super::places::Places;
 use super::tree::{Seek, Which};
 use crate::bitmap::Overlay;
-use crate::checksum::{Xxh3, xxh3};
+use crate::checksum::{Xxh3, xxh3, xxh3_of_zeros};
+use crate::facts;
 use crate::ids::{Extent, ProtectedId};
 
 /// Where a protected page's committed bytes are.
@@ -23,6 +25,21 @@ pub struct Location {
     pub birth: u64,
     /// Of its bytes, if it has a physical page.
     pub checksum: Xxh3,
+}
+
+impl File {
+    /// A location in the words of every format.
+    pub(crate) fn in_words(&self, location: Location) -> facts::Location {
+        let value = match location.page {
+            Some(_) => location.checksum,
+            None => xxh3_of_zeros(self.layout.shape().page_size),
+        };
+        facts::Location {
+            page: location.page,
+            generation: location.birth,
+            checksum: checksum(value),
+        }
+    }
 }
 
 impl From<Entry> for Location {
@@ -122,7 +139,10 @@ impl File {
         match self.kind(store, page)? {
             Kind::Regular => Ok(()),
             kind if kind.is_free() => Err(Error::NotAllocated { page }),
-            kind => Err(Error::NotRegular { page, kind }),
+            kind => Err(Error::NotRegular {
+                page,
+                kind: in_words(self.layout.shape(), page, kind),
+            }),
         }
     }
 
@@ -165,6 +185,48 @@ impl File {
             runs,
             next: Some(from),
         })
+    }
+
+    /// Regular pages in ascending runs from page `from` on, at most `limit`
+    /// runs.
+    ///
+    /// # Errors
+    /// As [`File::runs`].
+    pub(crate) fn runs_from<S: Medium>(
+        &mut self,
+        store: &S,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Extent>, Error> {
+        let mut runs = Vec::new();
+        let mut next = Some(from);
+        while let Some(from) = next.filter(|_| runs.len() < limit) {
+            let found = self.runs(store, from)?;
+            runs.extend(found.runs);
+            next = found.next;
+        }
+        runs.truncate(limit);
+        Ok(runs)
+    }
+
+    /// Which of the 64 pages from `64 * word` on are free, as bits; pages past
+    /// the page count are, as far as the format can have them.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Poisoned`], [`Error::Store`].
+    pub(crate) fn free_word<S: Medium>(&mut self, store: &S, word: u64) -> Result<u64, Error> {
+        self.expect_sound()?;
+        let limit = self.layout.shape().page_limit();
+        let first = word.saturating_mul(64);
+        let end = first.saturating_add(64).min(limit);
+        let taken = Overlay::default();
+        let mut places = Places::ascending(self.record.space_tree(), &taken, first, end);
+        let mut reader = self.reader(store);
+        let mut free = 0;
+        while let Some(page) = places.take(&mut reader)? {
+            free |= 1 << (page - first);
+        }
+        Ok(free)
     }
 
     /// Protected pages in ascending order from id `from` on, at most `limit`.

@@ -99,19 +99,24 @@
 //! ```
 #![deny(clippy::indexing_slicing)]
 
+mod audit;
 mod cache;
 mod check;
 mod commit;
+mod describe;
 pub mod entry;
 mod error;
 mod file;
+pub mod findings;
 pub mod header;
+mod kinds;
 pub mod layout;
 pub mod leaf;
 mod look;
 mod medium;
 mod places;
 mod plan;
+mod reasons;
 pub mod record;
 mod recover;
 mod rewrite;
@@ -120,8 +125,9 @@ mod settle;
 pub mod shape;
 mod slots;
 mod tree;
+mod witness;
 
-pub use commit::CommitInfo;
+pub use crate::facts::CommitInfo;
 pub use error::{Damage, Error, Operation};
 pub use file::{File, Stats};
 pub use layout::Layout;
@@ -131,3 +137,9 @@ pub use medium::Medium;
 pub use recover::Verdict;
 pub use shape::Shape;
 pub use slots::identify;
+pub use witness::Witness;
+
+pub(crate) use reasons::{Reasons, recover};
+
+/// What the format is called.
+pub const NAME: &str = "1.0";

@@ -8,6 +8,7 @@ use pagebox_store::{Algorithm, Staged};
 use super::entry::Entry;
 use super::error::{Error, Operation};
 use super::file::File;
+use super::kinds::in_words;
 use super::layout::Layout;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
@@ -93,7 +94,7 @@ impl File {
                         birth: generation,
                         checksum: bytes
                             .staged_checksum(Algorithm::Xxh3)
-                            .map_err(Error::store(Operation::Stage))?
+                            .map_err(Error::store(Operation::Stage { id }))?
                             .value,
                     })
                 }
@@ -222,7 +223,7 @@ impl PageChanges {
                 Some(old) => reader.node(Which::Space, 0, group, old)?.to_vec(),
                 None => leaf::absent(&self.layout, group),
             };
-            pages.mark(&mut bytes, self.layout.group_start(group))?;
+            pages.mark(&mut bytes, &self.layout, group)?;
             let (number, full) = leaf::count(&bytes, self.layout.shape());
             let entry = Entry {
                 number,
@@ -247,7 +248,8 @@ impl PageChanges {
 impl Group {
     /// Marks the pages in their leaf: first what is taken, so that it is not
     /// what was just freed.
-    fn mark(&self, leaf: &mut [u8], start: u64) -> Result<(), Error> {
+    fn mark(&self, leaf: &mut [u8], layout: &Layout, group: u64) -> Result<(), Error> {
+        let start = layout.group_start(group);
         for &(page, kind) in &self.taken {
             if !leaf::kind(leaf, page - start).is_free() {
                 return Err(Error::NotFree { page });
@@ -261,7 +263,8 @@ impl Group {
                     return Err(Error::NotAllocated { page });
                 }
                 found if kind == Kind::Regular => {
-                    return Err(Error::NotRegular { page, kind: found });
+                    let kind = in_words(layout.shape(), page, found);
+                    return Err(Error::NotRegular { page, kind });
                 }
                 _ => {
                     let fault = "MAP names it, and SPACE says that it is something else";

@@ -54,6 +54,13 @@ pub(super) struct Decision {
     /// The highest stamp.
     pub(super) highest: u64,
     pub(super) verified: Verified,
+    /// The slots, A and B: the generation of a valid record, or why there is
+    /// none.
+    pub(super) slots: [Result<u64, RecordFault>; 2],
+    /// Why the newer of two roots does not count.
+    pub(super) rejected: Option<Damage>,
+    /// Why nothing may be built on what was chosen: no crash can have left it.
+    pub(super) damage: Option<Damage>,
 }
 
 /// What was verified of a record.
@@ -80,28 +87,50 @@ pub(super) fn recover<S: Medium>(store: &S, shape: Option<Shape>) -> Result<Deci
     let shape = shape.unwrap_or(Shape::of(header.page_size));
     let layout = Layout::new(shape, header.homes).ok_or(Error::Damaged(Damage::Homes))?;
     let mut stamps = Vec::new();
-    let mut read = |side| -> Result<Option<Found>, Error> {
+    let mut read = |side| -> Result<Result<Found, RecordFault>, Error> {
         let Slot { found, stamps: new } = slots::read(store, shape.unit(), side)?;
         stamps.extend(new);
         match found {
-            Ok(found) => Ok((found.record.header == header).then_some(found)),
+            Ok(found) if found.record.header != header => Ok(Err(RecordFault::OtherFile)),
             Err(RecordFault::Unread(what)) => Err(Error::Unread(what)),
-            Err(_) => Ok(None),
+            found => Ok(found),
         }
     };
     let both = [read(Side::A)?, read(Side::B)?];
-    let newest = both
-        .iter()
-        .flatten()
-        .map(|found| found.record.generation)
-        .max();
+    let generation = |found: &Found| found.record.generation;
+    let slots = both.each_ref().map(|slot| match slot {
+        Ok(found) => Ok(generation(found)),
+        Err(fault) => Err(*fault),
+    });
+    let newest = both.iter().flatten().map(generation).max();
     let limit = newest.unwrap_or(0).saturating_add(STAMP_AHEAD_MAX);
     let highest = stamps
         .into_iter()
         .filter(|&stamp| stamp <= limit)
         .chain(newest)
         .fold(0, u64::max);
-    let (verdict, side, chosen, verified) = decide(store, &layout, both)?;
+    let both = both.map(Result::ok);
+    let (choice, damage) = match decide(store, &layout, &both) {
+        Ok(choice) => (choice, None),
+        Err(Error::Damaged(damage)) => {
+            let best = best(&layout, &both).ok_or(Error::Damaged(damage))?;
+            (best, Some(damage))
+        }
+        Err(error) => return Err(error),
+    };
+    let Choice {
+        verdict,
+        side,
+        verified,
+        rejected,
+    } = choice;
+    let [a, b] = both;
+    let chosen = match side {
+        Side::A => a,
+        Side::B => b,
+    };
+    // It was chosen of those that are there.
+    let chosen = chosen.ok_or(Error::Damaged(Damage::NoRoot))?;
     Ok(Decision {
         layout,
         header_is_rotten,
@@ -110,32 +139,69 @@ pub(super) fn recover<S: Medium>(store: &S, shape: Option<Shape>) -> Result<Deci
         chosen,
         highest,
         verified,
+        slots,
+        rejected,
+        damage,
     })
 }
 
-type Chosen = (Verdict, Side, Found, Verified);
+/// Which of the roots counts.
+struct Choice {
+    verdict: Verdict,
+    side: Side,
+    verified: Verified,
+    rejected: Option<Damage>,
+}
+
+/// Of a damaged file, the newest root that can be looked at. What it reaches is
+/// believed as far as it proves itself.
+fn best(layout: &Layout, both: &[Option<Found>; 2]) -> Option<Choice> {
+    let mut best = None;
+    for (side, found) in Side::BOTH.into_iter().zip(both) {
+        let Some(found) = found else { continue };
+        let generation = found.record.generation;
+        if check::root(layout, u64::MAX, &found.record).is_ok()
+            && best.is_none_or(|(_, known)| generation > known)
+        {
+            best = Some((side, generation));
+        }
+    }
+    best.map(|(side, _)| Choice {
+        verdict: Verdict::OneRoot,
+        side,
+        verified: Verified::default(),
+        rejected: None,
+    })
+}
 
 fn decide<S: Medium>(
     store: &S,
     layout: &Layout,
-    both: [Option<Found>; 2],
-) -> Result<Chosen, Error> {
+    both: &[Option<Found>; 2],
+) -> Result<Choice, Error> {
     let verify = |found: &Found| verify(store, layout, &found.record);
+    let alone = |side, only| {
+        Ok(Choice {
+            verdict: Verdict::OneRoot,
+            side,
+            verified: verify(only)?,
+            rejected: None,
+        })
+    };
     let (a, b) = match both {
         [None, None] => return Err(Error::Damaged(Damage::NoRoot)),
-        [Some(only), None] => {
-            let verified = verify(&only)?;
-            return Ok((Verdict::OneRoot, Side::A, only, verified));
-        }
-        [None, Some(only)] => {
-            let verified = verify(&only)?;
-            return Ok((Verdict::OneRoot, Side::B, only, verified));
-        }
+        [Some(only), None] => return alone(Side::A, only),
+        [None, Some(only)] => return alone(Side::B, only),
         [Some(a), Some(b)] => (a, b),
     };
     if a.blocks == b.blocks {
         expect_root(store, layout, &a.record)?;
-        return Ok((Verdict::Acknowledged, Side::A, a, Verified::default()));
+        return Ok(Choice {
+            verdict: Verdict::Acknowledged,
+            side: Side::A,
+            verified: Verified::default(),
+            rejected: None,
+        });
     }
     if a.record.generation == b.record.generation {
         return Err(Error::Damaged(Damage::TwoRecords));
@@ -145,14 +211,21 @@ fn decide<S: Medium>(
     } else {
         (Side::B, b, a)
     };
-    match verify(&newer) {
-        Ok(verified) => Ok((Verdict::Complete, side, newer, verified)),
+    match verify(newer) {
+        Ok(verified) => Ok(Choice {
+            verdict: Verdict::Complete,
+            side,
+            verified,
+            rejected: None,
+        }),
         // The older one was durable before the newer one was written. If its
         // pages fail too, then this is no crash.
-        Err(Error::Damaged(_)) => {
-            let verified = verify(&older)?;
-            Ok((Verdict::RolledBack, side.other(), older, verified))
-        }
+        Err(Error::Damaged(rejected)) => Ok(Choice {
+            verdict: Verdict::RolledBack,
+            side: side.other(),
+            verified: verify(older)?,
+            rejected: Some(rejected),
+        }),
         Err(error) => Err(error),
     }
 }

@@ -7,6 +7,7 @@ use super::file::{File, Phase};
 use super::rewrite;
 use crate::changes::{Change, Changes};
 use crate::codec::wide;
+use crate::facts::Wish;
 
 /// What a growth adds at most in bytes, unless more is needed at once.
 const STEP_MAX: u64 = 256 << 20;
@@ -57,6 +58,27 @@ impl File {
             map_height,
             end: changes.allocated.max().map_or(0, |page| page + 1),
         }
+    }
+
+    /// Checks that the format has room for all that a transaction allocates.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::NoFreeId`].
+    pub(crate) fn expect_room(&self, wish: &Wish) -> Result<(), Error> {
+        let shape = self.layout.shape();
+        let ids = self.record.protected.saturating_add(wish.protected);
+        if ids.max(wish.id_end) > shape.id_limit() {
+            return Err(Error::NoFreeId {
+                limit: shape.id_limit(),
+            });
+        }
+        let limit = shape.page_limit();
+        let new = wish.regular.saturating_add(wish.protected);
+        let taken = self.layout.reserved(limit) + self.record.used;
+        if taken.saturating_add(new) > limit {
+            return Err(Error::Full { limit });
+        }
+        Ok(())
     }
 
     /// The page count that has this room; grows the file where it is shorter.

@@ -36,6 +36,7 @@ impl File {
     /// that was sound when the file was opened; both poison.
     pub fn settle<S: Medium>(&mut self, store: &mut S) -> Result<(), Error> {
         self.expect_sound()?;
+        self.expect_undamaged()?;
         if self.phase == Phase::Ready {
             return Ok(());
         }

@@ -84,11 +84,11 @@ fn bytes<S: Medium>(store: &S, at: u64, len: u64) -> Result<Option<Vec<u8>>, Err
 /// [`Error::Store`].
 pub fn identify<S: Medium>(store: &S) -> Result<(Header, bool), Error> {
     let Some(first) = bytes(store, 0, wide(HEADER_LEN))? else {
-        return Err(Error::Identity(HeaderFault::Magic));
+        return Err(Error::Identity(HeaderFault::Magic([0; 4])));
     };
     let fault = match Header::decode(&first) {
         Ok(header) => return Ok((header, false)),
-        Err(fault @ (HeaderFault::Version(_) | HeaderFault::PageSize(_))) => {
+        Err(fault @ (HeaderFault::Version { .. } | HeaderFault::PageSize(_))) => {
             return Err(Error::Identity(fault));
         }
         Err(fault) => fault,

@@ -1,8 +1,11 @@
 //! [`Reader`]: the two trees, read from the medium as far as they are asked
 //! for. Each node is checked against its entry before it is believed.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::cache::{Cache, Place};
 use super::check;
@@ -20,6 +23,27 @@ pub(super) enum Seek {
     Room,
     /// A key whose entry is present.
     Present,
+}
+
+/// A node that could not be read or believed.
+pub(super) struct Fault {
+    pub(super) page: u64,
+    pub(super) text: String,
+}
+
+impl Fault {
+    pub(super) fn of(error: &Error) -> Self {
+        match error {
+            Error::Corrupt { page, fault } => Self {
+                page: *page,
+                text: (*fault).into(),
+            },
+            error => Self {
+                page: error.page().unwrap_or(0),
+                text: format!("{error}"),
+            },
+        }
+    }
 }
 
 /// Reads nodes and leaves of one state of a file.
@@ -99,17 +123,34 @@ impl<S: Medium> Reader<'_, S> {
         from: u64,
         seek: Seek,
     ) -> Result<Option<u64>, Error> {
-        self.seek_below(tree, tree.height, 0, tree.root, from, seek)
+        let fail = &mut |error| Err(error);
+        self.seek_below(tree, (tree.height, 0), tree.root, from, seek, fail)
+    }
+
+    /// As [`Reader::seek`]; what cannot be read is told of, and passed over.
+    pub(super) fn seek_past(
+        &mut self,
+        tree: &Tree,
+        from: u64,
+        seek: Seek,
+        faults: &mut Vec<Fault>,
+    ) -> Option<u64> {
+        let pass = &mut |error| {
+            faults.push(Fault::of(&error));
+            Ok(())
+        };
+        let found = self.seek_below(tree, (tree.height, 0), tree.root, from, seek, pass);
+        found.unwrap_or(None)
     }
 
     fn seek_below(
         &mut self,
         tree: &Tree,
-        level: u32,
-        index: u64,
+        (level, index): (u32, u64),
         entry: Option<Entry>,
         from: u64,
         seek: Seek,
+        on_fault: &mut dyn FnMut(Error) -> Result<(), Error>,
     ) -> Result<Option<u64>, Error> {
         let shape = self.layout.shape();
         let start = shape.first_key(level, index);
@@ -125,13 +166,17 @@ impl<S: Medium> Reader<'_, S> {
         if level == 0 {
             return Ok(Some(index));
         }
-        let node = self.node(tree.which, level, index, &entry)?;
+        let node = match self.node(tree.which, level, index, &entry) {
+            Ok(node) => node,
+            Err(error) => return on_fault(error).map(|()| None),
+        };
         let first = shape.place_of(shape.index_of(level - 1, from.max(start)));
         for (place, child) in
             (first..shape.fan()).zip((index << shape.fan_log2) + crate::codec::wide(first)..)
         {
             let entry = in_node(&node, place);
-            let found = self.seek_below(tree, level - 1, child, entry, from, seek)?;
+            let below = (level - 1, child);
+            let found = self.seek_below(tree, below, entry, from, seek, on_fault)?;
             if found.is_some() {
                 return Ok(found);
             }

@@ -1,0 +1,291 @@
+//! The check of both trees, a bounded part at a time: SPACE, its leaves in order;
+//! then MAP, a node of the lowest level at a time with the pages that it names.
+//!
+//! What is counted on the way is compared at the end. So the comparison is left
+//! out where the parts were not asked for in order, or something was not
+//! readable.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::entry::{Entry, in_node};
+use super::file::File;
+use super::findings;
+use super::leaf::{self, Kind};
+use super::medium::Medium;
+use super::tree::{Fault, Seek, Tree, Which};
+use crate::bitmap::Overlay;
+use crate::facts::{CheckPart, ProtectedPage};
+use crate::finding::Finding;
+use crate::ids::ProtectedId;
+use crate::verify::protected_page;
+
+/// Leaves of SPACE that one part looks at.
+const LEAVES_A_PART: usize = 64;
+
+/// What was found so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Audit {
+    /// The part that comes next; none: the comparison is off.
+    next: Option<u64>,
+    /// Pages that MAP named.
+    named: Overlay,
+    /// Pages of protected ones and nodes of MAP, by MAP.
+    data: u64,
+    nodes: u64,
+    ids: u64,
+    /// The same, by SPACE.
+    space_data: u64,
+    space_nodes: u64,
+    /// Nodes above the lowest level that were counted.
+    above: BTreeSet<(u32, u64)>,
+    /// Pages that could not be believed, each told once.
+    bad: BTreeSet<u64>,
+}
+
+/// A part of the check: which groups, or which ids, come next.
+enum Part {
+    Space { group: u64 },
+    Map { id: u64 },
+}
+
+impl Part {
+    fn of(cursor: u64) -> Self {
+        if cursor.is_multiple_of(2) {
+            Self::Space { group: cursor / 2 }
+        } else {
+            Self::Map { id: cursor / 2 }
+        }
+    }
+
+    fn cursor(&self) -> u64 {
+        match self {
+            Self::Space { group } => group * 2,
+            Self::Map { id } => id * 2 + 1,
+        }
+    }
+}
+
+impl File {
+    /// How many steps the check has: most of them are protected pages.
+    pub(crate) fn check_total(&self) -> u64 {
+        self.record.protected.saturating_add(1)
+    }
+
+    /// A part of the check. The first is 0.
+    pub(crate) fn check_part<S: Medium>(&mut self, store: &S, cursor: u64) -> CheckPart {
+        if cursor == 0 {
+            self.audit = Audit {
+                next: Some(0),
+                ..Audit::default()
+            };
+        }
+        if self.audit.next != Some(cursor) {
+            self.audit.next = None;
+        }
+        let mut found = Vec::new();
+        let next = match Part::of(cursor) {
+            Part::Space { group } => Some(self.check_space(store, group, &mut found)),
+            Part::Map { id } => self.check_map(store, id, &mut found),
+        };
+        let next = next.map(|part| part.cursor());
+        if self.audit.next.is_some() {
+            self.audit.next = next;
+            if next.is_none() && self.audit.bad.is_empty() {
+                found.extend(self.compare());
+            }
+        }
+        let total = self.check_total();
+        let done = match next {
+            Some(_) => self.audit.ids.saturating_add(1).min(total - 1),
+            None => total,
+        };
+        CheckPart {
+            findings: found,
+            next,
+            done,
+            total,
+        }
+    }
+
+    fn check_space<S: Medium>(&mut self, store: &S, group: u64, found: &mut Vec<Finding>) -> Part {
+        let space = self.record.space_tree();
+        let mut group = group;
+        for _ in 0..LEAVES_A_PART {
+            let mut faults = Vec::new();
+            let mut reader = self.reader(store);
+            let present = reader.seek_past(&space, group, Seek::Present, &mut faults);
+            let leaf = present.and_then(|present| {
+                let entry = reader.entry(&space, 0, present).ok()??;
+                let leaf = reader.node(Which::Space, 0, present, &entry);
+                leaf.map_err(|error| faults.push(Fault::of(&error))).ok()
+            });
+            self.note(Which::Space, faults, found);
+            let Some(present) = present else {
+                return Part::Map { id: 0 };
+            };
+            if let Some(leaf) = leaf {
+                let shape = self.layout.shape();
+                self.audit.space_data += leaf::count_of(&leaf, shape, Kind::Protected);
+                self.audit.space_nodes += leaf::count_of(&leaf, shape, Kind::Node);
+            }
+            group = present + 1;
+        }
+        Part::Space { group }
+    }
+
+    fn check_map<S: Medium>(
+        &mut self,
+        store: &S,
+        id: u64,
+        found: &mut Vec<Finding>,
+    ) -> Option<Part> {
+        let map = self.record.map_tree();
+        let shape = self.layout.shape();
+        let mut faults = Vec::new();
+        let present = self
+            .reader(store)
+            .seek_past(&map, id, Seek::Present, &mut faults);
+        self.note(Which::Map, faults, found);
+        let present = present?;
+        let index = shape.index_of(1, present);
+        self.check_path(store, &map, index, found);
+        let mut reader = self.reader(store);
+        let node = match reader.entry(&map, 1, index) {
+            Ok(Some(entry)) => reader.node(Which::Map, 1, index, &entry),
+            Ok(None) => return None,
+            Err(error) => Err(error),
+        };
+        match node {
+            Ok(node) => {
+                let first = shape.first_key(1, index);
+                for (place, id) in (0..shape.fan()).zip(first..) {
+                    if let Some(entry) = in_node(&node, place) {
+                        self.check_id(store, ProtectedId(id), entry, found);
+                    }
+                }
+            }
+            Err(error) => self.note(Which::Map, alloc::vec![Fault::of(&error)], found),
+        }
+        Some(Part::Map {
+            id: shape.first_key(1, index + 1),
+        })
+    }
+
+    /// The nodes from the root to a node of the lowest level: each once.
+    fn check_path<S: Medium>(
+        &mut self,
+        store: &S,
+        map: &Tree,
+        index: u64,
+        found: &mut Vec<Finding>,
+    ) {
+        let shape = self.layout.shape();
+        for level in 1..=map.height {
+            let index = shape.index_of(level - 1, index);
+            if level > 1 && !self.audit.above.insert((level, index)) {
+                continue;
+            }
+            if let Ok(Some(entry)) = self.reader(store).entry(map, level, index) {
+                self.audit.nodes += 1;
+                self.check_use(store, entry.number, Kind::Node, found);
+            }
+        }
+    }
+
+    fn check_id<S: Medium>(
+        &mut self,
+        store: &S,
+        id: ProtectedId,
+        entry: Entry,
+        found: &mut Vec<Finding>,
+    ) {
+        self.audit.ids += 1;
+        if entry.number == 0 {
+            return;
+        }
+        self.audit.data += 1;
+        self.check_use(store, entry.number, Kind::Protected, found);
+        let location = self.in_words(entry.into());
+        let page = ProtectedPage {
+            id,
+            location,
+            next: None,
+        };
+        found.extend(protected_page(store, &page));
+    }
+
+    /// That SPACE says the same of a page that MAP names, and that nothing else
+    /// names it.
+    fn check_use<S: Medium>(&mut self, store: &S, page: u64, kind: Kind, found: &mut Vec<Finding>) {
+        let mut tell = |message| {
+            found.push(Finding::new(findings::PAGE_USE, Some(page), message));
+        };
+        if !self.audit.named.insert(page) {
+            tell(format!("two entries of MAP name page {page}"));
+        }
+        match self.kind(store, page) {
+            Ok(actual) if actual != kind => tell(format!(
+                "MAP names page {page} as {}, SPACE says that it is {}",
+                words(kind),
+                words(actual)
+            )),
+            // What cannot be read was told of when SPACE was looked at.
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, which: Which, faults: Vec<Fault>, found: &mut Vec<Finding>) {
+        for Fault { page, text } in faults {
+            if self.audit.bad.insert(page) {
+                let tree = match which {
+                    Which::Map => "MAP",
+                    Which::Space => "SPACE",
+                };
+                let message =
+                    format!("a node of {tree} in page {page} is not as committed: {text}");
+                found.push(Finding::new(findings::NODE, Some(page), message));
+            }
+        }
+    }
+
+    fn compare(&self) -> Vec<Finding> {
+        let audit = &self.audit;
+        let mut found = Vec::new();
+        if audit.ids != self.record.protected {
+            let message = format!(
+                "the root record counts {} protected pages, MAP names {}",
+                self.record.protected, audit.ids
+            );
+            found.push(Finding::new(findings::COUNTS, None, message));
+        }
+        let unnamed = |marked: u64, named: u64, of: &str| {
+            (marked > named).then(|| {
+                let message = format!(
+                    "{} pages are marked as {of}, and nothing names them",
+                    marked - named
+                );
+                Finding::new(findings::UNNAMED_PAGES, None, message)
+            })
+        };
+        found.extend(unnamed(
+            audit.space_data,
+            audit.data,
+            words(Kind::Protected),
+        ));
+        found.extend(unnamed(audit.space_nodes, audit.nodes, words(Kind::Node)));
+        found
+    }
+}
+
+fn words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Free | Kind::Limbo => "free",
+        Kind::Regular => "a regular page",
+        Kind::Protected => "a page of a protected one",
+        Kind::Node => "a node of MAP",
+        Kind::Reserved => "the file's own",
+        Kind::Snapshots => "a table of snapshots",
+    }
+}

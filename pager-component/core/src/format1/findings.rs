@@ -1,0 +1,27 @@
+//! What can be found wrong with a file of format 1, besides what can with any.
+
+use crate::finding::finding_kinds;
+
+finding_kinds! {
+    ROOTS Error "roots"
+        "No root record counts: neither slot holds one, or they contradict each other, or what they reach is not as it was committed. No crash can cause this."
+        "Restore the file from a backup; what still proves itself can be read."
+    NODE Error "node"
+        "A node or a leaf of one of the two trees is not as it was committed: what it names cannot be found."
+        "Restore the file from a backup; what still proves itself can be read."
+    PAGE_USE Error "page-use"
+        "The two trees disagree on what a page is, or two entries name one page."
+        "Copy what can be read into a new file."
+    COUNTS Error "counts"
+        "The root record counts other pages than its trees name."
+        "Copy what can be read into a new file."
+    HEADER Warning "header"
+        "The header has rotted. Each root record repeats it, so nothing is lost."
+        "Repair writes it again."
+    ROOT_OTHER Info "root-other"
+        "One root slot holds no valid record: a commit, or the copy of its record, was not finished there."
+        "None needed; the next opening to write mends it."
+    UNNAMED_PAGES Warning "unnamed-pages"
+        "Pages are marked as pages of protected ones or as nodes, and nothing names them: they are lost to allocation."
+        "None needed; copy into a new file to have them back."
+}
