@@ -100,7 +100,7 @@ class Engine:
         file = None
         try:
             store = FileStore(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-            store.page_size = page_size
+            store.name, store.page_size = name, page_size
             file = PageFile(self, store, "create", record(
                 format=0, page_count=page_count,
                 uuid=(secrets.randbits(64), secrets.randbits(64))))
@@ -108,7 +108,6 @@ class Engine:
                 os.link(temporary, name)
             except FileExistsError:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
-            store.path = name
             folder = os.open(os.path.dirname(os.path.abspath(name)), os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -151,7 +150,7 @@ class PageFile:
             self._exports = self._instance.get_export_index(
                 self._store, "pagebox:pager/pager@0.2.0")
             if how == "open":
-                file.page_size = self._call("page-size", os.pread(file.fd, 512, 0))
+                file.page_size = self._call("page-size", file.head())
             self._pager: Any = self._call(how, ResourceHost.own(0, STORE), argument)
         except BaseException:
             file.close()

@@ -2,6 +2,7 @@
 it: `PAGER=pager.wasm PAGEBOX=pagebox python misuse.py`."""
 
 import array
+import errno
 import fcntl
 import os
 import random
@@ -13,7 +14,7 @@ import threading
 import time
 import unittest
 
-from page_store import FileStore, StoreError, View, Write, crc32
+from page_store import FileStore, View, Write, crc32
 from pagebox import Engine, PagerError
 
 ENGINE = Engine(os.environ["PAGER"])
@@ -294,6 +295,43 @@ class Staging(Case):
                 self.assertIn(f"protected page {self.protected} ", str(error))
 
 
+class Shortened(Case):
+    """Somebody else makes a file shorter while it is open."""
+
+    def test_page_that_is_gone_is_named_with_its_file(self):
+        file = self.create()
+        view, tx = file.view(self.regular), file.begin()
+        os.truncate(self.path, 4096)
+        for function, args in [(bytes, [view]), (view.read, [0, 1]), (view.write, [0, b"x"])]:
+            error = self.fails("out-of-bounds", function, *args)
+            self.assertIn(f"page {self.regular} ", str(error))
+            self.assertIn(self.path, str(error))
+        # What the host reads by itself, and what the component asks for.
+        self.assertIn(self.path, str(self.fails("out-of-bounds", tx.stage, self.protected)))
+        self.fails("store", file.view, self.regular)
+        self.fails("store", file.view_protected, self.protected)
+        tx.rollback()
+        file.close()
+        self.assertEqual(os.path.getsize(self.path), 4096)
+
+    def test_what_the_system_refuses_names_the_file(self):
+        file = self.create()
+        view, pread = file.view(self.regular), os.pread
+        for answer in OSError(errno.EIO, "it rots"), b"":
+            def failing(*_):
+                if answer:
+                    raise answer
+                return answer
+            os.pread = failing
+            try:
+                error = self.raises(OSError, self.path, bytes, view)
+                told = self.fails("store", file.view_protected, self.protected)
+            finally:
+                os.pread = pread
+            self.assertEqual((error.errno, error.filename), (errno.EIO, self.path))
+            self.assertIn(self.path, str(told))
+
+
 class Store(Case):
     """The store alone: what format 0 does not ask of it, too."""
 
@@ -313,7 +351,7 @@ class Store(Case):
         view = View(store, 1)
         for changes in ([Write(0, ones), Write(4, ones)], [Write(0, ones), Write(3, pages=2)],
                         [Write(0, pages=U64)], [Write(0, pages=4), Write(0, ones)]):
-            self.raises(StoreError, "out-of-bounds", store.write, changes)
+            self.fails("out-of-bounds", store.write, changes)
         # What changes nothing ends no view.
         store.write([])
         store.write([None, Write(3, pages=0)])
@@ -338,7 +376,7 @@ class Store(Case):
         self.addCleanup(store.close)
         store.page_size = 1024
         for function, args in [(store.truncate, [1]), (store.grow, [9]), (store.write, [[None]])]:
-            self.raises(StoreError, "read-only", function, *args)
+            self.assertIn(self.path, str(self.fails("read-only", function, *args)))
         self.assertEqual(store.page_count(), 4)
 
     def test_checksum_that_there_is_not_says_so(self):
