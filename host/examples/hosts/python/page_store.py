@@ -98,7 +98,7 @@ class FileStore:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._fd)
-            raise PagerError("the file is in use, by another process or by this one",
+            raise PagerError(f"{self.name} is in use, by another process or by this one",
                              "locked") from None
         except BaseException:
             os.close(self._fd)
@@ -125,13 +125,13 @@ class FileStore:
         closed, and a fork shares it: it is not to be kept."""
         self.check_process()
         if self._fd < 0:
-            raise PagerError("the file is closed", "closed")
+            raise PagerError(f"{self.name} is closed", "closed")
         return self._fd
 
     def check_process(self) -> None:
         if os.getpid() != self.process:
-            raise PagerError(f"the file is open in process {self.process}, and this is a fork "
-                             "of it: open the file here", "forked")
+            raise PagerError(f"{self.name} is open in process {self.process}, and this is a "
+                             "fork of it: open it here", "forked")
 
     @property
     def is_closed(self) -> bool:
@@ -371,16 +371,17 @@ class View:
 
     def _buffer(self) -> bytearray | None:
         """The private buffer, if it is one. Raises if the view has ended."""
+        name = self._store.name
         if self._store.is_closed:
-            raise PagerError("this view has ended: its file is closed", "ended")
+            raise PagerError(f"this view has ended: {name} is closed", "ended")
         if self._private is not None:
             if self._private.data is None:
                 raise PagerError("this view has ended: its transaction is over", "ended")
             return self._private.data
         if self._state != self._store.state:
-            raise PagerError("this view has ended: a commit changed its file since", "ended")
+            raise PagerError(f"this view has ended: a commit changed {name} since", "ended")
         if any(page_count <= self._page for page_count in self._store.cuts[self._cuts:]):
-            raise PagerError("this view has ended: its file became shorter", "ended")
+            raise PagerError(f"this view has ended: {name} became shorter", "ended")
         return None
 
 

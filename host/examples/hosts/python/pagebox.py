@@ -166,8 +166,8 @@ class PageFile:
         sandbox there is no other call."""
         with self._file.lock, SignalsHeld():
             if self._failed:
-                raise PagerError("the sandbox failed before: close the file and open it again",
-                                 "sandbox")
+                raise PagerError("the sandbox failed before: close "
+                                 f"{self._file.name} and open it again", "sandbox")
             try:
                 return work()
             except PagerError:
@@ -176,8 +176,8 @@ class PageFile:
                 self._failed = True
                 what = name.rpartition(".")[2]
                 cause = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-                raise PagerError(f"the sandbox failed in {what}: {cause[0].strip()}",
-                                 "sandbox") from error
+                raise PagerError(f"the sandbox failed in {what} of {self._file.name}: "
+                                 f"{cause[0].strip()}", "sandbox") from error
 
     def _enter(self, name: str, *args: Any) -> Any:
         index = self._instance.get_export_index(self._store, name, self._exports)

@@ -154,9 +154,9 @@ class Endings(Case):
                                (file.sync, []), (file.begin, []), (tx.alloc, [1]),
                                (tx.stage, [0]), (tx.commit, [])]:
             error = self.fails("closed", function, *args)
-            self.assertEqual(str(error), "the file is closed")
+            self.assertEqual(str(error), f"{self.path} is closed")
         tx.rollback()
-        self.fails("ended", bytes, staged)
+        self.assertIn(self.path, str(self.fails("ended", bytes, staged)))
         with file:
             pass
         with ENGINE.open(self.path) as file:
@@ -204,11 +204,14 @@ class Endings(Case):
         self.assertIs(caught.exception, first)
         self.assertEqual(first.tag, "sandbox")
         self.assertIn("the sandbox failed in view-protected", str(first))
+        self.assertIn(self.path, str(first))
         self.check()
         with ENGINE.open(self.path) as file:
             file._file.read = None
             self.fails("sandbox", file.view_protected, self.protected)
-            self.assertIn("failed before", str(self.fails("sandbox", file.sync)))
+            error = self.fails("sandbox", file.sync)
+            self.assertIn("failed before", str(error))
+            self.assertIn(self.path, str(error))
         ENGINE.open(self.path).close()
 
 
@@ -357,7 +360,7 @@ class Store(Case):
         store.write([None, Write(3, pages=0)])
         self.assertEqual((read(self.path), view[:]), (found, twos))
         store.write([Write(3, ones)])
-        self.fails("ended", bytes, view)
+        self.assertIn(self.path, str(self.fails("ended", bytes, view)))
 
     def test_file_that_becomes_shorter_ends_views_of_what_is_gone(self):
         store = self.store()
@@ -366,7 +369,7 @@ class Store(Case):
         self.assertEqual(gone.share()[0], 0)
         store.truncate(2)
         self.assertEqual(len(read(self.path)), 2048)
-        self.fails("ended", bytes, gone)
+        self.assertIn(self.path, str(self.fails("ended", bytes, gone)))
         store.grow(4)
         self.fails("ended", bytes, gone)
         self.fails("ended", bytes, gone.share())
@@ -387,7 +390,9 @@ class Store(Case):
 class Locks(Case):
     def test_file_is_opened_to_write_once_and_read_by_anybody(self):
         file = self.create()
-        self.fails("locked", ENGINE.open, self.path)
+        for path in self.path, os.fsencode(self.path):
+            error = self.fails("locked", ENGINE.open, path)
+            self.assertTrue(str(error).startswith(f"{self.path} is in use"), error)
         with ENGINE.open(self.path, read_only=True) as reader:
             self.assertEqual(reader.view_protected(self.protected)[:5], b"hello")
             self.fails("read-only", reader.begin)
@@ -423,7 +428,9 @@ class Locks(Case):
                 for function, args in [(file.stats, []), (file.begin, []), (file.view, [3]),
                                        (tx.alloc, [1]), (tx.commit, []), (bytes, [view]),
                                        (view.write, [0, b"child"]), (bytes, [staged])]:
-                    self.assertIn("fork", str(self.fails("forked", function, *args)))
+                    error = str(self.fails("forked", function, *args))
+                    self.assertTrue(error.startswith(f"{self.path} is open in process"), error)
+                    self.assertIn("fork", error)
                 tx.rollback()
                 file.close()
                 code = 0
