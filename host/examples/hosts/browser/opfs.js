@@ -2,8 +2,9 @@
 // handle is exclusive: nobody else has the file open meanwhile, in any tab.
 
 export class Opfs {
-  constructor(handle) {
+  constructor(handle, name) {
     this.handle = handle;
+    this.name = name;
   }
 
   size() {
@@ -11,7 +12,7 @@ export class Opfs {
   }
 
   read(bytes, at) {
-    if (this.handle.read(bytes, { at }) !== bytes.length) throw new Error('the file ends early');
+    if (this.handle.read(bytes, { at }) !== bytes.length) throw new Error('it ends early');
   }
 
   write(bytes, at) {

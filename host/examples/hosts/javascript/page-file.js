@@ -165,8 +165,9 @@ export class PageFile {
 
   /** Calls the component: its errors in words, and none after it failed. */
   #call(what, operation) {
-    if (this.#closed) throw new PagerError('the file is closed', 'closed');
-    if (this.#failed) throw new PagerError('the sandbox failed before: close the file and open it again', 'sandbox');
+    const { name } = this.#store;
+    if (this.#closed) throw new PagerError(`${name} is closed`, 'closed');
+    if (this.#failed) throw new PagerError(`the sandbox failed before: close ${name} and open it again`, 'sandbox');
     try {
       return operation();
     } catch (error) {
@@ -174,7 +175,7 @@ export class PageFile {
         throw new PagerError(this.#api.describe(error.payload), error.payload.tag);
       }
       this.#failed = true;
-      throw new PagerError(`the sandbox failed in ${what}: ${error.message}`, 'sandbox', { cause: error });
+      throw new PagerError(`the sandbox failed in ${what} of ${name}: ${error.message}`, 'sandbox', { cause: error });
     }
   }
 }

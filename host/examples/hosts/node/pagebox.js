@@ -34,9 +34,11 @@ async function instance() {
 class File {
   #fd;
 
-  constructor(name, flags) {
+  /** `name` is what errors name, of a file that is still at another `place`. */
+  constructor(name, flags, place = name) {
+    this.name = name;
     // What is no regular file is never waited for.
-    this.#fd = fs.openSync(name, flags | fs.constants.O_NONBLOCK, 0o666);
+    this.#fd = fs.openSync(place, flags | fs.constants.O_NONBLOCK, 0o666);
     if (!fs.fstatSync(this.#fd).isFile()) {
       this.close();
       throw new PagerError(`${name} is not a regular file`, 'other');
@@ -45,7 +47,7 @@ class File {
 
   /** The open file. Somebody else's may have its number once it is closed. */
   get fd() {
-    if (this.#fd === undefined) throw new PagerError('the file is closed', 'closed');
+    if (this.#fd === undefined) throw new PagerError(`${this.name} is closed`, 'closed');
     return this.#fd;
   }
 
@@ -68,7 +70,7 @@ class File {
   read(bytes, at) {
     for (let done = 0; done < bytes.length; ) {
       const count = fs.readSync(this.fd, bytes, done, bytes.length - done, at + done);
-      if (count === 0) throw new Error('the file ends early');
+      if (count === 0) throw new Error('it ends early');
       done += count;
     }
   }
@@ -113,7 +115,8 @@ const LOCKING = [
 ];
 
 /** Takes the lock that every other host takes. */
-function lock(file, name) {
+function lock(file) {
+  const { name } = file;
   for (const [program, ...args] of LOCKING) {
     const { error, status, stderr } = spawnSync(program, args, { stdio: ['ignore', 'ignore', 'pipe', file.fd] });
     if (error?.code === 'ENOENT') continue;
@@ -137,7 +140,7 @@ function opened(name, readOnly, unlocked) {
     const file = new File(name, fs.constants.O_RDWR);
     try {
       if (unlocked) return file;
-      lock(file, name);
+      lock(file);
       // Another file may have taken the name in between: a lock on the old one
       // keeps nobody out.
       const [ours, named] = [fs.fstatSync(file.fd, { bigint: true }), fs.statSync(name, { bigint: true })];
@@ -168,10 +171,10 @@ export async function create(name, { pageSize = 4096, pageCount = 4, unlocked = 
   const temporary = `${file}.new-${randomBytes(8).toString('hex')}`;
   const { O_RDWR, O_CREAT, O_EXCL } = fs.constants;
   try {
-    const made = new File(temporary, O_RDWR | O_CREAT | O_EXCL);
+    const made = new File(file, O_RDWR | O_CREAT | O_EXCL, temporary);
     let open;
     try {
-      if (!unlocked) lock(made, file);
+      if (!unlocked) lock(made);
       const store = new Store(made, pageSize);
       open = new PageFile(pager, store, (api) => api.create(store, newFile(count)), () => made.close());
       try {

@@ -34,9 +34,11 @@ afterEach(() => {
   fs.rmSync(folder, { recursive: true });
 });
 
-const failed = (tag) => (error) => {
+/** An error with a tag whose text has these words. */
+const failed = (tag, ...words) => (error) => {
   assert(error instanceof PagerError, `${error.stack}`);
   assert.equal(error.tag, tag, error.message);
+  for (const word of words) assert(error.message.includes(word), `${word} in ${error.message}`);
   return true;
 };
 
@@ -154,6 +156,7 @@ test('transaction_that_is_over_says_so', () => {
 });
 
 test('second_close_is_no_error_and_calls_after_it_say_closed', async () => {
+  const view = file.view(regular);
   file.close();
   file.close();
   for (const call of [
@@ -163,10 +166,17 @@ test('second_close_is_no_error_and_calls_after_it_say_closed', async () => {
     () => file.sync(),
     () => file.commit(() => {}),
   ]) {
-    assert.throws(call, (error) => failed('closed')(error) && error.message === 'the file is closed');
+    assert.throws(call, (error) => failed('closed')(error) && error.message === `${name} is closed`);
   }
+  assert.throws(() => view.read(), failed('ended', name));
   file = await open(name);
-  assert.throws(() => file.commit(() => file.close()), failed('closed'));
+  assert.throws(() => file.commit(() => file.close()), failed('closed', name));
+  file = await open(name);
+  file.commit((tx) => void tx.stage(page)); // where it is, is known now
+  assert.throws(() => file.commit((tx) => {
+    file.close();
+    tx.stage(page);
+  }), failed('closed', name));
 });
 
 test('file_that_is_there_is_named_and_no_temporary_stays', async () => {
@@ -195,8 +205,8 @@ test('sandbox_that_failed_says_so_and_its_lock_is_given_up', async () => {
     throw new SyntaxError('what only a bug can do');
   };
   try {
-    assert.throws(() => file.viewProtected(page), failed('sandbox'));
-    assert.throws(() => file.sync(), /failed before/);
+    assert.throws(() => file.viewProtected(page), failed('sandbox', 'failed in viewProtected', name));
+    assert.throws(() => file.sync(), failed('sandbox', 'failed before', name));
     assert.throws(() => file.commit(() => {}), failed('sandbox'));
   } finally {
     Store.prototype.checksums = checksums;
@@ -289,6 +299,46 @@ test('page_whose_bytes_went_bad_is_not_staged', async () => {
   assert.throws(() => file.commit((tx) => tx.stage(page)), failed('checksum-mismatch'));
 });
 
+/** Somebody else makes a file shorter while it is open: no argument is wrong. */
+test('page_that_is_gone_is_named_with_its_file', () => {
+  const view = file.view(regular);
+  file.commit((tx) => {
+    fs.truncateSync(name, 4096);
+    const gone = failed('out-of-bounds', `page ${regular} `, name);
+    assert.throws(() => view.read(), gone);
+    assert.throws(() => view.write(0, bytes('x')), gone);
+    assert.throws(() => view.checksum(), gone);
+    assert.throws(() => tx.stage(page), failed('out-of-bounds', name));
+    assert.throws(() => file.view(regular), failed('store'));
+    assert.throws(() => file.viewProtected(page), failed('store'));
+  });
+  assert.equal(fs.statSync(name).size, 4096);
+});
+
+test('what_the_system_refuses_names_the_file', () => {
+  const { store, memory } = inMemory();
+  const view = store.view(1n, 'read-write');
+  const failing = () => {
+    throw new Error('it rots');
+  };
+  for (const [what, operation] of [
+    ['size', () => view.read()],
+    ['read', () => view.read()],
+    ['write', () => view.write(0, bytes('x'))],
+    ['sync', () => store.write([{ tag: 'sync' }])],
+    ['grow', () => store.grow(9n)],
+    ['truncate', () => store.truncate(1n)],
+  ]) {
+    const before = memory[what];
+    memory[what] = failing;
+    assert.throws(operation, (error) => {
+      assert.deepEqual(error.payload, { tag: 'io', val: error.message });
+      return failed('store', 'memory.pages', 'it rots')(error);
+    });
+    memory[what] = before;
+  }
+});
+
 /** A store of four pages of 1 KiB in memory, and its bytes. */
 function inMemory(options) {
   const medium = { bytes: new Uint8Array(4096), syncs: 0 };
@@ -298,6 +348,7 @@ function inMemory(options) {
     medium.bytes.set(before.subarray(0, size));
   };
   const memory = {
+    name: 'memory.pages',
     size: () => medium.bytes.length,
     read: (into, at) => into.set(medium.bytes.subarray(at, at + into.length)),
     write: (from, at) => medium.bytes.set(from, at),
@@ -305,7 +356,7 @@ function inMemory(options) {
     truncate: resize,
     sync: () => (medium.syncs += 1),
   };
-  return { store: new Store(memory, 1024, options), medium };
+  return { store: new Store(memory, 1024, options), medium, memory };
 }
 
 const filled = (byte) => new Uint8Array(1024).fill(byte);
@@ -336,7 +387,7 @@ test('changes_are_made_in_their_order_or_not_at_all', () => {
   assert.deepEqual([pages(), medium.syncs], [[0, 2, 0, 0], 3]);
   assert.equal(view.read()[0], 2);
   store.write([whole(3n, 1)]);
-  assert.throws(() => view.read(), failed('ended'));
+  assert.throws(() => view.read(), failed('ended', 'memory.pages'));
 });
 
 test('file_that_becomes_shorter_ends_views_of_what_is_gone', () => {
@@ -346,14 +397,14 @@ test('file_that_becomes_shorter_ends_views_of_what_is_gone', () => {
   gone.share().read();
   assert.equal(store.truncate(2n).pageCount, 2n);
   assert.equal(medium.bytes.length, 2048);
-  assert.throws(() => gone.read(), failed('ended'));
+  assert.throws(() => gone.read(), failed('ended', 'memory.pages'));
   store.grow(4n);
   for (const view of [gone, gone.share()]) assert.throws(() => view.read(), failed('ended'));
   kept.write(0, bytes('ok'));
   store.view(2n, 'read-write').write(0, bytes('ok'));
   const { store: reader } = inMemory({ readOnly: true });
   for (const change of [() => reader.truncate(1n), () => reader.grow(9n), () => reader.write([{ tag: 'sync' }])]) {
-    assert.throws(change, failed('read-only'));
+    assert.throws(change, failed('read-only', 'memory.pages'));
   }
 });
 
@@ -365,7 +416,7 @@ test('checksum_that_there_is_not_says_so', () => {
 });
 
 test('file_is_opened_to_write_once_and_read_by_anybody', async () => {
-  await assert.rejects(open(name), failed('locked'));
+  await assert.rejects(open(name), failed('locked', name));
   const reader = await open(name, { readOnly: true });
   assert.equal(text(reader.viewProtected(page), 5), 'hello');
   assert.throws(() => reader.commit(() => {}), failed('read-only'));
@@ -400,8 +451,8 @@ test('file_that_cannot_be_locked_is_opened_on_request_only', async () => {
   const before = process.env.PATH;
   process.env.PATH = folder;
   try {
-    await assert.rejects(open(name), failed('unlockable'));
-    await assert.rejects(create(`${name}.2`), failed('unlockable'));
+    await assert.rejects(open(name), failed('unlockable', name));
+    await assert.rejects(create(`${name}.2`), failed('unlockable', `${name}.2`));
     (await open(name, { readOnly: true })).close();
     file = await open(name, { unlocked: true });
   } finally {
