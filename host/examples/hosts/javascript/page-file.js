@@ -290,6 +290,22 @@ function u64s(name, list) {
   return BigUint64Array.from(list, (id, at) => u64(`${name}[${at}]`, id));
 }
 
+/**
+ * The parts of the component, each compiled once: `load` gives the bytes of one.
+ * What failed is tried again.
+ */
+export function parts(load) {
+  const modules = new Map();
+  return (name) => {
+    if (!modules.has(name)) {
+      const compiled = load(name).then((bytes) => WebAssembly.compile(bytes));
+      compiled.catch(() => modules.delete(name));
+      modules.set(name, compiled);
+    }
+    return modules.get(name);
+  };
+}
+
 /** What a new file is to be: of format 0, with a number that no other file has. */
 export function newFile(pageCount) {
   return { format: 0, pageCount, uuid: Array.from(crypto.getRandomValues(new BigUint64Array(2))) };

@@ -8,21 +8,13 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { newFile, PageFile, pageSizeOf } from '../javascript/page-file.js';
+import { newFile, PageFile, pageSizeOf, parts } from '../javascript/page-file.js';
 import { PagerError, PageView, Store, u64 } from '../javascript/page-store.js';
 import { instantiate } from './pager/pager.js';
 
 export { PageFile, PagerError, PageView };
 
-const modules = new Map();
-
-/** A part of the component, compiled once. */
-function compiled(name) {
-  if (!modules.has(name)) {
-    modules.set(name, readFile(new URL(`./pager/${name}`, import.meta.url)).then(WebAssembly.compile));
-  }
-  return modules.get(name);
-}
+const compiled = parts((name) => readFile(new URL(`./pager/${name}`, import.meta.url)));
 
 /** A new instance of the component. What traps in it is gone with it. */
 async function instance() {

@@ -10,6 +10,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 
 import { create, open, PagerError } from '../../../examples/hosts/node/pagebox.js';
+import { parts } from '../../../examples/hosts/javascript/page-file.js';
 import { Store } from '../../../examples/hosts/javascript/page-store.js';
 
 const { PAGEBOX } = process.env;
@@ -214,6 +215,18 @@ test('sandbox_that_failed_says_so_and_its_lock_is_given_up', async () => {
   file.close();
   file = await open(name);
   assert.equal(text(file.viewProtected(page), 5), 'hello');
+});
+
+test('part_of_the_component_that_failed_is_loaded_again', async () => {
+  let loads = 0;
+  const compiled = parts(async () => {
+    loads += 1;
+    return loads === 1 ? bytes('no module') : Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
+  });
+  await assert.rejects(compiled('a part'), WebAssembly.CompileError);
+  assert(await compiled('a part') instanceof WebAssembly.Module);
+  assert.equal(await compiled('a part'), await compiled('a part'));
+  assert.equal(loads, 2);
 });
 
 test('operation_in_a_call_of_its_own_is_committed', async () => {
