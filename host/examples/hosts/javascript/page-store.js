@@ -15,8 +15,9 @@ export const dispose = Symbol.dispose ?? Symbol.for('dispose');
 /**
  * Why an operation was not done, in a sentence. `tag` is the case of the WIT's
  * `error` (`not-allocated`), or one of the host's own: `closed`, `ended` (a view
- * or a transaction), `read-only`, `locked`, `sandbox` (the component failed:
- * open the file again).
+ * or a transaction), `read-only`, `out-of-bounds` (somebody made the file
+ * shorter), `store` (the file failed), `sandbox` (the component failed: close the
+ * file and open it again); in Node `locked`, `unlockable`.
  */
 export class PagerError extends Error {
   name = 'PagerError';

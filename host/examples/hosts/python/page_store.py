@@ -33,7 +33,8 @@ class PagerError(Exception):
 
     `tag` is the case of the WIT's `error` (`not-allocated`), or one of the
     host's own: `closed`, `ended` (a view or a transaction), `forked`, `locked`,
-    `sandbox` (the component failed: open the file again)."""
+    `read-only`, `out-of-bounds` (somebody made the file shorter), `sandbox` (the
+    component failed: close the file and open it again)."""
 
     def __init__(self, text: str, tag: str) -> None:
         super().__init__(text)

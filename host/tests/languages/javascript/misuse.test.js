@@ -428,6 +428,23 @@ test('checksum_that_there_is_not_says_so', () => {
   assert.throws(() => store.checksums(BigUint64Array.of(0n), 'xxh3'), failed('other'));
 });
 
+test('tags_of_the_host_s_own_are_documented', () => {
+  const read = (name) => fs.readFileSync(new URL(`../../../examples/${name}`, import.meta.url), 'utf8');
+  const names = ['javascript/page-store.js', 'javascript/page-file.js', 'node/pagebox.js', 'browser/opfs.js'];
+  const sources = names.map((name) => read(`hosts/${name}`));
+  // The last argument of what makes an error. Others are the component's.
+  const made = /\b(?:PagerError|other)\((?:[^;]*?), '([a-z-]+)'[,)]/g;
+  const tags = new Set(sources.flatMap((source) => Array.from(source.matchAll(made), ([, tag]) => tag)));
+  for (const tag of ['closed', 'ended', 'locked', 'out-of-bounds', 'sandbox', 'store']) assert(tags.has(tag), tag);
+  // Of the WIT's `error`, which are documented there.
+  for (const tag of ['changed', 'not-protected', 'other']) tags.delete(tag);
+  const doc = (text) => /Why an operation was not done.*?class PagerError/s.exec(text)[0];
+  const declared = /class PagerError.*?tag: string;\n\}/s.exec(read('hosts/node/pagebox.d.ts'))[0];
+  for (const text of [read('README.md'), doc(sources[0]), declared]) {
+    assert.deepEqual(Array.from(tags).filter((tag) => !text.includes(`\`${tag}\``)), [], text.slice(0, 60));
+  }
+});
+
 test('file_is_opened_to_write_once_and_read_by_anybody', async () => {
   await assert.rejects(open(name), failed('locked', name));
   const reader = await open(name, { readOnly: true });

@@ -2,6 +2,7 @@
 it: `PAGER=pager.wasm PAGEBOX=pagebox python misuse.py`."""
 
 import array
+import ast
 import errno
 import fcntl
 import os
@@ -14,6 +15,7 @@ import threading
 import time
 import unittest
 
+import page_store
 from page_store import FileStore, View, Write, crc32
 from pagebox import Engine, PagerError
 
@@ -385,6 +387,27 @@ class Store(Case):
     def test_checksum_that_there_is_not_says_so(self):
         self.assertEqual(crc32("crc32", b"123456789").low, 0xCBF43926)
         self.fails("other", crc32, "xxh3", b"123456789")
+
+
+class Tags(unittest.TestCase):
+    def test_tags_of_the_host_s_own_are_documented(self):
+        hosts = os.path.dirname(page_store.__file__)
+        tags = set()
+        for name in "page_store.py", "pagebox.py":
+            with open(os.path.join(hosts, name)) as source:
+                for node in ast.walk(ast.parse(source.read())):
+                    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+                            "PagerError", "StoreError"):
+                        tag = node.args[1]
+                        if isinstance(tag, ast.Constant):  # others are the component's
+                            tags.add(tag.value)
+        self.assertGreaterEqual(tags, {"closed", "ended", "forked", "locked", "sandbox"})
+        with open(os.path.join(hosts, "../../README.md")) as guide:
+            documented = {"README.md": guide.read(), "PagerError": PagerError.__doc__}
+        # Of the WIT's `error`, which are documented there.
+        tags -= {"changed", "not-protected", "other"}
+        for name, text in documented.items():
+            self.assertEqual({tag for tag in tags if f"`{tag}`" not in text}, set(), name)
 
 
 class Locks(Case):
