@@ -29,8 +29,12 @@ class File {
   /** `name` is what errors name, of a file that is still at another `place`. */
   constructor(name, flags, place = name) {
     this.name = name;
-    // What is no regular file is never waited for.
-    this.#fd = fs.openSync(place, flags | fs.constants.O_NONBLOCK, 0o666);
+    try {
+      // What is no regular file is never waited for.
+      this.#fd = fs.openSync(place, flags | fs.constants.O_NONBLOCK, 0o666);
+    } catch (error) {
+      throw Object.assign(error, { message: error.message.replace(place, () => name), path: name });
+    }
     if (!fs.fstatSync(this.#fd).isFile()) {
       this.close();
       throw new PagerError(`${name} is not a regular file`, 'other');

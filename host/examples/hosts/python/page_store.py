@@ -75,10 +75,11 @@ class Write(NamedTuple):
 
 class FileStore:
     """Pages of one file, for this process alone. `page_size` is to be set before
-    the component has it."""
+    the component has it; errors name `name`, which is the path unless said
+    otherwise."""
 
-    def __init__(self, path: Path, flags: int) -> None:
-        self.name = os.fsdecode(path)  # which errors name
+    def __init__(self, path: Path, flags: int, name: str | None = None) -> None:
+        self.name = os.fsdecode(path) if name is None else name
         self.page_size = 0
         self.read_only = flags & os.O_ACCMODE == os.O_RDONLY
         self.process = os.getpid()
@@ -88,7 +89,8 @@ class FileStore:
         # pages past those has ended too.
         self.cuts: list[int] = []
         self.lock = threading.RLock()
-        self._fd = os.open(path, flags | os.O_NONBLOCK, 0o666)
+        with self.named():
+            self._fd = os.open(path, flags | os.O_NONBLOCK, 0o666)
         try:
             kind = os.fstat(self._fd).st_mode
             if stat.S_ISDIR(kind):

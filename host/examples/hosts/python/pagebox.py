@@ -99,8 +99,8 @@ class Engine:
         temporary = f"{name}.new-{secrets.token_hex(8)}"
         file = None
         try:
-            store = FileStore(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-            store.name, store.page_size = name, page_size
+            store = FileStore(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, name)
+            store.page_size = page_size
             file = PageFile(self, store, "create", record(
                 format=0, page_count=page_count,
                 uuid=(secrets.randbits(64), secrets.randbits(64))))

@@ -187,7 +187,12 @@ test('file_that_is_there_is_named_and_no_temporary_stays', async () => {
     assert(!error.message.includes('.new-'), error.message);
     return true;
   });
-  await assert.rejects(create(path.join(folder, 'nowhere', 'data.pages')), { code: 'ENOENT' });
+  const nowhere = path.join(folder, 'nowhere', 'data.pages');
+  await assert.rejects(create(nowhere), (error) => {
+    assert.deepEqual([error.code, error.path], ['ENOENT', nowhere]);
+    assert(error.message.endsWith(`'${nowhere}'`), error.message);
+    return true;
+  });
   assert.deepEqual(fs.readdirSync(folder), ['data.pages']);
 });
 

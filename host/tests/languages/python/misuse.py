@@ -180,7 +180,8 @@ class Endings(Case):
         self.assertNotIn(".new-", str(error))
         self.assertEqual(error.filename, self.path)
         nowhere = os.path.join(self.folder.name, "nowhere", "data.pages")
-        self.raises(FileNotFoundError, "nowhere", ENGINE.create, nowhere)
+        error = self.raises(FileNotFoundError, repr(nowhere), ENGINE.create, nowhere)
+        self.assertEqual(error.filename, nowhere)
         self.assertEqual(os.listdir(self.folder.name), ["data.pages"])
 
     def test_what_is_no_regular_file_is_refused_at_once(self):
