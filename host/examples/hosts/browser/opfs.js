@@ -12,7 +12,7 @@ export class Opfs {
   }
 
   read(bytes, at) {
-    if (this.handle.read(bytes, { at }) !== bytes.length) throw new Error('it ends early');
+    if (this.handle.read(bytes, { at }) !== bytes.length) throw new Error('the file ends early');
   }
 
   write(bytes, at) {

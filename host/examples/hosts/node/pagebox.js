@@ -66,7 +66,7 @@ class File {
   read(bytes, at) {
     for (let done = 0; done < bytes.length; ) {
       const count = fs.readSync(this.fd, bytes, done, bytes.length - done, at + done);
-      if (count === 0) throw new Error('it ends early');
+      if (count === 0) throw new Error('the file ends early');
       done += count;
     }
   }
