@@ -112,6 +112,7 @@ fn a_python_host_and_ours_do_not_write_at_once() {
         .arg(&file));
     assert!(!output.status.success());
     let told = told(&output);
-    assert!(told.contains("PagerError: the file is in use"), "{told}");
+    let expected = format!("PagerError: {} is in use", file.display());
+    assert!(told.contains(&expected), "{told}");
     drop(held);
 }

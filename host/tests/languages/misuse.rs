@@ -22,6 +22,15 @@ fn misuse_of_the_node_host_is_an_error_that_names_it() {
 }
 
 #[test]
+fn misuse_of_the_browser_host_is_an_error_and_the_next_file_is_shown() {
+    let Some(tools) = built() else { return };
+    let program = program(tools, "javascript/misuse-browser.test.js");
+    let mut node = tools.command("node");
+    node.env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"));
+    succeeded(node.args(["--test", "--test-timeout=120000"]).arg(program));
+}
+
+#[test]
 fn a_program_in_strict_typescript_finds_the_types_that_are_so() {
     let Some(tools) = built() else { return };
     let source = program(tools, "javascript/types.mts");

@@ -2,8 +2,9 @@
 // handle is exclusive: nobody else has the file open meanwhile, in any tab.
 
 export class Opfs {
-  constructor(handle) {
+  constructor(handle, name) {
     this.handle = handle;
+    this.name = name;
   }
 
   size() {

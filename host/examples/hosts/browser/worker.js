@@ -1,46 +1,49 @@
 // The worker: the pager component on files of the browser's private file
 // system (OPFS), whose synchronous handles exist in workers only.
 
-import { newFile, PageFile } from '../javascript/page-file.js';
-import { PagerError, PageView, Store } from '../javascript/page-store.js';
+import { newFile, PageFile, parts } from '../javascript/page-file.js';
+import { dispose, PagerError, PageView, Store } from '../javascript/page-store.js';
 import { Opfs } from './opfs.js';
 import { instantiate } from './pager/pager.js';
 
 /** Pages that the map shows. */
 const SHOWN = 4096;
 
-const component = instantiate(
-  async (name) => WebAssembly.compile(await (await fetch(new URL(`pager/${name}`, import.meta.url))).arrayBuffer()),
-  { 'pagebox:pager/page-store': { PageView, Store } },
-);
+const compiled = parts(async (name) => {
+  const answer = await fetch(new URL(`pager/${name}`, import.meta.url));
+  if (!answer.ok) throw new Error(`${answer.url} cannot be had: ${answer.status}`);
+  return answer.arrayBuffer();
+});
 
-// One after the other: the handles are exclusive.
+// One after the other: the handles are exclusive. Each has a new instance of the
+// component: what fails in it is gone with it.
 let turn = Promise.resolve();
 addEventListener('message', ({ data }) => {
   turn = turn.then(async () => {
+    let component;
     try {
-      postMessage(await (data.show ? show(data.show) : create(data.create)));
+      component = await instantiate(compiled, { 'pagebox:pager/page-store': { PageView, Store } });
+      postMessage(await (data.show ? show(component, data.show) : create(component, data.create)));
     } catch (error) {
-      postMessage({ problem: await inWords(error) });
+      postMessage({ problem: inWords(component, error) });
     }
   });
 });
 
 /** An error for people, whether the component threw it or we did. */
-async function inWords(error) {
+function inWords(component, error) {
   if (error instanceof PagerError) return error.message;
-  const { pager } = await component;
-  return error.payload?.tag === undefined ? String(error) : pager.describe(error.payload);
+  return error.payload?.tag === undefined ? String(error) : component.pager.describe(error.payload);
 }
 
-/** Uses a private file under a synchronous handle. */
-async function withFile(use) {
+/** Uses a private file under a synchronous handle. Errors name it `name`. */
+async function withFile(name, use) {
   const folder = await navigator.storage.getDirectory();
   const entry = await folder.getFileHandle('shown.pages', { create: true });
   const handle = await entry.createSyncAccessHandle();
   let result;
   try {
-    result = await use(new Opfs(handle), handle);
+    result = await use(new Opfs(handle, name), handle);
   } finally {
     handle.close();
   }
@@ -48,27 +51,27 @@ async function withFile(use) {
 }
 
 /** What is in a file that was dropped: a copy of it is looked at. */
-async function show(file) {
-  const { entry: _, ...shown } = await withFile(async (opfs, handle) => {
+async function show(component, file) {
+  const { entry: _, ...shown } = await withFile(file.name, async (opfs, handle) => {
     handle.truncate(0);
     handle.write(new Uint8Array(await file.arrayBuffer()), { at: 0 });
-    return describe(opfs, file.name);
+    return describe(component, opfs);
   });
   return shown;
 }
 
 /** A new page file that holds a text, in protected page 0. */
-async function create(text) {
-  const { entry, ...shown } = await withFile(async (opfs, handle) => {
-    const { pager } = await component;
+async function create(component, text) {
+  const { entry, ...shown } = await withFile('new.pages', async (opfs, handle) => {
     handle.truncate(0);
-    const file = new PageFile(pager, new Store(opfs, 4096), (api, store) => api.create(store, newFile(4n)), () => {});
+    const start = (api, store) => api.create(store, newFile(4n));
+    const file = new PageFile(component.pager, new Store(opfs, 4096), start, () => {});
     file.commit((tx) => {
       const [id] = tx.allocProtected(1);
       tx.stage(id).write(0, new TextEncoder().encode(text));
     });
     file.close();
-    return describe(opfs, 'new.pages');
+    return describe(component, opfs);
   });
   // A copy in memory: the next one is made in the same place.
   const bytes = await (await entry.getFile()).arrayBuffer();
@@ -78,8 +81,7 @@ async function create(text) {
 /** A figure. The bytes of a damaged file do not say all of them. */
 const known = (figure) => (figure === undefined ? 'not known' : String(figure));
 
-async function describe(opfs, name) {
-  const { pager, inspect } = await component;
+function describe({ pager, inspect }, opfs) {
   const head = new Uint8Array(Math.min(512, opfs.size()));
   opfs.read(head, 0);
   const inspector = inspect.open(new Store(opfs, pager.pageSize(head)));
@@ -89,7 +91,7 @@ async function describe(opfs, name) {
     const letters = new Map(kinds.map(({ code, letter }) => [code, letter]));
     const codes = inspector.kinds(0n, SHOWN);
     return {
-      name,
+      name: opfs.name,
       summary: [
         ['format', summary.format],
         ['page size', String(summary.pageSize)],
@@ -106,6 +108,6 @@ async function describe(opfs, name) {
       map: Array.from(codes, (code) => letters.get(code)).join(''),
     };
   } finally {
-    inspector[Symbol.dispose]();
+    inspector[dispose]();
   }
 }

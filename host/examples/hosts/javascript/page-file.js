@@ -165,8 +165,9 @@ export class PageFile {
 
   /** Calls the component: its errors in words, and none after it failed. */
   #call(what, operation) {
-    if (this.#closed) throw new PagerError('the file is closed', 'closed');
-    if (this.#failed) throw new PagerError('the sandbox failed before: close the file and open it again', 'sandbox');
+    const { name } = this.#store;
+    if (this.#closed) throw new PagerError(`${name} is closed`, 'closed');
+    if (this.#failed) throw new PagerError(`the sandbox failed before: close ${name} and open it again`, 'sandbox');
     try {
       return operation();
     } catch (error) {
@@ -174,7 +175,7 @@ export class PageFile {
         throw new PagerError(this.#api.describe(error.payload), error.payload.tag);
       }
       this.#failed = true;
-      throw new PagerError(`the sandbox failed in ${what}: ${error.message}`, 'sandbox', { cause: error });
+      throw new PagerError(`the sandbox failed in ${what} of ${name}: ${error.message}`, 'sandbox', { cause: error });
     }
   }
 }
@@ -287,6 +288,22 @@ function u64s(name, list) {
     throw new TypeError(`${name} must be an array of BigInts, not ${kind(list)}`);
   }
   return BigUint64Array.from(list, (id, at) => u64(`${name}[${at}]`, id));
+}
+
+/**
+ * The parts of the component, each compiled once: `load` gives the bytes of one.
+ * What failed is tried again.
+ */
+export function parts(load) {
+  const modules = new Map();
+  return (name) => {
+    if (!modules.has(name)) {
+      const compiled = load(name).then((bytes) => WebAssembly.compile(bytes));
+      compiled.catch(() => modules.delete(name));
+      modules.set(name, compiled);
+    }
+    return modules.get(name);
+  };
 }
 
 /** What a new file is to be: of format 0, with a number that no other file has. */

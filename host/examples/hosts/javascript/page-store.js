@@ -1,9 +1,10 @@
 // A page store for the pager component, on any file with synchronous reads and
 // writes: the import `page-store`, in Node and in the browser.
 //
-// A file is an object with `size()`, `read(bytes, at)`, `write(bytes, at)`,
-// `grow(size)`, `truncate(size)` and `sync()`. Reading fills all of `bytes`;
-// growing reserves the space and is durable.
+// A file is an object with a `name`, which errors name, and `size()`,
+// `read(bytes, at)`, `write(bytes, at)`, `grow(size)`, `truncate(size)` and
+// `sync()`. Reading fills all of `bytes`; growing reserves the space and is
+// durable.
 //
 // Checksums are CRC-32, which is all that format 0 asks for. XXH3 comes with no
 // JavaScript: asked for it, this store answers `other`.
@@ -14,8 +15,9 @@ export const dispose = Symbol.dispose ?? Symbol.for('dispose');
 /**
  * Why an operation was not done, in a sentence. `tag` is the case of the WIT's
  * `error` (`not-allocated`), or one of the host's own: `closed`, `ended` (a view
- * or a transaction), `read-only`, `locked`, `sandbox` (the component failed:
- * open the file again).
+ * or a transaction), `read-only`, `out-of-bounds` (somebody made the file
+ * shorter), `store` (the file failed), `sandbox` (the component failed: close the
+ * file and open it again); in Node `locked`, `unlockable`.
  */
 export class PagerError extends Error {
   name = 'PagerError';
@@ -32,19 +34,8 @@ function told(error, payload) {
   return Object.defineProperty(error, 'payload', { value: payload });
 }
 
-/** What a file throws becomes an `err` value instead of a trap. */
-function io(operation) {
-  try {
-    return operation();
-  } catch (error) {
-    const full = error.code === 'ENOSPC' || error.code === 'EDQUOT' || error.name === 'QuotaExceededError';
-    const payload = full ? { tag: 'insufficient-space' } : { tag: 'io', val: error.message };
-    throw told(new PagerError(`the file failed: ${error.message}`, 'store', { cause: error }), payload);
-  }
-}
-
 function outOfBounds(text) {
-  return told(new RangeError(text), { tag: 'out-of-bounds' });
+  return told(new PagerError(text, 'out-of-bounds'), { tag: 'out-of-bounds' });
 }
 
 function readOnly(text) {
@@ -109,6 +100,10 @@ export class Store {
     this.#ended = true;
   }
 
+  get name() {
+    return this.#file.name;
+  }
+
   get pageSize() {
     return this.#pageSize;
   }
@@ -126,16 +121,37 @@ export class Store {
   }
 
   geometry() {
-    if (this.#ended) throw new PagerError('the file is closed', 'closed');
+    if (this.#ended) throw new PagerError(`${this.name} is closed`, 'closed');
     const size = this.#file.size();
     const tail = size % this.#pageSize;
     return { pageSize: this.#pageSize, pageCount: BigInt((size - tail) / this.#pageSize), tail };
   }
 
+  /** What a file throws becomes an `err` value instead of a trap. */
+  #io(operation) {
+    try {
+      return operation();
+    } catch (error) {
+      if (error instanceof PagerError) throw error;
+      const full = error.code === 'ENOSPC' || error.code === 'EDQUOT' || error.name === 'QuotaExceededError';
+      const text = `${this.name} failed: ${error.message}`;
+      const payload = full ? { tag: 'insufficient-space' } : { tag: 'io', val: text };
+      throw told(new PagerError(text, 'store', { cause: error }), payload);
+    }
+  }
+
+  #pageCount() {
+    return this.#io(() => this.geometry().pageCount);
+  }
+
+  #expectWritable() {
+    if (this.#readOnly) throw readOnly(`${this.name} was opened to read`);
+  }
+
   read(page, offset, len) {
     const at = this.#position(page, offset, len);
     const bytes = new Uint8Array(len);
-    io(() => this.#file.read(bytes, at));
+    this.#io(() => this.#file.read(bytes, at));
     return bytes;
   }
 
@@ -168,35 +184,37 @@ export class Store {
   }
 
   write(changes) {
-    if (this.#readOnly && changes.length > 0) throw readOnly('the file was opened to read');
+    if (changes.length > 0) this.#expectWritable();
     const writes = changes.map((change) => this.#native(change));
     // All of it before anything is changed.
-    const { pageCount } = this.geometry();
+    const pageCount = this.#pageCount();
     let touched = 0n;
     for (const { page, count } of writes) {
       touched += count;
-      if (page + count > pageCount || touched > pageCount) throw outOfBounds(`${count} pages from ${page}: there are ${pageCount}`);
+      if (page + count > pageCount || touched > pageCount) {
+        throw this.#outside(`${count} pages from ${page}`, pageCount);
+      }
     }
     if (touched > 0n) this.#state += 1;
     for (const { page, count, bytes } of writes) {
-      if (count === 0n && bytes === undefined) io(() => this.#file.sync());
+      if (count === 0n && bytes === undefined) this.#io(() => this.#file.sync());
       for (let at = page; at < page + count; at += 1n) this.writeAt(at, 0, bytes);
     }
     for (const { tag, val } of changes) if (tag === 'held') this.#written.set(Number(val.buffer), val.page);
   }
 
   grow(pageCount) {
-    if (this.#readOnly) throw readOnly('the file was opened to read');
-    if (pageCount > this.geometry().pageCount) {
-      io(() => this.#file.grow(Number(pageCount) * this.#pageSize));
+    this.#expectWritable();
+    if (pageCount > this.#pageCount()) {
+      this.#io(() => this.#file.grow(Number(pageCount) * this.#pageSize));
     }
     return this.geometry();
   }
 
   truncate(pageCount) {
-    if (this.#readOnly) throw readOnly('the file was opened to read');
-    if (pageCount < this.geometry().pageCount) {
-      io(() => this.#file.truncate(Number(pageCount) * this.#pageSize));
+    this.#expectWritable();
+    if (pageCount < this.#pageCount()) {
+      this.#io(() => this.#file.truncate(Number(pageCount) * this.#pageSize));
       this.#cuts.push(pageCount);
     }
     return this.geometry();
@@ -204,16 +222,20 @@ export class Store {
 
   writeAt(page, offset, bytes) {
     const at = this.#position(page, offset, bytes.length);
-    io(() => this.#file.write(bytes, at));
+    this.#io(() => this.#file.write(bytes, at));
   }
 
   /** Where in the file that is, if it is. */
   #position(page, offset, len) {
-    const { pageSize, pageCount } = this.geometry();
-    if (page >= pageCount || offset + len > pageSize) {
-      throw outOfBounds(`${len} bytes from ${offset} of page ${page}: there are ${pageCount} pages of ${pageSize}`);
+    const pageCount = this.#pageCount();
+    if (page >= pageCount || offset + len > this.#pageSize) {
+      throw this.#outside(`${len} bytes from offset ${offset} of page ${page}`, pageCount);
     }
-    return Number(page) * pageSize + offset;
+    return Number(page) * this.#pageSize + offset;
+  }
+
+  #outside(what, pageCount) {
+    return outOfBounds(`${what} are not in ${this.name}: it has ${pageCount} pages of ${this.#pageSize} bytes`);
   }
 
   /** A change as bytes over pages; of a sync, no pages. */
@@ -287,7 +309,7 @@ export class PageView {
       throw new TypeError(`bytes must be a Uint8Array, not ${kind(bytes)}: see TextEncoder for text`);
     }
     const { page, access, staged } = this.#open();
-    if (this.#store.readOnly) throw readOnly('this view is read-only: the file was opened to read');
+    if (this.#store.readOnly) throw readOnly(`this view is read-only: ${this.#store.name} was opened to read`);
     if (access === 'read') {
       throw readOnly('this view is read-only: a protected page changes by a commit alone: see `stage`');
     }
@@ -314,19 +336,21 @@ export class PageView {
   }
 
   #open() {
-    if (this.#store.state === undefined) throw ended('its file is closed');
+    const { name } = this.#store;
+    if (this.#store.state === undefined) throw ended(`${name} is closed`);
     const { staged } = this.#what;
     if (staged && staged.bytes === undefined) throw ended('its transaction is over');
-    if (!staged && this.#state !== this.#store.state) throw ended('a commit changed its file since');
+    if (!staged && this.#state !== this.#store.state) throw ended(`a commit changed ${name} since`);
     if (!staged && this.#store.cuts.slice(this.#cuts).some((pageCount) => pageCount <= this.#what.page)) {
-      throw ended('its file became shorter');
+      throw ended(`${name} became shorter`);
     }
     return this.#what;
   }
 
   #require(offset, len) {
     if (offset + len > this.size) {
-      throw outOfBounds(`offset ${offset} and ${len} bytes: the page has ${this.size}`);
+      const text = `offset ${offset} and ${len} bytes: the page has ${this.size}`;
+      throw told(new RangeError(text), { tag: 'out-of-bounds' });
     }
   }
 }

@@ -9,7 +9,9 @@ export class PagerError extends Error {
   /**
    * The case of the WIT's `error` (`not-allocated`), or one of the host's own:
    * `closed`, `ended` (a view or a transaction), `read-only`, `locked`,
-   * `unlockable`, `sandbox` (the component failed: open the file again).
+   * `unlockable`, `out-of-bounds` (somebody made the file shorter), `store` (the
+   * file failed), `sandbox` (the component failed: close the file and open it
+   * again).
    */
   readonly tag: string;
 }

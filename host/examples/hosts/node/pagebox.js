@@ -8,21 +8,13 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { newFile, PageFile, pageSizeOf } from '../javascript/page-file.js';
+import { newFile, PageFile, pageSizeOf, parts } from '../javascript/page-file.js';
 import { PagerError, PageView, Store, u64 } from '../javascript/page-store.js';
 import { instantiate } from './pager/pager.js';
 
 export { PageFile, PagerError, PageView };
 
-const modules = new Map();
-
-/** A part of the component, compiled once. */
-function compiled(name) {
-  if (!modules.has(name)) {
-    modules.set(name, readFile(new URL(`./pager/${name}`, import.meta.url)).then(WebAssembly.compile));
-  }
-  return modules.get(name);
-}
+const compiled = parts((name) => readFile(new URL(`./pager/${name}`, import.meta.url)));
 
 /** A new instance of the component. What traps in it is gone with it. */
 async function instance() {
@@ -34,9 +26,15 @@ async function instance() {
 class File {
   #fd;
 
-  constructor(name, flags) {
-    // What is no regular file is never waited for.
-    this.#fd = fs.openSync(name, flags | fs.constants.O_NONBLOCK, 0o666);
+  /** `name` is what errors name, of a file that is still at another `place`. */
+  constructor(name, flags, place = name) {
+    this.name = name;
+    try {
+      // What is no regular file is never waited for.
+      this.#fd = fs.openSync(place, flags | fs.constants.O_NONBLOCK, 0o666);
+    } catch (error) {
+      throw Object.assign(error, { message: error.message.replace(place, () => name), path: name });
+    }
     if (!fs.fstatSync(this.#fd).isFile()) {
       this.close();
       throw new PagerError(`${name} is not a regular file`, 'other');
@@ -45,7 +43,7 @@ class File {
 
   /** The open file. Somebody else's may have its number once it is closed. */
   get fd() {
-    if (this.#fd === undefined) throw new PagerError('the file is closed', 'closed');
+    if (this.#fd === undefined) throw new PagerError(`${this.name} is closed`, 'closed');
     return this.#fd;
   }
 
@@ -113,7 +111,8 @@ const LOCKING = [
 ];
 
 /** Takes the lock that every other host takes. */
-function lock(file, name) {
+function lock(file) {
+  const { name } = file;
   for (const [program, ...args] of LOCKING) {
     const { error, status, stderr } = spawnSync(program, args, { stdio: ['ignore', 'ignore', 'pipe', file.fd] });
     if (error?.code === 'ENOENT') continue;
@@ -137,7 +136,7 @@ function opened(name, readOnly, unlocked) {
     const file = new File(name, fs.constants.O_RDWR);
     try {
       if (unlocked) return file;
-      lock(file, name);
+      lock(file);
       // Another file may have taken the name in between: a lock on the old one
       // keeps nobody out.
       const [ours, named] = [fs.fstatSync(file.fd, { bigint: true }), fs.statSync(name, { bigint: true })];
@@ -168,10 +167,10 @@ export async function create(name, { pageSize = 4096, pageCount = 4, unlocked = 
   const temporary = `${file}.new-${randomBytes(8).toString('hex')}`;
   const { O_RDWR, O_CREAT, O_EXCL } = fs.constants;
   try {
-    const made = new File(temporary, O_RDWR | O_CREAT | O_EXCL);
+    const made = new File(file, O_RDWR | O_CREAT | O_EXCL, temporary);
     let open;
     try {
-      if (!unlocked) lock(made, file);
+      if (!unlocked) lock(made);
       const store = new Store(made, pageSize);
       open = new PageFile(pager, store, (api) => api.create(store, newFile(count)), () => made.close());
       try {

@@ -16,6 +16,7 @@ import os
 import stat
 import threading
 import zlib
+from contextlib import contextmanager
 from typing import Any, Callable, Iterator, NamedTuple, Union, overload
 
 from wasmtime.component import Linker, Record, ResourceHost, ResourceType, Variant
@@ -32,15 +33,16 @@ class PagerError(Exception):
 
     `tag` is the case of the WIT's `error` (`not-allocated`), or one of the
     host's own: `closed`, `ended` (a view or a transaction), `forked`, `locked`,
-    `sandbox` (the component failed: open the file again)."""
+    `read-only`, `out-of-bounds` (somebody made the file shorter), `sandbox` (the
+    component failed: close the file and open it again)."""
 
     def __init__(self, text: str, tag: str) -> None:
         super().__init__(text)
         self.tag = tag
 
 
-class StoreError(Exception):
-    """A case of the WIT's `store-error`."""
+class StoreError(PagerError):
+    """What the store refuses: `tag` is a case of the WIT's `store-error`."""
 
 
 def integer(name: str, value: Any, end: int) -> int:
@@ -73,10 +75,11 @@ class Write(NamedTuple):
 
 class FileStore:
     """Pages of one file, for this process alone. `page_size` is to be set before
-    the component has it."""
+    the component has it; errors name `name`, which is the path unless said
+    otherwise."""
 
-    def __init__(self, path: Path, flags: int) -> None:
-        self.path = os.fspath(path)
+    def __init__(self, path: Path, flags: int, name: str | None = None) -> None:
+        self.name = os.fsdecode(path) if name is None else name
         self.page_size = 0
         self.read_only = flags & os.O_ACCMODE == os.O_RDONLY
         self.process = os.getpid()
@@ -86,7 +89,8 @@ class FileStore:
         # pages past those has ended too.
         self.cuts: list[int] = []
         self.lock = threading.RLock()
-        self._fd = os.open(path, flags | os.O_NONBLOCK, 0o666)
+        with self.named():
+            self._fd = os.open(path, flags | os.O_NONBLOCK, 0o666)
         try:
             kind = os.fstat(self._fd).st_mode
             if stat.S_ISDIR(kind):
@@ -97,7 +101,7 @@ class FileStore:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._fd)
-            raise PagerError("the file is in use, by another process or by this one",
+            raise PagerError(f"{self.name} is in use, by another process or by this one",
                              "locked") from None
         except BaseException:
             os.close(self._fd)
@@ -124,13 +128,13 @@ class FileStore:
         closed, and a fork shares it: it is not to be kept."""
         self.check_process()
         if self._fd < 0:
-            raise PagerError("the file is closed", "closed")
+            raise PagerError(f"{self.name} is closed", "closed")
         return self._fd
 
     def check_process(self) -> None:
         if os.getpid() != self.process:
-            raise PagerError(f"the file is open in process {self.process}, and this is a fork "
-                             "of it: open the file here", "forked")
+            raise PagerError(f"{self.name} is open in process {self.process}, and this is a "
+                             "fork of it: open it here", "forked")
 
     @property
     def is_closed(self) -> bool:
@@ -148,53 +152,83 @@ class FileStore:
         finally:
             os.close(fd)
 
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Errors of the system name the file, which calls on a descriptor do not."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = self.name
+            raise
+
+    def head(self) -> bytes:
+        """The first bytes: enough to tell what it is."""
+        with self.named():
+            return os.pread(self.fd, 512, 0)
+
     def page_count(self) -> int:
-        return os.fstat(self.fd).st_size // self.page_size
+        with self.named():
+            return os.fstat(self.fd).st_size // self.page_size
 
     def geometry(self) -> Record:
         made = Record()
         setattr(made, "page-size", self.page_size)
-        setattr(made, "page-count", self.page_count())
-        setattr(made, "tail", os.fstat(self.fd).st_size % self.page_size)
+        with self.named():
+            size = os.fstat(self.fd).st_size
+        setattr(made, "page-count", size // self.page_size)
+        setattr(made, "tail", size % self.page_size)
         return made
 
     def check(self, page: int, offset: int = 0, length: int = 0) -> None:
-        if page >= self.page_count() or offset + length > self.page_size:
-            raise StoreError("out-of-bounds")
+        page_count = self.page_count()
+        if page >= page_count or offset + length > self.page_size:
+            raise self.out_of_bounds(f"{length} bytes from offset {offset} of page {page}",
+                                     page_count)
+
+    def out_of_bounds(self, what: str, page_count: int) -> StoreError:
+        return StoreError(f"{what} are not in {self.name}: it has {page_count} pages of "
+                          f"{self.page_size} bytes", "out-of-bounds")
+
+    def check_writable(self) -> None:
+        if self.read_only:
+            raise StoreError(f"{self.name} was opened to read", "read-only")
 
     def read(self, page: int, offset: int, length: int) -> bytes:
         self.check(page, offset, length)
-        data = os.pread(self.fd, length, page * self.page_size + offset)
-        if len(data) != length:
-            raise OSError(errno.EIO, "the file ends early")
+        with self.named():
+            data = os.pread(self.fd, length, page * self.page_size + offset)
+            if len(data) != length:
+                raise OSError(errno.EIO, "the file ends early")
         return data
 
     def write_at(self, page: int, offset: int, data: Buffer) -> None:
-        if self.read_only:
-            raise StoreError("read-only")
+        self.check_writable()
         self.check(page, offset, len(data))
         position, rest = page * self.page_size + offset, memoryview(data)
-        while rest:
-            count = os.pwrite(self.fd, rest, position)
-            position, rest = position + count, rest[count:]
+        with self.named():
+            while rest:
+                count = os.pwrite(self.fd, rest, position)
+                position, rest = position + count, rest[count:]
 
     def write(self, changes: list[Write | None]) -> None:
         """Makes the changes in their order. None is a sync: of a file there is
         no less that keeps order."""
-        if self.read_only and changes:
-            raise StoreError("read-only")
+        if changes:
+            self.check_writable()
         # All of it before anything is changed.
         page_count, touched = self.page_count(), 0
         for change in changes:
             if change is not None:
                 touched += change.pages
                 if change.page + change.pages > page_count or touched > page_count:
-                    raise StoreError("out-of-bounds")
+                    raise self.out_of_bounds(f"{change.pages} pages from {change.page}",
+                                             page_count)
         if touched:
             self.state += 1
         for change in changes:
             if change is None:
-                os.fsync(self.fd)
+                with self.named():
+                    os.fsync(self.fd)
             elif change.data is not None:
                 self.write_at(change.page, 0, change.data)
             else:
@@ -202,24 +236,24 @@ class FileStore:
                     self.write_at(page, 0, bytes(self.page_size))
 
     def truncate(self, page_count: int) -> Record:
-        if self.read_only:
-            raise StoreError("read-only")
+        self.check_writable()
         if page_count < self.page_count():
-            os.ftruncate(self.fd, page_count * self.page_size)
+            with self.named():
+                os.ftruncate(self.fd, page_count * self.page_size)
             self.cuts.append(page_count)
         return self.geometry()
 
     def grow(self, page_count: int) -> Record:
-        if self.read_only:
-            raise StoreError("read-only")
-        before = os.fstat(self.fd).st_size
-        if page_count * self.page_size > before:
-            try:
-                os.posix_fallocate(self.fd, 0, page_count * self.page_size)
-                os.fsync(self.fd)
-            except BaseException:
-                os.ftruncate(self.fd, before)
-                raise
+        self.check_writable()
+        with self.named():
+            before = os.fstat(self.fd).st_size
+            if page_count * self.page_size > before:
+                try:
+                    os.posix_fallocate(self.fd, 0, page_count * self.page_size)
+                    os.fsync(self.fd)
+                except BaseException:
+                    os.ftruncate(self.fd, before)
+                    raise
         return self.geometry()
 
 
@@ -279,9 +313,9 @@ class View:
         with self._store.lock:
             private = self._buffer()
             if not self._writable or self._store.read_only:
-                why = ("the file was opened to read" if self._store.read_only
+                why = (f"{self._store.name} was opened to read" if self._store.read_only
                        else "a protected page changes by a commit alone: see `stage`")
-                raise PagerError(f"this view is read-only: {why}", "read-only")
+                raise StoreError(f"this view is read-only: {why}", "read-only")
             self._require("data", offset, len(data))
             if private is not None:
                 private[offset:offset + len(data)] = data
@@ -340,16 +374,17 @@ class View:
 
     def _buffer(self) -> bytearray | None:
         """The private buffer, if it is one. Raises if the view has ended."""
+        name = self._store.name
         if self._store.is_closed:
-            raise PagerError("this view has ended: its file is closed", "ended")
+            raise PagerError(f"this view has ended: {name} is closed", "ended")
         if self._private is not None:
             if self._private.data is None:
                 raise PagerError("this view has ended: its transaction is over", "ended")
             return self._private.data
         if self._state != self._store.state:
-            raise PagerError("this view has ended: a commit changed its file since", "ended")
+            raise PagerError(f"this view has ended: a commit changed {name} since", "ended")
         if any(page_count <= self._page for page_count in self._store.cuts[self._cuts:]):
-            raise PagerError("this view has ended: its file became shorter", "ended")
+            raise PagerError(f"this view has ended: {name} became shorter", "ended")
         return None
 
 
@@ -411,7 +446,7 @@ def add_to_linker(linker: Linker, store: FileStore) -> Views:
 
     def page(data: bytes) -> bytes:
         if len(data) != store.page_size:
-            raise StoreError("out-of-bounds")
+            raise StoreError(f"{len(data)} bytes over a page of {store.page_size}", "out-of-bounds")
         return data
 
     def native(context: Any, change: Variant) -> Write | None:
@@ -474,11 +509,11 @@ def as_result(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*args)
         except StoreError as error:
-            return Variant(str(error))
+            return Variant(error.tag)
         except IndexError:
             return Variant("out-of-bounds")
         except PagerError as error:
-            return Variant("read-only") if error.tag == "read-only" else Variant("other", str(error))
+            return Variant("other", str(error))
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
             return Variant("insufficient-space") if full else Variant("io", str(error))

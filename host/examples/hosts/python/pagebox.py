@@ -99,7 +99,7 @@ class Engine:
         temporary = f"{name}.new-{secrets.token_hex(8)}"
         file = None
         try:
-            store = FileStore(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            store = FileStore(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, name)
             store.page_size = page_size
             file = PageFile(self, store, "create", record(
                 format=0, page_count=page_count,
@@ -108,7 +108,6 @@ class Engine:
                 os.link(temporary, name)
             except FileExistsError:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
-            store.path = name
             folder = os.open(os.path.dirname(os.path.abspath(name)), os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -151,7 +150,7 @@ class PageFile:
             self._exports = self._instance.get_export_index(
                 self._store, "pagebox:pager/pager@0.2.0")
             if how == "open":
-                file.page_size = self._call("page-size", os.pread(file.fd, 512, 0))
+                file.page_size = self._call("page-size", file.head())
             self._pager: Any = self._call(how, ResourceHost.own(0, STORE), argument)
         except BaseException:
             file.close()
@@ -167,8 +166,8 @@ class PageFile:
         sandbox there is no other call."""
         with self._file.lock, SignalsHeld():
             if self._failed:
-                raise PagerError("the sandbox failed before: close the file and open it again",
-                                 "sandbox")
+                raise PagerError("the sandbox failed before: close "
+                                 f"{self._file.name} and open it again", "sandbox")
             try:
                 return work()
             except PagerError:
@@ -177,8 +176,8 @@ class PageFile:
                 self._failed = True
                 what = name.rpartition(".")[2]
                 cause = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-                raise PagerError(f"the sandbox failed in {what}: {cause[0].strip()}",
-                                 "sandbox") from error
+                raise PagerError(f"the sandbox failed in {what} of {self._file.name}: "
+                                 f"{cause[0].strip()}", "sandbox") from error
 
     def _enter(self, name: str, *args: Any) -> Any:
         index = self._instance.get_export_index(self._store, name, self._exports)

@@ -10,6 +10,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 
 import { create, open, PagerError } from '../../../examples/hosts/node/pagebox.js';
+import { parts } from '../../../examples/hosts/javascript/page-file.js';
 import { Store } from '../../../examples/hosts/javascript/page-store.js';
 
 const { PAGEBOX } = process.env;
@@ -34,9 +35,11 @@ afterEach(() => {
   fs.rmSync(folder, { recursive: true });
 });
 
-const failed = (tag) => (error) => {
+/** An error with a tag whose text has these words. */
+const failed = (tag, ...words) => (error) => {
   assert(error instanceof PagerError, `${error.stack}`);
   assert.equal(error.tag, tag, error.message);
+  for (const word of words) assert(error.message.includes(word), `${word} in ${error.message}`);
   return true;
 };
 
@@ -154,6 +157,7 @@ test('transaction_that_is_over_says_so', () => {
 });
 
 test('second_close_is_no_error_and_calls_after_it_say_closed', async () => {
+  const view = file.view(regular);
   file.close();
   file.close();
   for (const call of [
@@ -163,10 +167,17 @@ test('second_close_is_no_error_and_calls_after_it_say_closed', async () => {
     () => file.sync(),
     () => file.commit(() => {}),
   ]) {
-    assert.throws(call, (error) => failed('closed')(error) && error.message === 'the file is closed');
+    assert.throws(call, (error) => failed('closed')(error) && error.message === `${name} is closed`);
   }
+  assert.throws(() => view.read(), failed('ended', name));
   file = await open(name);
-  assert.throws(() => file.commit(() => file.close()), failed('closed'));
+  assert.throws(() => file.commit(() => file.close()), failed('closed', name));
+  file = await open(name);
+  file.commit((tx) => void tx.stage(page)); // where it is, is known now
+  assert.throws(() => file.commit((tx) => {
+    file.close();
+    tx.stage(page);
+  }), failed('closed', name));
 });
 
 test('file_that_is_there_is_named_and_no_temporary_stays', async () => {
@@ -176,7 +187,12 @@ test('file_that_is_there_is_named_and_no_temporary_stays', async () => {
     assert(!error.message.includes('.new-'), error.message);
     return true;
   });
-  await assert.rejects(create(path.join(folder, 'nowhere', 'data.pages')), { code: 'ENOENT' });
+  const nowhere = path.join(folder, 'nowhere', 'data.pages');
+  await assert.rejects(create(nowhere), (error) => {
+    assert.deepEqual([error.code, error.path], ['ENOENT', nowhere]);
+    assert(error.message.endsWith(`'${nowhere}'`), error.message);
+    return true;
+  });
   assert.deepEqual(fs.readdirSync(folder), ['data.pages']);
 });
 
@@ -195,8 +211,8 @@ test('sandbox_that_failed_says_so_and_its_lock_is_given_up', async () => {
     throw new SyntaxError('what only a bug can do');
   };
   try {
-    assert.throws(() => file.viewProtected(page), failed('sandbox'));
-    assert.throws(() => file.sync(), /failed before/);
+    assert.throws(() => file.viewProtected(page), failed('sandbox', 'failed in viewProtected', name));
+    assert.throws(() => file.sync(), failed('sandbox', 'failed before', name));
     assert.throws(() => file.commit(() => {}), failed('sandbox'));
   } finally {
     Store.prototype.checksums = checksums;
@@ -204,6 +220,18 @@ test('sandbox_that_failed_says_so_and_its_lock_is_given_up', async () => {
   file.close();
   file = await open(name);
   assert.equal(text(file.viewProtected(page), 5), 'hello');
+});
+
+test('part_of_the_component_that_failed_is_loaded_again', async () => {
+  let loads = 0;
+  const compiled = parts(async () => {
+    loads += 1;
+    return loads === 1 ? bytes('no module') : Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
+  });
+  await assert.rejects(compiled('a part'), WebAssembly.CompileError);
+  assert(await compiled('a part') instanceof WebAssembly.Module);
+  assert.equal(await compiled('a part'), await compiled('a part'));
+  assert.equal(loads, 2);
 });
 
 test('operation_in_a_call_of_its_own_is_committed', async () => {
@@ -289,6 +317,46 @@ test('page_whose_bytes_went_bad_is_not_staged', async () => {
   assert.throws(() => file.commit((tx) => tx.stage(page)), failed('checksum-mismatch'));
 });
 
+/** Somebody else makes a file shorter while it is open: no argument is wrong. */
+test('page_that_is_gone_is_named_with_its_file', () => {
+  const view = file.view(regular);
+  file.commit((tx) => {
+    fs.truncateSync(name, 4096);
+    const gone = failed('out-of-bounds', `page ${regular} `, name);
+    assert.throws(() => view.read(), gone);
+    assert.throws(() => view.write(0, bytes('x')), gone);
+    assert.throws(() => view.checksum(), gone);
+    assert.throws(() => tx.stage(page), failed('out-of-bounds', name));
+    assert.throws(() => file.view(regular), failed('store'));
+    assert.throws(() => file.viewProtected(page), failed('store'));
+  });
+  assert.equal(fs.statSync(name).size, 4096);
+});
+
+test('what_the_system_refuses_names_the_file', () => {
+  const { store, memory } = inMemory();
+  const view = store.view(1n, 'read-write');
+  const failing = () => {
+    throw new Error('it rots');
+  };
+  for (const [what, operation] of [
+    ['size', () => view.read()],
+    ['read', () => view.read()],
+    ['write', () => view.write(0, bytes('x'))],
+    ['sync', () => store.write([{ tag: 'sync' }])],
+    ['grow', () => store.grow(9n)],
+    ['truncate', () => store.truncate(1n)],
+  ]) {
+    const before = memory[what];
+    memory[what] = failing;
+    assert.throws(operation, (error) => {
+      assert.deepEqual(error.payload, { tag: 'io', val: error.message });
+      return failed('store', 'memory.pages', 'it rots')(error);
+    });
+    memory[what] = before;
+  }
+});
+
 /** A store of four pages of 1 KiB in memory, and its bytes. */
 function inMemory(options) {
   const medium = { bytes: new Uint8Array(4096), syncs: 0 };
@@ -298,6 +366,7 @@ function inMemory(options) {
     medium.bytes.set(before.subarray(0, size));
   };
   const memory = {
+    name: 'memory.pages',
     size: () => medium.bytes.length,
     read: (into, at) => into.set(medium.bytes.subarray(at, at + into.length)),
     write: (from, at) => medium.bytes.set(from, at),
@@ -305,7 +374,7 @@ function inMemory(options) {
     truncate: resize,
     sync: () => (medium.syncs += 1),
   };
-  return { store: new Store(memory, 1024, options), medium };
+  return { store: new Store(memory, 1024, options), medium, memory };
 }
 
 const filled = (byte) => new Uint8Array(1024).fill(byte);
@@ -336,7 +405,7 @@ test('changes_are_made_in_their_order_or_not_at_all', () => {
   assert.deepEqual([pages(), medium.syncs], [[0, 2, 0, 0], 3]);
   assert.equal(view.read()[0], 2);
   store.write([whole(3n, 1)]);
-  assert.throws(() => view.read(), failed('ended'));
+  assert.throws(() => view.read(), failed('ended', 'memory.pages'));
 });
 
 test('file_that_becomes_shorter_ends_views_of_what_is_gone', () => {
@@ -346,14 +415,14 @@ test('file_that_becomes_shorter_ends_views_of_what_is_gone', () => {
   gone.share().read();
   assert.equal(store.truncate(2n).pageCount, 2n);
   assert.equal(medium.bytes.length, 2048);
-  assert.throws(() => gone.read(), failed('ended'));
+  assert.throws(() => gone.read(), failed('ended', 'memory.pages'));
   store.grow(4n);
   for (const view of [gone, gone.share()]) assert.throws(() => view.read(), failed('ended'));
   kept.write(0, bytes('ok'));
   store.view(2n, 'read-write').write(0, bytes('ok'));
   const { store: reader } = inMemory({ readOnly: true });
   for (const change of [() => reader.truncate(1n), () => reader.grow(9n), () => reader.write([{ tag: 'sync' }])]) {
-    assert.throws(change, failed('read-only'));
+    assert.throws(change, failed('read-only', 'memory.pages'));
   }
 });
 
@@ -364,8 +433,25 @@ test('checksum_that_there_is_not_says_so', () => {
   assert.throws(() => store.checksums(BigUint64Array.of(0n), 'xxh3'), failed('other'));
 });
 
+test('tags_of_the_host_s_own_are_documented', () => {
+  const read = (name) => fs.readFileSync(new URL(`../../../examples/${name}`, import.meta.url), 'utf8');
+  const names = ['javascript/page-store.js', 'javascript/page-file.js', 'node/pagebox.js', 'browser/opfs.js'];
+  const sources = names.map((name) => read(`hosts/${name}`));
+  // The last argument of what makes an error. Others are the component's.
+  const made = /\b(?:PagerError|other)\((?:[^;]*?), '([a-z-]+)'[,)]/g;
+  const tags = new Set(sources.flatMap((source) => Array.from(source.matchAll(made), ([, tag]) => tag)));
+  for (const tag of ['closed', 'ended', 'locked', 'out-of-bounds', 'sandbox', 'store']) assert(tags.has(tag), tag);
+  // Of the WIT's `error`, which are documented there.
+  for (const tag of ['changed', 'not-protected', 'other']) tags.delete(tag);
+  const doc = (text) => /Why an operation was not done.*?class PagerError/s.exec(text)[0];
+  const declared = /class PagerError.*?tag: string;\n\}/s.exec(read('hosts/node/pagebox.d.ts'))[0];
+  for (const text of [read('README.md'), doc(sources[0]), declared]) {
+    assert.deepEqual(Array.from(tags).filter((tag) => !text.includes(`\`${tag}\``)), [], text.slice(0, 60));
+  }
+});
+
 test('file_is_opened_to_write_once_and_read_by_anybody', async () => {
-  await assert.rejects(open(name), failed('locked'));
+  await assert.rejects(open(name), failed('locked', name));
   const reader = await open(name, { readOnly: true });
   assert.equal(text(reader.viewProtected(page), 5), 'hello');
   assert.throws(() => reader.commit(() => {}), failed('read-only'));
@@ -400,8 +486,8 @@ test('file_that_cannot_be_locked_is_opened_on_request_only', async () => {
   const before = process.env.PATH;
   process.env.PATH = folder;
   try {
-    await assert.rejects(open(name), failed('unlockable'));
-    await assert.rejects(create(`${name}.2`), failed('unlockable'));
+    await assert.rejects(open(name), failed('unlockable', name));
+    await assert.rejects(create(`${name}.2`), failed('unlockable', `${name}.2`));
     (await open(name, { readOnly: true })).close();
     file = await open(name, { unlocked: true });
   } finally {

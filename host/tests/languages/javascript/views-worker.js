@@ -24,7 +24,7 @@ async function opened(readOnly, start) {
   handle = mine;
   if (!readOnly) mine.truncate(0);
   const { pager } = await component;
-  const store = new Store(new Opfs(mine), 1024, { readOnly });
+  const store = new Store(new Opfs(mine, 'views.pages'), 1024, { readOnly });
   return new PageFile(pager, store, start, () => {
     mine.close();
     handle = undefined;

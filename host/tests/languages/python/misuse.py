@@ -2,6 +2,8 @@
 it: `PAGER=pager.wasm PAGEBOX=pagebox python misuse.py`."""
 
 import array
+import ast
+import errno
 import fcntl
 import os
 import random
@@ -13,7 +15,8 @@ import threading
 import time
 import unittest
 
-from page_store import FileStore, StoreError, View, Write, crc32
+import page_store
+from page_store import FileStore, View, Write, crc32
 from pagebox import Engine, PagerError
 
 ENGINE = Engine(os.environ["PAGER"])
@@ -153,9 +156,9 @@ class Endings(Case):
                                (file.sync, []), (file.begin, []), (tx.alloc, [1]),
                                (tx.stage, [0]), (tx.commit, [])]:
             error = self.fails("closed", function, *args)
-            self.assertEqual(str(error), "the file is closed")
+            self.assertEqual(str(error), f"{self.path} is closed")
         tx.rollback()
-        self.fails("ended", bytes, staged)
+        self.assertIn(self.path, str(self.fails("ended", bytes, staged)))
         with file:
             pass
         with ENGINE.open(self.path) as file:
@@ -177,7 +180,8 @@ class Endings(Case):
         self.assertNotIn(".new-", str(error))
         self.assertEqual(error.filename, self.path)
         nowhere = os.path.join(self.folder.name, "nowhere", "data.pages")
-        self.raises(FileNotFoundError, "nowhere", ENGINE.create, nowhere)
+        error = self.raises(FileNotFoundError, repr(nowhere), ENGINE.create, nowhere)
+        self.assertEqual(error.filename, nowhere)
         self.assertEqual(os.listdir(self.folder.name), ["data.pages"])
 
     def test_what_is_no_regular_file_is_refused_at_once(self):
@@ -203,11 +207,14 @@ class Endings(Case):
         self.assertIs(caught.exception, first)
         self.assertEqual(first.tag, "sandbox")
         self.assertIn("the sandbox failed in view-protected", str(first))
+        self.assertIn(self.path, str(first))
         self.check()
         with ENGINE.open(self.path) as file:
             file._file.read = None
             self.fails("sandbox", file.view_protected, self.protected)
-            self.assertIn("failed before", str(self.fails("sandbox", file.sync)))
+            error = self.fails("sandbox", file.sync)
+            self.assertIn("failed before", str(error))
+            self.assertIn(self.path, str(error))
         ENGINE.open(self.path).close()
 
 
@@ -294,6 +301,43 @@ class Staging(Case):
                 self.assertIn(f"protected page {self.protected} ", str(error))
 
 
+class Shortened(Case):
+    """Somebody else makes a file shorter while it is open."""
+
+    def test_page_that_is_gone_is_named_with_its_file(self):
+        file = self.create()
+        view, tx = file.view(self.regular), file.begin()
+        os.truncate(self.path, 4096)
+        for function, args in [(bytes, [view]), (view.read, [0, 1]), (view.write, [0, b"x"])]:
+            error = self.fails("out-of-bounds", function, *args)
+            self.assertIn(f"page {self.regular} ", str(error))
+            self.assertIn(self.path, str(error))
+        # What the host reads by itself, and what the component asks for.
+        self.assertIn(self.path, str(self.fails("out-of-bounds", tx.stage, self.protected)))
+        self.fails("store", file.view, self.regular)
+        self.fails("store", file.view_protected, self.protected)
+        tx.rollback()
+        file.close()
+        self.assertEqual(os.path.getsize(self.path), 4096)
+
+    def test_what_the_system_refuses_names_the_file(self):
+        file = self.create()
+        view, pread = file.view(self.regular), os.pread
+        for answer in OSError(errno.EIO, "it rots"), b"":
+            def failing(*_):
+                if answer:
+                    raise answer
+                return answer
+            os.pread = failing
+            try:
+                error = self.raises(OSError, self.path, bytes, view)
+                told = self.fails("store", file.view_protected, self.protected)
+            finally:
+                os.pread = pread
+            self.assertEqual((error.errno, error.filename), (errno.EIO, self.path))
+            self.assertIn(self.path, str(told))
+
+
 class Store(Case):
     """The store alone: what format 0 does not ask of it, too."""
 
@@ -313,13 +357,13 @@ class Store(Case):
         view = View(store, 1)
         for changes in ([Write(0, ones), Write(4, ones)], [Write(0, ones), Write(3, pages=2)],
                         [Write(0, pages=U64)], [Write(0, pages=4), Write(0, ones)]):
-            self.raises(StoreError, "out-of-bounds", store.write, changes)
+            self.fails("out-of-bounds", store.write, changes)
         # What changes nothing ends no view.
         store.write([])
         store.write([None, Write(3, pages=0)])
         self.assertEqual((read(self.path), view[:]), (found, twos))
         store.write([Write(3, ones)])
-        self.fails("ended", bytes, view)
+        self.assertIn(self.path, str(self.fails("ended", bytes, view)))
 
     def test_file_that_becomes_shorter_ends_views_of_what_is_gone(self):
         store = self.store()
@@ -328,7 +372,7 @@ class Store(Case):
         self.assertEqual(gone.share()[0], 0)
         store.truncate(2)
         self.assertEqual(len(read(self.path)), 2048)
-        self.fails("ended", bytes, gone)
+        self.assertIn(self.path, str(self.fails("ended", bytes, gone)))
         store.grow(4)
         self.fails("ended", bytes, gone)
         self.fails("ended", bytes, gone.share())
@@ -338,7 +382,7 @@ class Store(Case):
         self.addCleanup(store.close)
         store.page_size = 1024
         for function, args in [(store.truncate, [1]), (store.grow, [9]), (store.write, [[None]])]:
-            self.raises(StoreError, "read-only", function, *args)
+            self.assertIn(self.path, str(self.fails("read-only", function, *args)))
         self.assertEqual(store.page_count(), 4)
 
     def test_checksum_that_there_is_not_says_so(self):
@@ -346,10 +390,33 @@ class Store(Case):
         self.fails("other", crc32, "xxh3", b"123456789")
 
 
+class Tags(unittest.TestCase):
+    def test_tags_of_the_host_s_own_are_documented(self):
+        hosts = os.path.dirname(page_store.__file__)
+        tags = set()
+        for name in "page_store.py", "pagebox.py":
+            with open(os.path.join(hosts, name)) as source:
+                for node in ast.walk(ast.parse(source.read())):
+                    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+                            "PagerError", "StoreError"):
+                        tag = node.args[1]
+                        if isinstance(tag, ast.Constant):  # others are the component's
+                            tags.add(tag.value)
+        self.assertGreaterEqual(tags, {"closed", "ended", "forked", "locked", "sandbox"})
+        with open(os.path.join(hosts, "../../README.md")) as guide:
+            documented = {"README.md": guide.read(), "PagerError": PagerError.__doc__}
+        # Of the WIT's `error`, which are documented there.
+        tags -= {"changed", "not-protected", "other"}
+        for name, text in documented.items():
+            self.assertEqual({tag for tag in tags if f"`{tag}`" not in text}, set(), name)
+
+
 class Locks(Case):
     def test_file_is_opened_to_write_once_and_read_by_anybody(self):
         file = self.create()
-        self.fails("locked", ENGINE.open, self.path)
+        for path in self.path, os.fsencode(self.path):
+            error = self.fails("locked", ENGINE.open, path)
+            self.assertTrue(str(error).startswith(f"{self.path} is in use"), error)
         with ENGINE.open(self.path, read_only=True) as reader:
             self.assertEqual(reader.view_protected(self.protected)[:5], b"hello")
             self.fails("read-only", reader.begin)
@@ -385,7 +452,9 @@ class Locks(Case):
                 for function, args in [(file.stats, []), (file.begin, []), (file.view, [3]),
                                        (tx.alloc, [1]), (tx.commit, []), (bytes, [view]),
                                        (view.write, [0, b"child"]), (bytes, [staged])]:
-                    self.assertIn("fork", str(self.fails("forked", function, *args)))
+                    error = str(self.fails("forked", function, *args))
+                    self.assertTrue(error.startswith(f"{self.path} is open in process"), error)
+                    self.assertIn("fork", error)
                 tx.rollback()
                 file.close()
                 code = 0
