@@ -15,8 +15,7 @@ use crate::file::File;
 use crate::finding::Finding;
 use crate::format0;
 use crate::format1;
-use crate::identity::{Format, IdentityFault};
-use crate::read::read_page;
+use crate::identity::IdentityFault;
 pub use crate::reasoning::{Explain, Step, Verdict};
 
 /// What recovery decided, and why.
@@ -58,21 +57,6 @@ pub fn page_size(head: &[u8]) -> Result<PageSize, Error> {
 /// The bytes of a file that can say how large its pages are.
 pub const HEAD_MAX: usize = 3 << 20;
 
-/// Which format a store is of.
-///
-/// # Errors
-/// [`Error::Identity`]; [`Error::Damaged`]; [`Error::Store`].
-fn format_of<S: PageStore>(store: &S) -> Result<Format, Error> {
-    let page = read_page(store, 0)?.unwrap_or_default();
-    match format0::identify(&page) {
-        Ok(_) => Ok(Format::Zero),
-        Err(fault) => match format1::identify(store) {
-            Ok(_) => Ok(Format::One),
-            Err(error) => Err(one_of(fault, error)),
-        },
-    }
-}
-
 /// Why bytes are a file of neither format: what format 1 says where they begin
 /// as it does.
 fn one_of(fault: IdentityFault, error: format1::Error) -> Error {
@@ -89,35 +73,33 @@ fn one_of(fault: IdentityFault, error: format1::Error) -> Error {
 /// we can read. [`Error::Corrupt`], [`Error::Damaged`]: roots of which nothing
 /// follows. [`Error::Store`]: it could not be read.
 pub fn recover<S: PageStore>(store: &S, explain: Explain) -> Result<Recovery, Error> {
-    match format_of(store)? {
-        Format::Zero => {
-            let format0::Decision {
-                verdict,
-                state,
-                findings,
-                steps,
-            } = format0::recover(store, explain)?;
-            Ok(Recovery {
-                verdict,
-                file: File::Zero(format0::File::of(state)),
-                findings,
-                steps,
-            })
-        }
-        Format::One => {
-            let format1::Reasons {
+    match format0::recover(store, explain) {
+        Ok(format0::Decision {
+            verdict,
+            state,
+            findings,
+            steps,
+        }) => Ok(Recovery {
+            verdict,
+            file: File::Zero(format0::File::of(state)),
+            findings,
+            steps,
+        }),
+        Err(Error::Identity(fault)) => match format1::recover(store, explain) {
+            Ok(format1::Reasons {
                 verdict,
                 file,
                 findings,
                 steps,
-            } = format1::recover(store, explain)?;
-            Ok(Recovery {
+            }) => Ok(Recovery {
                 verdict,
                 file: File::One(file),
                 findings,
                 steps,
-            })
-        }
+            }),
+            Err(error) => Err(one_of(fault, error)),
+        },
+        Err(error) => Err(error),
     }
 }
 
@@ -137,12 +119,11 @@ impl Witness {
     /// # Errors
     /// [`Error::Store`].
     pub fn read<S: PageStore>(store: &S) -> Result<Self, Error> {
-        let mut magic = [0; 4];
-        let is_one = store.read(0, 0, &mut magic).is_ok() && magic == format1::header::MAGIC;
-        Ok(Self(if is_one {
+        let zero = format0::Witness::read(store)?;
+        Ok(Self(if zero.page0_begins_with(&format1::header::MAGIC) {
             Bytes::One(format1::Witness::read(store)?)
         } else {
-            Bytes::Zero(format0::Witness::read(store)?)
+            Bytes::Zero(zero)
         }))
     }
 

@@ -48,6 +48,12 @@ impl Witness {
         };
         Ok(Self { page0, metadata })
     }
+
+    /// Whether the file begins so.
+    pub(crate) fn page0_begins_with(&self, magic: &[u8]) -> bool {
+        let page0 = self.page0.as_ref();
+        page0.is_some_and(|page0| page0.starts_with(magic))
+    }
 }
 
 /// The side that page 0 names, whatever else is wrong with it; A where it names

@@ -5,7 +5,6 @@
 //! out where the parts were not asked for in order, or something was not
 //! readable.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -14,8 +13,8 @@ use super::file::File;
 use super::findings;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
+use super::tally::Tally;
 use super::tree::{Fault, Seek, Tree, Which};
-use crate::bitmap::Overlay;
 use crate::facts::{CheckPart, ProtectedPage};
 use crate::finding::Finding;
 use crate::ids::ProtectedId;
@@ -23,26 +22,6 @@ use crate::verify::protected_page;
 
 /// Leaves of SPACE that one part looks at.
 const LEAVES_A_PART: usize = 64;
-
-/// What was found so far.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Audit {
-    /// The part that comes next; none: the comparison is off.
-    next: Option<u64>,
-    /// Pages that MAP named.
-    named: Overlay,
-    /// Pages of protected ones and nodes of MAP, by MAP.
-    data: u64,
-    nodes: u64,
-    ids: u64,
-    /// The same, by SPACE.
-    space_data: u64,
-    space_nodes: u64,
-    /// Nodes above the lowest level that were counted.
-    above: BTreeSet<(u32, u64)>,
-    /// Pages that could not be believed, each told once.
-    bad: BTreeSet<u64>,
-}
 
 /// A part of the check: which groups, or which ids, come next.
 enum Part {
@@ -76,13 +55,13 @@ impl File {
     /// A part of the check. The first is 0.
     pub(crate) fn check_part<S: Medium>(&mut self, store: &S, cursor: u64) -> CheckPart {
         if cursor == 0 {
-            self.audit = Audit {
+            self.tally = Tally {
                 next: Some(0),
-                ..Audit::default()
+                ..Tally::default()
             };
         }
-        if self.audit.next != Some(cursor) {
-            self.audit.next = None;
+        if self.tally.next != Some(cursor) {
+            self.tally.next = None;
         }
         let mut found = Vec::new();
         let next = match Part::of(cursor) {
@@ -90,15 +69,15 @@ impl File {
             Part::Map { id } => self.check_map(store, id, &mut found),
         };
         let next = next.map(|part| part.cursor());
-        if self.audit.next.is_some() {
-            self.audit.next = next;
-            if next.is_none() && self.audit.bad.is_empty() {
+        if self.tally.next.is_some() {
+            self.tally.next = next;
+            if next.is_none() && self.tally.bad.is_empty() {
                 found.extend(self.compare());
             }
         }
         let total = self.check_total();
         let done = match next {
-            Some(_) => self.audit.ids.saturating_add(1).min(total - 1),
+            Some(_) => self.tally.ids.saturating_add(1).min(total - 1),
             None => total,
         };
         CheckPart {
@@ -127,8 +106,8 @@ impl File {
             };
             if let Some(leaf) = leaf {
                 let shape = self.layout.shape();
-                self.audit.space_data += leaf::count_of(&leaf, shape, Kind::Protected);
-                self.audit.space_nodes += leaf::count_of(&leaf, shape, Kind::Node);
+                self.tally.space_data += leaf::count_of(&leaf, shape, Kind::Protected);
+                self.tally.space_nodes += leaf::count_of(&leaf, shape, Kind::Node);
             }
             group = present + 1;
         }
@@ -184,11 +163,11 @@ impl File {
         let shape = self.layout.shape();
         for level in 1..=map.height {
             let index = shape.index_of(level - 1, index);
-            if level > 1 && !self.audit.above.insert((level, index)) {
+            if level > 1 && !self.tally.above.insert((level, index)) {
                 continue;
             }
             if let Ok(Some(entry)) = self.reader(store).entry(map, level, index) {
-                self.audit.nodes += 1;
+                self.tally.nodes += 1;
                 self.check_use(store, entry.number, Kind::Node, found);
             }
         }
@@ -201,11 +180,11 @@ impl File {
         entry: Entry,
         found: &mut Vec<Finding>,
     ) {
-        self.audit.ids += 1;
+        self.tally.ids += 1;
         if entry.number == 0 {
             return;
         }
-        self.audit.data += 1;
+        self.tally.data += 1;
         self.check_use(store, entry.number, Kind::Protected, found);
         let location = self.in_words(entry.into());
         let page = ProtectedPage {
@@ -222,7 +201,7 @@ impl File {
         let mut tell = |message| {
             found.push(Finding::new(findings::PAGE_USE, Some(page), message));
         };
-        if !self.audit.named.insert(page) {
+        if !self.tally.named.insert(page) {
             tell(format!("two entries of MAP name page {page}"));
         }
         match self.kind(store, page) {
@@ -238,7 +217,7 @@ impl File {
 
     fn note(&mut self, which: Which, faults: Vec<Fault>, found: &mut Vec<Finding>) {
         for Fault { page, text } in faults {
-            if self.audit.bad.insert(page) {
+            if self.tally.bad.insert(page) {
                 let tree = match which {
                     Which::Map => "MAP",
                     Which::Space => "SPACE",
@@ -251,12 +230,12 @@ impl File {
     }
 
     fn compare(&self) -> Vec<Finding> {
-        let audit = &self.audit;
+        let tally = &self.tally;
         let mut found = Vec::new();
-        if audit.ids != self.record.protected {
+        if tally.ids != self.record.protected {
             let message = format!(
                 "the root record counts {} protected pages, MAP names {}",
-                self.record.protected, audit.ids
+                self.record.protected, tally.ids
             );
             found.push(Finding::new(findings::COUNTS, None, message));
         }
@@ -270,11 +249,11 @@ impl File {
             })
         };
         found.extend(unnamed(
-            audit.space_data,
-            audit.data,
+            tally.space_data,
+            tally.data,
             words(Kind::Protected),
         ));
-        found.extend(unnamed(audit.space_nodes, audit.nodes, words(Kind::Node)));
+        found.extend(unnamed(tally.space_nodes, tally.nodes, words(Kind::Node)));
         found
     }
 }

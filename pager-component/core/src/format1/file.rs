@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 
 use pagebox_store::{Algorithm, Change, PageStore};
 
-use super::audit::Audit;
 use super::cache::Cache;
 use super::error::{Damage, Error, Operation};
 use super::header::{Header, Uuid};
@@ -18,6 +17,7 @@ use super::record::Record;
 use super::recover::{Decision, Verdict, recover};
 use super::shape::Shape;
 use super::slots;
+use super::tally::Tally;
 use super::tree::Reader;
 use crate::checksum::Xxh3;
 use crate::codec::wide;
@@ -59,7 +59,7 @@ pub struct File {
     /// Regular pages, once they were counted.
     pub(super) regular: Option<u64>,
     /// What was found of SPACE and MAP by a check that goes on.
-    pub(super) audit: Audit,
+    pub(super) tally: Tally,
     verdict: Verdict,
     header_is_rotten: bool,
     /// Why nothing may be built on it.
@@ -166,7 +166,7 @@ impl File {
             unproven: Vec::new(),
             next_fit: 0,
             regular: Some(0),
-            audit: Audit::default(),
+            tally: Tally::default(),
             verdict: Verdict::Acknowledged,
             header_is_rotten: false,
             damage: None,
@@ -210,7 +210,7 @@ impl File {
             unproven: decision.verified.unproven,
             next_fit: 0,
             regular: None,
-            audit: Audit::default(),
+            tally: Tally::default(),
             verdict: decision.verdict,
             header_is_rotten: decision.header_is_rotten,
             damage: decision.damage,

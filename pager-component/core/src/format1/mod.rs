@@ -124,6 +124,7 @@ mod room;
 mod settle;
 pub mod shape;
 mod slots;
+mod tally;
 mod tree;
 mod witness;
 

@@ -13,7 +13,6 @@ use super::findings;
 use super::recover::{self, Decision};
 use super::shape::Shape;
 use super::slots;
-use crate::error::Error;
 use crate::finding::{self, Finding};
 use crate::ids::Side;
 use crate::read::read_page;
@@ -32,7 +31,7 @@ pub(crate) struct Reasons {
 }
 
 /// Decides which state of a store counts.
-pub(crate) fn recover<S: PageStore>(store: &S, explain: Explain) -> Result<Reasons, Error> {
+pub(crate) fn recover<S: PageStore>(store: &S, explain: Explain) -> Result<Reasons, super::Error> {
     let decision = recover::recover(store, None)?;
     let mut log = Log {
         explain,
