@@ -310,6 +310,55 @@ fn directory_is_sorted_filtered_and_paged_by_the_server() {
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
 
+/// A directory of `protected` pages of 1 MiB each, none of which holds the bytes
+/// that were committed.
+fn large(protected: u64) -> Site {
+    of(Fake {
+        page_size: 1 << 20,
+        protected,
+        ..Fake::default()
+    })
+}
+
+fn of(fake: Fake) -> Site {
+    let viewer = Builder::new().look_at("a.pages", "", fake).unwrap().build();
+    Site {
+        app: router(viewer),
+        _folder: tempfile::tempdir().unwrap(),
+    }
+}
+
+/// It looked as if nothing were wrong.
+#[test]
+fn directory_says_where_it_did_not_compare_checksums() {
+    let problems = "/f/1/directory?only=problems";
+    let twin = "/f/1/directory.json?only=problems";
+    let site = large(257);
+    let view = site.json(twin);
+    assert_eq!(
+        (&view["unverified"], &view["matches"]),
+        (&true.into(), &0.into())
+    );
+    let html = site.html(problems);
+    let note = texts(&html, "main .card.note").concat();
+    assert!(note.starts_with("Checksums were not compared:"), "{note}");
+    assert!(note.ends_with("The check compares all of them"), "{note}");
+    let way = Selector::parse("main .card.note a[href='/f/1/health']").unwrap();
+    assert_eq!(html.select(&way).count(), 1);
+    // Those that a screen shows are compared.
+    let view = site.json("/f/1/directory.json");
+    assert_eq!(view["unverified"], false);
+    assert_eq!(view["entries"][0]["checksum_state"], "differs");
+    // Of fewer all are.
+    let site = large(256);
+    let view = site.json(twin);
+    assert_eq!(
+        (&view["unverified"], &view["matches"]),
+        (&false.into(), &256.into())
+    );
+    assert!(texts(&site.html(problems), "main .card.note").is_empty());
+}
+
 #[test]
 fn rotten_page_is_found_on_every_screen_that_could_show_it() {
     let site = Site::new();
@@ -794,11 +843,7 @@ fn file_that_cannot_be_shown_is_told_of_with_a_way_onward() {
             failure,
             ..Fake::default()
         };
-        let viewer = Builder::new().look_at("a.pages", "", fake).unwrap().build();
-        let site = Site {
-            app: router(viewer),
-            _folder: tempfile::tempdir().unwrap(),
-        };
+        let site = of(fake);
         for screen in SCREENS {
             let (answered, _, body) = site.answer(&format!("/f/1/{screen}"), &[]);
             assert_eq!(answered, status, "{screen}");
