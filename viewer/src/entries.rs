@@ -131,7 +131,8 @@ fn all(view: &mut View, verify: bool) -> Result<(Vec<Entry>, bool), LookError> {
         start = last.id.saturating_add(1);
         entries.extend(part);
     }
-    Ok((entries, true))
+    let has_more = !view.look().directory(start, 1, false)?.is_empty();
+    Ok((entries, has_more))
 }
 
 #[cfg(test)]

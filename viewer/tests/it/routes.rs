@@ -359,6 +359,58 @@ fn directory_says_where_it_did_not_compare_checksums() {
     assert!(texts(&site.html(problems), "main .card.note").is_empty());
 }
 
+/// It said how many it had found, even where it had searched all.
+#[test]
+fn directory_says_how_many_it_searched() {
+    let lines = |protected, protected_is_unknown, query: &str| {
+        let site = of(Fake {
+            protected,
+            protected_is_unknown,
+            ..Fake::default()
+        });
+        let html = site.html(&format!("/f/1/directory{query}"));
+        texts(&html, "main p").join(" ")
+    };
+    for (unknown, query, sentence) in [
+        (
+            false,
+            "",
+            "20,000 of 20,001 protected pages. Only the first 20,000 were",
+        ),
+        (
+            false,
+            "?q=7",
+            "1 of 20,001 protected pages. Only the first 20,000 were",
+        ),
+        (
+            false,
+            "?q=20000",
+            "0 of 20,001 protected pages. Only the first 20,000 were",
+        ),
+        (true, "", "not known; at least 20,000 are left to be seen."),
+        (
+            true,
+            "?q=7",
+            "1 of the first 20,000 protected pages that can be seen.",
+        ),
+    ] {
+        let lines = lines(20_001, unknown, query);
+        assert!(lines.contains(sentence), "{query}: {lines}");
+    }
+    for (unknown, query, sentence) in [
+        (false, "", "20,000 of 20,000 protected pages. These as CSV"),
+        (false, "?q=7", "1 of 20,000 protected pages. These as CSV"),
+        (
+            true,
+            "?q=7",
+            "1 of the 20,000 protected pages that can be seen. These as CSV",
+        ),
+    ] {
+        let lines = lines(20_000, unknown, query);
+        assert!(lines.contains(sentence), "{query}: {lines}");
+    }
+}
+
 #[test]
 fn rotten_page_is_found_on_every_screen_that_could_show_it() {
     let site = Site::new();
