@@ -250,6 +250,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
 #[utoipa::path(get, path = "/f/{file}/directory.csv", tag = "file",
     params(("file" = String, Path, description = "The file's id"), DirectoryParams),
     responses((status = 200, body = String, content_type = "text/csv"),
+        (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn csv(asked: Asked) -> Response {
     debug_assert_eq!(asked.format, Format::Csv);

@@ -1,13 +1,13 @@
 //! Every screen and its twin, by what they say.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
-use pagebox_viewer::{Builder, router};
+use pagebox_viewer::{Builder, Token, router};
 use scraper::{Html, Selector};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -146,7 +146,7 @@ fn screens_have_a_frame_a_heading_and_a_twin() {
 #[test]
 fn links_of_every_screen_lead_somewhere() {
     let site = Site::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let mut waiting = vec!["/".to_owned()];
     while let Some(route) = waiting.pop() {
         let bare = route.split('#').next().unwrap().to_owned();
@@ -530,11 +530,64 @@ fn openapi_is_what_programs_are_told_of() {
         // The one request that changes anything is refused without its code.
         let (method, status) = match path.as_str() {
             "/recent/forget/{code}" => ("post", "303"),
+            "/f/{file}" | "/enter/{code}" => ("get", "303"),
             _ => ("get", "200"),
         };
         assert!(item[method]["responses"].get(status).is_some(), "{path}");
         let methods: Vec<_> = item.as_object().unwrap().keys().collect();
         assert_eq!(methods, [method], "{path}");
+    }
+}
+
+/// Two routes were said to answer 200, which they never do.
+#[test]
+fn routes_answer_with_the_statuses_that_openapi_promises() {
+    let site = Site::new();
+    let token = Token::random().unwrap();
+    let link = token.entrance();
+    let locked = Site {
+        app: router(Builder::new().token(token).build()),
+        _folder: tempfile::tempdir().unwrap(),
+    };
+    let ahead = ("sec-purpose", "prefetch");
+    let openapi = site.json("/api/openapi.json");
+    for (path, answers) in [
+        (
+            "/enter/{code}",
+            [
+                locked.answer(&link, &[ahead]),
+                locked.answer(&link, &[]),
+                locked.answer(&link, &[]),
+            ],
+        ),
+        (
+            "/f/{file}",
+            ["/f/1", "/f/2", "/f/9"].map(|route| site.answer(route, &[])),
+        ),
+        (
+            "/f/{file}/directory.csv",
+            [
+                "1/directory.csv",
+                "1/directory.csv?sort=colour",
+                "9/directory.csv",
+            ]
+            .map(|route| site.answer(&format!("/f/{route}"), &[])),
+        ),
+        (
+            "/f/{file}/page.bin",
+            ["1/page.bin", "1/page.bin?n=abc", "9/page.bin"]
+                .map(|route| site.answer(&format!("/f/{route}"), &[])),
+        ),
+        (
+            "/assets/{name}",
+            ["style.css", "viewer.js", "none.css"]
+                .map(|name| site.answer(&format!("/assets/{name}"), &[])),
+        ),
+    ] {
+        let answered: BTreeSet<&str> = answers.iter().map(|answer| answer.0.as_str()).collect();
+        let promised = openapi["paths"][path]["get"]["responses"].as_object();
+        let promised: BTreeSet<&str> = promised.unwrap().keys().map(String::as_str).collect();
+        assert_eq!(answered, promised, "{path}");
     }
 }
 
@@ -657,7 +710,7 @@ fn router_below_a_path_links_to_where_it_is_and_answers_there() {
         app: Router::new().route("/", own).merge(router(viewer)),
         _folder: folder,
     };
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for screen in SCREENS {
         let html = site.html(&format!("/pages/f/1/{screen}"));
         for link in links(&html) {
