@@ -82,6 +82,9 @@ pub(crate) struct Found {
     pub(crate) seen: usize,
     /// Whether there were too many to look at each.
     pub(crate) truncated: bool,
+    /// Whether those whose checksum disagrees were wanted as well, and could not
+    /// be found: that is too much to read.
+    pub(crate) unverified: bool,
 }
 
 impl Wanted {
@@ -90,7 +93,8 @@ impl Wanted {
         let (mut entries, truncated) = all(view, false)?;
         let seen = entries.len();
         let bytes = (seen as u64).saturating_mul(u64::from(head.page_size));
-        if self.only_problems && bytes <= VERIFIED_BYTES_MAX {
+        let unverified = self.only_problems && bytes > VERIFIED_BYTES_MAX;
+        if self.only_problems && !unverified {
             entries = all(view, true)?.0;
         }
         entries.retain(|entry| self.has(entry));
@@ -99,6 +103,7 @@ impl Wanted {
             entries,
             seen,
             truncated,
+            unverified,
         })
     }
 
@@ -126,7 +131,8 @@ fn all(view: &mut View, verify: bool) -> Result<(Vec<Entry>, bool), LookError> {
         start = last.id.saturating_add(1);
         entries.extend(part);
     }
-    Ok((entries, true))
+    let has_more = !view.look().directory(start, 1, false)?.is_empty();
+    Ok((entries, has_more))
 }
 
 #[cfg(test)]

@@ -58,18 +58,43 @@ const SCREENS: [(&str, &str); 10] = [
 const FORGET: &str = "Forgets what was looked at before, where the program keeps such a list: \
     the button of the start page, which alone knows the code.";
 
-/// Files that only the screens need.
-const REST: [(&str, &str, &str); 3] = [
-    ("/f/{file}", "On to the file's overview.", "text/html"),
+/// A status, what it means, and what is said with it.
+type Answer = (&'static str, &'static str, Option<&'static str>);
+
+/// What only people and the screens need: what it is, and its answers.
+const REST: [(&str, &str, &[Answer]); 3] = [
+    (
+        "/f/{file}",
+        "On to the file's overview.",
+        &[
+            ("303", "To the overview.", None),
+            ("404", "There is no such file.", Some("text/html")),
+        ],
+    ),
     (
         "/enter/{code}",
         "The one-time link: sets the token's cookie and goes on to the start.",
-        "text/html",
+        &[
+            ("303", "To the start.", None),
+            (
+                "410",
+                "The link was used already, or never was one.",
+                Some("text/html"),
+            ),
+            (
+                "503",
+                "Not ahead of time: the link works once, for who follows it.",
+                Some("text/html"),
+            ),
+        ],
     ),
     (
         "/assets/{name}",
         "A file that the screens load.",
-        "text/plain",
+        &[
+            ("200", "The file.", Some("text/plain")),
+            ("404", "There is no such file.", Some("text/html")),
+        ],
     ),
 ];
 
@@ -93,16 +118,16 @@ pub(crate) fn description() -> utoipa::openapi::OpenApi {
             .insert("200".to_owned(), answer.into());
         insert(&mut described, screen, get);
     }
-    for (path, summary, kind) in REST {
-        let answer = ResponseBuilder::new()
-            .description(summary)
-            .content(kind, ContentBuilder::new().build());
-        let get = OperationBuilder::new()
-            .summary(Some(summary))
-            .tag("viewer")
-            .response("200", answer)
-            .build();
-        insert(&mut described, path, get);
+    for (path, summary, answers) in REST {
+        let mut get = OperationBuilder::new().summary(Some(summary)).tag("viewer");
+        for (status, what, kind) in answers {
+            let mut answer = ResponseBuilder::new().description(*what);
+            if let Some(kind) = kind {
+                answer = answer.content(*kind, ContentBuilder::new().build());
+            }
+            get = get.response(*status, answer);
+        }
+        insert(&mut described, path, get.build());
     }
     let forget = OperationBuilder::new()
         .summary(Some(FORGET))

@@ -129,7 +129,7 @@ pub(crate) struct Info {
     free_pages: Option<u64>,
     /// Allocated regular pages.
     regular_pages: Option<u64>,
-    /// Protected pages; each takes two physical ones.
+    /// Protected pages.
     protected_pages: Option<u64>,
     /// Pages that are neither free nor regular.
     internal_pages: Option<u64>,

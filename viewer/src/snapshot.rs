@@ -31,10 +31,10 @@ pub(crate) struct Snapshot {
     pub(crate) free_pages: Option<u64>,
     /// Allocated regular pages.
     pub(crate) regular_pages: Option<u64>,
-    /// Protected pages; each takes two.
+    /// Protected pages.
     pub(crate) protected_pages: Option<u64>,
     /// Pages that are not as they were in the state before: of another kind,
-    /// or the other copy of a protected page. At most 500 runs.
+    /// or of a protected page that was written. At most 500 runs.
     #[schema(value_type = Vec<schema::Extent>)]
     pub(crate) changed: Vec<Extent>,
     /// Whether no other page is of another kind than in the state before.

@@ -81,12 +81,16 @@ pub(crate) struct DirectoryView {
     entries: Vec<EntryLine>,
     /// Whether there were too many to sort or search all of them.
     truncated: bool,
+    /// Whether only those with which something is wrong were asked for, and
+    /// those whose checksum differs are missing: there was too much to read to
+    /// compare checksums. The check compares all of them.
+    unverified: bool,
     /// Structures that the directory is made of, all copies that are known.
     structures: Vec<Described>,
     /// How many of them were passed over, as the sandbox counts them.
     start: u32,
     #[serde(skip)]
-    more_structures: bool,
+    structures_next: Option<u32>,
     #[serde(skip)]
     known: u64,
     #[serde(skip)]
@@ -159,11 +163,6 @@ impl DirectoryView {
     /// What a page is.
     fn kind(&self, own: &OwnedPage) -> &str {
         self.legend.name(own.kind)
-    }
-
-    /// Where the structures after these begin.
-    fn structures_next(&self) -> u32 {
-        self.start.saturating_add(STRUCTURES)
     }
 
     fn next(&self) -> Option<usize> {
@@ -251,6 +250,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
 #[utoipa::path(get, path = "/f/{file}/directory.csv", tag = "file",
     params(("file" = String, Path, description = "The file's id"), DirectoryParams),
     responses((status = 200, body = String, content_type = "text/csv"),
+        (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn csv(asked: Asked) -> Response {
     debug_assert_eq!(asked.format, Format::Csv);
@@ -305,6 +305,7 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
                 structures.push(Described::new(view, structure)?);
             }
             let next = start.saturating_add(STRUCTURES);
+            let has_more = view.look().structures(next, 1)?.len() > roots;
             Ok(DirectoryView {
                 file: file.clone(),
                 state: head.clone(),
@@ -317,7 +318,8 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
                 sort: sort.clone(),
                 entries,
                 truncated: found.truncated,
-                more_structures: view.look().structures(next, 1)?.len() > roots,
+                unverified: found.unverified,
+                structures_next: has_more.then_some(next),
                 structures,
                 start,
                 q: wanted.named,

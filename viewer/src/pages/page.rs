@@ -253,6 +253,7 @@ fn clamped(value: u64) -> u32 {
 #[utoipa::path(get, path = "/f/{file}/page.bin", tag = "file",
     params(("file" = String, Path, description = "The file's id"), PageParams),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn raw(asked: Asked) -> Response {
     asked.or_error(raw_bytes(&asked).await)

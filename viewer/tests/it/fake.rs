@@ -15,7 +15,7 @@ use pagebox_viewer::{
 };
 
 /// How a fake file behaves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fake {
     /// Put wherever the sandbox could put a string.
     pub(crate) text: String,
@@ -23,6 +23,26 @@ pub(crate) struct Fake {
     pub(crate) bytes: Vec<u8>,
     /// What goes wrong.
     pub(crate) failure: Failure,
+    /// Bytes in a page.
+    pub(crate) page_size: u32,
+    /// How many protected pages there are. The bytes of none are those that
+    /// were committed.
+    pub(crate) protected: u64,
+    /// Whether the file does not say how many.
+    pub(crate) protected_is_unknown: bool,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            bytes: Vec::new(),
+            failure: Failure::None,
+            page_size: 1024,
+            protected: 1,
+            protected_is_unknown: false,
+        }
+    }
 }
 
 /// What goes wrong: with the file, or when a page of it is asked for.
@@ -43,7 +63,6 @@ pub(crate) enum Failure {
 static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 const PAGES: u64 = 8;
-const PAGE_SIZE: u32 = 1024;
 
 impl Target for Fake {
     fn open(&self) -> Result<Box<dyn Look>, LookError> {
@@ -106,14 +125,14 @@ impl Look for Fake {
     fn summary(&mut self) -> Result<Summary, LookError> {
         Ok(Summary {
             format: self.text.clone(),
-            page_size: PAGE_SIZE,
+            page_size: self.page_size,
             capabilities: vec![self.text.clone()],
             page_count: Some(PAGES),
             file_pages: PAGES,
             tail: 0,
             free_pages: Some(4),
             regular_pages: Some(1),
-            protected_pages: Some(1),
+            protected_pages: (!self.protected_is_unknown).then_some(self.protected),
             internal_pages: Some(3),
             generation: Some(7),
             page_limit: 100,
@@ -172,26 +191,26 @@ impl Look for Fake {
         ])
     }
 
-    fn directory(&mut self, start: u64, _: u32, _: bool) -> Result<Vec<Entry>, LookError> {
-        if start > 0 {
-            return Ok(Vec::new());
-        }
+    fn directory(&mut self, start: u64, limit: u32, verify: bool) -> Result<Vec<Entry>, LookError> {
         let crc = |low| Checksum {
             algorithm: Algorithm::Crc32,
             low,
             high: 0,
         };
         let own = |page| OwnedPage { page, kind: 1 };
-        Ok(vec![Entry {
-            id: 0,
-            page: Some(3),
-            pages: vec![own(3), own(4)],
-            generation: 1,
-            checksum: crc(0),
-            actual: Some(crc(1)),
-            problem: self.text.clone(),
-            place: self.text.clone(),
-        }])
+        let ids = start..self.protected.min(start.saturating_add(limit.into()));
+        Ok(ids
+            .map(|id| Entry {
+                id,
+                page: Some(3),
+                pages: vec![own(3), own(4)],
+                generation: 1,
+                checksum: crc(0),
+                actual: verify.then(|| crc(1)),
+                problem: self.text.clone(),
+                place: self.text.clone(),
+            })
+            .collect())
     }
 
     fn page(&mut self, page: u64) -> Result<Option<PageInfo>, LookError> {

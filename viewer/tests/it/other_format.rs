@@ -255,6 +255,16 @@ fn other_format_is_shown_by_titles_and_kinds() {
     }
 }
 
+/// What a protected page takes is for its format to say.
+#[test]
+fn description_of_the_twins_tells_of_no_pairs() {
+    let openapi = answer("/api/openapi.json");
+    assert!(openapi.contains("Protected pages."), "{openapi}");
+    for words in ["two physical", "each takes two"] {
+        assert!(!openapi.contains(words), "it says {words}");
+    }
+}
+
 #[test]
 fn other_format_has_the_same_twins() {
     let view = twin("overview.json");

@@ -3,9 +3,10 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{BufRead, BufReader, Write},
     net::TcpStream,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use pagebox_viewer::{Builder, Recent};
@@ -205,6 +206,38 @@ fn list_is_neither_read_nor_written_where_that_is_switched_off() {
         assert_eq!(post(&program, &nobody, "").status, 405);
     }
     assert!(list(&state).exists());
+}
+
+#[test]
+fn list_that_cannot_be_written_is_told_of_with_a_way_onward() {
+    let folder = tempfile::tempdir().unwrap();
+    // A file where a folder would have to be.
+    let state = folder.path().join("state");
+    fs::write(&state, "").unwrap();
+    let path = folder.path().join("one.pages");
+    drop(files::sample(&path));
+    let mut program = Program::start(
+        |command| {
+            command
+                .env_remove("PAGEBOX_VIEWER_NO_RECENT")
+                .env("XDG_STATE_HOME", &state)
+                .stderr(Stdio::piped())
+                .arg("--no-open")
+                .arg(&path)
+        },
+        1,
+    );
+    assert_eq!(program.get("/f/1/overview").status, 200);
+    let mut line = String::new();
+    let said = program.child.stderr.take().unwrap();
+    BufReader::new(said).read_line(&mut line).unwrap();
+    let list = list(&state);
+    let start = format!(
+        "error: what was looked at cannot be kept in {}: ",
+        list.display()
+    );
+    assert!(line.starts_with(&start), "{line}");
+    assert!(line.ends_with("; --no-recent does without\n"), "{line}");
 }
 
 /// A list is the user's: others that a viewer answers have no business with it.

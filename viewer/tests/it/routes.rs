@@ -1,13 +1,13 @@
 //! Every screen and its twin, by what they say.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
-use pagebox_viewer::{Builder, router};
+use pagebox_viewer::{Builder, Token, router};
 use scraper::{Html, Selector};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -146,7 +146,7 @@ fn screens_have_a_frame_a_heading_and_a_twin() {
 #[test]
 fn links_of_every_screen_lead_somewhere() {
     let site = Site::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let mut waiting = vec!["/".to_owned()];
     while let Some(route) = waiting.pop() {
         let bare = route.split('#').next().unwrap().to_owned();
@@ -310,6 +310,107 @@ fn directory_is_sorted_filtered_and_paged_by_the_server() {
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
 
+/// A directory of `protected` pages of 1 MiB each, none of which holds the bytes
+/// that were committed.
+fn large(protected: u64) -> Site {
+    of(Fake {
+        page_size: 1 << 20,
+        protected,
+        ..Fake::default()
+    })
+}
+
+fn of(fake: Fake) -> Site {
+    let viewer = Builder::new().look_at("a.pages", "", fake).unwrap().build();
+    Site {
+        app: router(viewer),
+        _folder: tempfile::tempdir().unwrap(),
+    }
+}
+
+/// It looked as if nothing were wrong.
+#[test]
+fn directory_says_where_it_did_not_compare_checksums() {
+    let problems = "/f/1/directory?only=problems";
+    let twin = "/f/1/directory.json?only=problems";
+    let site = large(257);
+    let view = site.json(twin);
+    assert_eq!(
+        (&view["unverified"], &view["matches"]),
+        (&true.into(), &0.into())
+    );
+    let html = site.html(problems);
+    let note = texts(&html, "main .card.note").concat();
+    assert!(note.starts_with("Checksums were not compared:"), "{note}");
+    assert!(note.ends_with("The check compares all of them"), "{note}");
+    let way = Selector::parse("main .card.note a[href='/f/1/health']").unwrap();
+    assert_eq!(html.select(&way).count(), 1);
+    // Those that a screen shows are compared.
+    let view = site.json("/f/1/directory.json");
+    assert_eq!(view["unverified"], false);
+    assert_eq!(view["entries"][0]["checksum_state"], "differs");
+    // Of fewer all are.
+    let site = large(256);
+    let view = site.json(twin);
+    assert_eq!(
+        (&view["unverified"], &view["matches"]),
+        (&false.into(), &256.into())
+    );
+    assert!(texts(&site.html(problems), "main .card.note").is_empty());
+}
+
+/// It said how many it had found, even where it had searched all.
+#[test]
+fn directory_says_how_many_it_searched() {
+    let lines = |protected, protected_is_unknown, query: &str| {
+        let site = of(Fake {
+            protected,
+            protected_is_unknown,
+            ..Fake::default()
+        });
+        let html = site.html(&format!("/f/1/directory{query}"));
+        texts(&html, "main p").join(" ")
+    };
+    for (unknown, query, sentence) in [
+        (
+            false,
+            "",
+            "20,000 of 20,001 protected pages. Only the first 20,000 were",
+        ),
+        (
+            false,
+            "?q=7",
+            "1 of 20,001 protected pages. Only the first 20,000 were",
+        ),
+        (
+            false,
+            "?q=20000",
+            "0 of 20,001 protected pages. Only the first 20,000 were",
+        ),
+        (true, "", "not known; at least 20,000 are left to be seen."),
+        (
+            true,
+            "?q=7",
+            "1 of the first 20,000 protected pages that can be seen.",
+        ),
+    ] {
+        let lines = lines(20_001, unknown, query);
+        assert!(lines.contains(sentence), "{query}: {lines}");
+    }
+    for (unknown, query, sentence) in [
+        (false, "", "20,000 of 20,000 protected pages. These as CSV"),
+        (false, "?q=7", "1 of 20,000 protected pages. These as CSV"),
+        (
+            true,
+            "?q=7",
+            "1 of the 20,000 protected pages that can be seen. These as CSV",
+        ),
+    ] {
+        let lines = lines(20_000, unknown, query);
+        assert!(lines.contains(sentence), "{query}: {lines}");
+    }
+}
+
 #[test]
 fn rotten_page_is_found_on_every_screen_that_could_show_it() {
     let site = Site::new();
@@ -429,11 +530,64 @@ fn openapi_is_what_programs_are_told_of() {
         // The one request that changes anything is refused without its code.
         let (method, status) = match path.as_str() {
             "/recent/forget/{code}" => ("post", "303"),
+            "/f/{file}" | "/enter/{code}" => ("get", "303"),
             _ => ("get", "200"),
         };
         assert!(item[method]["responses"].get(status).is_some(), "{path}");
         let methods: Vec<_> = item.as_object().unwrap().keys().collect();
         assert_eq!(methods, [method], "{path}");
+    }
+}
+
+/// Two routes were said to answer 200, which they never do.
+#[test]
+fn routes_answer_with_the_statuses_that_openapi_promises() {
+    let site = Site::new();
+    let token = Token::random().unwrap();
+    let link = token.entrance();
+    let locked = Site {
+        app: router(Builder::new().token(token).build()),
+        _folder: tempfile::tempdir().unwrap(),
+    };
+    let ahead = ("sec-purpose", "prefetch");
+    let openapi = site.json("/api/openapi.json");
+    for (path, answers) in [
+        (
+            "/enter/{code}",
+            [
+                locked.answer(&link, &[ahead]),
+                locked.answer(&link, &[]),
+                locked.answer(&link, &[]),
+            ],
+        ),
+        (
+            "/f/{file}",
+            ["/f/1", "/f/2", "/f/9"].map(|route| site.answer(route, &[])),
+        ),
+        (
+            "/f/{file}/directory.csv",
+            [
+                "1/directory.csv",
+                "1/directory.csv?sort=colour",
+                "9/directory.csv",
+            ]
+            .map(|route| site.answer(&format!("/f/{route}"), &[])),
+        ),
+        (
+            "/f/{file}/page.bin",
+            ["1/page.bin", "1/page.bin?n=abc", "9/page.bin"]
+                .map(|route| site.answer(&format!("/f/{route}"), &[])),
+        ),
+        (
+            "/assets/{name}",
+            ["style.css", "viewer.js", "none.css"]
+                .map(|name| site.answer(&format!("/assets/{name}"), &[])),
+        ),
+    ] {
+        let answered: BTreeSet<&str> = answers.iter().map(|answer| answer.0.as_str()).collect();
+        let promised = openapi["paths"][path]["get"]["responses"].as_object();
+        let promised: BTreeSet<&str> = promised.unwrap().keys().map(String::as_str).collect();
+        assert_eq!(answered, promised, "{path}");
     }
 }
 
@@ -556,7 +710,7 @@ fn router_below_a_path_links_to_where_it_is_and_answers_there() {
         app: Router::new().route("/", own).merge(router(viewer)),
         _folder: folder,
     };
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for screen in SCREENS {
         let html = site.html(&format!("/pages/f/1/{screen}"));
         for link in links(&html) {
@@ -794,11 +948,7 @@ fn file_that_cannot_be_shown_is_told_of_with_a_way_onward() {
             failure,
             ..Fake::default()
         };
-        let viewer = Builder::new().look_at("a.pages", "", fake).unwrap().build();
-        let site = Site {
-            app: router(viewer),
-            _folder: tempfile::tempdir().unwrap(),
-        };
+        let site = of(fake);
         for screen in SCREENS {
             let (answered, _, body) = site.answer(&format!("/f/1/{screen}"), &[]);
             assert_eq!(answered, status, "{screen}");

@@ -142,7 +142,7 @@ impl Options {
         let recent = Recent::new(&list).ok()?;
         if let Err(error) = recent.remember(now) {
             say::problem(format_args!(
-                "what was looked at cannot be kept in {}: {error}",
+                "what was looked at cannot be kept in {}: {error}; --no-recent does without",
                 list.display()
             ));
         }
