@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::Error;
+use crate::first_pages::{head, page_size};
 use crate::inspect::Inspector;
 use crate::os::{self, Locked};
 use crate::report::{Info, Listing};
@@ -38,8 +39,7 @@ pub(crate) fn copy(
 ) -> Result<Copied, Error> {
     // What is wrong with the file is told first.
     let source = Source::open(path)?;
-    let head = os::head(source.file(), path)?;
-    runtime.inspecting()?.page_size(&head)?;
+    page_size(&mut runtime.inspecting()?, source.file(), path)?;
     drop(source);
     let (copy, unpublished) = Unpublished::create_private(output)?;
     let to_copy = |source| Error::io("copy to", output, source);
@@ -113,9 +113,9 @@ struct State {
 }
 
 fn look(runtime: &Runtime, file: &File, path: &Path) -> Result<State, Error> {
-    let head = os::head(file, path)?;
+    let head = head(file, path)?;
     let mut sandbox = runtime.inspecting()?;
-    let page_size = sandbox.page_size(&head)?;
+    let page_size = page_size(&mut sandbox, file, path)?;
     let file = file
         .try_clone()
         .map_err(|source| Error::io("open", path, source))?;

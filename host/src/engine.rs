@@ -8,8 +8,10 @@ use pagebox_store::PageSize;
 use wasmtime::component::Component;
 
 use crate::copy::Copied;
+use crate::first_pages::page_size;
 use crate::inspect::Inspector;
 use crate::limits::Limits;
+use crate::new_file::NewFile;
 use crate::os::{self, Locked};
 use crate::pager::{Access, Pager};
 use crate::repair::RepairAction;
@@ -76,24 +78,36 @@ impl Engine {
     /// # Errors
     /// [`Error::Exists`], [`Error::Store`], [`Error::Io`].
     pub fn create(&self, path: impl AsRef<Path>, page_size: PageSize) -> Result<Pager, Error> {
-        self.create_with_pages(path, page_size, 0)
+        self.create_with(path, page_size, NewFile::default())
     }
 
-    /// The same with room for at least `page_count` pages, the pager's own
-    /// ones included.
+    /// The same of a format of the caller's choice, and with room for at least
+    /// so many pages; of the usual format where `new` is a number of pages.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pagebox::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("data.pages");
+    /// use pagebox::{Engine, Format, NewFile, PageSize};
+    ///
+    /// let new = NewFile { format: Format::One, page_count: 1000 };
+    /// let mut pager = Engine::new()?.create_with(&path, PageSize::KIB_4, new)?;
+    /// assert_eq!(pager.stats()?.format, "1.0");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`create`](Self::create), and [`Error::Full`].
-    pub fn create_with_pages(
+    pub fn create_with(
         &self,
         path: impl AsRef<Path>,
         page_size: PageSize,
-        page_count: u64,
+        new: impl Into<NewFile>,
     ) -> Result<Pager, Error> {
         let path = path.as_ref();
         let (file, unpublished) = Unpublished::create(path)?;
         let store = MmapStore::new(file, path, page_size)?;
-        let pager = self.create_store(store, page_count)?;
+        let pager = self.create_store(store, new)?;
         unpublished.publish()?;
         Ok(pager)
     }
@@ -111,7 +125,7 @@ impl Engine {
         let path = path.as_ref();
         let file = Locked::open(path, true)?;
         let mut sandbox = self.0.sandbox()?;
-        let page_size = sandbox.page_size(&os::head(file.file(), path)?)?;
+        let page_size = page_size(&mut sandbox, file.file(), path)?;
         let store = MmapStore::new(file, path, page_size)?;
         Pager::open(&self.0, sandbox, Box::new(store), Access::Write)
     }
@@ -138,7 +152,7 @@ impl Engine {
     fn try_read_only(&self, path: &Path) -> Result<Pager, Error> {
         let file = os::open(path, false)?;
         let mut sandbox = self.0.sandbox()?;
-        let page_size = sandbox.page_size(&os::head(&file, path)?)?;
+        let page_size = page_size(&mut sandbox, &file, path)?;
         let store = ReadOnlyStore::new(file, path, page_size)?;
         Pager::open(&self.0, sandbox, Box::new(store), Access::Read)
     }
@@ -193,9 +207,9 @@ impl Engine {
     pub fn create_store(
         &self,
         store: impl Store + 'static,
-        page_count: u64,
+        new: impl Into<NewFile>,
     ) -> Result<Pager, Error> {
-        Pager::create(&self.0, self.0.sandbox()?, Box::new(store), page_count)
+        Pager::create(&self.0, self.0.sandbox()?, Box::new(store), new.into())
     }
 
     /// Opens the page file in a store.
@@ -246,7 +260,7 @@ impl Engine {
     fn try_inspect(&self, path: &Path) -> Result<Inspector, Error> {
         let file = os::open(path, false)?;
         let mut sandbox = self.0.inspecting()?;
-        let page_size = match sandbox.page_size(&os::head(&file, path)?) {
+        let page_size = match page_size(&mut sandbox, &file, path) {
             Err(error) if !error.is_corrupt() => return Err(error),
             // Of something that is no page file any size shows the bytes.
             found => found.unwrap_or(PageSize::KIB_4),

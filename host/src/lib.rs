@@ -44,12 +44,14 @@ mod effects;
 mod engine;
 mod error;
 mod figures;
+mod first_pages;
 mod handles;
 mod home;
 mod ids;
 pub mod inspect;
 mod iter;
 mod limits;
+mod new_file;
 mod os;
 mod owner;
 mod page_stores;
@@ -77,6 +79,7 @@ pub use ids::{PageId, ProtectedId};
 pub use inspect::Inspector;
 pub use iter::{ProtectedPages, RegularPages};
 pub use limits::Limits;
+pub use new_file::{Format, NewFile, UnknownFormat};
 pub use page_stores::{PageStoreView, PageStores, add_to_linker};
 pub use pagebox_store::{
     Algorithm, Change, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, Staged,

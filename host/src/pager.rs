@@ -35,6 +35,7 @@ use wasmtime::component::ResourceAny;
 use crate::cache::Cache;
 use crate::figures::{CommitInfo, Stats};
 use crate::home::Home;
+use crate::new_file::NewFile;
 use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right, Spare};
 use crate::runtime::Runtime;
@@ -117,14 +118,10 @@ impl Pager {
         runtime: &Arc<Runtime>,
         mut sandbox: Sandbox<PagerComponent>,
         store: Box<dyn Store>,
-        page_count: u64,
+        new: NewFile,
     ) -> Result<Self, Error> {
         let mut store = Home::new(store);
-        let file = wit::NewFile {
-            format: 0,
-            page_count,
-            uuid: (0, 0),
-        };
+        let file = new.drawn()?;
         let handle = sandbox.ask_with(
             &mut store,
             Right::Write,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::copy::copy_bytes;
+use crate::first_pages::page_size;
 use crate::home::Home;
 use crate::ids::ProtectedId;
 use crate::os::{self, Locked};
@@ -37,7 +38,7 @@ pub(crate) fn repair(
     // Nobody writes to the file while it is copied.
     let source = Locked::open(path, false)?;
     let mut sandbox = runtime.sandbox()?;
-    let page_size = sandbox.page_size(&os::head(source.file(), path)?)?;
+    let page_size = page_size(&mut sandbox, source.file(), path)?;
     let (copy, unpublished) = Unpublished::create_private(output)?;
     copy_bytes(source.file(), copy.file(), &mut |_, _| {})
         .and_then(|()| os::keep_rights(source.file(), copy.file()))

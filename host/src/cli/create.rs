@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
-use pagebox::{Engine, PageSize};
+use pagebox::{Engine, Format, NewFile, PageSize};
 
 use super::output::{plural, shown};
 use super::units;
@@ -17,7 +17,8 @@ use super::{Failure, File, Outcome, Output};
 #[command(after_help = "\
 Examples:
   pagebox create data.pages
-  pagebox create big.pages --page-size 64KiB --pages 10000")]
+  pagebox create big.pages --page-size 64KiB --pages 10000
+  pagebox create any.pages --format 1")]
 pub(crate) struct Create {
     #[command(flatten)]
     file: File,
@@ -28,14 +29,24 @@ pub(crate) struct Create {
     /// Room for at least so many pages, the pager's own ones included
     #[arg(long, value_name = "N", default_value_t = 4)]
     pages: u64,
+    /// The format: 0, which mappedpages reads too, or 1, for files of any size
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    format: Format,
 }
 
 impl Create {
+    fn new_file(&self) -> NewFile {
+        NewFile {
+            format: self.format,
+            page_count: self.pages,
+        }
+    }
+
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
         let path = &self.file.path;
         output.require()?;
         let pager = Engine::new()
-            .and_then(|engine| engine.create_with_pages(path, self.page_size, self.pages))
+            .and_then(|engine| engine.create_with(path, self.page_size, self.new_file()))
             .map_err(Failure::of(path))?;
         output.done("the file was made all the same");
         let stats = pager.stats().map_err(Failure::of(path))?;

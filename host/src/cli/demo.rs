@@ -81,7 +81,7 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
     let mut steps = Steps { output, path };
     let engine = steps.step("start the sandbox's engine", Engine::new)?;
     let mut pager = steps.step("create a file with room for 128 pages of 4 KiB", || {
-        engine.create_with_pages(path, PageSize::KIB_4, 128)
+        engine.create_with(path, PageSize::KIB_4, 128)
     })?;
     let regular = steps.step("allocate 60 regular pages: one commit", || {
         pager.alloc_many(60)

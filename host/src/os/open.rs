@@ -109,10 +109,9 @@ pub(crate) fn open(path: &Path, write: bool) -> Result<File, Error> {
 }
 
 /// The first bytes of a file: enough to tell what it is.
-pub(crate) fn head(file: &File, path: &Path) -> Result<Vec<u8>, Error> {
-    const HEAD: u64 = 4096;
+pub(crate) fn head(file: &File, path: &Path, len: u64) -> Result<Vec<u8>, Error> {
     let read = || {
-        let len = file.metadata()?.len().min(HEAD);
+        let len = file.metadata()?.len().min(len);
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
         read_at(file, &mut bytes, 0)?;
         Ok(bytes)

@@ -11,9 +11,7 @@ use crate::run::{Folder, run, text};
 /// protected pages say how often both of them were written.
 fn counting(path: &Path) -> (Engine, Pager) {
     let engine = Engine::new().unwrap();
-    let mut pager = engine
-        .create_with_pages(path, PageSize::KIB_4, 5000)
-        .unwrap();
+    let mut pager = engine.create_with(path, PageSize::KIB_4, 5000).unwrap();
     let regular = pager.alloc_many(3000).unwrap();
     for id in &regular {
         pager.page_mut(*id).unwrap().fill(0xEE);

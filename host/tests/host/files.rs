@@ -34,7 +34,7 @@ fn create_never_replaces_and_leaves_nothing_behind() {
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     let other = folder.path().join("other");
     let error = engine()
-        .create_with_pages(&other, PageSize::KIB_4, 1 << 40)
+        .create_with(&other, PageSize::KIB_4, 1 << 40)
         .unwrap_err();
     assert!(matches!(error, Error::Full(32_544)), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -43,9 +43,7 @@ fn create_never_replaces_and_leaves_nothing_behind() {
         .unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
 
-    let pager = engine()
-        .create_with_pages(&other, PageSize::KIB_4, 100)
-        .unwrap();
+    let pager = engine().create_with(&other, PageSize::KIB_4, 100).unwrap();
     assert_eq!(pager.stats().unwrap().page_count, 100);
     assert_eq!(fs::metadata(&other).unwrap().len(), 100 * P as u64);
     // The lock is held from the start, under the file's own name.
@@ -94,9 +92,7 @@ fn page_of_a_sparse_file_has_its_block_reserved_before_it_is_changed() {
     use std::os::unix::fs::{FileExt, MetadataExt};
     let (_folder, path) = folder();
     let ids = {
-        let mut pager = engine()
-            .create_with_pages(&path, PageSize::KIB_4, 1000)
-            .unwrap();
+        let mut pager = engine().create_with(&path, PageSize::KIB_4, 1000).unwrap();
         assert!(fs::metadata(&path).unwrap().blocks() * 512 >= 1000 * P as u64);
         pager.alloc_many(900).unwrap()
     };

@@ -111,7 +111,7 @@ struct Case {
 impl Case {
     fn new(misdeed: &str) -> Self {
         let (folder, path) = folder();
-        let mut pager = engine().create_with_pages(&path, SIZE, 16).unwrap();
+        let mut pager = engine().create_with(&path, SIZE, 16).unwrap();
         let mut places = Vec::new();
         let mut transaction = pager.begin().unwrap();
         assert_eq!(transaction.alloc().unwrap(), REGULAR);
@@ -992,7 +992,7 @@ fn guest_that_fails_to_create_leaves_no_file() {
     let (folder, path) = folder();
     for (page_count, cause) in [(1000, "unreachable"), (1001, "it took too long")] {
         let error = impatient()
-            .create_with_pages(&path, SIZE, page_count)
+            .create_with(&path, SIZE, page_count)
             .map(drop)
             .unwrap_err();
         assert!(

@@ -112,7 +112,7 @@ fn workload_natively_and_sandboxed_leaves_the_same_bytes() {
 fn workload_natively_and_on_a_mapped_file_leaves_the_same_bytes() {
     for (page_size, protected, steps) in [SIZES[0], SIZES[1]] {
         let (_folder, path) = folder();
-        let pager = engine().create_with_pages(&path, page_size, 50).unwrap();
+        let pager = engine().create_with(&path, page_size, 50).unwrap();
         let mut twins = Twins::new(page_size, pager, 50);
         drive(&mut twins, 7, protected, steps);
         drop(twins.sandboxed);

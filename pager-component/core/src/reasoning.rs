@@ -9,11 +9,11 @@ use crate::finding::{Finding, evidence};
 /// What recovery decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Page 0 names the newest state there is.
+    /// The newest state there is counts.
     Clean,
     /// A commit was not finished; the state before it counts.
     RolledBack,
-    /// A commit was torn in its last write; the state after it counts.
+    /// A crash fell into the last write of a commit; the state after it counts.
     RolledForward,
     /// No crash can have left this: to be read in part, not to be written.
     Damaged,
@@ -33,12 +33,10 @@ impl Verdict {
     /// The verdict in a sentence.
     pub const fn explanation(self) -> &'static str {
         match self {
-            Self::Clean => "Page 0 names the newest state there is, and all of it agrees.",
-            Self::RolledBack => {
-                "A commit was not finished: page 0 still names the state before it, which counts."
-            }
+            Self::Clean => "The newest state there is counts, and all that decides it agrees.",
+            Self::RolledBack => "A commit was not finished: the state before it counts.",
             Self::RolledForward => {
-                "A crash tore page 0 while it was written; all that it announced is durable, so the commit counts."
+                "A crash fell into the last write of a commit; all that it announced is there, so the commit counts."
             }
             Self::Damaged => {
                 "The file holds what no crash can leave: it can be read as far as its bytes prove themselves, and must be repaired before it is changed."
@@ -50,7 +48,8 @@ impl Verdict {
 /// A step of the reasoning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// `R1` to `R6`.
+    /// `R1` to `R6` of format 0; `header`, `slots`, `verify` and `verdict` of
+    /// format 1.
     pub rule: &'static str,
     /// What was looked at and what follows.
     pub text: String,

@@ -38,9 +38,7 @@ fn reader() {
     let path = path();
     let dense = path.with_file_name("dense");
     let pages = {
-        let mut pager = engine()
-            .create_with_pages(&dense, PageSize::KIB_4, 60)
-            .unwrap();
+        let mut pager = engine().create_with(&dense, PageSize::KIB_4, 60).unwrap();
         let pages = pager.alloc_many(40).unwrap();
         pager.page_mut(pages[3]).unwrap().fill(3);
         pager.sync().unwrap();

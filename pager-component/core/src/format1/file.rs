@@ -291,7 +291,8 @@ impl File {
         // Nodes for them, and what is kept so that a full file can be freed.
         let kept = 2 * (u64::from(self.record.map_height) + 1);
         let fan = wide(self.layout.shape().fan());
-        let room = stats.free_pages.saturating_sub(kept) / (fan + 1) * fan;
+        let room = stats.free_pages.saturating_sub(kept);
+        let room = room - room.div_ceil(fan + 1);
         facts::Stats {
             format: super::NAME,
             capabilities: &[],

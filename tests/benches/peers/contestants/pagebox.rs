@@ -24,7 +24,7 @@ impl Pagebox {
         pages: u64,
     ) -> Self {
         let path = folder.join("pagebox");
-        let pager = engine.create_with_pages(&path, PageSize::KIB_4, page_count);
+        let pager = engine.create_with(&path, PageSize::KIB_4, page_count);
         fill(&mut pager.expect("a new file"), records, pages);
         Self::open(engine, path)
     }

@@ -1,0 +1,86 @@
+//! [`NewFile`]: what a new page file is to be.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::wit::exports::pagebox::pager::pager as wit;
+
+/// An on-disk format. The list may grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Format {
+    /// That of `mappedpages` 0.2: up to 127 MiB with pages of 4 KiB, two pages
+    /// and two syncs for a protected one.
+    #[default]
+    Zero,
+    /// Files of any size, one page and one sync.
+    One,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Zero, Self::One];
+
+    /// Its number.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Zero => 0,
+            Self::One => 1,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number().fmt(f)
+    }
+}
+
+/// There is no format of this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there are the formats 0 and 1")]
+pub struct UnknownFormat;
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        let named = Self::ALL.into_iter().find(|it| it.to_string() == text);
+        named.ok_or(UnknownFormat)
+    }
+}
+
+/// What a new page file is to be. A number is that of its pages, in the usual
+/// format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NewFile {
+    /// Its format.
+    pub format: Format,
+    /// Pages that there must be at least, the pager's own ones included.
+    pub page_count: u64,
+}
+
+impl From<u64> for NewFile {
+    fn from(page_count: u64) -> Self {
+        Self {
+            page_count,
+            ..Self::default()
+        }
+    }
+}
+
+impl NewFile {
+    /// With a number that no other file has.
+    pub(crate) fn drawn(self) -> Result<wit::NewFile, Error> {
+        let draw =
+            || getrandom::u64().map_err(|error| Error::Other(format!("no random number: {error}")));
+        Ok(wit::NewFile {
+            format: self.format.number(),
+            page_count: self.page_count,
+            uuid: (draw()?, draw()?),
+        })
+    }
+}
