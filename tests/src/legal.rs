@@ -6,19 +6,18 @@ use std::fmt::Display;
 use pagebox_core::check;
 use pagebox_core::finding::Severity;
 use pagebox_core::recovery::{Explain, Verdict, recover};
-use pagebox_core::{Access, Error, Pager, ProtectedId};
+use pagebox_core::{Access, Error, Format, Pager, ProtectedId};
 use pagebox_store::{Algorithm, Checksum, PageStore, StoreError};
 
 use crate::crash::CrashStore;
-use crate::decode::{State, decode};
 use crate::model::regular_pages;
+use crate::shown::{Shown, ShownPage};
 
 /// A state that a file may be in.
 #[derive(Clone, Debug)]
 pub struct Legal {
     /// What the independent reader says of it.
-    pub state: State,
-    regular: Vec<u64>,
+    pub shown: Shown,
     /// The CRC-32 of regular pages that were durable then.
     settled: BTreeMap<u64, u32>,
 }
@@ -29,22 +28,33 @@ impl Legal {
     /// # Panics
     /// Where it is none.
     pub fn of(store: &CrashStore) -> Self {
-        let state = decode(&*store.pages()).expect("a medium without doubts can be read");
-        Self::with(state, store)
+        let shown = Shown::of(&*store.pages()).expect("a medium without doubts can be read");
+        Self::with(shown, store)
     }
 
     /// As [`Legal::of`], of a state that was decoded before.
-    pub fn with(state: State, store: &CrashStore) -> Self {
-        let regular: Vec<u64> = state.regular().into_iter().collect();
-        let settled = regular
+    pub fn with(shown: Shown, store: &CrashStore) -> Self {
+        let settled = shown
+            .regular
             .iter()
             .filter_map(|&page| Some((page, store.settled_crc32(page)?)))
             .collect();
-        Self {
-            state,
-            regular,
-            settled,
+        Self { shown, settled }
+    }
+
+    /// What of this state, to which a commit led from `before`, must be there
+    /// while the commit is not acknowledged. Format 1 makes the commit durable
+    /// with one sync, and with it what callers wrote to regular pages before:
+    /// one may be there without the other.
+    #[must_use]
+    pub fn until_acknowledged(&self, before: &Self) -> Self {
+        let mut legal = self.clone();
+        if legal.shown.format == Format::One {
+            legal.settled.retain(|page, crc| {
+                !before.shown.regular.contains(page) || before.settled.get(page) == Some(crc)
+            });
         }
+        legal
     }
 
     /// Whether a pager that has just been opened shows this state, with all
@@ -53,39 +63,42 @@ impl Legal {
     pub fn is_shown_by<S: PageStore>(&self, pager: &mut Pager<S>) -> Result<(), String> {
         let stats = pager.stats();
         let figures = [stats.generation, stats.page_count, stats.free_pages];
-        let free_count = self.state.free().len() as u64;
-        let expected = [self.state.generation, self.state.page_count, free_count].map(Some);
+        let Shown {
+            generation,
+            page_count,
+            free,
+            ..
+        } = self.shown;
+        let expected = [generation, page_count, free].map(Some);
         if figures != expected {
             return Err(format!(
                 "generation, pages, free are {figures:?}, not {expected:?}"
             ));
         }
         let regular = regular_pages(pager, usize::MAX)?;
-        if regular != self.regular {
+        if !regular.iter().eq(&self.shown.regular) {
             return Err(format!(
                 "regular pages are {regular:?}, not {:?}",
-                self.regular
+                self.shown.regular
             ));
         }
         let protected = pager.protected(ProtectedId(0), usize::MAX).map_err(text)?;
-        let same = protected.len() == self.state.protected.len()
-            && protected
-                .iter()
-                .zip(&self.state.protected)
-                .all(|(shown, (&id, slot))| {
-                    let active = slot.active_page();
-                    shown.id.0 == id
-                        && shown.location.page == Some(active)
-                        && shown
-                            .next
-                            .is_some_and(|next| next != active && slot.page.contains(&next))
-                        && shown.location.generation == slot.generation
-                        && shown.location.checksum == Checksum::crc32(slot.checksum)
-                });
-        if !same {
+        let listed: BTreeMap<u64, ShownPage> = protected
+            .iter()
+            .map(|it| {
+                let page = ShownPage {
+                    page: it.location.page,
+                    next: it.next,
+                    generation: it.location.generation,
+                    checksum: it.location.checksum,
+                };
+                (it.id.0, page)
+            })
+            .collect();
+        if listed != self.shown.protected {
             return Err(format!(
-                "slots are {protected:?}, not {:?}",
-                self.state.protected
+                "protected pages are {listed:?}, not {:?}",
+                self.shown.protected
             ));
         }
         for it in protected {

@@ -18,5 +18,6 @@ pub mod peer;
 pub mod peer_sim;
 pub mod rng;
 pub mod scratch;
+pub mod shown;
 pub mod specimens;
 pub mod workload;

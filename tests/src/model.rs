@@ -8,7 +8,8 @@ use std::rc::Rc;
 use pagebox_core::{Error, Pager, ProtectedId, Transaction};
 use pagebox_store::{Algorithm, Checksum, PageStore};
 
-use crate::decode::{Pages, State};
+use crate::decode::Pages;
+use crate::shown::Shown;
 use crate::workload::{Change, Step};
 
 /// The bytes of a page.
@@ -100,27 +101,31 @@ impl Model {
 
     /// Of a file that somebody else wrote, all of it durable. What the peer
     /// allocated and did not sync in time counts as zeros.
-    pub fn of(state: &State, pages: &impl Pages) -> Self {
+    pub fn of(shown: &Shown, pages: &impl Pages) -> Self {
         let content = |page| Content::new(pages.page(page));
         let regular = |page| Regular {
             content: Some(content(page)),
             is_settled: true,
         };
         Self {
-            page_size: state.page_size,
-            regular: state
-                .regular()
-                .into_iter()
-                .map(|page| (page, regular(page)))
+            page_size: shown.page_size,
+            regular: shown
+                .regular
+                .iter()
+                .map(|&page| (page, regular(page)))
                 .collect(),
-            protected: state
+            protected: shown
                 .protected
                 .iter()
-                .map(|(&id, slot)| match content(slot.active_page()) {
-                    it if it.crc32 != slot.checksum && slot.generation == 0 => {
-                        (id, Content::zeros(state.page_size))
+                .map(|(&id, shown_page)| {
+                    let zeros = || Content::zeros(shown.page_size);
+                    let content = shown_page.page.map_or_else(zeros, content);
+                    let checksum = Checksum::of(shown_page.checksum.algorithm, &content.bytes);
+                    if checksum != shown_page.checksum && shown_page.generation == 0 {
+                        (id, zeros())
+                    } else {
+                        (id, content)
                     }
-                    it => (id, it),
                 })
                 .collect(),
         }
@@ -299,12 +304,12 @@ impl Model {
             let found = pager
                 .verify_protected(ProtectedId(id))
                 .map_err(|it| it.to_string())?;
-            expect_bytes(
-                pager,
-                found.page.unwrap_or(0),
-                content,
-                &format!("protected page {id}"),
-            )?;
+            let what = format!("protected page {id}");
+            match found.page {
+                Some(page) => expect_bytes(pager, page, content, &what)?,
+                None if *content == Content::zeros(self.page_size) => {}
+                None => return Err(format!("{what} shows zeros instead of {content:?}")),
+            }
         }
         let stats = pager.stats();
         let counts = (stats.regular_pages, stats.protected_pages);
@@ -323,8 +328,8 @@ impl Model {
     }
 
     /// What the independent reader says is what it should be.
-    pub fn check_state(&self, state: &State, pages: &impl Pages) -> Result<(), String> {
-        let mut said = Self::of(state, pages);
+    pub fn check_shown(&self, shown: &Shown, pages: &impl Pages) -> Result<(), String> {
+        let mut said = Self::of(shown, pages);
         for (page, regular) in &mut said.regular {
             if let Some(known) = self.regular.get(page) {
                 regular.is_settled = known.is_settled;

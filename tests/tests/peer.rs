@@ -152,7 +152,7 @@ fn files_go_back_and_forth_between_the_peer_and_us() {
                 "too few blocks"
             );
             let mut model = Model::of(
-                &state,
+                &state.into(),
                 &Image {
                     bytes: pager.store().bytes(),
                     page_size,

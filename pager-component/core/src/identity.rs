@@ -11,6 +11,11 @@ pub enum Format {
     One,
 }
 
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Zero, Self::One];
+}
+
 /// Why bytes are not those of a page file that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityFault {

@@ -165,14 +165,14 @@ fn fail_everywhere(
         // And it works again.
         let (mut pager, _) = open(&store).unwrap();
         let found = Legal::of(&store);
-        let mut model = Model::of(&found.state, &*store.pages());
+        let mut model = Model::of(&found.shown, &*store.pages());
         for _ in 0..2 {
             model
                 .run(&mut pager, &Step::Commit(vec![Change::Alloc(1)]))
                 .expect(&context);
             model.check(&mut pager).expect(&context);
         }
-        Legal::of(&store).state.is_as_we_commit().expect(&context);
+        Legal::of(&store).shown.is_as_we_commit.expect(&context);
     }
     failures
 }

@@ -12,6 +12,7 @@ use pagebox_tests::examine::examine;
 use pagebox_tests::legal::{Legal, find};
 use pagebox_tests::model::Model;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::shown::Shown;
 use pagebox_tests::workload::{Change, Step};
 
 use crate::{P, SIZE};
@@ -93,10 +94,11 @@ fn new_blocks_lie_above_every_other_page_that_is_new() {
     pager.alloc_protected(&mut transaction, 1).unwrap();
     pager.commit(transaction).unwrap();
     let after = Legal::of(&store);
+    let state = decode(&*store.pages()).unwrap();
     assert!(
-        after.state.blocks[29].page[0] > pages[7],
+        state.blocks[29].page[0] > pages[7],
         "{:?}",
-        after.state.blocks[29]
+        state.blocks[29]
     );
     for moment in store.take_moments() {
         moment.images(1 << 12, &mut Rng::new(0), |image, survivors| {
@@ -391,9 +393,9 @@ fn a_mixture_of_two_page_0s_whose_checksum_agrees_is_seen_through() {
         .images(1 << 12, &mut Rng::new(0), |image, survivors| {
             find(&image, &[&before, &after]).unwrap_or_else(|error| panic!("{error}; {survivors}"));
             // What the plain reader believes, and is neither.
-            hidden += u32::from(decode(&*image.pages()).is_ok_and(|state| {
-                state.protected != before.state.protected
-                    && state.protected != after.state.protected
+            hidden += u32::from(Shown::of(&*image.pages()).is_ok_and(|shown| {
+                shown.protected != before.shown.protected
+                    && shown.protected != after.shown.protected
             }));
         });
     assert_eq!((images, hidden), (8, 2));

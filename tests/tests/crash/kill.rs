@@ -1,6 +1,7 @@
 //! A process is killed; the next one goes on from what the page cache shows,
 //! of which nothing is durable yet; then the power goes.
 
+use pagebox_core::Format;
 use pagebox_tests::crash::{Moment, Record};
 use pagebox_tests::legal::{Legal, find};
 use pagebox_tests::rng::Rng;
@@ -9,7 +10,16 @@ use super::{IMAGES_PER_SECOND_MOMENT, Scene, Tally};
 
 #[test]
 fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
-    Tally::new("power lost after a kill", 10).fill(|tally, start| {
+    after_a_kill(Format::Zero);
+}
+
+#[test]
+fn format_1_power_loss_after_a_kill_leaves_an_acknowledged_state() {
+    after_a_kill(Format::One);
+}
+
+fn after_a_kill(format: Format) {
+    Tally::new("power lost after a kill", format, 10).fill(|tally, start| {
         let mut rng = Rng::new(start.seed);
         let mut scene = Scene::new(start);
         for _ in 0..25 {
@@ -17,7 +27,7 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
             let before = Legal::of(scene.store());
             let (done, moments) = scene.moments(Record::Writes, |scene| scene.run(&step));
             done.unwrap();
-            let after = Legal::of(scene.store());
+            let after = Legal::of(scene.store()).until_acknowledged(&before);
             for moment in &moments {
                 let store = moment.killed();
                 let found = find(&store, &[&before, &after])
@@ -32,8 +42,8 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
                 }
                 let (done, moments) = next.moments(Record::Syncs, Scene::commit);
                 done.unwrap();
-                let committed = Legal::of(&store);
-                committed.state.is_as_we_commit().unwrap();
+                let committed = Legal::of(&store).until_acknowledged(found);
+                committed.shown.is_as_we_commit.clone().unwrap();
                 for moment in &moments {
                     try_all(tally, moment, &[found, &committed], &next, &mut rng);
                 }

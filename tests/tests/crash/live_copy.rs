@@ -3,7 +3,7 @@
 //! of several states. It is refused, or it shows one state and nothing else.
 //! What callers write in place, to regular pages, is theirs to keep still.
 
-use pagebox_core::{Access, Error, Pager, ProtectedId};
+use pagebox_core::{Access, Error, Format, Pager, ProtectedId};
 use pagebox_store::{Checksum, PageSize};
 use pagebox_tests::crash::{CrashStore, Moment, Record};
 use pagebox_tests::decode::{Pages as _, State, decode};
@@ -128,6 +128,7 @@ fn a_copy_of_a_live_file_is_refused_or_shows_one_committed_state() {
         let page_size = *Rng::new(seed).pick(&[PageSize::KIB_1, PageSize::KIB_1, PageSize::KIB_4]);
         let mut rng = Rng::new(seed);
         let mut scene = Scene::new(Start {
+            format: Format::Zero,
             page_size,
             keeps_order: rng.chance(1, 2),
             seed,

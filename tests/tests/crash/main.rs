@@ -14,20 +14,30 @@ mod peer;
 mod power;
 
 use std::fmt::Display;
+use std::rc::Rc;
 use std::time::Instant;
 
-use pagebox_core::{Access, Error, Pager};
+use pagebox_core::{Access, Error, Format, NewFile, Pager};
 use pagebox_store::PageSize;
 use pagebox_tests::crash::{CrashStore, Moment, Record, Survivors};
+use pagebox_tests::decode::Pages;
+use pagebox_tests::decode1;
 use pagebox_tests::figures;
 use pagebox_tests::legal::{Legal, find};
 use pagebox_tests::model::Model;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::shown::{format_of, numbers};
 use pagebox_tests::workload::{Step, Workload};
 
-/// Images that all tests together try, unless `PAGEBOX_CRASH_IMAGES` says how
-/// many.
-const IMAGES: u64 = 1_100_000;
+/// Images that all tests together try of a format, unless
+/// `PAGEBOX_CRASH_IMAGES` says how many.
+const fn images_of(format: Format) -> u64 {
+    match format {
+        Format::Zero => 1_100_000,
+        // CI tries as many.
+        _ => 110_000,
+    }
+}
 
 /// Of a moment with at most so many images all are tried, of others so many.
 const IMAGES_PER_MOMENT: u64 = 256;
@@ -38,6 +48,7 @@ const IMAGES_PER_SECOND_MOMENT: u64 = 12;
 /// What a scenario begins with.
 #[derive(Clone, Copy)]
 struct Start {
+    format: Format,
     page_size: PageSize,
     /// Whether the medium keeps order without a sync; a file does not.
     keeps_order: bool,
@@ -45,6 +56,19 @@ struct Start {
 }
 
 impl Start {
+    /// A new file, on a medium that sees to it that nothing is written which the
+    /// durable state reaches.
+    fn create(&self) -> Pager<CrashStore> {
+        let new = NewFile {
+            format: self.format,
+            page_count: 0,
+            uuid: *b"a uuid of a file",
+        };
+        let pager = Pager::create_as(self.store(), &new).expect("the store is empty");
+        guard(pager.store());
+        pager
+    }
+
     /// An empty medium.
     fn store(&self) -> CrashStore {
         let store = CrashStore::new(self.page_size);
@@ -55,23 +79,40 @@ impl Start {
     }
 }
 
+/// Guards what the durable state reaches, whatever the format.
+fn guard(store: &CrashStore) {
+    if format_of(&*store.pages()) == Format::One {
+        let numbers = numbers(store.pages().page_size());
+        store.guard(
+            &(Rc::new(
+                move |pages: &dyn Pages| match decode1::decode(pages, numbers) {
+                    Ok(state) => state.reached(&numbers),
+                    Err(error) => panic!("what is durable is no file: {error}"),
+                },
+            ) as _),
+        );
+    }
+}
+
 /// What a test has tried.
 struct Tally {
     name: &'static str,
+    format: Format,
     start: Instant,
     goal: u64,
     images: u64,
 }
 
 impl Tally {
-    /// A test that tries `percent` of all images.
-    fn new(name: &'static str, percent: u64) -> Self {
+    /// A test that tries `percent` of all images of a format.
+    fn new(name: &'static str, format: Format, percent: u64) -> Self {
         let all = match std::env::var("PAGEBOX_CRASH_IMAGES") {
             Ok(count) => count.parse().expect("PAGEBOX_CRASH_IMAGES is a number"),
-            Err(_) => IMAGES,
+            Err(_) => images_of(format),
         };
         Self {
             name,
+            format,
             start: Instant::now(),
             goal: all / 100 * percent,
             images: 0,
@@ -90,6 +131,7 @@ impl Tally {
             };
             for keeps_order in [false, true] {
                 let start = Start {
+                    format: self.format,
                     page_size,
                     keeps_order,
                     seed,
@@ -107,13 +149,18 @@ impl Tally {
     fn print(self) {
         let Self {
             name,
+            format,
             images,
             start,
             ..
         } = self;
         let seconds = start.elapsed().as_secs_f64();
         figures::print(&format!(
-            "{images} crash images in {seconds:.1} s, nothing lost: {name}"
+            "format {}: {images} crash images in {seconds:.1} s, nothing lost: {name}",
+            match format {
+                Format::Zero => 0,
+                _ => 1,
+            }
         ));
     }
 
@@ -155,6 +202,7 @@ impl Scene {
             page_size,
             keeps_order,
             seed,
+            ..
         } = start;
         let medium = if keeps_order {
             "a medium that keeps order"
@@ -162,7 +210,7 @@ impl Scene {
             "a file"
         };
         Self {
-            pager: Pager::create(start.store(), 0).expect("the store is empty"),
+            pager: start.create(),
             model: Model::new(page_size.bytes()),
             workload: Workload::new(seed),
             log: vec![format!("{medium}, page size {page_size}, seed {seed}")],
@@ -171,9 +219,10 @@ impl Scene {
 
     /// What a crash left, which shows a legal state, opened to write.
     fn open(store: &CrashStore, found: &Legal, rng: &mut Rng) -> Result<Self, Error> {
+        guard(store);
         Ok(Self {
             pager: Pager::open(store.clone(), Access::Write)?,
-            model: Model::of(&found.state, &*store.pages()),
+            model: Model::of(&found.shown, &*store.pages()),
             workload: Workload::new(rng.next_u64()),
             log: Vec::new(),
         })
@@ -233,8 +282,9 @@ fn goes_on(
     let (done, moments) = scene.moments(record, Scene::commit);
     done.map_err(text)?;
     let next = Legal::of(image);
-    next.state.is_as_we_commit()?;
+    next.shown.is_as_we_commit.clone()?;
     next.is_shown_by(&mut scene.pager)?;
+    let next = next.until_acknowledged(found);
     for moment in &moments {
         let legal = [found, &next];
         tally.images(

@@ -1,11 +1,13 @@
 //! We and the peer take turns on one file, and both crash.
 
+use pagebox_core::Format;
 use pagebox_tests::crash::{CrashStore, Record};
 use pagebox_tests::decode::decode;
 use pagebox_tests::legal::{Legal, find};
 use pagebox_tests::peer::{Op, Peer, Seen};
 use pagebox_tests::peer_sim::PeerSim;
 use pagebox_tests::rng::Rng;
+use pagebox_tests::shown::Shown;
 
 use super::{IMAGES_PER_MOMENT, Scene, Tally, fail, goes_on};
 
@@ -13,7 +15,7 @@ use super::{IMAGES_PER_MOMENT, Scene, Tally, fail, goes_on};
 /// state after: all but those with a torn page 0.
 #[test]
 fn peer_reads_our_crash_images_as_the_state_before_or_after() {
-    Tally::new("of ours, opened as the peer opens them", 10).fill(|tally, start| {
+    Tally::new("of ours, opened as the peer opens them", Format::Zero, 10).fill(|tally, start| {
         let mut rng = Rng::new(start.seed);
         let mut scene = Scene::new(start);
         for _ in 0..40 {
@@ -63,7 +65,7 @@ type Left = (CrashStore, Legal);
 
 #[test]
 fn we_and_the_peer_taking_turns_and_crashing_leave_the_state_before_or_after() {
-    Tally::new("of ours and the peer's in turn", 10).fill(|tally, start| {
+    Tally::new("of ours and the peer's in turn", Format::Zero, 10).fill(|tally, start| {
         let mut rng = Rng::new(start.seed);
         let store = Scene::new(start).store().clone();
         let legal = Legal::of(&store);
@@ -83,7 +85,7 @@ fn our_turn((store, mut found): Left, tally: &mut Tally, rng: &mut Rng) -> Left 
         let (done, moments) = scene.moments(Record::Syncs, Scene::commit);
         done.unwrap();
         let next = Legal::of(&store);
-        next.state.is_as_we_commit().unwrap();
+        next.shown.is_as_we_commit.clone().unwrap();
         for moment in &moments {
             let legal = [&found, &next];
             tally.images(moment, 16, &legal, &scene.log, rng, |_, image, found, _| {
@@ -119,7 +121,7 @@ fn peers_turn((store, found): Left, tally: &mut Tally, rng: &mut Rng) -> Left {
             // The peer syncs one page after the other: a step is in doubt, or
             // it is not.
             let legal = [moment.durable(), moment.killed()]
-                .map(|state| Legal::with(decode(&*state.pages()).unwrap(), &moment.killed()));
+                .map(|state| Legal::with(Shown::of(&*state.pages()).unwrap(), &moment.killed()));
             let mut fork = rng.fork();
             tally.images += moment.images(16, rng, |image, survivors| {
                 let done = find(&image, &[&legal[0], &legal[1]]).and_then(|found| {

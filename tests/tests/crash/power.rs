@@ -1,5 +1,6 @@
 //! The power goes.
 
+use pagebox_core::Format;
 use pagebox_store::PageSize;
 use pagebox_tests::crash::{CrashStore, Record};
 use pagebox_tests::legal::Legal;
@@ -13,7 +14,7 @@ fn crash_in(scene: &mut Scene, step: &Step, limit: u64, tally: &mut Tally, rng: 
     let before = Legal::of(scene.store());
     let (done, moments) = scene.moments(Record::Syncs, |scene| scene.run(step));
     done.unwrap();
-    let after = Legal::of(scene.store());
+    let after = Legal::of(scene.store()).until_acknowledged(&before);
     for moment in &moments {
         let legal = [&before, &after];
         tally.images(
@@ -34,11 +35,17 @@ fn crash_in(scene: &mut Scene, step: &Step, limit: u64, tally: &mut Tally, rng: 
 
 #[test]
 fn power_loss_in_any_workload_leaves_the_state_before_or_after() {
-    Tally::new(
-        "power lost in long workloads, and again in the next commit",
-        40,
-    )
-    .fill(|tally, start| {
+    in_any_workload(Format::Zero);
+}
+
+#[test]
+fn format_1_power_loss_in_any_workload_leaves_the_state_before_or_after() {
+    in_any_workload(Format::One);
+}
+
+fn in_any_workload(format: Format) {
+    const NAME: &str = "power lost in long workloads, and again in the next commit";
+    Tally::new(NAME, format, 40).fill(|tally, start| {
         let mut rng = Rng::new(start.seed);
         let mut scene = Scene::new(start);
         for _ in 0..40 {
@@ -51,6 +58,15 @@ fn power_loss_in_any_workload_leaves_the_state_before_or_after() {
 /// Every pair and triple of operations, in one transaction and in one each.
 #[test]
 fn power_loss_in_any_pair_and_triple_of_operations_leaves_the_state_before_or_after() {
+    pairs_and_triples(Format::Zero);
+}
+
+#[test]
+fn format_1_power_loss_in_any_pair_and_triple_leaves_the_state_before_or_after() {
+    pairs_and_triples(Format::One);
+}
+
+fn pairs_and_triples(format: Format) {
     let part = Part::random(&mut Rng::new(7));
     let alphabet = [
         Change::Alloc(1),
@@ -67,13 +83,14 @@ fn power_loss_in_any_pair_and_triple_of_operations_leaves_the_state_before_or_af
     // directory block for its next protected page but one.
     let files = [(0, 0), (3, 2), (1, 32)];
     let words = words(&alphabet);
-    let mut tally = Tally::new("power lost in pairs and triples of operations", 20);
+    let mut tally = Tally::new("power lost in pairs and triples of operations", format, 20);
     let starts = files.map(|file| [(file, false), (file, true)]);
     let moments = (2 * files.len() * 2 * words.len() * 3) as u64;
     let limit = (2 * tally.goal / moments).clamp(2, 4096);
     let mut rng = Rng::new(0);
     for ((regular, protected), keeps_order) in starts.into_iter().flatten() {
         let mut scene = Scene::new(Start {
+            format,
             page_size: PageSize::KIB_1,
             keeps_order,
             seed: 0,

@@ -1,9 +1,11 @@
 //! Long seeded workloads, against the naive model and the independent reader.
 
-use pagebox_core::{Access, Pager};
-use pagebox_store::PageSize;
+use pagebox_core::{Access, Format, NewFile, Pager};
+use pagebox_store::{MemoryStore, PageSize};
 use pagebox_tests::decode::State;
+use pagebox_tests::legal::check_is_clean;
 use pagebox_tests::model::Model;
+use pagebox_tests::shown::Shown;
 use pagebox_tests::workload::{Change, Step, Workload};
 
 use crate::{image, new_pager, said};
@@ -26,7 +28,8 @@ fn any_workload_agrees_with_the_model_and_the_independent_reader() {
                     format!("page size {page_size}, seed {seed}, step {number}: {step:?}");
                 model.check(&mut pager).expect(&context);
                 let after = said(&pager);
-                model.check_state(&after, &image(&pager)).expect(&context);
+                let shown = Shown::from(after.clone());
+                model.check_shown(&shown, &image(&pager)).expect(&context);
                 assert_eq!(
                     after.generation,
                     pager.stats().generation.unwrap(),
@@ -46,6 +49,48 @@ fn any_workload_agrees_with_the_model_and_the_independent_reader() {
             }
             let blocks = if page_size == PageSize::KIB_1 { 2 } else { 1 };
             assert!(most.0 >= 64 && most.1 >= blocks, "it only came to {most:?}");
+        }
+    }
+}
+
+#[test]
+fn any_workload_of_format_1_agrees_with_the_model_and_the_independent_reader() {
+    for (page_size, steps) in SIZES.into_iter().zip([1500, 500, 100]) {
+        for seed in 0..3 {
+            let mut workload = Workload::new(seed);
+            let new = NewFile {
+                format: Format::One,
+                page_count: 0,
+                uuid: *b"a uuid of a file",
+            };
+            let mut pager = Pager::create_as(MemoryStore::new(page_size), &new).unwrap();
+            let mut model = Model::new(page_size.bytes());
+            for number in 0..steps {
+                let step = workload.step();
+                let before = pager.stats().generation;
+                model.run(&mut pager, &step).unwrap();
+                let context =
+                    format!("page size {page_size}, seed {seed}, step {number}: {step:?}");
+                model.check(&mut pager).expect(&context);
+                if pager.stats().generation > before {
+                    let shown = Shown::of(&image(&pager)).expect(&context);
+                    model.check_shown(&shown, &image(&pager)).expect(&context);
+                    assert_eq!(
+                        Some(shown.generation),
+                        pager.stats().generation,
+                        "{context}"
+                    );
+                    assert_eq!(Some(shown.free), pager.stats().free_pages, "{context}");
+                    shown.is_as_we_commit.expect(&context);
+                }
+                if number % 50 == 0 {
+                    check_is_clean(pager.store()).expect(&context);
+                    pager = Pager::open(pager.close(), Access::Write).unwrap();
+                    model.check(&mut pager).expect(&context);
+                }
+            }
+            let (least, most) = (Some(40), pager.stats().page_count);
+            assert!(most > least, "it only came to {most:?}");
         }
     }
 }

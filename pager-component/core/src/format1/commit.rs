@@ -5,6 +5,8 @@
 //!    homes, the record to the slot that does not hold the durable one.
 //! 2. One sync makes all of it durable at once. Whether it arrived is told by
 //!    checksums: recovery verifies what was born after *proven*.
+//!    The zeros of a regular page have no checksum: where it may hold old bytes,
+//!    they are ordered before the record, which on a file is one more sync.
 //! 3. The commit is acknowledged, and memory changes, after that sync. Then the
 //!    record is copied into the other slot, unsynced: two equal records say
 //!    that the commit was acknowledged.
@@ -27,8 +29,8 @@ use crate::changes::{self, Changes};
 use crate::codec::wide;
 use crate::facts::CommitInfo;
 
-/// A commit that writes more bytes syncs them before its record, so that there
-/// is nothing to verify, and opening after a crash stays short.
+/// A commit that writes more bytes has them ordered before its record, so that
+/// there is nothing to verify, and opening after a crash stays short.
 const UNPROVEN_MAX: u64 = 64 << 20;
 
 impl File {
@@ -54,9 +56,15 @@ impl File {
             self.expect_numbers(changes)?;
             self.settle(store)?;
             let need = self.need(changes);
+            let stored = store.geometry().page_count;
             let page_count = self.make_room(store, &need)?;
             let plan = self.plan(store, changes, &need, page_count)?;
-            self.write(store, changes, plan)?;
+            let recycles = changes
+                .allocated
+                .iter()
+                .next()
+                .is_some_and(|page| page < stored);
+            self.write(store, changes, plan, recycles)?;
         }
         Ok(self.committed())
     }
@@ -75,18 +83,20 @@ impl File {
         }
     }
 
-    /// Writes what was planned.
+    /// Writes what was planned. `recycles`: a page that becomes a regular one may
+    /// hold old bytes.
     fn write<S: Medium>(
         &mut self,
         store: &mut S,
         changes: &Changes<S::Buffer>,
         plan: Plan,
+        recycles: bool,
     ) -> Result<(), Error> {
         let mut plan = plan;
         let page_size = self.layout.shape().page_size;
         let written = wide(plan.contents.len() + plan.nodes.len());
-        let is_large = written > UNPROVEN_MAX >> page_size.log2();
-        if is_large {
+        let is_first_ordered = recycles || written > UNPROVEN_MAX >> page_size.log2();
+        if is_first_ordered {
             plan.record.proven = plan.record.generation;
         }
         let blocks = plan.record.encode();
@@ -107,8 +117,8 @@ impl File {
             page: node.page,
             bytes: &node.bytes,
         }));
-        if is_large {
-            batch.push(Change::Sync);
+        if is_first_ordered {
+            batch.push(Change::Order);
         }
         batch.extend(slots::changes(&root));
         batch.push(Change::Sync);
