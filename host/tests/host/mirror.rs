@@ -131,7 +131,7 @@ impl Mirror {
             if bytes != self.protected[&it.id] {
                 return Err(format!("protected page {} holds other bytes", it.id));
             }
-            if it.page.is_none_or(|page| !owned.insert(page)) {
+            if it.page.is_some_and(|page| !owned.insert(page)) {
                 return Err(format!("a page of {it:?} is somebody else's too"));
             }
         }

@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::fs;
 
-use pagebox::{Access, MemoryStore, PageSize, Pager, Store};
+use pagebox::{Access, Format, MemoryStore, NewFile, PageSize, Pager, Store};
 use pagebox_tests::figures;
 use pagebox_tests::model::Model;
 use pagebox_tests::workload::{Change, Step, Workload};
@@ -21,10 +21,20 @@ struct Twins {
 }
 
 impl Twins {
-    fn new(page_size: PageSize, sandboxed: Pager, page_count: u64) -> Self {
+    /// `head`: the first bytes of the file, which have the number that the host
+    /// drew for it.
+    fn new(page_size: PageSize, sandboxed: Pager, new: NewFile, head: &[u8]) -> Self {
         let store = MemoryStore::new(page_size);
+        let new = pagebox_core::NewFile {
+            format: match new.format {
+                Format::Zero => pagebox_core::Format::Zero,
+                _ => pagebox_core::Format::One,
+            },
+            page_count: new.page_count,
+            uuid: head[16..32].try_into().unwrap(),
+        };
         Self {
-            native: pagebox_core::Pager::create(store, page_count).unwrap(),
+            native: pagebox_core::Pager::create_as(store, &new).unwrap(),
             sandboxed,
             model: Model::new(page_size.bytes()),
             mirror: Mirror::new(page_size),
@@ -34,6 +44,20 @@ impl Twins {
     fn run(&mut self, step: &Step) {
         self.model.run(&mut self.native, step).unwrap();
         self.mirror.run(&mut self.sandboxed, step).unwrap();
+    }
+
+    /// In a store in memory.
+    fn in_memory(page_size: PageSize, format: Format) -> Self {
+        let new = NewFile {
+            format,
+            page_count: 0,
+        };
+        let pager = engine().create_store(MemoryStore::new(page_size), new);
+        let store: Box<dyn Any> = pager.unwrap().close();
+        let store = store.downcast::<MemoryStore>().unwrap();
+        let head = store.bytes()[..32].to_vec();
+        let pager = engine().open_store(*store, Access::Write).unwrap();
+        Self::new(page_size, pager, new, &head)
     }
 
     /// Both are opened again, without a sync.
@@ -81,21 +105,21 @@ const SIZES: [(PageSize, u32, u32); 4] = [
     (PageSize::KIB_64, 50, 40),
 ];
 
+const BOTH_TWICE: [Format; 4] = [Format::Zero, Format::Zero, Format::One, Format::One];
+
 #[test]
 fn workload_natively_and_sandboxed_leaves_the_same_bytes() {
     let mut bytes_compared = 0;
     for (page_size, protected, steps) in SIZES {
-        for seed in 0..2 {
-            let store = MemoryStore::new(page_size);
-            let pager = engine().create_store(store, 0).unwrap();
-            let mut twins = Twins::new(page_size, pager, 0);
+        for (seed, format) in [0, 1, 0, 1].into_iter().zip(BOTH_TWICE) {
+            let mut twins = Twins::in_memory(page_size, format);
             drive(&mut twins, seed, protected, steps);
             let native = twins.native.close();
             let store: Box<dyn Any> = twins.sandboxed.close();
             let sandboxed = store.downcast::<MemoryStore>().unwrap();
             assert!(
                 native.bytes() == sandboxed.bytes(),
-                "seed {seed}, page size {page_size}"
+                "seed {seed}, page size {page_size}, format {format}"
             );
             bytes_compared += native.bytes().len();
         }
@@ -110,16 +134,23 @@ fn workload_natively_and_sandboxed_leaves_the_same_bytes() {
 /// come to the same.
 #[test]
 fn workload_natively_and_on_a_mapped_file_leaves_the_same_bytes() {
-    for (page_size, protected, steps) in [SIZES[0], SIZES[1]] {
+    let sizes = [SIZES[0], SIZES[1]].into_iter();
+    for ((page_size, protected, steps), format) in
+        sizes.flat_map(|size| Format::ALL.map(|format| (size, format)))
+    {
         let (_folder, path) = folder();
-        let pager = engine().create_with(&path, page_size, 50).unwrap();
-        let mut twins = Twins::new(page_size, pager, 50);
+        let new = NewFile {
+            format,
+            page_count: 50,
+        };
+        let pager = engine().create_with(&path, page_size, new).unwrap();
+        let mut twins = Twins::new(page_size, pager, new, &fs::read(&path).unwrap());
         drive(&mut twins, 7, protected, steps);
         drop(twins.sandboxed);
         let native = twins.native.close();
         assert!(
             fs::read(&path).unwrap() == native.bytes(),
-            "page size {page_size}"
+            "page size {page_size}, format {format}"
         );
 
         // And each opens what the other made.
