@@ -59,7 +59,7 @@ pub const HEAD_MAX: usize = 3 << 20;
 
 /// Why bytes are a file of neither format: what format 1 says where they begin
 /// as it does.
-fn one_of(fault: IdentityFault, error: format1::Error) -> Error {
+pub(crate) fn one_of(fault: IdentityFault, error: format1::Error) -> Error {
     match error {
         format1::Error::Identity(format1::header::HeaderFault::Magic(_)) => Error::Identity(fault),
         error => error.into(),

@@ -10,14 +10,20 @@ use pagebox_store::PageStore;
 pub use crate::action::Action;
 use crate::error::Error;
 use crate::format0;
+use crate::format1;
+use crate::recovery::one_of;
 
 /// Mends the file in a store. A sound file stays as it is. Durable when it
 /// returns.
 ///
 /// # Errors
 /// [`Error::Identity`], [`Error::PageSizeMismatch`]: nothing to mend.
+/// [`Error::Damaged`]: it can be read in part, and not be mended.
 /// [`Error::Corrupt`]: nothing can be proven. [`Error::Full`]: no room for a
 /// replacement. [`Error::GenerationsExhausted`]. [`Error::Store`].
 pub fn mend<S: PageStore>(store: &mut S) -> Result<Vec<Action>, Error> {
-    format0::mend(store)
+    match format0::mend(store) {
+        Err(Error::Identity(fault)) => format1::mend(store).map_err(|error| one_of(fault, error)),
+        done => done,
+    }
 }

@@ -114,6 +114,7 @@ pub mod layout;
 pub mod leaf;
 mod look;
 mod medium;
+mod mend;
 mod places;
 mod plan;
 mod reasons;
@@ -140,6 +141,7 @@ pub use shape::Shape;
 pub use slots::identify;
 pub use witness::Witness;
 
+pub(crate) use mend::mend;
 pub(crate) use reasons::{Reasons, recover};
 
 /// What the format is called.
