@@ -264,8 +264,11 @@ test("the address brings a view of the map back", async () => {
   for (const key of ["+", "ArrowRight", "ArrowRight"]) {
     await page.keyboard.press(key);
   }
-  const address = page.url();
   const said = await page.locator(".readout span").first().innerText();
+  // It is written a little later than the map is drawn.
+  const selected = () => new URL(page.url()).searchParams.get("sel");
+  await until("the address names the page", () => said === `page ${selected()}`);
+  const address = page.url();
   const again = await open(address);
   await settled(again);
   assert.equal(await again.locator(".readout span").first().innerText(), said);

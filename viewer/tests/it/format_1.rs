@@ -389,6 +389,9 @@ fn words_of_both_formats_are_explained() {
     assert!(stories.contains("crash, in format 1"), "{stories}");
 }
 
+/// A damage: what it is called, and what it does to the bytes of a file.
+type Damage = (&'static str, fn(&mut Vec<u8>));
+
 /// A file made to be damaged: its bytes, and where it is.
 struct Made {
     folder: tempfile::TempDir,
@@ -438,27 +441,18 @@ fn main_text(server: &Server, screen: &str) -> String {
 #[test]
 fn file_of_format_1_that_is_damaged_is_told_of_in_no_other_words() {
     let made = Made::new(PageSize::KIB_4);
-    let len = made.bytes.len();
-    let damages: [(&str, Box<dyn FnOnce(&mut Vec<u8>)>); 4] = [
-        (
-            "both root slots are lost",
-            Box::new(|bytes| bytes[4096..3 * 4096].fill(0)),
-        ),
-        (
-            "the first root slot is lost",
-            Box::new(|bytes| bytes[4096..2 * 4096].fill(0)),
-        ),
-        (
-            "both sides of a leaf are rotten",
-            Box::new(|bytes| {
-                bytes[3 * 4096 + 100] ^= 1;
-                bytes[4 * 4096 + 100] ^= 1;
-            }),
-        ),
-        (
-            "the end is lost",
-            Box::new(move |bytes| bytes.truncate(len / 2)),
-        ),
+    let damages: [Damage; 4] = [
+        ("both root slots are lost", |bytes| {
+            bytes[4096..3 * 4096].fill(0);
+        }),
+        ("the first root slot is lost", |bytes| {
+            bytes[4096..2 * 4096].fill(0);
+        }),
+        ("both sides of a leaf are rotten", |bytes| {
+            bytes[3 * 4096 + 100] ^= 1;
+            bytes[4 * 4096 + 100] ^= 1;
+        }),
+        ("the end is lost", |bytes| bytes.truncate(bytes.len() / 2)),
     ];
     for (name, change) in damages {
         let server = made.with(change);
