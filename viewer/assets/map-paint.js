@@ -71,6 +71,35 @@ function shape(context, name, x, y, edge, colour, alone) {
       context.fill("evenodd");
       break;
     }
+    case "header":
+      context.moveTo(x + middle, y);
+      context.lineTo(x + edge, y + 0.4 * edge);
+      context.lineTo(x + edge, y + edge);
+      context.lineTo(x, y + edge);
+      context.lineTo(x, y + 0.4 * edge);
+      context.fill();
+      break;
+    case "root-slot":
+      context.rect(x, y, 0.42 * edge, edge);
+      context.rect(x + 0.58 * edge, y, 0.42 * edge, edge);
+      context.fill();
+      break;
+    case "map-node":
+      for (const reach of [middle, 0.4 * middle]) {
+        context.moveTo(x + middle, y + middle - reach);
+        context.lineTo(x + middle + reach, y + middle);
+        context.lineTo(x + middle, y + middle + reach);
+        context.lineTo(x + middle - reach, y + middle);
+        context.closePath();
+      }
+      context.fill("evenodd");
+      break;
+    case "space-home":
+      for (const [across, down] of [[0, 0], [0.58, 0], [0, 0.58], [0.58, 0.58]]) {
+        context.rect(x + across * edge, y + down * edge, 0.42 * edge, 0.42 * edge);
+      }
+      context.fill();
+      break;
     case "free":
       context.globalAlpha *= alone ? 1 : 0.7;
       context.strokeRect(x + 0.5, y + 0.5, edge - 1, edge - 1);

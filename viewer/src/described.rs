@@ -63,20 +63,37 @@ impl Described {
     /// The letter that tells it from its copies; empty where its title ends in
     /// none.
     pub(crate) fn letter(&self) -> &str {
-        let last = self.structure.title.rsplit(' ').next().unwrap_or_default();
-        let mut letters = last.chars();
-        match (letters.next(), letters.next()) {
-            (Some(letter), None) if letter.is_ascii_uppercase() => last,
-            _ => "",
-        }
+        letter_of(&self.structure.title)
+    }
+
+    /// Whether it is a node or a leaf of a tree of format 1: its checksum is not
+    /// in its page, but in the entry that names it.
+    pub(crate) fn is_of_a_tree(&self) -> bool {
+        ["map-node", "space-node", "space-leaf"].contains(&self.structure.name.as_str())
     }
 
     pub(crate) fn validity(&self) -> &'static str {
         match self.structure.valid {
             Some(true) => "valid",
             Some(false) => "not valid",
+            None if self.is_of_a_tree() => "not named, so not verified",
             None => "no checksum",
         }
+    }
+
+    /// How many entries a node has, those that are not shown included.
+    pub(crate) fn entries(&self) -> Option<String> {
+        if !self.structure.name.ends_with("-node") {
+            return None;
+        }
+        // What is no field of the page says how many more there are.
+        let fields = self.structure.fields.iter();
+        let listed = fields.filter(|field| field.len > 0).count() + self.omitted;
+        let more = self.value_of("more").split(' ').next().unwrap_or_default();
+        let more: u64 = more.parse().unwrap_or(0);
+        let all = more + listed as u64;
+        let plural = if all == 1 { "entry" } else { "entries" };
+        Some(format!("{} {plural}", text::number(all)))
     }
 
     /// The value of the field of this name.
@@ -107,17 +124,33 @@ pub(crate) fn spans(structures: &[Described]) -> Vec<Span> {
         .collect()
 }
 
-/// Whether two structures are copies of one: their titles differ in the last
-/// word alone.
-pub(crate) fn are_copies(one: &Structure, other: &Structure) -> bool {
-    let stem = |of: &Structure| Some(of.title.rsplit_once(' ')?.0.to_owned());
-    one.name == other.name && one.page != other.page && stem(one) == stem(other)
+/// The letter that a title ends in; empty where it ends in none.
+fn letter_of(title: &str) -> &str {
+    let last = title.rsplit(' ').next().unwrap_or_default();
+    let mut letters = last.chars();
+    match (letters.next(), letters.next()) {
+        (Some(letter), None) if letter.is_ascii_uppercase() => last,
+        _ => "",
+    }
 }
 
-/// The other of two copies of which one counts.
+/// Whether two structures are copies of one: their titles differ in the letter
+/// at the end alone.
+pub(crate) fn are_copies(one: &Structure, other: &Structure) -> bool {
+    let stem = |of: &Structure| {
+        let letter = letter_of(&of.title);
+        let stem = of.title.strip_suffix(letter).filter(|_| !letter.is_empty());
+        stem.map(str::to_owned)
+    };
+    one.name == other.name
+        && one.page != other.page
+        && stem(one).is_some()
+        && stem(one) == stem(other)
+}
+
+/// The other of two copies. Both count where they are alike.
 pub(crate) fn twin_of<'a>(structure: &Structure, all: &'a [Structure]) -> Option<&'a Structure> {
-    all.iter()
-        .find(|other| are_copies(structure, other) && structure.counts != other.counts)
+    all.iter().find(|other| are_copies(structure, other))
 }
 
 /// The other of two alternating copies, where the page is one of two.
@@ -133,6 +166,15 @@ pub(crate) fn other_copy(view: &mut View, info: &PageInfo) -> Result<Option<u64>
     let Some(structure) = info.structures.first() else {
         return Ok(None);
     };
+    // The copies of some lie beside each other, and in no list.
+    for page in [info.page.checked_sub(1), info.page.checked_add(1)] {
+        let Some(page) = page else { continue };
+        if let Some(beside) = view.look().page(page)?
+            && let Some(twin) = twin_of(structure, &beside.structures)
+        {
+            return Ok(Some(twin.page));
+        }
+    }
     let mut start = 0;
     while start < SEARCHED {
         let mut all = view.look().structures(start, PART)?;
@@ -164,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn twin_is_the_copy_of_the_same_thing_that_does_not_count_where_the_other_does() {
+    fn twin_is_the_copy_of_the_same_thing() {
         let all = [
             structure("Header", 0, true),
             structure("Block 1, copy A", 1, true),
@@ -172,10 +214,50 @@ mod tests {
             structure("Block 1, copy B", 3, false),
             structure("Node 1", 4, true),
             structure("Node 2", 5, true),
+            // Copies that are alike both count.
+            structure("Root A", 6, true),
+            structure("Root B", 7, true),
         ];
         let twin = |place: usize| twin_of(&all[place], &all).map(|twin| twin.page);
         let twins: Vec<Option<u64>> = (0..all.len()).map(twin).collect();
-        assert_eq!(twins, [None, Some(3), None, Some(1), None, None]);
+        assert_eq!(
+            twins,
+            [None, Some(3), None, Some(1), None, None, Some(7), Some(6)]
+        );
+    }
+
+    #[test]
+    fn entries_of_a_node_are_counted_with_those_that_are_left_out() {
+        let field = |name: &str, len: u32, value: &str| Field {
+            name: name.to_owned(),
+            offset: 0,
+            len,
+            value: value.to_owned(),
+            meaning: String::new(),
+            refers_to: None,
+            problem: String::new(),
+        };
+        let described = |name: &str, fields: Vec<Field>| Described {
+            structure: Structure {
+                name: name.to_owned(),
+                fields,
+                ..structure("MAP", 1, true)
+            },
+            raw: Vec::new(),
+            omitted: 0,
+        };
+        let one = field("id 0", 32, "7");
+        let more = field("more", 0, "1234 more entries");
+        let entries = |name, fields| described(name, fields).entries();
+        assert_eq!(
+            entries("map-node", vec![one.clone()]).as_deref(),
+            Some("1 entry")
+        );
+        assert_eq!(
+            entries("map-node", vec![one.clone(), more]).as_deref(),
+            Some("1,235 entries")
+        );
+        assert_eq!(entries("space-leaf", vec![one]), None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct FileName {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Head {
     /// The state in one label: `clean`, `unfinished commit`, `torn`,
-    /// `damaged`, `not a page file`.
+    /// `damaged`, `not a page file`; of format 1 also `finished commit`.
     pub(crate) state: String,
     /// What recovery decides, by its stable name.
     pub(crate) verdict: String,
@@ -46,7 +46,7 @@ impl Head {
         let errors = errors_of(view);
         let summary = view.look().summary()?;
         Ok(Self {
-            state: state_of(&summary.recovery.verdict).to_owned(),
+            state: state_of(&summary).to_owned(),
             verdict: summary.recovery.verdict.clone(),
             generation: summary.generation,
             page_size: summary.page_size,
@@ -112,10 +112,14 @@ impl Head {
     }
 
     /// Whether all that changes atomically is a pair of pages, as in format 0.
-    /// Of a file whose format is not known nothing else is said.
     pub(crate) fn keeps_pairs(&self) -> bool {
-        let format = &self.summary.format;
-        format.is_empty() || format.starts_with("0.")
+        self.summary.format.starts_with("0.")
+    }
+
+    /// Whether two root slots and two trees say where everything is, as in format
+    /// 1. Of a file whose format is not known neither is said.
+    pub(crate) fn keeps_trees(&self) -> bool {
+        keeps_trees(&self.summary)
     }
 
     /// Whether the bytes are no page file at all.
@@ -131,10 +135,16 @@ fn errors_of(view: &View) -> usize {
         .count()
 }
 
+fn keeps_trees(summary: &Summary) -> bool {
+    summary.format.starts_with("1.")
+}
+
 /// A verdict in a label. New verdicts show as they are.
-fn state_of(verdict: &str) -> &str {
-    match verdict {
+fn state_of(summary: &Summary) -> &str {
+    match summary.recovery.verdict.as_str() {
         "rolled-back" => "unfinished commit",
+        // There the last write of a commit is a copy, and none of it is missed.
+        "rolled-forward" if keeps_trees(summary) => "finished commit",
         "rolled-forward" => "torn",
         "not-a-page-file" => "not a page file",
         other => other,

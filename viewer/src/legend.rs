@@ -57,7 +57,7 @@ impl Legend {
 }
 
 /// The kinds that have a drawing of their own; others are drawn as unknown.
-const DRAWN: [&str; 10] = [
+const DRAWN: [&str; 14] = [
     "free",
     "regular",
     "protected-active",
@@ -68,6 +68,10 @@ const DRAWN: [&str; 10] = [
     "slack",
     "missing",
     "unknown",
+    "header",
+    "root-slot",
+    "map-node",
+    "space-home",
 ];
 
 /// How a kind is drawn, as the name of a class.

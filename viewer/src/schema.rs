@@ -61,14 +61,16 @@ pub(crate) struct Field {
 /// Something that lies in a page.
 #[derive(ToSchema)]
 pub(crate) struct Structure {
-    /// `superblock`, `metadata`, `directory-block`.
+    /// `superblock`, `metadata`, `directory-block`; of format 1 `header`, `root`,
+    /// `map-node`, `space-node`, `space-leaf`.
     name: String,
-    /// A title for people: `Metadata A`.
+    /// A title for people: `Metadata A`, `Root B`.
     title: String,
     page: u64,
-    /// Whether it counts: of several copies one does.
+    /// Whether it counts: of several copies one does, or all that are alike.
     counts: bool,
-    /// Whether its checksum agrees; absent where it has none.
+    /// Whether its checksum agrees; null where it has none, or nothing names it
+    /// that would say what it must be.
     valid: Option<bool>,
     fields: Vec<Field>,
 }
@@ -79,7 +81,8 @@ pub(crate) struct Reference {
     /// The page that holds the reference.
     page: u64,
     offset: u32,
-    /// What refers to it, for people: `slot 5 of directory block 0, copy A`.
+    /// What refers to it, for people: `slot 5 of directory block 0, copy A`,
+    /// `MAP names it as protected page 5`.
     text: String,
 }
 
@@ -96,16 +99,19 @@ pub(crate) struct Entry {
     id: u64,
     /// The page that holds its bytes; null: they are zeros.
     page: Option<u64>,
-    /// All pages that are its own.
+    /// All pages that are its own: two in format 0; in format 1 one, or none
+    /// where all of its bytes are zeros.
     pages: Vec<OwnedPage>,
     generation: u64,
-    /// Of its bytes, as committed: `0x1234abcd`.
+    /// Of its bytes, as committed: `0x1234abcd` in format 0, 32 digits in format
+    /// 1.
     checksum: String,
     /// Of its bytes, where it was asked for and they could be read.
     actual: Option<String>,
     /// What is wrong with it; empty where nothing is.
     problem: String,
-    /// Where the directory names it, for people: `directory block 0, slot 5`.
+    /// Where the directory names it, for people: `directory block 0, slot 5`,
+    /// `MAP, node 0, entry 5`.
     place: String,
 }
 
@@ -113,7 +119,7 @@ pub(crate) struct Entry {
 /// otherwise; null is what is not known.
 #[derive(ToSchema)]
 pub(crate) struct Info {
-    /// `0.2`; empty where it is not known.
+    /// `0.2`, `1.0`; empty where it is not known.
     format: String,
     /// What can be done with the file besides what every format can.
     capabilities: Vec<String>,
@@ -135,7 +141,7 @@ pub(crate) struct Info {
     internal_pages: Option<u64>,
     /// The commit counter.
     generation: Option<u64>,
-    /// The roots that count: `Metadata A`.
+    /// The roots that count: `Metadata A`, `Root B`.
     roots: Vec<String>,
     /// The most pages that the format can account for.
     page_limit: u64,
@@ -150,7 +156,8 @@ pub(crate) struct Info {
     explanation: String,
     /// The reasoning.
     steps: Vec<Reason>,
-    /// Pages that the last commit allocated, at most 256 runs.
+    /// Pages that the last commit allocated, at most 256 runs; null in format 1,
+    /// which does not tell.
     last_allocated: Option<Vec<Extent>>,
     /// Pages that the last commit freed, at most 256 runs.
     last_freed: Option<Vec<Extent>>,
@@ -159,7 +166,8 @@ pub(crate) struct Info {
 /// A step of the reasoning at open.
 #[derive(ToSchema)]
 pub(crate) struct Reason {
-    /// The rule that was applied.
+    /// The rule that was applied: `R1` to `R6` in format 0; `header`, `slots`,
+    /// `verify`, `verdict` in format 1.
     rule: String,
     /// What was looked at and what follows.
     text: String,

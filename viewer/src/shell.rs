@@ -77,12 +77,18 @@ impl Shell {
                 current: file.is_some_and(|file| file.id == each.id),
             })
             .collect();
+        let keeps_trees = head.as_ref().is_some_and(Head::keeps_trees);
+        let title = |path: &str, text: &'static str| match path {
+            // What that screen shows of format 1.
+            "metadata" if keeps_trees => "Roots",
+            _ => text,
+        };
         let screens = file.map_or_else(Vec::new, |file| {
             SCREENS
                 .iter()
                 .map(|(path, text)| Link {
                     href: format!("{}/{path}", file_base(&file.id)),
-                    text: (*text).to_owned(),
+                    text: title(path, text).to_owned(),
                     current: *path == screen,
                 })
                 .collect()

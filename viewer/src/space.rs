@@ -150,6 +150,12 @@ pub(crate) fn room(head: &Head) -> Option<String> {
     let summary = &head.summary;
     let free = summary.free_pages.filter(|_| head.can_be_changed())?;
     let regular = text::counted(free, "further page");
+    if head.keeps_trees() {
+        return Some(format!(
+            "Without growth there is room for {regular}, regular or protected. A commit takes some \
+             of them for what it changes, too: it writes that to free pages."
+        ));
+    }
     if !head.keeps_pairs() {
         return Some(format!("Without growth there is room for {regular}."));
     }

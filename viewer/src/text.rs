@@ -2,7 +2,7 @@
 //! somebody else chose.
 
 use std::{
-    fmt::{self, Write},
+    fmt::{self, Display, Write},
     path::Path,
 };
 
@@ -207,6 +207,14 @@ fn quoted(path: &Path) -> Option<String> {
     Some(format!("'{}'", path.replace('\'', r"'\''")))
 }
 
+/// Whether a text begins with a number, and with another one than this: who
+/// reads it could take it for this one.
+pub(crate) fn begins_with_another(text: &str, number: impl Display) -> bool {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let first = text.get(..digits).unwrap_or_default();
+    !first.is_empty() && first != number.to_string()
+}
+
 /// How long ago something was, in milliseconds, in words.
 pub(crate) fn ago(milliseconds: u64) -> String {
     match milliseconds / 1000 {
@@ -253,6 +261,15 @@ mod tests {
         assert_eq!(sentence("page 0 is whole"), "Page 0 is whole.");
         assert_eq!(sentence("It is."), "It is.");
         assert_eq!(sentence(""), "");
+    }
+
+    #[test]
+    fn text_begins_with_another_number_where_it_could_be_taken_for_the_one() {
+        assert!(begins_with_another("184, birth 4", 3));
+        assert!(begins_with_another("1841", 184));
+        assert!(!begins_with_another("184, birth 4", 184));
+        assert!(!begins_with_another("page 184", 3));
+        assert!(!begins_with_another("", 3));
     }
 
     #[test]

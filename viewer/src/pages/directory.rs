@@ -17,7 +17,7 @@ use crate::{
     filters,
     format::Format,
     head::{FileName, Head},
-    inspect::{Entry, OwnedPage},
+    inspect::{Entry, OwnedPage, Structure},
     legend::Legend,
     params::number_or_none,
     respond::Asked,
@@ -32,6 +32,9 @@ const LIMIT_MAX: usize = 1000;
 
 /// Structures of the directory that are asked for at a time.
 const STRUCTURES: u32 = 8;
+
+/// A node of the tree that is the directory of format 1.
+const MAP_NODE: &str = "map-node";
 
 /// Which protected pages, in which order.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -140,6 +143,11 @@ impl EntryLine {
             .collect()
     }
 
+    /// Whether all of its bytes are zeros, which no page holds.
+    fn is_zeros(&self) -> bool {
+        self.entry.page.is_none() && self.entry.problem.is_empty()
+    }
+
     fn is_bad(&self) -> bool {
         self.checksum_state == "differs" || !self.entry.problem.is_empty()
     }
@@ -149,6 +157,18 @@ impl DirectoryView {
     /// Whether it is known that there are none.
     fn has_none(&self) -> bool {
         self.protected_pages == Some(0)
+    }
+
+    /// Whether there are more than could be listed, though not too many to sort.
+    fn lacks_some(&self) -> bool {
+        let known = self.protected_pages.map(|all| all > self.known);
+        !self.truncated && !self.state.foreign() && known.unwrap_or(true)
+    }
+
+    /// Whether some have pages besides the one that holds their bytes.
+    fn has_others(&self) -> bool {
+        let mut entries = self.entries.iter();
+        self.state.keeps_pairs() || entries.any(|line| !line.others().is_empty())
     }
 
     fn q_text(&self) -> String {
@@ -301,7 +321,11 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
             let roots = view.look().structures(0, 0)?.len();
             let all = view.look().structures(start, STRUCTURES)?;
             let mut structures = Vec::new();
-            for structure in all.into_iter().skip(roots) {
+            // The topmost node of the directory may be among the roots.
+            let is_wanted = |(place, structure): &(usize, Structure)| {
+                *place >= roots || start == 0 && structure.name == MAP_NODE
+            };
+            for (_, structure) in all.into_iter().enumerate().filter(is_wanted) {
                 structures.push(Described::new(view, structure)?);
             }
             let next = start.saturating_add(STRUCTURES);

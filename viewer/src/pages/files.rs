@@ -59,6 +59,21 @@ pub(crate) struct FileLine {
 }
 
 impl FilesView {
+    fn some(&self, is_so: fn(&Head) -> bool) -> bool {
+        let mut states = self.files.iter().filter_map(|line| line.state.as_ref());
+        states.any(is_so)
+    }
+
+    /// Whether the story of format 0 is that of a file, or of none another is.
+    fn has_pairs(&self) -> bool {
+        self.some(Head::keeps_pairs) || !self.has_trees()
+    }
+
+    /// The same of format 1.
+    fn has_trees(&self) -> bool {
+        self.some(Head::keeps_trees)
+    }
+
     /// Whether there is something that only a token opens.
     fn needs_token(&self) -> bool {
         let mut there = self.recent.iter().filter(|line| !line.missing);

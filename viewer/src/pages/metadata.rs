@@ -1,6 +1,8 @@
 //! The roots of a file: those that there are copies of side by side, the others
 //! alone, and what recovery decides and why. The story of two copies of the
-//! metadata is told where a file has them.
+//! metadata is told where a file has them, and that of two root slots.
+
+use std::cmp::Ordering;
 
 use askama::Template;
 use axum::response::Response;
@@ -23,6 +25,9 @@ use crate::{
 
 /// The structure whose copies this screen has a story for.
 const METADATA: &str = "metadata";
+
+/// The structures whose copies are the slots of a root record.
+const ROOT: &str = "root";
 
 /// The roots of a file.
 #[derive(Debug, Serialize, ToSchema)]
@@ -100,6 +105,8 @@ pub(crate) struct Cell {
     meaning: String,
     /// What is wrong with it; empty where nothing is.
     problem: String,
+    /// The page that the value names.
+    refers_to: Option<u64>,
     /// Whether the copy counts.
     #[serde(skip)]
     counts: bool,
@@ -114,6 +121,7 @@ impl Cell {
             raw: described.raw.get(place).cloned().unwrap_or_default(),
             meaning: field.map_or_else(String::new, |field| field.meaning.clone()),
             problem: field.map_or_else(String::new, |field| field.problem.clone()),
+            refers_to: field.and_then(|field| field.refers_to),
             counts: described.structure.counts,
         }
     }
@@ -182,6 +190,52 @@ impl Copies {
     }
 }
 
+/// What a verdict means for the two slots of a root record.
+fn meaning_of_slots(verdict: &str, slots: &[Described]) -> String {
+    let [a, b] = slots else {
+        return String::new();
+    };
+    let (counts, other) = match (a.structure.counts, b.structure.counts) {
+        (false, true) => (b, a),
+        (true, _) => (a, b),
+        (false, false) => return String::new(),
+    };
+    let (side, other_side) = (counts.letter(), other.letter());
+    let generation = counts.value_of("generation");
+    match verdict {
+        "clean" => format!(
+            "A commit writes what it changes to free pages, then one root record, and syncs once. \
+             Only then is the record copied into the other slot. So two records that are equal \
+             mean that the commit was acknowledged: generation {generation} is the state, and \
+             nothing has to be verified."
+        ),
+        "rolled-back" if other.structure.valid == Some(false) => format!(
+            "{other_side} holds no whole record. A commit that was cut off while it wrote {other_side} \
+             looks like that: nobody was told that it is done, and it counts as not done. All that \
+             {side} reaches is as it was committed, so {side} with generation {generation} is the state. \
+             The next opening to write copies {side} to {other_side}."
+        ),
+        "rolled-back" => format!(
+            "{other_side} is newer, with generation {}, but not all that it reaches is as that \
+             commit wrote it. So the commit was not finished, nobody was told that it is done, and \
+             it counts as not done: {side} with generation {generation} is the state. The next \
+             opening to write copies {side} to {other_side}.",
+            other.value_of("generation")
+        ),
+        "rolled-forward" => format!(
+            "{side} is newer than {other_side}, and all that its commit wrote is there: the commit \
+             counts as done, and generation {generation} is the state. Only the copy of its record \
+             into {other_side} is missing; the next opening to write makes it."
+        ),
+        "damaged" => format!(
+            "A crash can only lose what was not yet safe on the disk. Here something is wrong that \
+             was safe. What is shown is what {side} with generation {generation} reaches, as far \
+             as its checksums agree."
+        ),
+        _ => String::new(),
+    }
+}
+
 /// One of two copies, as the drawing of the roots shows it.
 struct Root<'a> {
     letter: &'a str,
@@ -242,12 +296,11 @@ impl MetadataView {
         self.copies.iter().find(|copies| copies.story().is_some())
     }
 
-    /// Whether the story of the metadata is that of this file, as far as it can
-    /// be known.
+    /// Whether the story of the metadata is that of this file.
     fn keeps_metadata(&self) -> bool {
         let copies = self.copies.iter().flat_map(|copies| &copies.copies);
-        let mut all = copies.chain(&self.single).peekable();
-        all.peek().is_none() || all.any(|one| one.structure.name == METADATA)
+        let mut all = copies.chain(&self.single);
+        self.state.keeps_pairs() || all.any(|one| one.structure.name == METADATA)
     }
 
     /// Both copies of what page 0 names, for the drawing; none where there are
@@ -279,6 +332,55 @@ impl MetadataView {
         roots
     }
 
+    /// The two slots of the root record; none where a file has no such slots.
+    fn slots(&self) -> Option<&Copies> {
+        self.copies
+            .iter()
+            .find(|copies| copies.name == ROOT && copies.copies.len() == 2)
+    }
+
+    /// The same, for the drawing.
+    fn drawn_slots(&self) -> Vec<Root<'_>> {
+        let slots = self.slots().map_or(&[][..], |slots| &slots.copies);
+        let generation = |slot: &Described| slot.value_of("generation").parse::<u64>().ok();
+        let alike = slots.iter().all(|slot| slot.structure.counts);
+        let counting = slots.iter().find(|slot| slot.structure.counts);
+        let drawn = slots.iter().map(|slot| {
+            let structure = &slot.structure;
+            let order = counting.map(|counting| generation(slot).cmp(&generation(counting)));
+            let can_be_changed = self.state.can_be_changed();
+            Root {
+                letter: slot.letter(),
+                counts: structure.counts,
+                what: match structure.valid {
+                    Some(false) => "no whole record".to_owned(),
+                    _ => format!("generation {}", slot.value_of("generation")),
+                },
+                says: match (structure.counts, structure.valid) {
+                    (_, Some(false)) => "not valid",
+                    (true, _) if !can_be_changed => "shown as far as it proves itself",
+                    (true, _) if alike => "the same in both: counts",
+                    (true, _) => "counts",
+                    (false, _) if !can_be_changed => "does not count",
+                    (false, _) if order == Some(Ordering::Greater) => "newer, but not finished",
+                    (false, _) => "older",
+                },
+            }
+        });
+        drawn.collect()
+    }
+
+    /// Structures without a copy, but for the trees.
+    fn alone(&self) -> impl Iterator<Item = &Described> {
+        self.single.iter().filter(|single| !single.is_of_a_tree())
+    }
+
+    /// The topmost nodes of the trees.
+    fn trees(&self) -> Vec<&Described> {
+        let single = self.single.iter();
+        single.filter(|single| single.is_of_a_tree()).collect()
+    }
+
     /// Whether the copy at a place of the drawing is the one that is named.
     fn names(&self, place: usize) -> bool {
         let told = self.told().and_then(|told| told.copies.get(place));
@@ -302,6 +404,15 @@ impl MetadataView {
     /// What there is to say of a copy beside its page and its checksum.
     fn role(&self, copies: &Copies, copy: &Described) -> &'static str {
         let counts = copy.structure.counts;
+        if copies.name == ROOT && counts {
+            return match self.state.can_be_changed() {
+                false => "shown as far as it proves itself",
+                true if copies.copies.iter().all(|copy| copy.structure.counts) => {
+                    "the same in both"
+                }
+                true => "the state",
+            };
+        }
         if copies.story().is_none() {
             return if counts { "counts" } else { "does not count" };
         }
@@ -354,10 +465,13 @@ async fn view(asked: &Asked) -> Result<(Head, MetadataView), Error> {
                     copies.push(Copies::new(view, group)?);
                 }
             }
-            let meaning = copies
-                .iter()
-                .find_map(Copies::story)
-                .map(|(counts, waits)| meaning_of(&head.verdict, counts, waits));
+            let meaning = copies.iter().find_map(|copies| {
+                if copies.name == ROOT {
+                    return Some(meaning_of_slots(&head.verdict, &copies.copies));
+                }
+                let (counts, waits) = copies.story()?;
+                Some(meaning_of(&head.verdict, counts, waits))
+            });
             let (last_allocated, last_freed) = head
                 .summary
                 .last_commit

@@ -42,9 +42,10 @@ pub(crate) struct OverviewView {
     /// How the free pages lie.
     free_space: FreeSpace,
     check: Checked,
-    /// Of the roots that there are copies of, the one that counts.
+    /// Of the roots that there are copies of, those that count: all of them where
+    /// they are alike.
     #[serde(skip)]
-    counting: Option<Structure>,
+    counting: Vec<Structure>,
     #[serde(skip)]
     first_bytes: Vec<u8>,
 }
@@ -74,6 +75,20 @@ impl OverviewView {
             "bad" if self.state.verdict == "clean" => "",
             _ => tone_of(&self.state.verdict),
         }
+    }
+
+    /// The one copy that counts.
+    fn one(&self) -> Option<&Structure> {
+        match self.counting.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        }
+    }
+
+    /// The copies that count, where they are more than one: `Root A and Root B`.
+    fn all(&self) -> Option<String> {
+        let titles: Vec<&str> = self.counting.iter().map(|copy| &*copy.title).collect();
+        (titles.len() > 1).then(|| titles.join(" and "))
     }
 
     fn gauges(&self) -> [Gauge; 2] {
@@ -136,14 +151,14 @@ async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {
             let roots = look.structures(0, 0)?;
             let counting = roots
                 .iter()
-                .find(|root| root.counts && twin_of(root, &roots).is_some());
+                .filter(|root| root.counts && twin_of(root, &roots).is_some());
             Ok(OverviewView {
                 file: file.clone(),
                 state: head.clone(),
                 info: Info::new(head.summary.clone(), &roots),
                 kinds: legend.kinds,
                 free_space: FreeSpace::of(look)?,
-                counting: counting.cloned(),
+                counting: counting.cloned().collect(),
                 check,
                 first_bytes: if head.foreign() {
                     look.bytes(0, 0, 256)?

@@ -95,6 +95,36 @@ impl PageView {
         self.structures.iter().flat_map(Described::lines)
     }
 
+    /// Why nothing is made out in it, or how it comes that nothing is there to be
+    /// made out.
+    fn why_no_structure(&self) -> &'static str {
+        match self.kind.as_str() {
+            "regular" | "protected-active" | "protected-shadow" => {
+                "The pager made no structure in this page: its bytes are its owner's."
+            }
+            "free" => "The page is nobody's: its bytes mean nothing.",
+            "slack" => "The file does not use this page: its bytes mean nothing.",
+            "header" => "The header ends before this page: its bytes are not used.",
+            "root-slot" => {
+                "The root slot goes on in this page. What its record says is shown at its first page."
+            }
+            _ => "No structure can be made out in this page.",
+        }
+    }
+
+    /// What is said where nothing was found that names the page.
+    fn named_by_nothing(&self) -> &'static str {
+        match self.kind.as_str() {
+            "header" | "root-slot" => "nothing: it is always at this place",
+            "space-home" => "nothing: of the two sides of this home the other is named, or none",
+            _ if !self.all_names_known => "nothing that can be read",
+            "map-node" | "protected-active" if self.state.keeps_trees() => {
+                "nothing that could be found"
+            }
+            _ => "nothing in this file",
+        }
+    }
+
     fn previous(&self) -> Option<u64> {
         self.page.checked_sub(1)
     }

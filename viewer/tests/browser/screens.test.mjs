@@ -40,6 +40,19 @@ async function open(address, options = {}) {
   return page;
 }
 
+/** Those that have words of their own for format 1. */
+function ofFormat1() {
+  const one = files["format 1.pages"];
+  const screens = ["overview", "map", "metadata", "directory", "page?n=0", "page?n=1", "page?n=3", "diff", "health", "live"];
+  return {
+    ...Object.fromEntries(screens.map((screen) => [`${screen} of format 1`, `${one}/${screen}`])),
+    "torn root": `${files["format 1 torn root.pages"]}/metadata`,
+    "finished commit": `${files["format 1 finished commit.pages"]}/metadata`,
+    "rotten header": `${files["format 1 rotten header.pages"]}/health`,
+    "rotten node": `${files["format 1 rotten node.pages"]}/directory`,
+  };
+}
+
 function screens() {
   const sound = files["sound.pages"];
   const rotten = files["rotten page.pages"];
@@ -63,6 +76,7 @@ function screens() {
     torn: `${files["torn page 0.pages"]}/metadata`,
     "stale side": `${files["stale side.pages"]}/metadata`,
     truncated: `${files["truncated.pages"]}/health`,
+    ...ofFormat1(),
     "not a page file": `${files["not a page file.pages"]}/overview`,
   };
 }
@@ -250,8 +264,11 @@ test("the address brings a view of the map back", async () => {
   for (const key of ["+", "ArrowRight", "ArrowRight"]) {
     await page.keyboard.press(key);
   }
-  const address = page.url();
   const said = await page.locator(".readout span").first().innerText();
+  // It is written a little later than the map is drawn.
+  const selected = () => new URL(page.url()).searchParams.get("sel");
+  await until("the address names the page", () => said === `page ${selected()}`);
+  const address = page.url();
   const again = await open(address);
   await settled(again);
   assert.equal(await again.locator(".readout span").first().innerText(), said);

@@ -7,6 +7,7 @@ mod desktop;
 mod facts;
 mod fake;
 mod files;
+mod format_1;
 mod hostile;
 mod house;
 mod live;

@@ -2,7 +2,8 @@
 //! which a page file is found damaged.
 //!
 //! The damage is done to bytes of good files, at places that the inspector
-//! tells of: nothing here knows the format.
+//! tells of: of the formats nothing here knows more than the names of their
+//! structures.
 
 use std::{
     fs, io,
@@ -12,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use pagebox::{Engine, Error, PageId, PageSize, Pager, ProtectedId};
+use pagebox::{Engine, Error, Format, NewFile, PageId, PageSize, Pager, ProtectedId};
 use tempfile::TempDir;
 
 use crate::say;
@@ -25,6 +26,13 @@ const INTERVAL: Duration = Duration::from_millis(700);
 const SECTOR: usize = 512;
 
 const PAGE_SIZE: PageSize = PageSize::KIB_4;
+
+/// Where the header of format 1 has bytes of which each bit may be any: those
+/// that were drawn at random.
+const UUID: usize = 20;
+
+/// Where the second entry of one of its nodes says when it was written.
+const BIRTH: usize = 40;
 
 /// The files, and the work on one of them. Both end when it is dropped.
 pub(crate) struct Demo {
@@ -59,7 +67,7 @@ impl Demo {
             "live.pages",
             "Changes all the time: open its map and watch. Changed pages are outlined.",
         );
-        let pager = grown(engine, &live)?;
+        let pager = grown(engine, &live, Format::Zero, 24)?;
         let (stop, stopped) = channel();
         self.stop = Some(stop);
         self.work = Some(
@@ -72,19 +80,81 @@ impl Demo {
             "sound.pages",
             "A sound file at rest, to compare the others with.",
         );
-        let mut pager = grown(engine, &sound)?;
-        pager.sync()?;
-        let before = fs::read(&sound)?;
-        let first = pager.protected_pages().next().transpose()?;
-        if let Some(page) = first {
-            let mut tx = pager.begin()?;
-            tx.write(page.id)?.fill(b'!');
-            tx.alloc_many(3)?;
-            tx.commit()?;
-        }
-        drop(pager);
-        let after = fs::read(&sound)?;
-        self.damage(engine, &sound, &before, &after)
+        let pager = grown(engine, &sound, Format::Zero, 24)?;
+        let (before, after) = around_a_commit(pager, &sound)?;
+        self.damage(engine, &sound, &before, &after)?;
+
+        let sound = self.add(
+            "format 1.pages",
+            "A sound file of format 1: two root slots, and two trees below them.",
+        );
+        let pager = grown(engine, &sound, Format::One, 140)?;
+        let (before, after) = around_a_commit(pager, &sound)?;
+        self.damage_format_1(engine, &sound, &before, &after)
+    }
+
+    /// The samples of format 1, from the bytes of a file before and after a
+    /// commit.
+    fn damage_format_1(
+        &mut self,
+        engine: &Engine,
+        sound: &Path,
+        before: &[u8],
+        after: &[u8],
+    ) -> Result<(), Problem> {
+        let places = PlacesOfFormat1::of(engine, sound)?;
+        let size = PAGE_SIZE.bytes();
+
+        let mut bytes = after.to_vec();
+        flip(&mut bytes, places.protected * size + size / 2);
+        self.write(
+            "format 1 rotten page.pages",
+            "One bit of a protected page is not the one that was committed.",
+            &bytes,
+        )?;
+
+        // One record old, the other new: whole, and then cut off.
+        let mut bytes = after.to_vec();
+        overwrite(&mut bytes, before, places.roots[0] * size, size);
+        let finished = bytes.clone();
+        self.write(
+            "format 1 finished commit.pages",
+            "The power failed just after a commit, before its root record was copied. It counts.",
+            &bytes,
+        )?;
+        zero(&mut bytes, places.roots[1] * size + SECTOR, SECTOR);
+        self.write(
+            "format 1 torn root.pages",
+            "The power failed while a commit wrote its root record. It counts as not done.",
+            &bytes,
+        )?;
+
+        // The same, but what the disk had not written yet is a page that the new
+        // record reaches.
+        let mut bytes = finished;
+        overwrite(&mut bytes, before, places.written * size, size);
+        self.write(
+            "format 1 unfinished commit.pages",
+            "The power failed when the root record was written, but not all that it reaches.",
+            &bytes,
+        )?;
+
+        let mut bytes = after.to_vec();
+        flip(&mut bytes, UUID);
+        self.write(
+            "format 1 rotten header.pages",
+            "One bit of the header has rotted. Nothing is lost: the root records repeat it.",
+            &bytes,
+        )?;
+
+        let mut bytes = after.to_vec();
+        flip(&mut bytes, places.node * size + BIRTH);
+        self.write(
+            "format 1 rotten node.pages",
+            "One bit has rotted in a node of the tree that says where protected pages are.",
+            &bytes,
+        )?;
+        Ok(())
     }
 
     /// The samples, from the bytes of a file before and after a commit.
@@ -184,14 +254,74 @@ impl Places {
             .directory(5, 1, false)?
             .first()
             .and_then(|entry| entry.page);
-        let place = |page: Option<u64>| {
-            page.and_then(|page| usize::try_from(page).ok())
-                .ok_or_else(|| Problem("the file lacks what was to be damaged".to_owned()))
-        };
         Ok(Self {
             metadata: place(metadata)?,
             protected: place(protected)?,
         })
+    }
+}
+
+/// Where the bytes to be damaged are in a file of format 1, in pages.
+struct PlacesOfFormat1 {
+    /// Root slots A and B.
+    roots: [usize; 2],
+    /// A page that the last commit wrote.
+    written: usize,
+    /// The page of a protected one that it did not write.
+    protected: usize,
+    /// The last node of the tree that names protected pages.
+    node: usize,
+}
+
+impl PlacesOfFormat1 {
+    fn of(engine: &Engine, path: &Path) -> Result<Self, Problem> {
+        let mut inspector = engine.inspect(path)?;
+        let structures = inspector.structures(0, 9)?;
+        let named = |name: &str| {
+            let pages = structures.iter().filter(|found| found.name == name);
+            pages.map(|found| found.page).collect::<Vec<_>>()
+        };
+        let roots = named("root");
+        let entry = |id: u64, inspector: &mut pagebox::Inspector| -> Result<_, Problem> {
+            let entry = inspector.directory(id, 1, false)?.into_iter().next();
+            Ok(entry.and_then(|entry| entry.page))
+        };
+        Ok(Self {
+            roots: [
+                place(roots.first().copied())?,
+                place(roots.get(1).copied())?,
+            ],
+            written: place(entry(0, &mut inspector)?)?,
+            protected: place(entry(5, &mut inspector)?)?,
+            node: place(named("map-node").last().copied())?,
+        })
+    }
+}
+
+/// A page as a place in memory.
+fn place(page: Option<u64>) -> Result<usize, Problem> {
+    page.and_then(|page| usize::try_from(page).ok())
+        .ok_or_else(|| Problem("the file lacks what was to be damaged".to_owned()))
+}
+
+/// The bytes of a file before and after its last commit.
+fn around_a_commit(mut pager: Pager, path: &Path) -> Result<(Vec<u8>, Vec<u8>), Problem> {
+    pager.sync()?;
+    let before = fs::read(path)?;
+    let first = pager.protected_pages().next().transpose()?;
+    if let Some(page) = first {
+        let mut tx = pager.begin()?;
+        tx.write(page.id)?.fill(b'!');
+        tx.alloc_many(3)?;
+        tx.commit()?;
+    }
+    drop(pager);
+    Ok((before, fs::read(path)?))
+}
+
+fn zero(bytes: &mut [u8], at: usize, len: usize) {
+    if let Some(part) = bytes.get_mut(at..at + len) {
+        part.fill(0);
     }
 }
 
@@ -208,12 +338,18 @@ fn overwrite(bytes: &mut [u8], with: &[u8], at: usize, len: usize) {
 }
 
 /// A file with some of everything in it.
-fn grown(engine: &Engine, path: &Path) -> Result<Pager, Error> {
-    let mut pager = engine.create(path, PAGE_SIZE)?;
+fn grown(engine: &Engine, path: &Path, format: Format, protected: u32) -> Result<Pager, Error> {
+    let new = NewFile {
+        format,
+        ..NewFile::default()
+    };
+    let mut pager = engine.create_with(path, PAGE_SIZE, new)?;
     let mut tx = pager.begin()?;
     let regular = tx.alloc_many(60)?;
-    let protected = tx.alloc_protected_many(24)?;
-    for id in &protected {
+    let protected = tx.alloc_protected_many(protected)?;
+    // One that was never written has no page in format 1.
+    let zeros = usize::from(format == Format::One) * 2;
+    for id in protected.iter().rev().skip(zeros) {
         write_text(
             tx.write(*id)?,
             &format!("protected page {id}, first edition"),
@@ -231,7 +367,7 @@ fn grown(engine: &Engine, path: &Path) -> Result<Pager, Error> {
         .filter(|id| id.get() % 7 < 2 || id.get() % 16 == 5)
         .collect();
     tx.free_many(&freed)?;
-    for id in protected.iter().step_by(3) {
+    for id in protected.iter().step_by(3).take(30) {
         write_text(
             tx.write(*id)?,
             &format!("protected page {id}, second edition"),
