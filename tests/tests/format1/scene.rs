@@ -8,6 +8,7 @@ use std::rc::Rc;
 use pagebox_core::ProtectedId;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::checksum::xxh3;
+use pagebox_core::format1::shape::deltas_len;
 use pagebox_core::format1::{Error, File, Layout, Shape};
 use pagebox_store::{PageSize, PageStore};
 use pagebox_tests::crash::{CrashStore, Moment, Reach, Survivors};
@@ -34,6 +35,7 @@ const fn small(page_size: PageSize, group_log2: u32, number_bits: u32) -> Shape 
         fan_log2: 2,
         group_log2,
         number_bits,
+        deltas_len: deltas_len(page_size),
     }
 }
 

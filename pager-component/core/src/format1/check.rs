@@ -143,6 +143,9 @@ pub(super) fn root(layout: &Layout, stored: u64, record: &Record) -> Result<(), 
     if record.base > record.generation || record.proven > record.generation {
         return Err("it names a generation after its own");
     }
+    if !record.deltas.is_empty() {
+        return Err("it has deltas, which are not read yet");
+    }
     let heights = [
         (u32::from(record.map_height), 1, shape.map_levels()),
         (u32::from(record.space_height), 0, shape.space_levels()),

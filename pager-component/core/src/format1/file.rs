@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use pagebox_store::{Algorithm, Change, PageStore};
 
 use super::cache::Cache;
+use super::deltas::Deltas;
 use super::error::{Damage, Error, Operation};
 use super::header::{Header, Uuid};
 use super::layout::Layout;
@@ -141,6 +142,7 @@ impl File {
             space_height: 0,
             map: None,
             space: None,
+            deltas: Deltas::default(),
         };
         let blocks = record.encode();
         let shape = layout.shape();
