@@ -12,7 +12,7 @@ use crate::codec::{put, u64_at, wide};
 pub(super) const ID_LEN: usize = 8 + ENTRY_LEN;
 
 /// Bytes of what became of a regular page.
-const PAGE_LEN: usize = 8;
+pub(super) const PAGE_LEN: usize = 8;
 
 /// Where the kind of a regular page stands, above its number.
 const KIND_SHIFT: u32 = 48;
@@ -36,6 +36,25 @@ impl Deltas {
     /// Bytes that they take in a record.
     pub fn encoded_len(&self) -> usize {
         self.ids.len() * ID_LEN + self.regular.len() * PAGE_LEN
+    }
+
+    /// The first id from `id` on that is stored since the fold.
+    pub(super) fn next_stored(&self, id: u64) -> Option<u64> {
+        let mut ids = self.ids.range(id..);
+        ids.find(|(_, entry)| entry.is_some()).map(|(&id, _)| id)
+    }
+
+    /// The first id from `id` on that was freed since the fold.
+    pub(super) fn next_freed(&self, id: u64) -> Option<u64> {
+        let mut ids = self.ids.range(id..);
+        ids.find(|(_, entry)| entry.is_none()).map(|(&id, _)| id)
+    }
+
+    /// The first id from `id` on that is not stored since the fold.
+    pub(super) fn next_unstored(&self, id: u64) -> u64 {
+        let stored = self.ids.range(id..).zip(id..);
+        let run = stored.take_while(|((at, entry), id)| *at == id && entry.is_some());
+        id + wide(run.count())
     }
 
     /// Writes them at `at`.

@@ -72,7 +72,8 @@
 //! | [`header`], [`record`], [`entry`], [`deltas`], [`leaf`] | bytes to types and back |
 //! | [`shape`], [`layout`] | arithmetic |
 //! | `check` | what must hold of what is read |
-//! | `cache`, `tree`, `places` | the trees, read as far as they are asked for |
+//! | `cache`, `tree` | the trees, read as far as they are asked for |
+//! | `pages`, `places` | what pages are, with the deltas; which are free |
 //! | `rewrite`, `plan` | what a commit will do |
 //! | `file`, `look` | the verbs that write nothing; create, close |
 //! | `settle`, `room`, `commit` | all that writes, grows or syncs |
@@ -118,6 +119,7 @@ pub mod layout;
 pub mod leaf;
 mod look;
 mod medium;
+mod pages;
 mod places;
 mod plan;
 mod reasons;

@@ -101,6 +101,11 @@ pub fn len_of(first: &[u8], unit: usize) -> Result<usize, RecordFault> {
     Ok(narrow(blocks) * BLOCK)
 }
 
+/// Where a byte of the payload stands in the slot.
+pub(super) const fn position(at: usize) -> usize {
+    at / PIECE * SECTOR + at % PIECE
+}
+
 /// The stamps of all whole sectors.
 pub fn stamps(slot: &[u8]) -> impl Iterator<Item = u64> + '_ {
     slot.chunks_exact(SECTOR)
