@@ -185,7 +185,10 @@ fn fill_and_empty(layout: Layout) {
     };
     assert_eq!(full, Error::Full { limit: 128 });
     assert!(count > 50, "{count}");
-    // What is there can be written and freed, one by one.
+    // What is there can be written and freed, one by one: without deltas at
+    // first, so that they must find room for the nodes of their fold.
+    file.close(&mut store).unwrap();
+    let mut file = File::open_shaped(&store, layout.shape()).unwrap();
     for id in 0..count {
         let mut changes = Changes::default();
         let bytes = page(TINY.page_size, 2);

@@ -3,10 +3,12 @@
 
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::checksum::xxh3;
+use pagebox_core::file::File as AnyFile;
 use pagebox_core::format1::deltas::Deltas;
 use pagebox_core::format1::entry::Entry;
 use pagebox_core::format1::record::Record;
 use pagebox_core::format1::{Damage, Error, File, Kind, Layout, Shape, Verdict};
+use pagebox_core::kinds::PageKind;
 use pagebox_core::{ProtectedId, Side};
 use pagebox_store::{
     Algorithm, Change as Written, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore,
@@ -421,4 +423,77 @@ fn deltas_that_do_not_fit_the_trees_give_nothing_away() {
         assert_eq!(fault(committed.err()), expected);
         assert!(store.bytes() == before);
     }
+}
+
+/// Looks at all of a file; what is wrong with it.
+fn checked(file: &mut AnyFile, store: &MemoryStore) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut cursor = Some(0);
+    while let Some(at) = cursor {
+        let part = file.check_part(store, at);
+        found.extend(part.findings.into_iter().map(|finding| finding.message));
+        cursor = part.next;
+    }
+    found
+}
+
+#[test]
+fn check_and_viewer_see_the_deltas() {
+    let sample = sample();
+    let store = sample.with(|_| {});
+    let mut file = AnyFile::One(File::open_shaped(&store, SMALL).unwrap());
+    assert_eq!(checked(&mut file, &store), [""; 0]);
+    let stats = file.stats(&store);
+    assert_eq!(
+        (stats.protected_pages, stats.regular_pages),
+        (Some(4), Some(1))
+    );
+    let mut free = 0;
+    let mut add = |kind, count| free += if kind == PageKind::FREE { count } else { 0 };
+    file.count_kinds(&store, 0, u64::MAX, &mut add);
+    assert_eq!(Some(free), stats.free_pages);
+    let run = file.free_run(&store, sample.old[1]).unwrap();
+    assert_eq!(run.first, sample.old[1]);
+
+    // Who has a page, and where that is said.
+    let owner = |file: &mut AnyFile, page| file.owner(&store, page).map(|id| id.0);
+    assert_eq!(owner(&mut file, sample.old[0]), Some(0));
+    assert_eq!(owner(&mut file, sample.old[1]), None);
+    for id in [1, 4] {
+        let page = sample.entry(id).number;
+        assert_eq!(owner(&mut file, page), Some(id));
+        let [reference] = &file.references(&store, page)[..] else {
+            panic!("one names it");
+        };
+        assert_eq!(
+            reference.text,
+            format!("a delta names it as protected page {id}")
+        );
+        let at = reference.offset as usize;
+        let named = &store.page(reference.page).unwrap()[at..at + 6];
+        assert_eq!(*named, page.to_le_bytes()[..6]);
+    }
+    let places: Vec<_> = file
+        .entries(&store, ProtectedId(0), 9)
+        .into_iter()
+        .map(|entry| entry.place.contains("delta"))
+        .collect();
+    assert_eq!(places, [false, true, false, true]);
+    let root = &file.structures_in(&store, 4, store.page(4).unwrap())[0];
+    let value = |name: &str| {
+        let field = root.fields.iter().find(|field| field.name == name);
+        field.map(|field| field.value.as_str())
+    };
+    assert_eq!(value("deltas"), Some("3"));
+    assert_eq!(value("id 2"), Some("freed"));
+    assert_eq!(value(&format!("page {}", sample.regular[0])), Some("freed"));
+
+    // Deltas that do not fit are told of.
+    let store = sample.with(|record| _ = record.deltas.ids.insert(5, Some(sample.entry(4))));
+    let mut file = AnyFile::One(File::open_shaped(&store, SMALL).unwrap());
+    let found = checked(&mut file, &store);
+    assert!(
+        found.iter().any(|it| it.contains("the deltas do not fit")),
+        "{found:?}"
+    );
 }
