@@ -66,6 +66,22 @@ pub struct Stored {
     pub checksum: u128,
 }
 
+/// What changed since the trees were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deltas {
+    /// What ids name now; none: freed.
+    ids: BTreeMap<u64, Option<Entry>>,
+    /// Whether pages are regular now.
+    regular: BTreeMap<u64, bool>,
+}
+
+impl Deltas {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.ids.len() + self.regular.len()
+    }
+}
+
 /// What a file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -89,6 +105,8 @@ pub struct State {
     pub heights: [u8; 2],
     /// Pages that may never be handed out or named.
     pub reserved: BTreeSet<u64>,
+    /// What changed since the trees were written.
+    pub deltas: Deltas,
 }
 
 impl State {
@@ -195,7 +213,7 @@ struct Reader<'a> {
 }
 
 /// An entry that is there.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     number: u64,
     full: bool,
@@ -223,13 +241,16 @@ impl Reader<'_> {
             slot: 0,
             heights,
             reserved,
+            deltas: self.deltas()?,
         };
-        if heights[0] == 0 || self.root.payload[96..104] != [0; 8] {
-            return Err("no MAP, or deltas".into());
+        let youngest = self.root.number(40);
+        if heights[0] == 0 || youngest > state.generation {
+            return Err("no MAP, or a base that is younger than the root".into());
         }
-        let youngest = state.generation;
         let map = entry(&self.root.payload[160..192])?;
-        self.map(&mut state, u32::from(heights[0]), 0, map, youngest)?;
+        let mut replaced = BTreeSet::new();
+        let root_at = (u32::from(heights[0]), 0);
+        self.map(&mut state, &mut replaced, root_at, map, youngest)?;
         let space = entry(&self.root.payload[192..224])?;
         let mut kinds = BTreeMap::new();
         self.space(
@@ -241,10 +262,9 @@ impl Reader<'_> {
             youngest,
         )?;
 
-        if self.root.number(64) != space.map_or(0, |root| root.number)
-            || self.root.number(72) != state.protected.len() as u64
-        {
-            return Err("the counts of the root are wrong".into());
+        self.replay(&mut state, &replaced, &mut kinds)?;
+        if self.root.number(72) != state.protected.len() as u64 {
+            return Err("the root counts other protected ids".into());
         }
         let data: BTreeSet<u64> = state
             .protected
@@ -285,6 +305,77 @@ impl Reader<'_> {
         Ok(state)
     }
 
+    /// What the record says of changes since its trees were written.
+    fn deltas(&self) -> Result<Deltas, String> {
+        let payload = &self.root.payload;
+        let count = |at: usize| u32::from_le_bytes(payload[at..at + 4].try_into().expect("four"));
+        let ids_end = 256 + 40 * u64::from(count(96));
+        let end = ids_end + 8 * u64::from(count(100));
+        if end > payload.len() as u64 {
+            return Err("more deltas than the record has room for".into());
+        }
+        let mut deltas = Deltas::default();
+        for delta in payload[256..ids_end as usize].chunks(40) {
+            let id = u64_at(delta, 0);
+            if deltas.ids.keys().any(|&before| before >= id) {
+                return Err(format!("the delta of {id} is not in order"));
+            }
+            deltas.ids.insert(id, entry(&delta[8..])?);
+        }
+        for delta in payload[ids_end as usize..end as usize].chunks(8) {
+            let word = u64_at(delta, 0);
+            let (page, kind) = (word & 0xFFFF_FFFF_FFFF, word >> 48);
+            if kind > 1 || deltas.regular.insert(page, kind == 1).is_some() {
+                return Err(format!("the delta of page {page} is {word:#x}"));
+            }
+        }
+        if payload[end as usize..].iter().any(|&byte| byte != 0) {
+            return Err("bytes after the deltas".into());
+        }
+        Ok(deltas)
+    }
+
+    /// The state from that of the last fold.
+    fn replay(
+        &self,
+        state: &mut State,
+        replaced: &BTreeSet<u64>,
+        kinds: &mut BTreeMap<u64, u8>,
+    ) -> Result<(), String> {
+        let Deltas { ids, regular } = state.deltas.clone();
+        for page in replaced {
+            if kinds.insert(*page, 0) != Some(2) {
+                return Err(format!("page {page} was not that of a protected one"));
+            }
+        }
+        for (&id, entry) in &ids {
+            let Some(entry) = entry else { continue };
+            if entry.birth <= self.root.number(40) {
+                return Err(format!("the delta of {id} is older than the trees"));
+            }
+            self.stored(state, id, entry, state.generation)?;
+            if entry.number == 0 {
+                continue;
+            }
+            let given_up = regular.get(&entry.number) == Some(&false);
+            match kinds.insert(entry.number, 2).unwrap_or(0) {
+                0 => {}
+                1 if given_up => {}
+                kind => return Err(format!("the page of {id} is of kind {kind}")),
+            }
+        }
+        for (&page, &is_regular) in &regular {
+            let kind = kinds.get(&page).copied().unwrap_or(0);
+            match (is_regular, kind) {
+                (true, 0 | 1) => drop(kinds.insert(page, 1)),
+                (true, _) => return Err(format!("page {page} is regular, and of kind {kind}")),
+                (false, 1) => drop(kinds.insert(page, 0)),
+                (false, _) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The bytes that an entry names, checked.
     fn named(&self, page: u64, entry: &Entry) -> Result<&[u8], String> {
         if page >= self.root.number(56) {
@@ -301,36 +392,24 @@ impl Reader<'_> {
     fn map(
         &self,
         state: &mut State,
-        level: u32,
-        index: u64,
+        replaced: &mut BTreeSet<u64>,
+        (level, index): (u32, u64),
         entry: Option<Entry>,
         youngest: u64,
     ) -> Result<(), String> {
         let Some(entry) = entry else { return Ok(()) };
-        if entry.birth > youngest || entry.birth == 0 || entry.side != 0 {
-            return Err(format!("MAP entry ({level}, {index})"));
+        if level == 0 && state.deltas.ids.contains_key(&index) {
+            // Its page is free, and may be another's by now.
+            if entry.number != 0 && !replaced.insert(entry.number) {
+                return Err(format!("page {} was named twice", entry.number));
+            }
+            return Ok(());
         }
         if level == 0 {
-            let checksum = if entry.number == 0 {
-                let zeros = vec![0; self.numbers.page as usize];
-                if entry.checksum != 0 {
-                    return Err(format!("zeros of {index} have a checksum"));
-                }
-                xxh3_128(&zeros)
-            } else {
-                self.named(entry.number, &entry)?;
-                entry.checksum
-            };
-            if !entry.full {
-                return Err(format!("{index} is not full"));
-            }
-            let stored = Stored {
-                page: entry.number,
-                birth: entry.birth,
-                checksum,
-            };
-            state.protected.insert(index, stored);
-            return Ok(());
+            return self.stored(state, index, &entry, youngest);
+        }
+        if entry.birth > youngest || entry.birth == 0 || entry.side != 0 {
+            return Err(format!("MAP entry ({level}, {index})"));
         }
         let node = self.named(entry.number, &entry)?;
         if !state.nodes.insert(entry.number) {
@@ -348,8 +427,38 @@ impl Reader<'_> {
             return Err(format!("node {} is full or not", entry.number));
         }
         for (child, below) in (index * self.numbers.fan..).zip(children) {
-            self.map(state, level - 1, child, below, entry.birth)?;
+            self.map(state, replaced, (level - 1, child), below, entry.birth)?;
         }
+        Ok(())
+    }
+
+    /// What an entry stores for an id.
+    fn stored(
+        &self,
+        state: &mut State,
+        id: u64,
+        entry: &Entry,
+        youngest: u64,
+    ) -> Result<(), String> {
+        if entry.birth > youngest || entry.birth == 0 || entry.side != 0 || !entry.full {
+            return Err(format!("the entry of {id}"));
+        }
+        let checksum = if entry.number == 0 {
+            let zeros = vec![0; self.numbers.page as usize];
+            if entry.checksum != 0 {
+                return Err(format!("zeros of {id} have a checksum"));
+            }
+            xxh3_128(&zeros)
+        } else {
+            self.named(entry.number, entry)?;
+            entry.checksum
+        };
+        let stored = Stored {
+            page: entry.number,
+            birth: entry.birth,
+            checksum,
+        };
+        state.protected.insert(id, stored);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::checksum::xxh3;
+use pagebox_core::format1::deltas::Deltas;
 use pagebox_core::format1::entry::{self, Entry};
 use pagebox_core::format1::header::{Header, HeaderFault};
 use pagebox_core::format1::record::{self, Record, RecordFault};
@@ -117,6 +118,137 @@ fn root() -> Record {
         space_height: 2,
         map: Some(Entry::zeros(1)),
         space: None,
+        deltas: Deltas::default(),
+    }
+}
+
+/// The record of before, with two ids and two regular pages that changed.
+fn root_with_deltas() -> Record {
+    let stored = Entry {
+        number: 60,
+        full: true,
+        side: Side::A,
+        birth: 9,
+        checksum: 0xAA,
+    };
+    let deltas = Deltas {
+        ids: [(6, None), (0x0102_0304_0506, Some(stored))].into(),
+        regular: [(70, true), (0x0907_0605_0403, false)].into(),
+    };
+    Record { deltas, ..root() }
+}
+
+/// What stands in the payload at these places, sealed and stamped.
+fn sealed(payload: &[u8]) -> Vec<u8> {
+    let mut payload = payload.to_vec();
+    let sum = xxh3(&payload[32..]);
+    payload[16..32].copy_from_slice(&sum.to_le_bytes());
+    let mut blocks = Vec::new();
+    for piece in payload.chunks(504) {
+        blocks.extend_from_slice(piece);
+        blocks.extend_from_slice(&payload[32..40]);
+    }
+    blocks
+}
+
+/// The payload of a record.
+fn payload_of(blocks: &[u8]) -> Vec<u8> {
+    blocks
+        .chunks(512)
+        .flat_map(|it| it[..504].to_vec())
+        .collect()
+}
+
+#[test]
+fn deltas_are_as_the_table_says() {
+    let expected = table(
+        4032,
+        &[
+            (96, &[2, 0, 0, 0, 2, 0, 0, 0]),
+            // An id that was freed: its entry is absent.
+            (256, &[6, 0, 0, 0, 0, 0, 0, 0]),
+            // An id that was written, its page, present and full, its birth, its
+            // checksum.
+            (296, &[6, 5, 4, 3, 2, 1, 0, 0]),
+            (304, &[60, 0, 0, 0, 0, 0, 3, 0]),
+            (312, &[9]),
+            (320, &[0xAA]),
+            // A page that became regular, and one that no longer is.
+            (336, &[70, 0, 0, 0, 0, 0, 1, 0]),
+            (344, &[3, 4, 5, 6, 7, 9, 0, 0]),
+        ],
+    );
+    let blocks = root_with_deltas().encode();
+    let payload = payload_of(&blocks);
+    assert_eq!(payload[96..104], expected[96..104]);
+    assert_eq!(payload[256..], expected[256..]);
+    assert_eq!(sealed(&payload), blocks);
+    assert_eq!(Record::decode(&blocks), Ok(root_with_deltas()));
+}
+
+/// 94 ids and two pages fill a block; one more, and there are two.
+#[test]
+fn record_has_as_many_blocks_as_its_deltas_take() {
+    let mut root = root();
+    for id in 0..94 {
+        root.deltas.ids.insert(id, None);
+    }
+    for page in 0..2 {
+        root.deltas.regular.insert(page, true);
+    }
+    assert_eq!(
+        root.deltas.encoded_len(),
+        Shape::of(PageSize::KIB_4).deltas_len
+    );
+    assert_eq!(root.encode().len(), 4096);
+    root.deltas.regular.insert(2, true);
+    let blocks = root.encode();
+    assert_eq!(blocks.len(), 8192);
+    assert_eq!(record::len_of(&blocks, 16384), Ok(8192));
+    assert_eq!(
+        record::len_of(&blocks, 4096),
+        Err(RecordFault::Length(8064))
+    );
+    assert_eq!(Record::decode(&blocks), Ok(root));
+    for (page_size, ids) in [
+        (PageSize::KIB_1, 94),
+        (PageSize::KIB_16, 396),
+        (PageSize::MIB_1, 25_798),
+    ] {
+        assert_eq!(Shape::of(page_size).deltas_len / 40, ids);
+    }
+}
+
+#[test]
+fn deltas_that_cannot_be_are_refused() {
+    let good = payload_of(&root_with_deltas().encode());
+    let fault = Err(RecordFault::Field("list of deltas"));
+    for (at, bytes) in [
+        // More than there is room for.
+        (96, &[95, 0, 0, 0, 0, 0, 0, 0][..]),
+        (96, &[0, 0, 0, 0, 0xD9, 1, 0, 0]),
+        (96, &[0xFF; 8]),
+        // Not in order, or twice.
+        (256, &[7, 5, 4, 3, 2, 1]),
+        (256, &[6, 5, 4, 3, 2, 1]),
+        (336, &[4, 4, 5, 6, 7, 9]),
+        (336, &[3, 4, 5, 6, 7, 9]),
+        // Ids past the last, entries that are none, and kinds of others.
+        (302, &[1]),
+        (264, &[1]),
+        (310, &[8]),
+        (310, &[2]),
+        (342, &[2]),
+        (350, &[3]),
+        (351, &[1]),
+    ] {
+        let mut payload = good.clone();
+        payload[at..at + bytes.len()].copy_from_slice(bytes);
+        assert_eq!(
+            Record::decode(&sealed(&payload)),
+            fault,
+            "{bytes:?} at {at}"
+        );
     }
 }
 
@@ -410,8 +542,8 @@ fn roots_that_contradict_each_other_are_damage() {
 
 /// What a later version writes must not be taken for an unfinished commit.
 #[test]
-fn record_with_deltas_or_snapshots_is_refused_and_not_rolled_back() {
-    for (at, what) in [(96, "deltas"), (100, "deltas"), (224, "snapshots")] {
+fn record_with_snapshots_is_refused_and_not_rolled_back() {
+    for (at, what) in [(224, "snapshots")] {
         let mut store = file_of(PageSize::KIB_4);
         let slot = &mut store.bytes_mut()[4096..8192];
         let mut payload: Vec<u8> = slot.chunks(512).flat_map(|it| it[..504].to_vec()).collect();

@@ -14,7 +14,7 @@ use pagebox_store::{
 use pagebox_tests::counting::CountingStore;
 use pagebox_tests::crash::{CrashStore, Record as Note};
 
-use super::scene::{Model, SMALL, Scene, TINY, UUID, layout, reach};
+use super::scene::{DELTAS, Model, SMALL, Scene, TINY, UUID, layout, reach, with_deltas};
 
 fn page(size: PageSize, byte: u8) -> PageBuffer {
     PageBuffer::from(&vec![byte; size.bytes()][..])
@@ -121,13 +121,13 @@ fn large_commit_syncs_its_pages_before_its_root() {
     let (mut store, counter) = CountingStore::new(MemoryStore::new(size));
     let mut file = File::create(&mut store, UUID, 100).unwrap();
     counter.take();
-    for (count, syncs) in [(61, 1), (64, 2)] {
+    for (count, syncs) in [(61, 1), (65, 2)] {
         let mut changes = new((0..count).map(|id| (id, Some(page(size, id as u8)))));
         if syncs == 2 {
             changes = Changes::default();
             let ids = (0..61).map(|id| (ProtectedId(id), Change::Write(page(size, 1))));
             changes.protected = ids
-                .chain((61..64).map(|id| (ProtectedId(id), Change::New(Some(page(size, 2))))))
+                .chain((61..65).map(|id| (ProtectedId(id), Change::New(Some(page(size, 2))))))
                 .collect();
         }
         file.commit(&mut store, &changes).unwrap();
@@ -174,8 +174,13 @@ fn memory_stays_bounded_however_many_pages_are_read() {
 
 #[test]
 fn full_file_refuses_before_it_changes_anything_and_can_be_emptied() {
+    for len in DELTAS {
+        fill_and_empty(with_deltas(Layout::regular(TINY), len));
+    }
+}
+
+fn fill_and_empty(layout: Layout) {
     let mut store = MemoryStore::new(TINY.page_size);
-    let layout = Layout::regular(TINY);
     let mut file = File::create_shaped(&mut store, layout, UUID, 0).unwrap();
     let mut count = 0;
     let full = loop {
@@ -190,7 +195,10 @@ fn full_file_refuses_before_it_changes_anything_and_can_be_emptied() {
     };
     assert_eq!(full, Error::Full { limit: 128 });
     assert!(count > 50, "{count}");
-    // What is there can be written and freed, one by one.
+    // What is there can be written and freed, one by one: without deltas at
+    // first, so that they must find room for the nodes of their fold.
+    file.close(&mut store).unwrap();
+    let mut file = File::open_shaped(&store, layout.shape()).unwrap();
     for id in 0..count {
         let mut changes = Changes::default();
         let bytes = page(TINY.page_size, 2);
@@ -204,6 +212,8 @@ fn full_file_refuses_before_it_changes_anything_and_can_be_emptied() {
         changes.protected.insert(ProtectedId(id), Change::Free);
         file.commit(&mut store, &changes).unwrap();
     }
+    file.close(&mut store).unwrap();
+    let mut file = File::open_shaped(&store, layout.shape()).unwrap();
     let stats = file.stats();
     assert_eq!((stats.protected, stats.used_pages), (0, 0));
     // And all ids: they take no pages but nodes.

@@ -143,6 +143,7 @@ fn power_loss_leaves_the_state_before_or_after() {
         |tally, seed| {
             let mut rng = Rng::new(seed);
             let mut scene = Scene::on_crash_store(layout(seed), seed);
+            scene.lengthen_records();
             for _ in 0..25 {
                 if rng.chance(1, 8) {
                     let longer = pagebox_store::PageStore::geometry(&scene.store).page_count + 20;

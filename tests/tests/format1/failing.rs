@@ -5,19 +5,14 @@ use pagebox_core::ProtectedId;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::format1::{Error, File, Operation};
 use pagebox_store::{MemoryStore, StoreError};
-use pagebox_tests::decode::Image;
-use pagebox_tests::decode1::{State, decode};
+use pagebox_tests::decode1::State;
 use pagebox_tests::failing::{FailingStore, Fault, Verb};
 
-use super::scene::{Scene, agree, layout, numbers};
+use super::scene::{Scene, agree, layout, state_of};
 
 fn decoded(store: &MemoryStore, scene: &Scene<FailingStore<MemoryStore>>) -> State {
-    let shape = scene.layout.shape();
-    let image = Image {
-        bytes: store.bytes(),
-        page_size: shape.page_size.bytes(),
-    };
-    decode(&image, numbers(shape)).unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log))
+    state_of(store, scene.layout.shape())
+        .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log))
 }
 
 #[test]

@@ -12,6 +12,7 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
     Tally::fill("power lost after a kill", 25, |tally, seed| {
         let mut rng = Rng::new(seed);
         let mut scene = Scene::on_crash_store(layout(seed), seed);
+        scene.lengthen_records();
         for _ in 0..6 {
             let before = scene.model.clone();
             scene.store.record(Record::Writes);

@@ -7,7 +7,7 @@ use pagebox_core::format1::{Error, File, Kind, Layout};
 use pagebox_core::kinds::PageKind;
 use pagebox_store::{MemoryStore, PageBuffer, PageStore};
 
-use super::scene::{SMALL, UUID};
+use super::scene::{SMALL, UUID, with_deltas};
 
 /// Puts a change among others.
 type Spoil = Box<dyn Fn(&mut Changes<PageBuffer>)>;
@@ -15,11 +15,16 @@ type Spoil = Box<dyn Fn(&mut Changes<PageBuffer>)>;
 /// A file with the protected page 0 and one regular page.
 fn file() -> (MemoryStore, File, u64) {
     let mut store = MemoryStore::new(SMALL.page_size);
-    let mut file = File::create_shaped(&mut store, Layout::regular(SMALL), UUID, 100).unwrap();
+    let layout = with_deltas(Layout::regular(SMALL), 0);
+    let mut file = File::create_shaped(&mut store, layout, UUID, 100).unwrap();
+    let mut changes = Changes::default();
+    changes.protected.insert(ProtectedId(0), Change::New(None));
+    file.commit(&mut store, &changes).unwrap();
+    // So that there are a node and a delta.
+    let mut file = File::open_shaped(&store, SMALL).unwrap();
     let page = file.find_free(&store, 0).unwrap();
     let mut changes = Changes::default();
     changes.allocated.insert(page);
-    changes.protected.insert(ProtectedId(0), Change::New(None));
     file.commit(&mut store, &changes).unwrap();
     (store, file, page)
 }

@@ -6,7 +6,7 @@ use pagebox_core::format1::record::Record;
 use pagebox_core::format1::{Damage, Error, File, Layout, Verdict};
 use pagebox_store::{MemoryStore, PageBuffer, PageStore};
 
-use super::scene::{SMALL, UUID};
+use super::scene::{SMALL, UUID, with_deltas};
 
 const UNIT: usize = 4096;
 
@@ -24,8 +24,12 @@ fn put(store: &mut MemoryStore, file: &mut File, id: u64, byte: u8) {
 
 /// A file after two commits to one page, and the slots of both.
 fn two_commits() -> (MemoryStore, [Vec<u8>; 2]) {
+    two_commits_of(Layout::regular(SMALL))
+}
+
+fn two_commits_of(layout: Layout) -> (MemoryStore, [Vec<u8>; 2]) {
     let mut store = MemoryStore::new(SMALL.page_size);
-    let mut file = File::create_shaped(&mut store, Layout::regular(SMALL), UUID, 100).unwrap();
+    let mut file = File::create_shaped(&mut store, layout, UUID, 100).unwrap();
     put(&mut store, &mut file, 0, 1);
     let old = store.bytes()[UNIT..2 * UNIT].to_vec();
     put(&mut store, &mut file, 0, 2);
@@ -91,9 +95,9 @@ fn newer_root_counts_if_what_it_reaches_is_there() {
 /// Nodes and leaves count as much as the pages.
 #[test]
 fn newer_root_whose_node_or_leaf_is_not_there_is_rolled_back() {
-    let (store, [old, new]) = two_commits();
+    let layout = with_deltas(Layout::regular(SMALL), 0);
+    let (store, [old, new]) = two_commits_of(layout);
     let record = Record::decode(&new).unwrap();
-    let layout = Layout::regular(SMALL);
     let node = record.map.unwrap().number;
     let leaf = layout.home(0, 0, record.space.unwrap().side);
     for page in [node, leaf] {

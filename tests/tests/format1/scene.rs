@@ -8,10 +8,11 @@ use std::rc::Rc;
 use pagebox_core::ProtectedId;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::checksum::xxh3;
-use pagebox_core::format1::{Error, File, Layout, Shape};
-use pagebox_store::{PageSize, PageStore};
+use pagebox_core::format1::shape::deltas_len;
+use pagebox_core::format1::{Error, File, Kind, Layout, Shape};
+use pagebox_store::{MemoryStore, PageSize, PageStore};
 use pagebox_tests::crash::{CrashStore, Moment, Reach, Survivors};
-use pagebox_tests::decode::Pages;
+use pagebox_tests::decode::{Image, Pages};
 use pagebox_tests::decode1::{Numbers, State, decode};
 use pagebox_tests::rng::Rng;
 
@@ -34,12 +35,37 @@ const fn small(page_size: PageSize, group_log2: u32, number_bits: u32) -> Shape 
         fan_log2: 2,
         group_log2,
         number_bits,
+        deltas_len: deltas_len(page_size),
     }
+}
+
+/// Bytes that records have for deltas, in tests: all; none, so that each commit
+/// folds; one id and one page; and a few.
+pub(crate) const DELTAS: [usize; 5] = [usize::MAX, 0, 48, 128, 400];
+
+/// The same layout with records that hold other deltas.
+pub(crate) fn with_deltas(layout: Layout, len: usize) -> Layout {
+    let shape = layout.shape();
+    let deltas_len = len.min(deltas_len(shape.page_size));
+    let shape = Shape {
+        deltas_len,
+        ..shape
+    };
+    Layout::new(shape, layout.homes()).expect("homes do not depend on it")
 }
 
 /// The layouts that tests go through, by seed. Large pages and groups take long,
 /// and small ones have the same rules.
 pub(crate) fn layout(seed: u64) -> Layout {
+    let layout = layout_of(seed);
+    if layout.shape() == WIDER {
+        return layout;
+    }
+    // Each of the others gets each length.
+    with_deltas(layout, DELTAS[((seed + seed / 16) % 5) as usize])
+}
+
+fn layout_of(seed: u64) -> Layout {
     match seed % 16 {
         1 | 9 => Layout::regular(MEDIUM),
         2 | 10 => Layout::regular(TINY),
@@ -138,6 +164,25 @@ pub(crate) fn agree<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
             None => break,
         }
     }
+    let with_page = state.protected.values().filter(|stored| stored.page != 0);
+    let data: BTreeSet<u64> = with_page.map(|stored| stored.page).collect();
+    let used = data.len() + state.nodes.len() + state.regular.len();
+    if stats.used_pages != used as u64 {
+        return Err(format!("{used} pages are used, not {}", stats.used_pages));
+    }
+    for page in 0..state.page_count {
+        let expected = match page {
+            _ if state.reserved.contains(&page) => Kind::Reserved,
+            _ if data.contains(&page) => Kind::Protected,
+            _ if state.nodes.contains(&page) => Kind::Node,
+            _ if state.regular.contains(&page) => Kind::Regular,
+            _ => Kind::Free,
+        };
+        let found = file.kind(store, page).map_err(text)?;
+        if found != expected {
+            return Err(format!("page {page} is {expected:?}, not {found:?}"));
+        }
+    }
     if seen != state.protected.len() || stats.protected != seen as u64 {
         return Err(format!("{seen} protected pages"));
     }
@@ -193,17 +238,34 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
         }
     }
 
-    /// What a crash left of a file, opened.
+    /// What a crash left of a file, opened, to be written with other deltas.
     pub(crate) fn open(store: S, layout: Layout, model: &Model, seed: u64) -> Result<Self, Error> {
+        let mut rng = Rng::new(seed);
+        let layout = with_deltas(layout, *rng.pick(&DELTAS));
         let file = File::open_shaped(&store, layout.shape())?;
         Ok(Self {
             store,
             file,
             layout,
             model: model.clone(),
-            rng: Rng::new(seed),
-            log: vec![format!("opened, seed {seed}")],
+            rng,
+            log: vec![format!("opened, seed {seed}, {:?}", layout.shape())],
         })
+    }
+
+    /// As many ids as make records longer than a block, where they may be.
+    pub(crate) fn lengthen_records(&mut self) {
+        if self.layout.shape().deltas_len < 2 * 4096 {
+            return;
+        }
+        let mut changes = Changes::default();
+        let mut after = self.model.clone();
+        let zeros = xxh3(&vec![0; self.layout.shape().page_size.bytes()]);
+        for id in 200..300 {
+            changes.protected.insert(ProtectedId(id), Change::New(None));
+            after.protected.insert(id, zeros);
+        }
+        self.commit(&changes, after).expect("there is room");
     }
 
     /// A page of random bytes.
@@ -342,6 +404,15 @@ fn words<B>(changes: &Changes<B>) -> String {
     words.extend(changes.allocated.iter().map(|page| format!("+{page}")));
     words.extend(changes.freed.iter().map(|page| format!("-{page}")));
     words.join(", ")
+}
+
+/// The file as the independent reader sees it.
+pub(crate) fn state_of(store: &MemoryStore, shape: Shape) -> Result<State, String> {
+    let image = Image {
+        bytes: store.bytes(),
+        page_size: shape.page_size.bytes(),
+    };
+    decode(&image, numbers(shape))
 }
 
 /// Which of the legal models a medium shows: by the independent reader, and by

@@ -1,29 +1,33 @@
 //! Random work against a model.
 
-use pagebox_core::format1::{File, Layout};
+use pagebox_core::format1::{File, Layout, record};
 use pagebox_store::{MemoryStore, PageStore};
-use pagebox_tests::decode::Image;
-use pagebox_tests::decode1::{State, decode};
+use pagebox_tests::decode1::State;
 use pagebox_tests::rng::Rng;
 
-use super::scene::{Scene, agree, layout, numbers};
+use super::scene::{Scene, agree, layout, state_of};
 
-fn state_of(scene: &Scene<MemoryStore>) -> State {
-    let shape = scene.layout.shape();
-    let image = Image {
-        bytes: scene.store.bytes(),
-        page_size: shape.page_size.bytes(),
-    };
-    decode(&image, numbers(shape)).unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log))
+fn decoded(scene: &Scene<MemoryStore>) -> State {
+    state_of(&scene.store, scene.layout.shape())
+        .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log))
 }
 
-fn run(layout: Layout, seed: u64, steps: usize) -> Scene<MemoryStore> {
+/// What a run came to: commits that folded, those that did not, and records of
+/// several blocks.
+type Seen = [u32; 3];
+
+fn run(layout: Layout, seed: u64, steps: usize, seen: &mut Seen) -> Scene<MemoryStore> {
     let mut scene = Scene::new(MemoryStore::new(layout.shape().page_size), layout, seed);
     let mut rng = Rng::new(seed ^ 1);
+    scene.lengthen_records();
     for _ in 0..steps {
         let done = scene.step();
         done.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
-        let state = state_of(&scene);
+        let state = decoded(&scene);
+        let unit = layout.shape().unit() as usize;
+        let blocks = record::len_of(&scene.store.bytes()[unit..], unit).unwrap();
+        seen[usize::from(state.deltas.count() > 0)] += 1;
+        seen[2] += u32::from(blocks > 4096);
         let checked = scene.model.is(&state).and_then(|()| {
             if !state.is_acknowledged {
                 return Err("the roots differ".into());
@@ -34,6 +38,15 @@ fn run(layout: Layout, seed: u64, steps: usize) -> Scene<MemoryStore> {
         if rng.chance(1, 10) {
             scene.file = File::open_shaped(&scene.store, layout.shape()).unwrap();
             scene.log.push("reopened".into());
+        } else if rng.chance(1, 10) {
+            scene.file.close(&mut scene.store).unwrap();
+            scene.file = File::open_shaped(&scene.store, layout.shape()).unwrap();
+            let state = decoded(&scene);
+            scene.model.is(&state).unwrap();
+            // One that committed nothing leaves them.
+            let is_full = scene.log.last().is_some_and(|it| it == "full");
+            assert!(is_full || state.deltas.count() == 0);
+            scene.log.push("closed".into());
         }
         if rng.chance(1, 20) {
             // What a growth leaves that no commit followed.
@@ -48,10 +61,12 @@ fn run(layout: Layout, seed: u64, steps: usize) -> Scene<MemoryStore> {
 #[test]
 fn random_work_leaves_what_a_model_says() {
     let mut highest = [0, 0];
-    for seed in 0..64 {
-        let scene = run(layout(seed), seed, 60);
-        let heights = state_of(&scene).heights;
+    let mut seen = Seen::default();
+    for seed in 0..80 {
+        let scene = run(layout(seed), seed, 60, &mut seen);
+        let heights = decoded(&scene).heights;
         highest = [0, 1].map(|tree| highest[tree].max(heights[tree]));
     }
+    assert!(seen.iter().all(|&count| count > 20), "{seen:?}");
     assert!(highest[0] >= 5 && highest[1] >= 2, "heights {highest:?}");
 }

@@ -6,13 +6,15 @@
 //! readable.
 
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::entry::{Entry, in_node};
+use super::entry::Entry;
 use super::file::File;
 use super::findings;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
+use super::pages::Pages;
 use super::tally::Tally;
 use super::tree::{Fault, Seek, Tree, Which};
 use crate::facts::{CheckPart, ProtectedPage};
@@ -90,18 +92,18 @@ impl File {
 
     fn check_space<S: Medium>(&mut self, store: &S, group: u64, found: &mut Vec<Finding>) -> Part {
         let space = self.record.space_tree();
+        if let Err(error) = self.paged(store) {
+            let Fault { page, text } = Fault::of(&error);
+            let message = format!("the deltas do not fit the trees: page {page}: {text}");
+            self.tally.bad.insert(page);
+            found.push(Finding::new(findings::ROOTS, Some(page), message));
+        }
         let mut group = group;
         for _ in 0..LEAVES_A_PART {
             let mut faults = Vec::new();
-            let mut reader = self.reader(store);
-            let present = reader.seek_past(&space, group, Seek::Present, &mut faults);
-            let leaf = present.and_then(|present| {
-                let entry = reader.entry(&space, 0, present).ok()??;
-                let leaf = reader.node(Which::Space, 0, present, &entry);
-                leaf.map_err(|error| faults.push(Fault::of(&error))).ok()
-            });
+            let present = self.leaf_past(store, &space, group, &mut faults);
             self.note(Which::Space, faults, found);
-            let Some(present) = present else {
+            let Some((present, leaf)) = present else {
                 return Part::Map { id: 0 };
             };
             if let Some(leaf) = leaf {
@@ -114,6 +116,32 @@ impl File {
         Part::Space { group }
     }
 
+    /// The first group from `group` on of which not all is free, and its leaf if
+    /// it can be believed. Where the deltas do not fit, leaves are as of the
+    /// last fold.
+    fn leaf_past<S: Medium>(
+        &mut self,
+        store: &S,
+        space: &Tree,
+        group: u64,
+        faults: &mut Vec<Fault>,
+    ) -> Option<(u64, Option<Arc<[u8]>>)> {
+        let none = Pages::default();
+        let (mut reader, pages) = if self.paged(store).is_ok() {
+            self.paged(store).ok()?
+        } else {
+            (self.reader(store), &none)
+        };
+        let layout = reader.layout;
+        let present = reader.seek_past(space, group, Seek::Present, faults);
+        let changed = pages.next_changed(layout.group_start(group));
+        let changed = changed.map(|page| layout.group_of(page));
+        let group = present.into_iter().chain(changed).min()?;
+        let leaf = pages.leaf(&mut reader, space, group);
+        let leaf = leaf.map_err(|error| faults.push(Fault::of(&error)));
+        Some((group, leaf.ok().flatten()))
+    }
+
     fn check_map<S: Medium>(
         &mut self,
         store: &S,
@@ -123,26 +151,17 @@ impl File {
         let map = self.record.map_tree();
         let shape = self.layout.shape();
         let mut faults = Vec::new();
-        let present = self
-            .reader(store)
-            .seek_past(&map, id, Seek::Present, &mut faults);
+        let mut reader = self.reader(store);
+        let present = reader.seek_past(&map, id, Seek::Present, &mut faults);
+        let changed = reader.deltas.next_stored(id);
         self.note(Which::Map, faults, found);
-        let present = present?;
+        let present = present.into_iter().chain(changed).min()?;
         let index = shape.index_of(1, present);
         self.check_path(store, &map, index, found);
-        let mut reader = self.reader(store);
-        let node = match reader.entry(&map, 1, index) {
-            Ok(Some(entry)) => reader.node(Which::Map, 1, index, &entry),
-            Ok(None) => return None,
-            Err(error) => Err(error),
-        };
-        match node {
-            Ok(node) => {
-                let first = shape.first_key(1, index);
-                for (place, id) in (0..shape.fan()).zip(first..) {
-                    if let Some(entry) = in_node(&node, place) {
-                        self.check_id(store, ProtectedId(id), entry, found);
-                    }
+        match self.reader(store).stored_below(&map, index) {
+            Ok(stored) => {
+                for (id, entry) in stored {
+                    self.check_id(store, ProtectedId(id), entry, found);
                 }
             }
             Err(error) => self.note(Which::Map, alloc::vec![Fault::of(&error)], found),

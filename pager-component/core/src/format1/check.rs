@@ -127,6 +127,26 @@ fn leaf(
     Ok(())
 }
 
+/// Checks each of the deltas by itself.
+fn deltas(layout: &Layout, record: &Record) -> Result<(), &'static str> {
+    for (&id, changed) in &record.deltas.ids {
+        if id >= layout.shape().id_limit() {
+            return Err("a delta is of an id that can't be");
+        }
+        let Some(changed) = changed else { continue };
+        entry(layout, record.page_count, Which::Map, (0, id), changed)?;
+        if changed.birth <= record.base || changed.birth > record.generation {
+            return Err("a delta was not born since the fold");
+        }
+    }
+    for &page in record.deltas.regular.keys() {
+        if page >= record.page_count || layout.is_reserved(page) {
+            return Err("a delta is of a page that is never a caller's");
+        }
+    }
+    Ok(())
+}
+
 /// What [`root`] says of a file that was cut off.
 pub(super) const TOO_SHORT: &str = "the file is shorter than its page count";
 
@@ -160,11 +180,14 @@ pub(super) fn root(layout: &Layout, stored: u64, record: &Record) -> Result<(), 
     for (which, height, root) in roots {
         let Some(root) = root else { continue };
         entry(layout, page_count, which, (height.into(), 0), &root)?;
-        if root.birth > record.generation {
-            return Err("a tree is younger than its root record");
+        if root.birth > record.base {
+            return Err("a tree is younger than its fold");
         }
     }
-    if record.used != record.space.map_or(0, |root| root.number)
+    deltas(layout, record)?;
+    let changes = wide(record.deltas.ids.len() + record.deltas.regular.len());
+    let folded = record.space.map_or(0, |root| root.number);
+    if record.used.abs_diff(folded) > changes
         || layout.reserved(page_count).saturating_add(record.used) > page_count
     {
         return Err("its count of used pages can't be");

@@ -10,13 +10,18 @@
 //! 3. The commit is acknowledged, and memory changes, after that sync. Then the
 //!    record is copied into the other slot, unsynced: two equal records say
 //!    that the commit was acknowledged.
-//! 4. Any failure poisons, but of reading, and of a growth that changed nothing.
+//! 4. A commit writes its contents and a record with what changed since the last
+//!    fold. Where the record would be too long it *folds*: it writes the changed
+//!    nodes of both trees. A page that a changed id had is free once that is
+//!    durable, though the trees still name it: who reads them looks into the
+//!    deltas first.
+//! 5. Any failure poisons, but of reading, and of a growth that changed nothing.
 //!
 //! So power lost at any time leaves the state before or the state after.
 
 use alloc::vec::Vec;
 
-use pagebox_store::Change;
+use pagebox_store::{Change, StoreError};
 
 use super::cache::Place;
 use super::error::{Error, Operation};
@@ -57,16 +62,68 @@ impl File {
             self.settle(store)?;
             let need = self.need(changes);
             let stored = store.geometry().page_count;
-            let page_count = self.make_room(store, &need)?;
-            let plan = self.plan(store, changes, &need, page_count)?;
-            let recycles = changes
-                .allocated
-                .iter()
-                .next()
-                .is_some_and(|page| page < stored);
+            let (need, page_count) = match self.make_room(store, &need) {
+                Err(error) => {
+                    self.fold_for_room(store, changes, error)?;
+                    let need = self.need(changes);
+                    (need, self.make_room(store, &need)?)
+                }
+                Ok(page_count) => (need, page_count),
+            };
+            let plan = self.plan(store, changes, &need, page_count, &changes.allocated)?;
+            let first_regular = changes.allocated.iter().next();
+            let recycles = first_regular.is_some_and(|page| page < stored);
             self.write(store, changes, plan, recycles)?;
         }
         Ok(self.committed())
+    }
+
+    /// Writes the trees as the deltas have them: a commit that changes nothing.
+    pub(super) fn fold<S: Medium>(&mut self, store: &mut S) -> Result<(), Error> {
+        if self.record.deltas.is_empty() {
+            return Ok(());
+        }
+        let none = Changes::default();
+        let need = self.need_of(&self.record, &none, true);
+        let page_count = self.make_room(store, &need)?;
+        let plan = self.plan(store, &none, &need, page_count, &none.allocated)?;
+        self.write(store, &none, plan, false)
+    }
+
+    /// Folds where there is no room for changes, and will be after a fold: it
+    /// frees the nodes that it replaces, and need not be kept room for.
+    ///
+    /// # Errors
+    /// The one that told of it, with nothing changed, where a fold is of no use.
+    fn fold_for_room<S: Medium>(
+        &mut self,
+        store: &mut S,
+        changes: &Changes<S::Buffer>,
+        error: Error,
+    ) -> Result<(), Error> {
+        let end = match error {
+            Error::Full { limit } => limit,
+            Error::Store {
+                source: StoreError::InsufficientSpace,
+                ..
+            } => store.geometry().page_count,
+            error => return Err(error),
+        };
+        let none = Changes::default();
+        let mut need = self.need_of(&self.record, &none, true);
+        // Pages that the changes name are not for nodes.
+        need.room += changes.allocated.len();
+        let page_count = self.record.page_count;
+        let is_room = self.smallest(&self.record, &need) == Some(page_count);
+        if self.record.deltas.is_empty() || !is_room {
+            return Err(error);
+        }
+        let plan = self.plan(store, &none, &need, page_count, &changes.allocated)?;
+        let need = self.need_of(&plan.record, changes, false);
+        match self.smallest(&plan.record, &need) {
+            Some(needed) if needed <= end => self.write(store, &none, plan, false),
+            _ => Err(error),
+        }
     }
 
     /// Numbers that the file can't have, before any arithmetic with them.
@@ -151,5 +208,6 @@ impl File {
         self.blocks = blocks;
         self.side = self.side.other();
         self.next_fit = plan.next_fit;
+        self.set_pages(plan.pages);
     }
 }

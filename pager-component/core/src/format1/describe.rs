@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::deltas::{self, Deltas};
 use super::entry::{self, Entry, in_node};
 use super::file::File;
 use super::header::{HEADER_LEN, Header};
@@ -135,6 +136,9 @@ impl File {
         let number = |name: &str, at: usize, meaning: &str| {
             Field::new(name, at, 8, u64_at(bytes, at).to_string()).meaning(meaning)
         };
+        let count = |name: &str, at: usize, meaning: &str| {
+            Field::new(name, at, 4, u32_at(bytes, at).to_string()).meaning(meaning)
+        };
         let entry_field = |name: &str, at: usize, tree: Which| {
             let field = Field::new(name, at, ENTRY_LEN, entry_text(bytes, at));
             match entry::decode(bytes, at) {
@@ -163,7 +167,7 @@ impl File {
                 Err(_) => field.problem(Some("these are bytes that no entry has".into())),
             }
         };
-        let fields = alloc::vec![
+        let mut fields = alloc::vec![
             Field::new("magic", 0, 8, structure::ascii(part(bytes, 0, 8)))
                 .meaning("marks a root record")
                 .problem(fault),
@@ -185,6 +189,12 @@ impl File {
             ),
             number("protected pages", 72, "ids that MAP names"),
             number("last snapshot", 80, "the last id that a snapshot was given"),
+            count("deltas", 96, "ids that changed since the last fold"),
+            count(
+                "regular deltas",
+                100,
+                "regular pages that changed since the last fold"
+            ),
             Field::new("page size", 88, 1, format!("2^{} bytes", u8_at(bytes, 88)),),
             Field::new("height of MAP", 89, 1, u8_at(bytes, 89).to_string()),
             Field::new("height of SPACE", 90, 1, u8_at(bytes, 90).to_string()),
@@ -204,6 +214,9 @@ impl File {
             )
             .meaning("the generation again, at the end of every sector"),
         ];
+        if let Some(record) = &record {
+            fields.extend(delta_fields(&record.deltas, bytes.len()));
+        }
         let shows = record.as_ref() == Some(&self.record);
         Structure {
             name: "root",
@@ -340,8 +353,12 @@ impl File {
         let Some(named) = named else {
             return Vec::new();
         };
-        let root = first_page(self.layout.shape(), self.side);
+        let shape = self.layout.shape();
+        let root = first_page(shape, self.side);
         let what = match (named.which, named.level) {
+            (Which::Map, 0) if named.node.is_none() => {
+                format!("a delta names it as protected page {}", named.index)
+            }
             (Which::Map, 0) => format!("MAP names it as protected page {}", named.index),
             (Which::Map, level) => {
                 format!("MAP names it as its node {} of level {level}", named.index)
@@ -353,9 +370,11 @@ impl File {
                 )
             }
         };
+        // A record can be longer than a page.
+        let page_len = shape.page_size.bytes();
         alloc::vec![Reference {
-            page: named.node.unwrap_or(root),
-            offset: codec::offset(named.offset),
+            page: named.node.unwrap_or(root + wide(named.offset / page_len)),
+            offset: codec::offset(named.offset % page_len),
             text: what,
         }]
     }
@@ -393,6 +412,19 @@ impl File {
     /// as many nodes as are searched.
     fn who_names<S: Medium>(&mut self, store: &S, page: u64) -> Option<Named> {
         let map = self.record.map_tree();
+        let changed = (0..).zip(&self.record.deltas.ids);
+        for (place, (&id, entry)) in changed {
+            if let Some(entry) = entry.filter(|entry| entry.number == page && page != 0) {
+                return Some(Named {
+                    which: Which::Map,
+                    level: 0,
+                    index: id,
+                    entry,
+                    node: None,
+                    offset: record::position(record::DELTAS + place * deltas::ID_LEN + 8),
+                });
+            }
+        }
         let root = map.root?;
         let named = Named {
             which: Which::Map,
@@ -425,7 +457,7 @@ impl File {
         None
     }
 
-    /// The entries of a node of MAP, the last one first.
+    /// The entries of a node of MAP that still count, the last one first.
     fn below<S: Medium>(&mut self, store: &S, named: &Named) -> Vec<Named> {
         let shape = self.layout.shape();
         let node = self
@@ -434,13 +466,18 @@ impl File {
         let Ok(node) = node else {
             return Vec::new();
         };
+        let changed = &self.record.deltas.ids;
         (0..shape.fan())
             .rev()
             .filter_map(|place| {
+                let index = (named.index << shape.fan_log2) + wide(place);
+                if named.level == 1 && changed.contains_key(&index) {
+                    return None;
+                }
                 Some(Named {
                     which: Which::Map,
                     level: named.level - 1,
-                    index: (named.index << shape.fan_log2) + wide(place),
+                    index,
                     entry: in_node(&node, place)?,
                     node: Some(named.entry.number),
                     offset: place * ENTRY_LEN,
@@ -468,11 +505,15 @@ impl File {
                     .map(|page| (page, PageKind::PROTECTED_ACTIVE))
                     .into_iter()
                     .collect(),
-                place: format!(
-                    "MAP, node {}, entry {}",
-                    shape.index_of(1, id.0),
-                    shape.place_of(id.0)
-                ),
+                place: if self.record.deltas.ids.contains_key(&id.0) {
+                    "a delta of the root record".into()
+                } else {
+                    format!(
+                        "MAP, node {}, entry {}",
+                        shape.index_of(1, id.0),
+                        shape.place_of(id.0)
+                    )
+                },
             })
             .collect()
     }
@@ -546,6 +587,38 @@ fn leaf_fields(bytes: &[u8], shape: super::Shape, first: u64) -> Vec<Field> {
     fields
 }
 
+/// The deltas of a record, those that begin in its first page.
+fn delta_fields(deltas: &Deltas, page_len: usize) -> Vec<Field> {
+    let mut fields = Vec::new();
+    let mut at = record::DELTAS;
+    let mut push = |len: usize, name: String, text: String, page: Option<u64>| {
+        let (from, to) = (record::position(at), record::position(at + len));
+        at += len;
+        if to <= page_len && fields.len() < LISTED {
+            let field = Field::new(name, from, to - from, text);
+            fields.push(match page {
+                Some(page) => field.refers_to(page),
+                None => field,
+            });
+        }
+    };
+    for (id, entry) in &deltas.ids {
+        let text = entry.map_or_else(|| "freed".into(), |entry| text_of(&entry));
+        let page = entry.map(|entry| entry.number).filter(|&page| page != 0);
+        push(deltas::ID_LEN, format!("id {id}"), text, page);
+    }
+    for (page, is_regular) in &deltas.regular {
+        let text = if *is_regular { "regular" } else { "freed" };
+        push(
+            deltas::PAGE_LEN,
+            format!("page {page}"),
+            text.into(),
+            Some(*page),
+        );
+    }
+    fields
+}
+
 fn push_left(fields: &mut Vec<Field>, left: usize, of: &str) {
     if left > 0 {
         fields.push(Field::new("more", 0, 0, format!("{left} more {of}")));
@@ -555,15 +628,19 @@ fn push_left(fields: &mut Vec<Field>, left: usize, of: &str) {
 fn entry_text(bytes: &[u8], at: usize) -> String {
     match entry::decode(bytes, at) {
         Ok(None) => "absent".into(),
-        Ok(Some(entry)) => format!(
-            "{}{}, birth {}, checksum {:#034x}",
-            entry.number,
-            if entry.full { ", full" } else { "" },
-            entry.birth,
-            entry.checksum
-        ),
+        Ok(Some(entry)) => text_of(&entry),
         Err(_) => hex(part(bytes, at, ENTRY_LEN)),
     }
+}
+
+fn text_of(entry: &Entry) -> String {
+    format!(
+        "{}{}, birth {}, checksum {:#034x}",
+        entry.number,
+        if entry.full { ", full" } else { "" },
+        entry.birth,
+        entry.checksum
+    )
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,7 +6,8 @@ use crate::checksum::Xxh3;
 use crate::codec::{put, u64_at, u128_at};
 use crate::ids::Side;
 
-const NUMBER: u64 = (1 << 48) - 1;
+/// The bits of a page number, or of a protected id.
+pub(super) const NUMBER: u64 = (1 << 48) - 1;
 const PRESENT: u64 = 1 << 48;
 const FULL: u64 = 1 << 49;
 const SIDE_B: u64 = 1 << 50;

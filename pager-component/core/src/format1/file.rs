@@ -9,16 +9,19 @@ use alloc::vec::Vec;
 use pagebox_store::{Algorithm, Change, PageStore};
 
 use super::cache::Cache;
+use super::deltas::Deltas;
 use super::error::{Damage, Error, Operation};
 use super::header::{Header, Uuid};
 use super::layout::Layout;
 use super::medium::Medium;
+use super::pages::Pages;
 use super::record::Record;
 use super::recover::{Decision, Verdict, recover};
 use super::shape::Shape;
 use super::slots;
 use super::tally::Tally;
 use super::tree::Reader;
+use crate::changes::Changes;
 use crate::checksum::Xxh3;
 use crate::codec::wide;
 use crate::facts::{self, CommitInfo};
@@ -52,6 +55,9 @@ pub struct File {
     pub(super) highest: u64,
     pub(super) phase: Phase,
     pub(super) cache: Cache,
+    /// What the deltas of the record make of the leaves; none: not yet asked
+    /// for.
+    pages: Option<Pages>,
     /// What settling writes again.
     pub(super) unproven: Vec<(u64, Xxh3)>,
     /// Where the next large transaction looks for pages first.
@@ -141,6 +147,7 @@ impl File {
             space_height: 0,
             map: None,
             space: None,
+            deltas: Deltas::default(),
         };
         let blocks = record.encode();
         let shape = layout.shape();
@@ -163,6 +170,7 @@ impl File {
             is_dirty: false,
             phase: Phase::Ready,
             cache: Cache::default(),
+            pages: None,
             unproven: Vec::new(),
             next_fit: 0,
             regular: Some(0),
@@ -207,6 +215,7 @@ impl File {
             highest: decision.highest,
             phase: Phase::Unsettled,
             cache: decision.verified.cache,
+            pages: None,
             unproven: decision.verified.unproven,
             next_fit: 0,
             regular: None,
@@ -234,13 +243,20 @@ impl File {
         self.header_is_rotten
     }
 
-    /// Closes the file. One sync, if there was a commit: then the next opening
-    /// finds two equal roots.
+    /// Closes the file. If there was a commit, a fold and a sync: then the next
+    /// opening finds two equal roots, and no deltas.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub fn close<S: PageStore>(self, store: &mut S) -> Result<(), Error> {
-        if self.phase == Phase::Ready && self.is_dirty {
+        let mut file = self;
+        if file.phase == Phase::Ready && file.is_dirty {
+            // One that wrote nothing leaves the deltas, which say the same.
+            if let Err(error) = file.fold(store)
+                && file.phase == Phase::Poisoned
+            {
+                return Err(error);
+            }
             store.sync().map_err(Error::store(Operation::Sync))?;
         }
         Ok(())
@@ -289,7 +305,8 @@ impl File {
         let stats = self.stats();
         let regular_pages = self.regular_pages(store);
         // Nodes for them, and what is kept so that a full file can be freed.
-        let kept = 2 * (u64::from(self.record.map_height) + 1);
+        let reserve = 2 * (u64::from(self.record.map_height) + 1);
+        let kept = reserve + self.need::<S::Buffer>(&Changes::default()).room;
         let fan = wide(self.layout.shape().fan());
         let room = stats.free_pages.saturating_sub(kept);
         let room = room - room.div_ceil(fan + 1);
@@ -319,8 +336,36 @@ impl File {
             store,
             layout: &self.layout,
             page_count: self.record.page_count,
+            deltas: &self.record.deltas,
             cache: &mut self.cache,
         }
+    }
+
+    /// The trees, and what pages became since the last fold.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Store`].
+    pub(super) fn paged<'a, S: Medium>(
+        &'a mut self,
+        store: &'a S,
+    ) -> Result<(Reader<'a, S>, &'a Pages), Error> {
+        let mut reader = Reader {
+            store,
+            layout: &self.layout,
+            page_count: self.record.page_count,
+            deltas: &self.record.deltas,
+            cache: &mut self.cache,
+        };
+        let pages = match &mut self.pages {
+            Some(pages) => pages,
+            none => none.insert(Pages::replay(&mut reader, &self.record)?),
+        };
+        Ok((reader, pages))
+    }
+
+    /// What pages are after a commit.
+    pub(super) fn set_pages(&mut self, pages: Pages) {
+        self.pages = Some(pages);
     }
 
     pub(super) fn expect_sound(&self) -> Result<(), Error> {

@@ -8,7 +8,6 @@ use super::layout::Layout;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
 use super::shape::Shape;
-use super::tree::{Seek, Which};
 use crate::ids::Extent;
 use crate::kinds::PageKind;
 
@@ -25,9 +24,13 @@ enum Leaf {
 impl File {
     /// What a page below the page count is.
     pub(crate) fn page_kind<S: Medium>(&mut self, store: &S, page: u64) -> PageKind {
-        let group = self.layout.group_of(page);
-        let leaf = self.leaf(store, group);
-        kind_of(&self.layout, &leaf, page)
+        let space = self.record.space_tree();
+        let found = self
+            .paged(store)
+            .and_then(|(mut reader, pages)| pages.kind(&mut reader, &space, page));
+        found.map_or(PageKind::UNKNOWN, |kind| {
+            in_words(self.layout.shape(), page, kind)
+        })
     }
 
     /// Calls `f` with each kind that pages of `first..end` have, and how many of
@@ -100,16 +103,13 @@ impl File {
 
     fn leaf<S: Medium>(&mut self, store: &S, group: u64) -> Leaf {
         let space = self.record.space_tree();
-        let mut reader = self.reader(store);
-        let Ok(entry) = reader.entry(&space, 0, group) else {
-            return Leaf::Unknown;
-        };
-        let Some(entry) = entry else {
-            return Leaf::Absent;
-        };
-        reader
-            .node(Which::Space, 0, group, &entry)
-            .map_or(Leaf::Unknown, Leaf::Read)
+        let found = self
+            .paged(store)
+            .and_then(|(mut reader, pages)| pages.leaf(&mut reader, &space, group));
+        match found {
+            Ok(leaf) => leaf.map_or(Leaf::Absent, Leaf::Read),
+            Err(_) => Leaf::Unknown,
+        }
     }
 
     fn has_odd_homes(&self) -> bool {
@@ -130,11 +130,10 @@ impl File {
     fn count_regular<S: Medium>(&mut self, store: &S) -> Option<u64> {
         let space = self.record.space_tree();
         let shape = self.layout.shape();
-        let mut reader = self.reader(store);
+        let (mut reader, pages) = self.paged(store).ok()?;
         let (mut group, mut regular) = (0, 0);
-        while let Some(found) = reader.seek(&space, group, Seek::Present).ok()? {
-            let entry = reader.entry(&space, 0, found).ok()??;
-            let leaf = reader.node(Which::Space, 0, found, &entry).ok()?;
+        while let Some(found) = pages.next_group(&mut reader, &space, group).ok()? {
+            let leaf = pages.leaf(&mut reader, &space, found).ok()??;
             regular += leaf::count_of(&leaf, shape, Kind::Regular);
             group = found + 1;
         }

@@ -3,14 +3,14 @@
 
 use alloc::vec::Vec;
 
-use super::entry::{Entry, in_node};
+use super::entry::Entry;
 use super::error::{Error, checksum};
 use super::file::File;
 use super::kinds::in_words;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
 use super::places::Places;
-use super::tree::{Seek, Which};
+use super::tree::Seek;
 use crate::bitmap::Overlay;
 use crate::checksum::{Xxh3, xxh3, xxh3_of_zeros};
 use crate::facts;
@@ -74,7 +74,7 @@ impl File {
     pub fn locate<S: Medium>(&mut self, store: &S, id: ProtectedId) -> Result<Location, Error> {
         self.expect_sound()?;
         let map = self.record.map_tree();
-        let entry = self.reader(store).entry(&map, 0, id.0)?;
+        let entry = self.reader(store).stored(&map, id.0)?;
         entry.map(Into::into).ok_or(Error::NotProtected { id })
     }
 
@@ -117,18 +117,9 @@ impl File {
         if page >= page_count {
             return Err(Error::OutOfRange { page, page_count });
         }
-        let group = self.layout.group_of(page);
-        let place = page - self.layout.group_start(group);
         let space = self.record.space_tree();
-        let mut reader = self.reader(store);
-        match reader.entry(&space, 0, group)? {
-            Some(entry) => {
-                let leaf = reader.node(Which::Space, 0, group, &entry)?;
-                Ok(leaf::kind(&leaf, place))
-            }
-            None if self.layout.is_reserved(page) => Ok(Kind::Reserved),
-            None => Ok(Kind::Free),
-        }
+        let (mut reader, pages) = self.paged(store)?;
+        pages.kind(&mut reader, &space, page)
     }
 
     /// Checks that `page` is an allocated regular page.
@@ -155,19 +146,19 @@ impl File {
         self.expect_sound()?;
         let space = self.record.space_tree();
         let layout = self.layout;
-        let mut reader = self.reader(store);
+        let (mut reader, pages) = self.paged(store)?;
         let mut runs: Vec<Extent> = Vec::new();
         let mut from = from;
         for _ in 0..LEAVES_A_CALL {
-            let Some(group) = reader.seek(&space, layout.group_of(from), Seek::Present)? else {
+            let group = pages.next_group(&mut reader, &space, layout.group_of(from))?;
+            let Some(group) = group else {
                 return Ok(Runs { runs, next: None });
             };
-            let Some(entry) = reader.entry(&space, 0, group)? else {
+            let Some(node) = pages.leaf(&mut reader, &space, group)? else {
                 return Ok(Runs { runs, next: None });
             };
-            let node = reader.node(Which::Space, 0, group, &entry)?;
-            let pages = leaf::pages(&layout, group).filter(|&(_, page)| page >= from);
-            for (place, page) in pages {
+            let places = leaf::pages(&layout, group).filter(|&(_, page)| page >= from);
+            for (place, page) in places {
                 if leaf::kind(&node, place) != Kind::Regular {
                     continue;
                 }
@@ -220,8 +211,9 @@ impl File {
         let first = word.saturating_mul(64);
         let end = first.saturating_add(64).min(limit);
         let taken = Overlay::default();
-        let mut places = Places::ascending(self.record.space_tree(), &taken, first, end);
-        let mut reader = self.reader(store);
+        let space = self.record.space_tree();
+        let (mut reader, pages) = self.paged(store)?;
+        let mut places = Places::ascending(space, pages, &taken, first, end);
         let mut free = 0;
         while let Some(page) = places.take(&mut reader)? {
             free |= 1 << (page - first);
@@ -246,20 +238,19 @@ impl File {
         let mut found = Vec::new();
         let mut from = from.0;
         while found.len() < limit {
-            let Some(id) = reader.seek(&map, from, Seek::Present)? else {
+            let old = reader.seek(&map, from, Seek::Present)?;
+            let new = reader.deltas.next_stored(from);
+            let Some(id) = old.into_iter().chain(new).min() else {
                 break;
             };
             let index = shape.index_of(1, id);
-            let Some(entry) = reader.entry(&map, 1, index)? else {
-                break;
-            };
-            let node = reader.node(Which::Map, 1, index, &entry)?;
-            let first = shape.place_of(id);
-            let here = (first..shape.fan())
-                .zip(id..)
-                .filter_map(|(place, id)| Some((ProtectedId(id), in_node(&node, place)?.into())))
-                .take(limit - found.len());
-            found.extend(here);
+            let here = reader.stored_below(&map, index)?;
+            let here = here.into_iter().filter(|&(id, _)| id >= from);
+            let left = limit - found.len();
+            found.extend(
+                here.map(|(id, entry)| (ProtectedId(id), entry.into()))
+                    .take(left),
+            );
             from = shape.first_key(1, index + 1);
         }
         Ok(found)
@@ -275,9 +266,10 @@ impl File {
         self.expect_sound()?;
         let limit = self.layout.shape().page_limit();
         let taken = Overlay::default();
-        let mut places = Places::ascending(self.record.space_tree(), &taken, from, limit);
-        places
-            .take(&mut self.reader(store))?
+        let space = self.record.space_tree();
+        let (mut reader, pages) = self.paged(store)?;
+        Places::ascending(space, pages, &taken, from, limit)
+            .take(&mut reader)?
             .ok_or(Error::Full { limit })
     }
 
@@ -295,8 +287,17 @@ impl File {
         let map = self.record.map_tree();
         let shape = self.layout.shape();
         let reached = shape.first_key(map.height, 1);
-        let found = self.reader(store).seek(&map, from.0, Seek::Room)?;
-        let id = found.unwrap_or(from.0.max(reached));
+        let mut reader = self.reader(store);
+        let mut from = from.0;
+        let freed = reader.deltas.next_freed(from);
+        let id = loop {
+            let found = reader.seek(&map, from, Seek::Room)?;
+            let id = found.unwrap_or(from.max(reached));
+            from = reader.deltas.next_unstored(id);
+            if from == id {
+                break freed.map_or(id, |freed| freed.min(id));
+            }
+        };
         if id < shape.id_limit() {
             Ok(ProtectedId(id))
         } else {

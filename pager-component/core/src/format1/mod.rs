@@ -55,21 +55,25 @@
 //! | 88, 89, 90, 91..96 | log2 of P, height of MAP, height of SPACE, zero |
 //! | 96..100, 100..104, 104..112 | number of deltas, of regular deltas, zero |
 //! | 112..128, 128..160 | uuid, homes: as in the header |
-//! | 160..192, 192..224 | root entries of MAP and SPACE |
+//! | 160..192, 192..224 | root entries of MAP and SPACE, as of the last fold |
 //! | 224..256 | entry of the newest page of the snapshot table |
-//! | 256.. | deltas, regular deltas, then zero |
+//! | 256.. | deltas {id 8, entry 32}, an absent entry for a freed one; regular deltas {page in bits 0 to 47, kind in bits 48 to 55}; then zero. Both ascend |
 //!
 //! In the slot, every 504 bytes of payload are followed by the generation.
 //!
-//! This version writes records without deltas and without snapshots, and
-//! refuses files that have any: a commit writes the changed nodes of both trees.
+//! *Deltas* say what changed since the last *fold*: a commit that writes the
+//! changed nodes of both trees, since a record would not hold the deltas, or to
+//! close the file. Other commits write their pages and a record.
+//!
+//! This version knows no snapshots, and refuses files that have any.
 //!
 //! | File | Knows |
 //! |---|---|
-//! | [`header`], [`record`], [`entry`], [`leaf`] | bytes to types and back |
+//! | [`header`], [`record`], [`entry`], [`deltas`], [`leaf`] | bytes to types and back |
 //! | [`shape`], [`layout`] | arithmetic |
 //! | `check` | what must hold of what is read |
-//! | `cache`, `tree`, `places` | the trees, read as far as they are asked for |
+//! | `cache`, `tree` | the trees, read as far as they are asked for |
+//! | `pages`, `places` | what pages are, with the deltas; which are free |
 //! | `rewrite`, `plan` | what a commit will do |
 //! | `file`, `look` | the verbs that write nothing; create, close |
 //! | `settle`, `room`, `commit` | all that writes, grows or syncs |
@@ -103,6 +107,7 @@ mod audit;
 mod cache;
 mod check;
 mod commit;
+pub mod deltas;
 mod describe;
 pub mod entry;
 mod error;
@@ -115,6 +120,7 @@ pub mod leaf;
 mod look;
 mod medium;
 mod mend;
+mod pages;
 mod places;
 mod plan;
 mod reasons;

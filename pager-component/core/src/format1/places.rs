@@ -1,6 +1,7 @@
 //! [`Places`]: finds free pages, each once.
 //!
-//! It follows the entries of SPACE that are not full. Pages past the page count
+//! It follows the entries of SPACE that are not full, and what was freed since
+//! the last fold. Pages past the page count
 //! are free in their leaf, or have none; who looks below the page count only
 //! says so.
 
@@ -9,12 +10,14 @@ use alloc::sync::Arc;
 use super::error::Error;
 use super::leaf;
 use super::medium::Medium;
-use super::tree::{Reader, Seek, Tree, Which};
+use super::pages::Pages;
+use super::tree::{Reader, Seek, Tree};
 use crate::bitmap::Overlay;
 
 /// Free pages of a committed state, ascending, round the end once.
 pub(super) struct Places<'a> {
     space: Tree,
+    pages: &'a Pages,
     /// Pages that are taken already.
     taken: &'a Overlay,
     /// No page is given out below this, in this round.
@@ -28,9 +31,16 @@ pub(super) struct Places<'a> {
 
 impl<'a> Places<'a> {
     /// From page `from` on, below `end`.
-    pub(super) fn ascending(space: Tree, taken: &'a Overlay, from: u64, end: u64) -> Self {
+    pub(super) fn ascending(
+        space: Tree,
+        pages: &'a Pages,
+        taken: &'a Overlay,
+        from: u64,
+        end: u64,
+    ) -> Self {
         Self {
             space,
+            pages,
             taken,
             next: from,
             end,
@@ -40,11 +50,17 @@ impl<'a> Places<'a> {
     }
 
     /// From page `from` on, below `end`, then those below `from`.
-    pub(super) fn round(space: Tree, taken: &'a Overlay, from: u64, end: u64) -> Self {
+    pub(super) fn round(
+        space: Tree,
+        pages: &'a Pages,
+        taken: &'a Overlay,
+        from: u64,
+        end: u64,
+    ) -> Self {
         let from = if from < end { from } else { 0 };
         Self {
             second_end: Some(from),
-            ..Self::ascending(space, taken, from, end)
+            ..Self::ascending(space, pages, taken, from, end)
         }
     }
 
@@ -76,10 +92,7 @@ impl<'a> Places<'a> {
                         self.next = layout.group_start(found);
                         continue;
                     }
-                    let leaf = match reader.entry(&self.space, 0, group)? {
-                        Some(entry) => Some(reader.node(Which::Space, 0, group, &entry)?),
-                        None => None,
-                    };
+                    let leaf = self.pages.leaf(reader, &self.space, group)?;
                     self.leaf = Some((group, leaf.clone()));
                     leaf
                 }
@@ -110,8 +123,9 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The first group from `group` on that is not full. Those that the tree
-    /// does not reach are not.
+    /// The first group from `group` on that was not full at the last fold, or
+    /// has got a free page since. Those that the tree does not reach are not
+    /// full.
     fn group_with_room<S: Medium>(
         &self,
         reader: &mut Reader<'_, S>,
@@ -119,6 +133,9 @@ impl<'a> Places<'a> {
     ) -> Result<u64, Error> {
         let reached = reader.layout.shape().first_key(self.space.height, 1);
         let found = reader.seek(&self.space, group, Seek::Room)?;
-        Ok(found.unwrap_or(group.max(reached)))
+        let freed = self.pages.next_freed(reader.layout.group_start(group));
+        let freed = freed.map(|page| reader.layout.group_of(page));
+        let found = found.unwrap_or(group.max(reached));
+        Ok(freed.map_or(found, |freed| freed.min(found)))
     }
 }

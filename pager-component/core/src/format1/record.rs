@@ -8,11 +8,12 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, SECTOR};
 
+use super::deltas::Deltas;
 use super::entry::{self, Entry};
 use super::header::{Header, decode_homes, encode_homes};
 use super::tree::{Tree, Which};
 use crate::checksum::xxh3;
-use crate::codec::{array_at, narrow, part, put, u8_at, u64_at, u128_at, wide};
+use crate::codec::{array_at, narrow, offset, part, put, u8_at, u32_at, u64_at, u128_at, wide};
 
 /// Payload bytes in a sector.
 pub const PIECE: usize = SECTOR - 8;
@@ -21,11 +22,14 @@ pub const PIECE: usize = SECTOR - 8;
 pub const BLOCK: usize = 4096;
 
 /// Payload bytes in a block.
-const BLOCK_PAYLOAD: usize = BLOCK / SECTOR * PIECE;
+pub(super) const BLOCK_PAYLOAD: usize = BLOCK / SECTOR * PIECE;
+
+/// Where the deltas begin.
+pub(super) const DELTAS: usize = 256;
 
 const MAGIC: [u8; 8] = *b"PBOXROOT";
 
-/// A root record without deltas and without snapshots.
+/// A root record without snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// What it repeats of the header.
@@ -48,10 +52,12 @@ pub struct Record {
     pub map_height: u8,
     /// Height of SPACE.
     pub space_height: u8,
-    /// Root entry of MAP.
+    /// Root entry of MAP, as of the last fold.
     pub map: Option<Entry>,
-    /// Root entry of SPACE.
+    /// Root entry of SPACE, as of the last fold.
     pub space: Option<Entry>,
+    /// What changed since the last fold.
+    pub deltas: Deltas,
 }
 
 /// Why bytes are no valid root record.
@@ -95,6 +101,11 @@ pub fn len_of(first: &[u8], unit: usize) -> Result<usize, RecordFault> {
     Ok(narrow(blocks) * BLOCK)
 }
 
+/// Where a byte of the payload stands in the slot.
+pub(super) const fn position(at: usize) -> usize {
+    at / PIECE * SECTOR + at % PIECE
+}
+
 /// The stamps of all whole sectors.
 pub fn stamps(slot: &[u8]) -> impl Iterator<Item = u64> + '_ {
     slot.chunks_exact(SECTOR)
@@ -104,9 +115,11 @@ pub fn stamps(slot: &[u8]) -> impl Iterator<Item = u64> + '_ {
 impl Record {
     /// The blocks of a slot that it takes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut payload = vec![0; BLOCK_PAYLOAD];
+        let blocks = (DELTAS + self.deltas.encoded_len()).div_ceil(BLOCK_PAYLOAD);
+        let mut payload = vec![0; blocks * BLOCK_PAYLOAD];
+        let length = wide(payload.len());
         put(&mut payload, 0, &MAGIC);
-        put(&mut payload, 8, &wide(BLOCK_PAYLOAD).to_le_bytes());
+        put(&mut payload, 8, &length.to_le_bytes());
         let numbers = [
             self.generation,
             self.base,
@@ -125,14 +138,19 @@ impl Record {
             88,
             &[log2, self.map_height, self.space_height],
         );
+        let counts = [self.deltas.ids.len(), self.deltas.regular.len()];
+        for (count, at) in counts.into_iter().zip([96, 100]) {
+            put(&mut payload, at, &offset(count).to_le_bytes());
+        }
         put(&mut payload, 112, &self.header.uuid);
         put(&mut payload, 128, &encode_homes(self.header.homes));
         entry::encode(&mut payload, 160, self.map.as_ref());
         entry::encode(&mut payload, 192, self.space.as_ref());
+        self.deltas.encode(&mut payload, DELTAS);
         let sum = xxh3(part(&payload, 32, payload.len() - 32));
         put(&mut payload, 16, &sum.to_le_bytes());
 
-        let mut slot = Vec::with_capacity(BLOCK);
+        let mut slot = Vec::with_capacity(blocks * BLOCK);
         for piece in payload.chunks_exact(PIECE) {
             slot.extend_from_slice(piece);
             slot.extend_from_slice(&self.generation.to_le_bytes());
@@ -184,14 +202,16 @@ impl Record {
         if stamp != Some(generation) {
             return Err(RecordFault::Torn);
         }
-        if array_at::<8>(&payload, 96) != [0; 8] {
-            return Err(RecordFault::Unread("deltas"));
-        }
         if array_at::<32>(&payload, 224) != [0; 32] {
             return Err(RecordFault::Unread("snapshots"));
         }
         let page_size = PageSize::from_log2(u8_at(&payload, 88).into())
             .map_err(|_| RecordFault::Field("page size"))?;
+        let deltas = Deltas::decode(
+            part(&payload, DELTAS, payload.len() - DELTAS),
+            u32_at(&payload, 96),
+            u32_at(&payload, 100),
+        );
         let root = |at, field| entry::decode(&payload, at).map_err(|_| RecordFault::Field(field));
         Ok(Self {
             header: Header {
@@ -210,6 +230,7 @@ impl Record {
             space_height: u8_at(&payload, 90),
             map: root(160, "entry of MAP")?,
             space: root(192, "entry of SPACE")?,
+            deltas: deltas.ok_or(RecordFault::Field("list of deltas"))?,
         })
     }
 }

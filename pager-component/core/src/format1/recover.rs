@@ -243,6 +243,7 @@ fn verify<S: Medium>(store: &S, layout: &Layout, record: &Record) -> Result<Veri
             store,
             layout,
             page_count: record.page_count,
+            deltas: &record.deltas,
             cache: &mut cache,
         },
         proven: record.proven,
@@ -250,8 +251,14 @@ fn verify<S: Medium>(store: &S, layout: &Layout, record: &Record) -> Result<Veri
         unproven: Vec::new(),
     };
     let trees = [record.map_tree(), record.space_tree()];
-    for tree in &trees {
-        let done = walk.below(tree, tree.height, 0, tree.root.as_ref());
+    let [map, _] = &trees;
+    let changed = record.deltas.ids.iter();
+    let deltas = changed.map(|(&id, entry)| (map, 0, id, entry.as_ref()));
+    let roots = trees
+        .iter()
+        .map(|tree| (tree, tree.height, 0, tree.root.as_ref()));
+    for (tree, level, index, entry) in deltas.chain(roots) {
+        let done = walk.below(tree, level, index, entry);
         done.map_err(|error| match error {
             Error::Corrupt { page, fault } => unsound(record, page, fault),
             error => error,

@@ -1,13 +1,18 @@
 //! Room: how many pages a commit takes, and how far the file grows for them.
 
+use alloc::vec::Vec;
+
 use pagebox_store::{PageStore, StoreError};
 
+use super::deltas::{self, Deltas};
 use super::error::{Error, Operation};
 use super::file::{File, Phase};
+use super::record::Record;
 use super::rewrite;
 use crate::changes::{Change, Changes};
 use crate::codec::wide;
 use crate::facts::Wish;
+use crate::ids::ProtectedId;
 
 /// What a growth adds at most in bytes, unless more is needed at once.
 const STEP_MAX: u64 = 256 << 20;
@@ -19,6 +24,8 @@ pub(super) struct Need {
     pub(super) written: u64,
     /// Free pages that there must be.
     pub(super) room: u64,
+    /// Whether the changed nodes of both trees are written.
+    pub(super) folds: bool,
     /// The height that MAP gets.
     pub(super) map_height: u32,
     /// The page count must reach this.
@@ -28,23 +35,42 @@ pub(super) struct Need {
 impl File {
     /// What changes take.
     pub(super) fn need<B>(&self, changes: &Changes<B>) -> Need {
+        self.need_of(&self.record, changes, false)
+    }
+
+    /// What changes to a state take, in a commit that folds where it must, or in
+    /// any case.
+    pub(super) fn need_of<B>(&self, record: &Record, changes: &Changes<B>, folds: bool) -> Need {
         let shape = self.layout.shape();
-        let map = self.record.map_tree();
+        let folds = folds || len_with(&record.deltas, changes) > shape.deltas_len;
+        let map = record.map_tree();
         let highest_new = changes
             .protected
             .iter()
             .rev()
             .find(|(_, change)| matches!(change, Change::New(_)))
             .map(|(id, _)| id.0);
-        let map_height = shape.height_for(map.height, highest_new.unwrap_or(0));
+        let is_freed = |id| matches!(changes.protected.get(&ProtectedId(id)), Some(Change::Free));
+        let highest_delta = record
+            .deltas
+            .ids
+            .iter()
+            .rev()
+            .find(|&(&id, entry)| entry.is_some() && !is_freed(id))
+            .map(|(&id, _)| id);
+        let highest = highest_new.max(highest_delta).unwrap_or(0);
+        let map_height = shape.height_for(map.height, highest);
         let contents = changes
             .protected
             .values()
             .filter(|change| change.bytes().is_some())
             .count();
-        let ids = changes.protected.keys().map(|id| id.0).collect();
+        let mut ids: Vec<u64> = changes.protected.keys().map(|id| id.0).collect();
+        ids.extend(record.deltas.ids.keys());
+        ids.sort_unstable();
+        ids.dedup();
+        // A commit that does not fold leaves room for the next one to do it.
         let nodes = rewrite::count(shape, &map, map_height, ids);
-        let written = wide(contents) + nodes;
         let regular = changes.allocated.len();
         // So that something can be freed when the store is full.
         let reserve = if highest_new.is_some() || regular > 0 {
@@ -53,8 +79,9 @@ impl File {
             0
         };
         Need {
-            written,
-            room: written + regular + reserve,
+            written: wide(contents) + if folds { nodes } else { 0 },
+            room: wide(contents) + nodes + regular + reserve,
+            folds,
             map_height,
             end: changes.allocated.max().map_or(0, |page| page + 1),
         }
@@ -92,7 +119,9 @@ impl File {
         need: &Need,
     ) -> Result<u64, Error> {
         let limit = self.layout.shape().page_limit();
-        let needed = self.smallest(need).ok_or(Error::Full { limit })?;
+        let needed = self
+            .smallest(&self.record, need)
+            .ok_or(Error::Full { limit })?;
         let page_count = self.record.page_count;
         if needed == page_count {
             return Ok(needed);
@@ -127,9 +156,9 @@ impl File {
     }
 
     /// The smallest page count from the present one on that has the room.
-    fn smallest(&self, need: &Need) -> Option<u64> {
+    pub(super) fn smallest(&self, record: &Record, need: &Need) -> Option<u64> {
         let limit = self.layout.shape().page_limit();
-        let end = need.end.max(self.record.page_count);
+        let end = need.end.max(record.page_count);
         let mut page_count = self.layout.round_up(end.min(limit));
         if end > limit {
             return None;
@@ -138,7 +167,7 @@ impl File {
             if page_count > limit {
                 return None;
             }
-            let taken = self.layout.reserved(page_count) + self.record.used + need.room;
+            let taken = self.layout.reserved(page_count) + record.used + need.room;
             match taken.checked_sub(page_count) {
                 None | Some(0) => return Some(page_count),
                 Some(missing) => {
@@ -149,4 +178,15 @@ impl File {
             }
         }
     }
+}
+
+/// Bytes that the deltas take in a record after these changes.
+fn len_with<B>(deltas: &Deltas, changes: &Changes<B>) -> usize {
+    let ids = changes.protected.keys();
+    let new_ids = ids.filter(|id| !deltas.ids.contains_key(&id.0)).count();
+    let pages = changes.allocated.iter().chain(changes.freed.iter());
+    let new_pages = pages
+        .filter(|page| !deltas.regular.contains_key(page))
+        .count();
+    deltas.encoded_len() + new_ids * deltas::ID_LEN + new_pages * deltas::PAGE_LEN
 }

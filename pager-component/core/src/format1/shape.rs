@@ -2,6 +2,7 @@
 
 use pagebox_store::PageSize;
 
+use super::record::{BLOCK, BLOCK_PAYLOAD, DELTAS};
 use crate::codec::wide;
 
 /// Bytes of an entry.
@@ -22,6 +23,9 @@ pub struct Shape {
     pub group_log2: u32,
     /// Bits of a page number, and of a protected id.
     pub number_bits: u32,
+    /// Bytes of deltas that a record is given at most. A reader takes as many
+    /// as a root slot holds.
+    pub deltas_len: usize,
 }
 
 impl Shape {
@@ -32,6 +36,7 @@ impl Shape {
             fan_log2: page_size.log2() - 5,
             group_log2: page_size.log2() + 1,
             number_bits: NUMBER_BITS,
+            deltas_len: deltas_len(page_size),
         }
     }
 
@@ -110,6 +115,16 @@ impl Shape {
         }
         height
     }
+}
+
+/// Bytes that the record of a full root slot has for deltas.
+pub const fn deltas_len(page_size: PageSize) -> usize {
+    let unit = if page_size.bytes() < BLOCK {
+        BLOCK
+    } else {
+        page_size.bytes()
+    };
+    unit / BLOCK * BLOCK_PAYLOAD - DELTAS
 }
 
 /// U of a page size.

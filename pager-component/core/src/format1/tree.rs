@@ -9,7 +9,9 @@ use alloc::vec::Vec;
 
 use super::cache::{Cache, Place};
 use super::check;
-use super::entry::{Entry, in_node};
+use super::deltas::Deltas;
+pub(super) use super::entry::Entry;
+use super::entry::in_node;
 pub(super) use super::entry::{Tree, Which};
 use super::error::Error;
 use super::layout::Layout;
@@ -52,6 +54,7 @@ pub(super) struct Reader<'a, S> {
     pub(super) layout: &'a Layout,
     /// Of the state.
     pub(super) page_count: u64,
+    pub(super) deltas: &'a Deltas,
     pub(super) cache: &'a mut Cache,
 }
 
@@ -113,6 +116,45 @@ impl<S: Medium> Reader<'_, S> {
             entry = in_node(&node, shape.place_of(child));
         }
         Ok(entry)
+    }
+
+    /// The leaf of a group as of the last fold; none: it is absent.
+    pub(super) fn leaf(&mut self, space: &Tree, group: u64) -> Result<Option<Arc<[u8]>>, Error> {
+        match self.entry(space, 0, group)? {
+            Some(entry) => self.node(Which::Space, 0, group, &entry).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What is stored for a protected id now.
+    pub(super) fn stored(&mut self, map: &Tree, id: u64) -> Result<Option<Entry>, Error> {
+        match self.deltas.ids.get(&id) {
+            Some(changed) => Ok(*changed),
+            None => self.entry(map, 0, id),
+        }
+    }
+
+    /// What is stored now for the ids below a node of the lowest level.
+    pub(super) fn stored_below(
+        &mut self,
+        map: &Tree,
+        index: u64,
+    ) -> Result<Vec<(u64, Entry)>, Error> {
+        let node = match self.entry(map, 1, index)? {
+            Some(entry) => Some(self.node(Which::Map, 1, index, &entry)?),
+            None => None,
+        };
+        let shape = self.layout.shape();
+        let ids = (0..shape.fan()).zip(shape.first_key(1, index)..);
+        Ok(ids
+            .filter_map(|(place, id)| {
+                let entry = match self.deltas.ids.get(&id) {
+                    Some(changed) => *changed,
+                    None => node.as_ref().and_then(|node| in_node(node, place)),
+                };
+                Some((id, entry?))
+            })
+            .collect())
     }
 
     /// The first key from `from` on that is sought; none: no key that the tree

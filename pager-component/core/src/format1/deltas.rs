@@ -1,0 +1,120 @@
+//! [`Deltas`]: what changed since the last fold. A root record holds them, and
+//! the trees that it names are as of that fold.
+
+use alloc::collections::BTreeMap;
+
+use super::entry::{self, Entry, NUMBER};
+use super::leaf::Kind;
+use super::shape::ENTRY_LEN;
+use crate::codec::{put, u64_at, wide};
+
+/// Bytes of what became of a protected id: the id, and its entry.
+pub(super) const ID_LEN: usize = 8 + ENTRY_LEN;
+
+/// Bytes of what became of a regular page.
+pub(super) const PAGE_LEN: usize = 8;
+
+/// Where the kind of a regular page stands, above its number.
+const KIND_SHIFT: u32 = 48;
+
+/// What changed since the last fold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deltas {
+    /// What protected ids name now; none: they were freed.
+    pub ids: BTreeMap<u64, Option<Entry>>,
+    /// Whether these pages are regular now. One that is not may have become
+    /// something else.
+    pub regular: BTreeMap<u64, bool>,
+}
+
+impl Deltas {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty() && self.regular.is_empty()
+    }
+
+    /// Bytes that they take in a record.
+    pub fn encoded_len(&self) -> usize {
+        self.ids.len() * ID_LEN + self.regular.len() * PAGE_LEN
+    }
+
+    /// The first id from `id` on that is stored since the fold.
+    pub(super) fn next_stored(&self, id: u64) -> Option<u64> {
+        let mut ids = self.ids.range(id..);
+        ids.find(|(_, entry)| entry.is_some()).map(|(&id, _)| id)
+    }
+
+    /// The first id from `id` on that was freed since the fold.
+    pub(super) fn next_freed(&self, id: u64) -> Option<u64> {
+        let mut ids = self.ids.range(id..);
+        ids.find(|(_, entry)| entry.is_none()).map(|(&id, _)| id)
+    }
+
+    /// The first id from `id` on that is not stored since the fold.
+    pub(super) fn next_unstored(&self, id: u64) -> u64 {
+        let stored = self.ids.range(id..).zip(id..);
+        let run = stored.take_while(|((at, entry), id)| *at == id && entry.is_some());
+        id + wide(run.count())
+    }
+
+    /// Writes them at `at`.
+    pub(super) fn encode(&self, bytes: &mut [u8], at: usize) {
+        let mut at = at;
+        for (id, entry) in &self.ids {
+            put(bytes, at, &id.to_le_bytes());
+            entry::encode(bytes, at + 8, entry.as_ref());
+            at += ID_LEN;
+        }
+        for (page, &is_regular) in &self.regular {
+            let kind = if is_regular {
+                Kind::Regular
+            } else {
+                Kind::Free
+            };
+            let word = page | u64::from(kind.nibble()) << KIND_SHIFT;
+            put(bytes, at, &word.to_le_bytes());
+            at += PAGE_LEN;
+        }
+    }
+
+    /// Reads so many from the start of these bytes; none where they can't be.
+    pub(super) fn decode(bytes: &[u8], ids: u32, regular: u32) -> Option<Self> {
+        let len = u64::from(ids) * wide(ID_LEN) + u64::from(regular) * wide(PAGE_LEN);
+        if len > wide(bytes.len()) {
+            return None;
+        }
+        let mut deltas = Self::default();
+        let mut at = 0;
+        for _ in 0..ids {
+            let id = u64_at(bytes, at);
+            if id > NUMBER || !is_ascending(&deltas.ids, id) {
+                return None;
+            }
+            let entry = entry::decode(bytes, at + 8).ok()?;
+            deltas.ids.insert(id, entry);
+            at += ID_LEN;
+        }
+        for _ in 0..regular {
+            let word = u64_at(bytes, at);
+            let page = word & NUMBER;
+            let is_regular = match word >> KIND_SHIFT {
+                0 => false,
+                1 => true,
+                _ => return None,
+            };
+            if !is_ascending(&deltas.regular, page) {
+                return None;
+            }
+            deltas.regular.insert(page, is_regular);
+            at += PAGE_LEN;
+        }
+        Some(deltas)
+    }
+}
+
+/// Whether a number comes after all that are there.
+fn is_ascending<T>(before: &BTreeMap<u64, T>, number: u64) -> bool {
+    before
+        .last_key_value()
+        .is_none_or(|(&last, _)| last < number)
+}
