@@ -12,6 +12,7 @@ mod deltas;
 mod failing;
 mod hostile;
 mod kill;
+mod mend;
 mod misuse;
 mod recovery;
 mod rot;

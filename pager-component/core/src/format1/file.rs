@@ -233,6 +233,16 @@ impl File {
             .map_or(Ok(()), |damage| Err(Error::Damaged(damage)))
     }
 
+    /// Both slots hold a root of trees that were built anew.
+    pub(super) fn rebuilt(&mut self) {
+        self.phase = Phase::Ready;
+        self.damage = None;
+        self.is_copied = true;
+        self.highest = self.record.generation;
+        self.pages = None;
+        self.regular = None;
+    }
+
     /// What recovery decided when the file was opened.
     pub fn verdict(&self) -> Verdict {
         self.verdict

@@ -1,45 +1,361 @@
-//! Mending a file on request: the header is written again where it has rotted.
-//! What else is damaged is said, and left as it is.
+//! Mending a file on request, in place: hand in a copy. What proves itself is
+//! kept: protected pages whose bytes have their checksum, and every page that
+//! may be a caller's regular one. Of these both trees are built anew. Nothing is
+//! invented, and what is lost is said.
 
-use alloc::string::ToString;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use pagebox_store::Change;
 
+use super::entry::{Entry, in_node};
 use super::error::{Error, Operation};
 use super::file::File;
-use super::header::Header;
+use super::leaf::{self, Kind};
 use super::medium::Medium;
+use super::pages::Pages;
+use super::plan::{fold_space, height_byte};
 use super::recover::recover;
+use super::rewrite::{self, Level, Node, fold};
 use super::slots;
+use super::tree::{Tree, Which};
 use crate::action::Action;
+use crate::bitmap::Overlay;
+use crate::codec::wide;
+use crate::finding::Severity;
+use crate::ids::{ProtectedId, Side};
 
 /// Mends the file in a store. A sound file stays as it is.
 ///
 /// # Errors
-/// [`Error::Damaged`], where it cannot be mended; as [`File::open`].
+/// [`Error::Damaged`], where there is no root to go by; [`Error::Full`];
+/// [`Error::GenerationsExhausted`]; as [`File::open`].
 pub(crate) fn mend<S: Medium>(store: &mut S) -> Result<Vec<Action>, Error> {
     let decision = recover(store, None)?;
-    let (is_rotten, header) = (decision.header_is_rotten, decision.chosen.record.header);
+    let (is_rotten, is_damaged) = (decision.header_is_rotten, decision.damage.is_some());
     let mut file = File::of(decision);
-    file.expect_undamaged()?;
-    if !is_rotten {
-        return Ok(Vec::new());
+    let mut actions = if is_damaged || has_errors(&mut file, store) {
+        file.rebuild(store)?
+    } else {
+        Vec::new()
+    };
+    if is_rotten {
+        // Both roots say what the header is to say, before it is written.
+        file.settle(store)?;
+        file.write_header(store)?;
+        let text = "the header was written again, as the root records repeat it";
+        actions.push(action(false, Some(0), None, text.to_string()));
     }
-    // Both roots say what the header is to say, before it is written.
-    file.settle(store)?;
-    file.write_header(store, &header)?;
-    Ok(alloc::vec![Action {
-        lost: false,
-        page: Some(0),
-        protected: None,
-        text: "the header was written again, as the root records repeat it".to_string(),
-    }])
+    Ok(actions)
+}
+
+fn has_errors<S: Medium>(file: &mut File, store: &S) -> bool {
+    let mut next = Some(0);
+    while let Some(cursor) = next {
+        let part = file.check_part(store, cursor);
+        let mut kinds = part.findings.iter().map(|finding| finding.kind);
+        if kinds.any(|kind| kind.severity() == Severity::Error) {
+            return true;
+        }
+        next = part.next;
+    }
+    false
+}
+
+fn action(lost: bool, page: Option<u64>, id: Option<u64>, text: String) -> Action {
+    Action {
+        lost,
+        page,
+        protected: id.map(ProtectedId),
+        text,
+    }
+}
+
+/// Is told of each entry of level 0, and of each node that is lost: its level and
+/// index, its entry, and what is wrong with it.
+type Visit<'a> = dyn FnMut((u32, u64), &Entry, Option<&str>) + 'a;
+
+/// What of a file proves itself.
+#[derive(Default)]
+struct Salvage {
+    /// Protected pages, by id.
+    stored: BTreeMap<u64, Entry>,
+    /// Their pages.
+    named: Overlay,
+    /// Pages that may be a caller's.
+    regular: Overlay,
+    actions: Vec<Action>,
 }
 
 impl File {
-    fn write_header<S: Medium>(&mut self, store: &mut S, header: &Header) -> Result<(), Error> {
-        let page = slots::whole(self.layout.shape(), &header.encode());
+    /// Builds both trees anew.
+    fn rebuild<S: Medium>(&mut self, store: &mut S) -> Result<Vec<Action>, Error> {
+        let layout = self.layout;
+        let shape = layout.shape();
+        let generation = self
+            .highest
+            .checked_add(1)
+            .ok_or(Error::GenerationsExhausted)?;
+        let page_count = layout.round(self.record.page_count.min(store.geometry().page_count));
+        let mut salvage = Salvage::default();
+        self.salvage_protected(store, page_count, &mut salvage);
+        self.salvage_regular(store, page_count, &mut salvage);
+
+        let highest = salvage.stored.last_key_value().map_or(0, |(&id, _)| id);
+        let height = shape.height_for(1, highest);
+        self.record.deltas = super::deltas::Deltas::default();
+        (self.record.map, self.record.space) = (None, None);
+        (self.record.map_height, self.record.space_height) = (1, 0);
+        self.record.page_count = page_count;
+        self.record.protected = wide(salvage.stored.len());
+        self.cache = super::cache::Cache::default();
+        let map = self.record.map_tree();
+        let keys: Vec<u64> = salvage.stored.keys().copied().collect();
+        let nodes = rewrite::count(shape, &map, height, keys);
+        self.record.used = salvage.named.len() + salvage.regular.len();
+        let page_count = self.room_for(store, nodes)?;
+
+        let (nodes, pages) = self.trees(store, &salvage, height, generation)?;
+        self.record.used = pages.used();
+        self.record.generation = generation;
+        self.record.base = generation;
+        self.record.proven = generation;
+        self.record.page_count = page_count;
+        self.write_anew(store, &nodes)?;
+        let text = format!(
+            "both trees were built anew of what proves itself: {} protected pages and {} regular ones",
+            salvage.stored.len(),
+            salvage.regular.len()
+        );
+        salvage.actions.push(action(false, None, None, text));
+        Ok(salvage.actions)
+    }
+
+    /// The page count that has room for so many nodes; grows the file for it.
+    fn room_for<S: Medium>(&mut self, store: &mut S, nodes: u64) -> Result<u64, Error> {
+        let layout = self.layout;
+        let limit = layout.shape().page_limit();
+        let mut page_count = self.record.page_count;
+        while layout.reserved(page_count) + self.record.used + nodes > page_count {
+            let missing = layout.reserved(page_count) + self.record.used + nodes - page_count;
+            page_count = layout.round_up(page_count.saturating_add(missing));
+            if page_count > limit {
+                return Err(Error::Full { limit });
+            }
+        }
+        if page_count > store.geometry().page_count {
+            store
+                .grow(page_count)
+                .map_err(Error::store(Operation::Grow { page_count }))?;
+        }
+        self.record.page_count = page_count;
+        Ok(page_count)
+    }
+
+    /// The nodes of both trees, and what pages are then.
+    fn trees<S: Medium>(
+        &mut self,
+        store: &S,
+        salvage: &Salvage,
+        height: u32,
+        generation: u64,
+    ) -> Result<(Vec<Node>, Pages), Error> {
+        let layout = self.layout;
+        let page_count = self.record.page_count;
+        let (map, space) = (self.record.map_tree(), self.record.space_tree());
+        let mut pages = Pages::folded(&space);
+        let mut reader = self.reader(store);
+        let mut free = (0..page_count).filter(|&page| {
+            !layout.is_reserved(page)
+                && !salvage.named.contains(page)
+                && !salvage.regular.contains(page)
+        });
+        let entries: Level = salvage
+            .stored
+            .iter()
+            .map(|(&id, &entry)| (id, Some(entry)))
+            .collect();
+        let map = fold(&mut reader, &map, height, entries, generation, |_| {
+            free.next().ok_or(Error::Full { limit: page_count })
+        })?;
+        for page in salvage.named.iter() {
+            pages.take(&mut reader, &space, page, Kind::Protected)?;
+        }
+        for page in salvage.regular.iter() {
+            pages.take(&mut reader, &space, page, Kind::Regular)?;
+        }
+        for node in &map.nodes {
+            pages.take(&mut reader, &space, node.page, Kind::Node)?;
+        }
+        let folded = fold_space(&mut reader, &space, &pages, generation)?;
+        self.record.map = map.tree.root;
+        self.record.map_height = height_byte(map.tree.height);
+        self.record.space = folded.tree.root;
+        self.record.space_height = height_byte(folded.tree.height);
+        let nodes = map.nodes.into_iter().chain(folded.nodes).collect();
+        Ok((nodes, pages))
+    }
+
+    /// Writes nodes, then both roots.
+    fn write_anew<S: Medium>(&mut self, store: &mut S, nodes: &[Node]) -> Result<(), Error> {
+        self.blocks = self.record.encode();
+        let shape = self.layout.shape();
+        let roots = Side::BOTH.map(|side| slots::pages(shape, side, &self.blocks));
+        let mut batch: Vec<Change<'_, S::Buffer>> = nodes
+            .iter()
+            .map(|node| Change::Bytes {
+                page: node.page,
+                bytes: &node.bytes,
+            })
+            .collect();
+        batch.push(Change::Sync);
+        for root in &roots {
+            batch.extend(slots::changes(root));
+        }
+        batch.push(Change::Sync);
+        let done = store.write(&batch);
+        self.or_poison(Operation::Settle, done)?;
+        self.rebuilt();
+        Ok(())
+    }
+
+    /// Protected pages whose bytes have their checksum.
+    fn salvage_protected<S: Medium>(&mut self, store: &S, page_count: u64, found: &mut Salvage) {
+        let map = self.record.map_tree();
+        let shape = self.layout.shape();
+        let mut entries = BTreeMap::new();
+        self.walk(store, &map, &mut |(level, index), entry, fault| {
+            match fault {
+                None => drop(entries.insert(index, *entry)),
+                Some(fault) => {
+                    let text = format!(
+                        "a node of MAP is lost, and with it the protected pages {} to {}, as far as there were any: {fault}",
+                        shape.first_key(level, index),
+                        shape.first_key(level, index + 1) - 1
+                    );
+                    found.actions.push(action(true, Some(entry.number), None, text));
+                }
+            }
+        });
+        for (&id, changed) in &self.record.deltas.ids {
+            match changed {
+                Some(entry) => entries.insert(id, *entry),
+                None => entries.remove(&id),
+            };
+        }
+        for (id, entry) in entries {
+            let page = entry.number;
+            if page == 0 {
+                found.stored.insert(id, entry);
+                continue;
+            }
+            let fault = if page >= page_count {
+                Some("its page is past the end of the file")
+            } else if !matches!(store.page_checksum(page), Ok(sum) if sum == entry.checksum) {
+                Some("its bytes are not the ones that were committed")
+            } else if !found.named.insert(page) {
+                Some("another one has its page")
+            } else {
+                None
+            };
+            match fault {
+                None => drop(found.stored.insert(id, entry)),
+                Some(fault) => {
+                    let text = format!("protected page {id} was given up: {fault}");
+                    found.actions.push(action(true, Some(page), Some(id), text));
+                }
+            }
+        }
+    }
+
+    /// Regular pages, and those of which it is not known that they are not.
+    fn salvage_regular<S: Medium>(&mut self, store: &S, page_count: u64, found: &mut Salvage) {
+        let layout = self.layout;
+        let shape = layout.shape();
+        let space = self.record.space_tree();
+        let mut leaves = Vec::new();
+        let mut lost = Vec::new();
+        self.walk(
+            store,
+            &space,
+            &mut |(level, index), entry, fault| match fault {
+                None => leaves.push((index, *entry)),
+                Some(fault) => lost.push((level, index, fault.to_string())),
+            },
+        );
+        let keep = |page: u64, found: &mut Salvage| {
+            if page < page_count && !layout.is_reserved(page) && !found.named.contains(page) {
+                found.regular.insert(page);
+            }
+        };
+        let mut past_the_end = 0;
+        for (group, entry) in leaves {
+            let leaf = self.reader(store).node(Which::Space, 0, group, &entry);
+            let Ok(leaf) = leaf else {
+                lost.push((0, group, "its leaf cannot be believed".to_string()));
+                continue;
+            };
+            for (place, page) in leaf::pages(&layout, group) {
+                if leaf::kind(&leaf, place) == Kind::Regular {
+                    keep(page, found);
+                    past_the_end += u64::from(page >= page_count);
+                }
+            }
+        }
+        if past_the_end > 0 {
+            let text = format!("{past_the_end} regular pages lay past the end of the file");
+            found.actions.push(action(true, None, None, text));
+        }
+        for (level, index, fault) in lost {
+            let first = layout.group_start(shape.first_key(level, index));
+            let end = layout
+                .group_start(shape.first_key(level, index + 1))
+                .min(page_count);
+            (first..end).for_each(|page| keep(page, found));
+            let text = format!(
+                "it is not known which of the pages {first} to {} are free: all are kept: {fault}",
+                end.saturating_sub(1)
+            );
+            found.actions.push(action(false, Some(first), None, text));
+        }
+        for (&page, &is_regular) in &self.record.deltas.regular {
+            if is_regular {
+                keep(page, found);
+            } else {
+                found.regular.remove(page);
+            }
+        }
+    }
+
+    /// Visits a tree, as far as it can be read.
+    fn walk<S: Medium>(&mut self, store: &S, tree: &Tree, f: &mut Visit<'_>) {
+        let shape = self.layout.shape();
+        let mut open: Vec<(u32, u64, Entry)> = tree
+            .root
+            .map(|root| (tree.height, 0, root))
+            .into_iter()
+            .collect();
+        while let Some((level, index, entry)) = open.pop() {
+            if level == 0 {
+                f((0, index), &entry, None);
+                continue;
+            }
+            match self.reader(store).node(tree.which, level, index, &entry) {
+                Ok(node) => {
+                    let first = index << shape.fan_log2;
+                    open.extend((0..shape.fan()).zip(first..).filter_map(|(place, child)| {
+                        Some((level - 1, child, in_node(&node, place)?))
+                    }));
+                }
+                Err(error) => f((level, index), &entry, Some(&error.to_string())),
+            }
+        }
+    }
+
+    fn write_header<S: Medium>(&mut self, store: &mut S) -> Result<(), Error> {
+        let page = slots::whole(self.layout.shape(), &self.record.header.encode());
         let changes: [Change<'_, S::Buffer>; 2] = [
             Change::Bytes {
                 page: 0,

@@ -155,7 +155,7 @@ impl File {
 }
 
 /// The leaves that changed and the nodes above them.
-fn fold_space<S: Medium>(
+pub(super) fn fold_space<S: Medium>(
     reader: &mut Reader<'_, S>,
     space: &Tree,
     pages: &Pages,
@@ -187,6 +187,6 @@ fn count<B>(
 }
 
 /// No tree is higher than a page number has bits.
-fn height_byte(height: u32) -> u8 {
+pub(super) fn height_byte(height: u32) -> u8 {
     u8::try_from(height).unwrap_or(u8::MAX)
 }
