@@ -18,7 +18,7 @@ use crate::recovery::one_of;
 ///
 /// # Errors
 /// [`Error::Identity`], [`Error::PageSizeMismatch`]: nothing to mend.
-/// [`Error::Damaged`]: it can be read in part, and not be mended.
+/// [`Error::Damaged`]: no root to go by.
 /// [`Error::Corrupt`]: nothing can be proven. [`Error::Full`]: no room for a
 /// replacement. [`Error::GenerationsExhausted`]. [`Error::Store`].
 pub fn mend<S: PageStore>(store: &mut S) -> Result<Vec<Action>, Error> {

@@ -318,7 +318,7 @@ fn deltas_of_what_nobody_can_have_are_refused_at_opening() {
                     .unwrap()
                     .as_mut()
                     .unwrap()
-                    .birth += 1
+                    .birth += 1;
             },
             "a delta was not born since the fold",
         ),

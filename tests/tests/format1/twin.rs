@@ -35,10 +35,11 @@ fn run(layout: Layout, seed: u64, steps: usize, seen: &mut Seen) -> Scene<Memory
             agree(&mut scene.file, &scene.store, &state)
         });
         checked.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
-        if rng.chance(1, 10) {
+        let next = rng.below(10);
+        if next == 0 {
             scene.file = File::open_shaped(&scene.store, layout.shape()).unwrap();
             scene.log.push("reopened".into());
-        } else if rng.chance(1, 10) {
+        } else if next == 1 {
             scene.file.close(&mut scene.store).unwrap();
             scene.file = File::open_shaped(&scene.store, layout.shape()).unwrap();
             let state = decoded(&scene);

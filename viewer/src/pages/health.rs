@@ -29,10 +29,6 @@ const LISTED_MAX: usize = 100;
 /// The most findings in an answer.
 const FINDINGS_MAX: usize = 500;
 
-/// What is found where no root of format 1 counts, so that its format is not
-/// told.
-const ROOTS: &str = "roots";
-
 /// What the check of a file found.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HealthView {
@@ -169,9 +165,6 @@ async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
                 });
                 findings.truncate(FINDINGS_MAX);
             }
-            // The command does not know format 1, and what is found of it may be
-            // all that says that a file is of it.
-            let is_of_trees = head.keeps_trees() || findings.iter().any(|it| it.id == ROOTS);
             let findings = findings.into_iter().map(Found::from).collect();
             Ok(HealthView {
                 file: file.clone(),
@@ -182,7 +175,7 @@ async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
                 omitted,
                 repair_command: mends
                     .clone()
-                    .filter(|_| check.errors > 0 && !head.foreign() && !is_of_trees),
+                    .filter(|_| check.errors > 0 && !head.foreign()),
                 gauges: gauges(&head.summary),
                 explanation: head.summary.recovery.explanation.clone(),
             })

@@ -11,12 +11,13 @@ use super::file::File;
 use super::header::{HEADER_LEN, Header};
 use super::kinds::in_words;
 use super::leaf;
+use super::look::Location;
 use super::medium::Medium;
 use super::reasons::first_page;
 use super::record;
 use super::shape::ENTRY_LEN;
 use super::slots;
-use super::tree::{Tree, Which};
+use super::tree::{Seek, Tree, Which};
 use crate::codec::{self, narrow, part, u8_at, u32_at, u64_at, u128_at, wide};
 use crate::ids::{ProtectedId, Side};
 use crate::kinds::PageKind;
@@ -71,7 +72,7 @@ impl File {
         while listed < limit && map.height > 1 {
             let mut reader = self.reader(store);
             let mut faults = Vec::new();
-            let seek = super::tree::Seek::Present;
+            let seek = Seek::Present;
             let Some(present) = reader.seek_past(&map, id, seek, &mut faults) else {
                 break;
             };
@@ -293,7 +294,7 @@ impl File {
             end - 1
         );
         let fields = if level == 0 {
-            leaf_fields(bytes, shape, first)
+            leaf_fields(bytes, shape, first, self.record.page_count)
         } else {
             self.space_fields(level, index, bytes)
         };
@@ -486,6 +487,35 @@ impl File {
             .collect()
     }
 
+    /// Protected pages from id `start` on, as far as their nodes can be read.
+    fn protected_past<S: Medium>(
+        &mut self,
+        store: &S,
+        start: ProtectedId,
+        limit: usize,
+    ) -> Vec<(ProtectedId, Location)> {
+        let map = self.record.map_tree();
+        let shape = self.layout.shape();
+        let mut reader = self.reader(store);
+        let mut found = Vec::new();
+        let mut from = start.0;
+        while found.len() < limit {
+            let mut faults = Vec::new();
+            let present = reader.seek_past(&map, from, Seek::Present, &mut faults);
+            let changed = reader.deltas.next_stored(from);
+            let Some(id) = present.into_iter().chain(changed).min() else {
+                break;
+            };
+            let index = shape.index_of(1, id);
+            let below = reader.stored_below(&map, index).unwrap_or_default();
+            let below = below.into_iter().filter(|&(id, _)| id >= start.0);
+            let listed = below.map(|(id, entry)| (ProtectedId(id), entry.into()));
+            found.extend(listed.take(limit - found.len()));
+            from = shape.first_key(1, index + 1);
+        }
+        found
+    }
+
     /// Protected pages from id `start` on, and where MAP has them.
     pub(crate) fn entries<S: Medium>(
         &mut self,
@@ -493,7 +523,7 @@ impl File {
         start: ProtectedId,
         limit: usize,
     ) -> Vec<structure::Entry> {
-        let found = self.protected(store, start, limit).unwrap_or_default();
+        let found = self.protected_past(store, start, limit);
         let shape = self.layout.shape();
         found
             .into_iter()
@@ -560,20 +590,28 @@ fn homes(bytes: &[u8], at: usize) -> Field {
 }
 
 /// The pages of a leaf, in runs of one kind.
-fn leaf_fields(bytes: &[u8], shape: super::Shape, first: u64) -> Vec<Field> {
+fn leaf_fields(bytes: &[u8], shape: super::Shape, first: u64, page_count: u64) -> Vec<Field> {
     let mut fields = Vec::new();
     let mut place = 0;
     let mut left = 0;
-    while place < shape.group_len() {
+    let kind = |place| {
         let nibble = leaf::nibble(bytes, place);
+        match leaf::Kind::from_nibble(nibble) {
+            _ if first + place >= page_count => Ok("past the page count"),
+            Some(kind) => Ok(in_words(shape, first + place, kind).text().name),
+            None => Err(nibble),
+        }
+    };
+    while place < shape.group_len() {
+        let here = kind(place);
         let mut end = place + 1;
-        while end < shape.group_len() && leaf::nibble(bytes, end) == nibble {
+        while end < shape.group_len() && kind(end) == here {
             end += 1;
         }
         if fields.len() < LISTED {
-            let value = match leaf::Kind::from_nibble(nibble) {
-                Some(kind) => in_words(shape, first + place, kind).text().name.to_string(),
-                None => format!("kind {nibble}, which is not known"),
+            let value = match here {
+                Ok(name) => name.to_string(),
+                Err(nibble) => format!("kind {nibble}, which is not known"),
             };
             let name = format!("pages {} to {}", first + place, first + end - 1);
             let (from, to) = (narrow(place / 2), narrow(end.div_ceil(2)));

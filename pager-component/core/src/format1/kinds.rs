@@ -60,7 +60,6 @@ impl File {
                     }
                     f(PageKind::FREE, group_end - free_from);
                 }
-                Leaf::Unknown => f(PageKind::UNKNOWN, group_end - from),
                 leaf => (from..group_end).for_each(|page| f(kind_of(&layout, leaf, page), 1)),
             }
             from = group_end;
@@ -147,7 +146,8 @@ fn kind_of(layout: &Layout, leaf: &Leaf, page: u64) -> PageKind {
             let group = layout.group_of(page);
             leaf::kind(bytes, page - layout.group_start(group))
         }
-        Leaf::Absent if layout.is_reserved(page) => Kind::Reserved,
+        // What is the file's own has its place, whatever a leaf says.
+        Leaf::Absent | Leaf::Unknown if layout.is_reserved(page) => Kind::Reserved,
         Leaf::Absent => Kind::Free,
         Leaf::Unknown => return PageKind::UNKNOWN,
     };

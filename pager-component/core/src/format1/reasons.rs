@@ -141,7 +141,8 @@ impl Damage {
     /// It as a finding.
     pub(crate) fn finding(self) -> Finding {
         let page = match self {
-            Self::Unsound { page, .. } => Some(page),
+            // Of page 0: the root record says it of the whole file.
+            Self::Unsound { page, .. } => Some(page).filter(|&page| page != 0),
             Self::NoRoot | Self::TwoFiles | Self::TwoRecords | Self::Homes => None,
         };
         let kind = match self {
