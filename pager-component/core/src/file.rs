@@ -21,6 +21,10 @@ use crate::structure::{Entry, LastCommit, Reference, Structure};
 
 /// An open page file.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one for each open file, and it stays where it is"
+)]
 pub enum File {
     /// Of format 0.
     Zero(format0::File),
