@@ -82,6 +82,29 @@ fn commit_costs_one_sync_and_the_first_after_opening_two_or_three() {
     assert_eq!(counter.take().syncs, 3);
 }
 
+/// Pages past the page count may hold what a commit wrote that was rolled back.
+#[test]
+fn zeros_of_a_page_past_the_page_count_come_before_its_commit() {
+    let mut store = MemoryStore::new(SMALL.page_size);
+    let layout = Layout::regular(SMALL);
+    let page_count = File::create_shaped(&mut store, layout, UUID, 0)
+        .unwrap()
+        .stats()
+        .page_count;
+    store.grow(page_count + 20).unwrap();
+    let (mut store, counter) = CountingStore::new(store);
+    let mut file = File::open_shaped(&store, SMALL).unwrap();
+    file.settle(&mut store).unwrap();
+    for (page, syncs) in [(page_count + 1, 2), (page_count + 400, 1)] {
+        let page = file.find_free(&store, page).unwrap();
+        let mut changes = Changes::default();
+        changes.allocated.insert(page);
+        counter.take();
+        file.commit(&mut store, &changes).unwrap();
+        assert_eq!(counter.take().syncs, syncs, "page {page}");
+    }
+}
+
 #[test]
 fn changes_of_nothing_and_reads_write_nothing() {
     let (store, counter) = CountingStore::new(MemoryStore::new(SMALL.page_size));

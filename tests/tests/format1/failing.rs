@@ -3,7 +3,7 @@
 
 use pagebox_core::ProtectedId;
 use pagebox_core::changes::{Change, Changes};
-use pagebox_core::format1::{Error, File, Operation};
+use pagebox_core::format1::{Error, File, Operation, Stats};
 use pagebox_store::{MemoryStore, StoreError};
 use pagebox_tests::decode1::State;
 use pagebox_tests::failing::{FailingStore, Fault, Verb};
@@ -38,6 +38,7 @@ fn any_failing_call_leaves_the_state_before_or_after() {
                     for_good: (seed + after) % 2 == 0,
                     no_space: (seed + after) % 3 == 0,
                 });
+                let stats = scene.file.stats();
                 let done = scene.commit(&changes, next.clone());
                 let failed = switch.clear() > 0;
                 let state = decoded(scene.store.inner(), &scene);
@@ -61,6 +62,10 @@ fn any_failing_call_leaves_the_state_before_or_after() {
                             _ => false,
                         };
                         assert_eq!(poisoned, !harmless, "{operation:?}");
+                        // Memory says nothing that is not durable.
+                        let told = scene.file.stats();
+                        let of = |it: &Stats| (it.generation, it.protected, it.used_pages);
+                        assert_eq!(of(&told), of(&stats), "{operation:?}");
                         before.is(&state).or_else(|_| next.is(&state)).unwrap();
                         seen[usize::from(harmless)] += 1;
                         if harmless {

@@ -15,7 +15,7 @@ use super::look::Location;
 use super::medium::Medium;
 use super::reasons::first_page;
 use super::record;
-use super::shape::ENTRY_LEN;
+use super::shape::{DELTAS, ENTRY_LEN};
 use super::slots;
 use super::tree::{Seek, Tree, Which};
 use crate::codec::{self, narrow, part, u8_at, u32_at, u64_at, u128_at, wide};
@@ -422,7 +422,7 @@ impl File {
                     index: id,
                     entry,
                     node: None,
-                    offset: record::position(record::DELTAS + place * deltas::ID_LEN + 8),
+                    offset: record::position(DELTAS + place * deltas::ID_LEN + 8),
                 });
             }
         }
@@ -628,7 +628,7 @@ fn leaf_fields(bytes: &[u8], shape: super::Shape, first: u64, page_count: u64) -
 /// The deltas of a record, those that begin in its first page.
 fn delta_fields(deltas: &Deltas, page_len: usize) -> Vec<Field> {
     let mut fields = Vec::new();
-    let mut at = record::DELTAS;
+    let mut at = DELTAS;
     let mut push = |len: usize, name: String, text: String, page: Option<u64>| {
         let (from, to) = (record::position(at), record::position(at + len));
         at += len;

@@ -9,23 +9,12 @@ use alloc::vec::Vec;
 use pagebox_store::{PageSize, SECTOR};
 
 use super::deltas::Deltas;
-use super::entry::{self, Entry};
+use super::entry::{self, Entry, Tree, Which};
 use super::header::{Header, decode_homes, encode_homes};
-use super::tree::{Tree, Which};
+pub use super::shape::{BLOCK, PIECE};
+use super::shape::{BLOCK_PAYLOAD, DELTAS};
 use crate::checksum::xxh3;
 use crate::codec::{array_at, narrow, offset, part, put, u8_at, u32_at, u64_at, u128_at, wide};
-
-/// Payload bytes in a sector.
-pub const PIECE: usize = SECTOR - 8;
-
-/// A record is written in whole blocks of 4 KiB.
-pub const BLOCK: usize = 4096;
-
-/// Payload bytes in a block.
-pub(super) const BLOCK_PAYLOAD: usize = BLOCK / SECTOR * PIECE;
-
-/// Where the deltas begin.
-pub(super) const DELTAS: usize = 256;
 
 const MAGIC: [u8; 8] = *b"PBOXROOT";
 

@@ -1,9 +1,20 @@
 //! [`Shape`]: the numbers that follow from the page size.
 
-use pagebox_store::PageSize;
+use pagebox_store::{PageSize, SECTOR};
 
-use super::record::{BLOCK, BLOCK_PAYLOAD, DELTAS};
 use crate::codec::wide;
+
+/// Payload bytes in a sector.
+pub const PIECE: usize = SECTOR - 8;
+
+/// A record is written in whole blocks of 4 KiB.
+pub const BLOCK: usize = 4096;
+
+/// Payload bytes in a block.
+pub(super) const BLOCK_PAYLOAD: usize = BLOCK / SECTOR * PIECE;
+
+/// Where the deltas begin.
+pub(super) const DELTAS: usize = 256;
 
 /// Bytes of an entry.
 pub(super) const ENTRY_LEN: usize = 32;
