@@ -48,8 +48,8 @@ const SOUND_OF_FORMAT_1: Sample = Sample {
     name: "format 1.pages",
     generation: Some(4),
     pages: Some(444),
-    free: Some(245),
-    regular: Some(43),
+    free: Some(248),
+    regular: Some(40),
     protected: Some(140),
     // The format does not tell.
     allocated: None,

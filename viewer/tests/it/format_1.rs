@@ -140,7 +140,7 @@ fn overview_says_which_root_counts() {
         "format 1 torn root.pages",
         "Of the copies of the root, Root A counts, generation 3.",
     );
-    says(SOUND, "245 further pages, regular or protected.");
+    says(SOUND, "248 further pages, regular or protected.");
     let state = |name| demo.json(name, "overview")["state"]["state"].clone();
     assert_eq!(state("format 1 finished commit.pages"), "finished commit");
     assert_eq!(state("torn page 0.pages"), "torn");
