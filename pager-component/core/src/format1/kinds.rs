@@ -5,9 +5,8 @@ use alloc::sync::Arc;
 
 use super::file::File;
 use super::layout::Layout;
-use super::leaf::{self, Kind};
+use super::leaf::{self, Kind, in_words, reserved_kind};
 use super::medium::Medium;
-use super::shape::Shape;
 use crate::ids::Extent;
 use crate::kinds::PageKind;
 
@@ -152,28 +151,6 @@ fn kind_of(layout: &Layout, leaf: &Leaf, page: u64) -> PageKind {
         Leaf::Unknown => return PageKind::UNKNOWN,
     };
     in_words(layout.shape(), page, kind)
-}
-
-/// The kind of a page in the words of every format.
-pub(super) fn in_words(shape: Shape, page: u64, kind: Kind) -> PageKind {
-    match kind {
-        Kind::Free | Kind::Limbo => PageKind::FREE,
-        Kind::Regular => PageKind::REGULAR,
-        Kind::Protected => PageKind::PROTECTED_ACTIVE,
-        Kind::Node => PageKind::MAP_NODE,
-        Kind::Reserved => reserved_kind(shape, page),
-        Kind::Snapshots => PageKind::UNKNOWN,
-    }
-}
-
-fn reserved_kind(shape: Shape, page: u64) -> PageKind {
-    if page < shape.unit_pages() {
-        PageKind::HEADER
-    } else if page < shape.head() {
-        PageKind::ROOT
-    } else {
-        PageKind::SPACE
-    }
 }
 
 /// The kinds of a whole group.

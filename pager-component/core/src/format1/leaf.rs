@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::layout::Layout;
 use super::shape::Shape;
 use crate::codec::{narrow, put, u8_at, u64_at};
+use crate::kinds::PageKind;
 
 /// What a page is: the nibble of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +65,29 @@ impl Kind {
     /// Whether the page counts as used.
     pub const fn is_used(self) -> bool {
         !matches!(self, Self::Free | Self::Limbo | Self::Reserved)
+    }
+}
+
+/// The kind of a page in the words of every format.
+pub(super) fn in_words(shape: Shape, page: u64, kind: Kind) -> PageKind {
+    match kind {
+        Kind::Free | Kind::Limbo => PageKind::FREE,
+        Kind::Regular => PageKind::REGULAR,
+        Kind::Protected => PageKind::PROTECTED_ACTIVE,
+        Kind::Node => PageKind::MAP_NODE,
+        Kind::Reserved => reserved_kind(shape, page),
+        Kind::Snapshots => PageKind::UNKNOWN,
+    }
+}
+
+/// What of the file's own a page is.
+pub(super) fn reserved_kind(shape: Shape, page: u64) -> PageKind {
+    if page < shape.unit_pages() {
+        PageKind::HEADER
+    } else if page < shape.head() {
+        PageKind::ROOT
+    } else {
+        PageKind::SPACE
     }
 }
 

@@ -6,8 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::error::Error;
-use super::kinds::in_words;
-use super::leaf::{self, Kind};
+use super::leaf::{self, Kind, in_words};
 use super::medium::Medium;
 use super::record::Record;
 use super::rewrite::{Level, Node, next_side};
