@@ -8,7 +8,7 @@
 //! | [`flip`] | which bit a failing checksum points at |
 //! | [`changes`], [`facts`] | what is asked of a file, and what it answers; no format |
 //! | [`format0`] | the format of `mappedpages`, complete in itself |
-//! | [`format1`] | ours, complete in itself; nobody uses it yet |
+//! | [`format1`] | ours, complete in itself |
 //! | [`file`](mod@file) | the formats behind one list of verbs |
 //! | [`recovery`] | which format it is, and which state counts, at open; writes nothing |
 //! | [`transaction`] | alloc, free and stage on pending changes |
