@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pagebox_core::repair::mend;
 use pagebox_core::{Access, Error, Format, NewFile, Pager, ProtectedId};
 use pagebox_store::{Checksum, MemoryStore, PageSize, PageStore};
+use pagebox_tests::failing::{FailingStore, Fault, Verb};
 use pagebox_tests::figures;
 use pagebox_tests::legal::check_is_clean;
 use pagebox_tests::model::regular_pages;
@@ -153,6 +154,67 @@ fn damaged_files_are_mended_and_nothing_is_invented() {
         "format 1: 1500 damaged files, {mended} of them mended, {lost} with a loss, {refused} without a root: nothing invented"
     ));
     assert!(mended > 300 && lost > 100 && refused < 100);
+}
+
+/// Lets each call of a verb fail, and says how many there were. Without a failure
+/// so many protected pages are given up.
+fn failing_calls(file: &MemoryStore, verb: Verb, losses: usize) -> u64 {
+    for after in 0.. {
+        let (mut store, switch) = FailingStore::new(file.clone());
+        switch.set(Fault {
+            verb,
+            after,
+            for_good: false,
+            no_space: false,
+        });
+        let done = mend(&mut store);
+        let failed = switch.clear() > 0;
+        match done {
+            // One that failed in a look is made up for by the next look.
+            Ok(actions) => {
+                let lost = actions.iter().filter(|action| action.lost);
+                assert_eq!(lost.count(), losses, "{verb:?} after {after}: {actions:?}");
+                assert_eq!(actions.is_empty(), losses == 0, "{verb:?} after {after}");
+            }
+            Err(error) => {
+                let is_named = failed && matches!(error, Error::Store { .. });
+                assert!(is_named, "{error:?}, {verb:?} after {after}");
+            }
+        }
+        if !failed {
+            return after;
+        }
+    }
+    unreachable!("there are only so many calls")
+}
+
+/// What the medium does not give now may be there later: it is not given up.
+#[test]
+fn any_failing_call_is_an_error_and_gives_nothing_up() {
+    let (sound, held) = file(&mut Rng::new(5));
+    let mut pager = Pager::open(sound.clone(), Access::Read).unwrap();
+    let first = *held.protected.keys().next().unwrap();
+    let page = pager
+        .locate_protected(ProtectedId(first))
+        .unwrap()
+        .page
+        .unwrap();
+    let mut damaged = sound.clone();
+    damaged.bytes_mut()[page as usize * SIZE.bytes()] ^= 1;
+    let verbs = [
+        Verb::Read,
+        Verb::Checksum,
+        Verb::Write,
+        Verb::Sync,
+        Verb::Grow,
+    ];
+    let mut failures = 0;
+    for (file, losses) in [(sound, 0), (damaged, 1)] {
+        for verb in verbs {
+            failures += failing_calls(&file, verb, losses);
+        }
+    }
+    assert!(failures > 100, "only {failures} calls failed");
 }
 
 #[test]

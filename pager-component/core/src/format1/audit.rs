@@ -18,7 +18,7 @@ use super::pages::Pages;
 use super::tally::Tally;
 use super::tree::{Fault, Seek, Tree, Which};
 use crate::facts::{CheckPart, ProtectedPage};
-use crate::finding::Finding;
+use crate::finding::{self, Finding, FindingKind};
 use crate::ids::ProtectedId;
 use crate::verify::protected_page;
 
@@ -93,10 +93,9 @@ impl File {
     fn check_space<S: Medium>(&mut self, store: &S, group: u64, found: &mut Vec<Finding>) -> Part {
         let space = self.record.space_tree();
         if let Err(error) = self.paged(store) {
-            let Fault { page, text } = Fault::of(&error);
-            let message = format!("the deltas do not fit the trees: page {page}: {text}");
-            self.tally.bad.insert(page);
-            found.push(Finding::new(findings::ROOTS, Some(page), message));
+            let fault = Fault::of(&error);
+            self.tally.bad.insert(fault.page);
+            found.push(fault.finding(findings::ROOTS, "what the deltas change"));
         }
         let mut group = group;
         for _ in 0..LEAVES_A_PART {
@@ -235,15 +234,14 @@ impl File {
     }
 
     fn note(&mut self, which: Which, faults: Vec<Fault>, found: &mut Vec<Finding>) {
-        for Fault { page, text } in faults {
-            if self.tally.bad.insert(page) {
-                let tree = match which {
-                    Which::Map => "MAP",
-                    Which::Space => "SPACE",
-                };
-                let message =
-                    format!("a node of {tree} in page {page} is not as committed: {text}");
-                found.push(Finding::new(findings::NODE, Some(page), message));
+        let tree = match which {
+            Which::Map => "MAP",
+            Which::Space => "SPACE",
+        };
+        for fault in faults {
+            if self.tally.bad.insert(fault.page) {
+                let what = format!("a node of {tree} in page {}", fault.page);
+                found.push(fault.finding(findings::NODE, &what));
             }
         }
     }
@@ -274,6 +272,19 @@ impl File {
         ));
         found.extend(unnamed(tally.space_nodes, tally.nodes, words(Kind::Node)));
         found
+    }
+}
+
+impl Fault {
+    /// It as a finding: of this kind, unless the medium is to blame.
+    fn finding(self, kind: FindingKind, what: &str) -> Finding {
+        let (kind, message) = if self.is_unread {
+            let message = format!("{what} cannot be read: {}", self.text);
+            (finding::UNREADABLE, message)
+        } else {
+            (kind, format!("{what} is not as committed: {}", self.text))
+        };
+        Finding::new(kind, Some(self.page), message)
     }
 }
 

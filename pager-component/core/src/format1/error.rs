@@ -35,6 +35,8 @@ pub enum Operation {
     Settle,
     /// Writing the first pages of a new file.
     WriteNew,
+    /// Writing what was mended.
+    WriteRepaired,
     /// A sync alone.
     Sync,
 }
@@ -179,6 +181,15 @@ impl Error {
         }
     }
 
+    /// Whether the medium failed: another time it may not. A file that was cut
+    /// off has no bytes to give.
+    pub(super) fn is_of_medium(&self) -> bool {
+        let Self::Store { source, .. } = self else {
+            return false;
+        };
+        *source != StoreError::OutOfBounds
+    }
+
     /// Makes a store's error ours.
     pub(super) fn store(operation: Operation) -> impl FnOnce(StoreError) -> Self {
         move |source| Self::Store { operation, source }
@@ -199,6 +210,7 @@ impl From<Operation> for crate::error::Operation {
             Operation::WriteCommit => Self::Commit,
             Operation::Settle => Self::Settle,
             Operation::WriteNew => Self::WriteNew,
+            Operation::WriteRepaired => Self::WriteRepaired,
             Operation::Sync => Self::Sync,
         }
     }

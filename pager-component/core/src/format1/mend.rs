@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use pagebox_store::Change;
+use pagebox_store::{Change, StoreError};
 
 use super::entry::{Entry, in_node};
 use super::error::{Error, Operation};
@@ -24,19 +24,20 @@ use super::tree::{Tree, Which};
 use crate::action::Action;
 use crate::bitmap::Overlay;
 use crate::codec::wide;
-use crate::finding::Severity;
+use crate::finding::{self, Severity};
 use crate::ids::{ProtectedId, Side};
 
 /// Mends the file in a store. A sound file stays as it is.
 ///
 /// # Errors
 /// [`Error::Damaged`], where there is no root to go by; [`Error::Full`];
-/// [`Error::GenerationsExhausted`]; as [`File::open`].
+/// [`Error::GenerationsExhausted`]; as [`File::open`]. [`Error::Store`], too,
+/// where the medium does not give something: that is not given up.
 pub(crate) fn mend<S: Medium>(store: &mut S) -> Result<Vec<Action>, Error> {
     let decision = recover(store, None)?;
     let (is_rotten, is_damaged) = (decision.header_is_rotten, decision.damage.is_some());
     let mut file = File::of(decision);
-    let mut actions = if is_damaged || has_errors(&mut file, store) {
+    let mut actions = if is_damaged || has_errors(&mut file, store)? {
         file.rebuild(store)?
     } else {
         Vec::new()
@@ -51,17 +52,37 @@ pub(crate) fn mend<S: Medium>(store: &mut S) -> Result<Vec<Action>, Error> {
     Ok(actions)
 }
 
-fn has_errors<S: Medium>(file: &mut File, store: &S) -> bool {
+/// Whether a check finds anything to mend.
+///
+/// # Errors
+/// [`Error::Store`], where the medium does not give all that is to be checked.
+fn has_errors<S: Medium>(file: &mut File, store: &S) -> Result<bool, Error> {
     let mut next = Some(0);
     while let Some(cursor) = next {
         let part = file.check_part(store, cursor);
-        let mut kinds = part.findings.iter().map(|finding| finding.kind);
-        if kinds.any(|kind| kind.severity() == Severity::Error) {
-            return true;
+        let mut findings = part.findings.into_iter();
+        if let Some(error) = findings.find(|found| found.kind.severity() == Severity::Error) {
+            if error.kind != finding::UNREADABLE {
+                return Ok(true);
+            }
+            let page = error.page.unwrap_or(0);
+            return Err(Error::reading(page)(StoreError::Io(Some(error.message))));
         }
         next = part.next;
     }
-    false
+    Ok(false)
+}
+
+/// Why something is lost.
+///
+/// # Errors
+/// [`Error::Store`]: the medium does not give it now, and may another time.
+fn loss(error: Error) -> Result<String, Error> {
+    if error.is_of_medium() {
+        Err(error)
+    } else {
+        Ok(error.to_string())
+    }
 }
 
 fn action(lost: bool, page: Option<u64>, id: Option<u64>, text: String) -> Action {
@@ -100,8 +121,8 @@ impl File {
             .ok_or(Error::GenerationsExhausted)?;
         let page_count = layout.round(self.record.page_count.min(store.geometry().page_count));
         let mut salvage = Salvage::default();
-        self.salvage_protected(store, page_count, &mut salvage);
-        self.salvage_regular(store, page_count, &mut salvage);
+        self.salvage_protected(store, page_count, &mut salvage)?;
+        self.salvage_regular(store, page_count, &mut salvage)?;
 
         let highest = salvage.stored.last_key_value().map_or(0, |(&id, _)| id);
         let height = shape.height_for(1, highest);
@@ -115,14 +136,13 @@ impl File {
         let keys: Vec<u64> = salvage.stored.keys().copied().collect();
         let nodes = rewrite::count(shape, &map, height, keys);
         self.record.used = salvage.named.len() + salvage.regular.len();
-        let page_count = self.room_for(store, nodes)?;
+        self.record.page_count = self.room_for(store, nodes)?;
 
         let (nodes, pages) = self.trees(store, &salvage, height, generation)?;
         self.record.used = pages.used();
         self.record.generation = generation;
         self.record.base = generation;
         self.record.proven = generation;
-        self.record.page_count = page_count;
         self.write_anew(store, &nodes)?;
         let text = format!(
             "both trees were built anew of what proves itself: {} protected pages and {} regular ones",
@@ -134,7 +154,7 @@ impl File {
     }
 
     /// The page count that has room for so many nodes; grows the file for it.
-    fn room_for<S: Medium>(&mut self, store: &mut S, nodes: u64) -> Result<u64, Error> {
+    fn room_for<S: Medium>(&self, store: &mut S, nodes: u64) -> Result<u64, Error> {
         let layout = self.layout;
         let limit = layout.shape().page_limit();
         let mut page_count = self.record.page_count;
@@ -150,7 +170,6 @@ impl File {
                 .grow(page_count)
                 .map_err(Error::store(Operation::Grow { page_count }))?;
         }
-        self.record.page_count = page_count;
         Ok(page_count)
     }
 
@@ -216,13 +235,18 @@ impl File {
         }
         batch.push(Change::Sync);
         let done = store.write(&batch);
-        self.or_poison(Operation::Settle, done)?;
+        self.or_poison(Operation::WriteRepaired, done)?;
         self.rebuilt();
         Ok(())
     }
 
     /// Protected pages whose bytes have their checksum.
-    fn salvage_protected<S: Medium>(&mut self, store: &S, page_count: u64, found: &mut Salvage) {
+    fn salvage_protected<S: Medium>(
+        &mut self,
+        store: &S,
+        page_count: u64,
+        found: &mut Salvage,
+    ) -> Result<(), Error> {
         let map = self.record.map_tree();
         let shape = self.layout.shape();
         let mut entries = BTreeMap::new();
@@ -238,7 +262,7 @@ impl File {
                     found.actions.push(action(true, Some(entry.number), None, text));
                 }
             }
-        });
+        })?;
         for (&id, changed) in &self.record.deltas.ids {
             match changed {
                 Some(entry) => entries.insert(id, *entry),
@@ -253,7 +277,7 @@ impl File {
             }
             let fault = if page >= page_count {
                 Some("its page is past the end of the file")
-            } else if !matches!(store.page_checksum(page), Ok(sum) if sum == entry.checksum) {
+            } else if store.page_checksum(page).map_err(Error::reading(page))? != entry.checksum {
                 Some("its bytes are not the ones that were committed")
             } else if !found.named.insert(page) {
                 Some("another one has its page")
@@ -268,10 +292,16 @@ impl File {
                 }
             }
         }
+        Ok(())
     }
 
     /// Regular pages, and those of which it is not known that they are not.
-    fn salvage_regular<S: Medium>(&mut self, store: &S, page_count: u64, found: &mut Salvage) {
+    fn salvage_regular<S: Medium>(
+        &mut self,
+        store: &S,
+        page_count: u64,
+        found: &mut Salvage,
+    ) -> Result<(), Error> {
         let layout = self.layout;
         let shape = layout.shape();
         let space = self.record.space_tree();
@@ -284,7 +314,7 @@ impl File {
                 None => leaves.push((index, *entry)),
                 Some(fault) => lost.push((level, index, fault.to_string())),
             },
-        );
+        )?;
         let keep = |page: u64, found: &mut Salvage| {
             if page < page_count && !layout.is_reserved(page) && !found.named.contains(page) {
                 found.regular.insert(page);
@@ -293,9 +323,12 @@ impl File {
         let mut past_the_end = 0;
         for (group, entry) in leaves {
             let leaf = self.reader(store).node(Which::Space, 0, group, &entry);
-            let Ok(leaf) = leaf else {
-                lost.push((0, group, "its leaf cannot be believed".to_string()));
-                continue;
+            let leaf = match leaf {
+                Ok(leaf) => leaf,
+                Err(error) => {
+                    lost.push((0, group, loss(error)?));
+                    continue;
+                }
             };
             for (place, page) in leaf::pages(&layout, group) {
                 if leaf::kind(&leaf, place) == Kind::Regular {
@@ -327,10 +360,11 @@ impl File {
                 found.regular.remove(page);
             }
         }
+        Ok(())
     }
 
     /// Visits a tree, as far as it can be read.
-    fn walk<S: Medium>(&mut self, store: &S, tree: &Tree, f: &mut Visit<'_>) {
+    fn walk<S: Medium>(&mut self, store: &S, tree: &Tree, f: &mut Visit<'_>) -> Result<(), Error> {
         let shape = self.layout.shape();
         let mut open: Vec<(u32, u64, Entry)> = tree
             .root
@@ -349,9 +383,10 @@ impl File {
                         Some((level - 1, child, in_node(&node, place)?))
                     }));
                 }
-                Err(error) => f((level, index), &entry, Some(&error.to_string())),
+                Err(error) => f((level, index), &entry, Some(&loss(error)?)),
             }
         }
+        Ok(())
     }
 
     fn write_header<S: Medium>(&mut self, store: &mut S) -> Result<(), Error> {
@@ -364,6 +399,6 @@ impl File {
             Change::Sync,
         ];
         let done = store.write(&changes);
-        self.or_poison(Operation::WriteNew, done)
+        self.or_poison(Operation::WriteRepaired, done)
     }
 }

@@ -31,6 +31,8 @@ pub(super) enum Seek {
 pub(super) struct Fault {
     pub(super) page: u64,
     pub(super) text: String,
+    /// The medium did not give it: it may be as committed.
+    pub(super) is_unread: bool,
 }
 
 impl Fault {
@@ -39,10 +41,12 @@ impl Fault {
             Error::Corrupt { page, fault } => Self {
                 page: *page,
                 text: (*fault).into(),
+                is_unread: false,
             },
             error => Self {
                 page: error.page().unwrap_or(0),
                 text: format!("{error}"),
+                is_unread: error.is_of_medium(),
             },
         }
     }
