@@ -113,8 +113,8 @@ impl Engine {
     }
 
     /// Opens a page file to change it, and locks it. Its page size is found in
-    /// the file. Its first page is written and synced, as it is unless a crash
-    /// tore it: so what the pager shows is durable, whatever happened before.
+    /// the file. What counts is synced, and its root is written again: so what
+    /// the pager shows is durable, whatever happened before.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Locked`],

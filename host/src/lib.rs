@@ -4,7 +4,7 @@
 //! A page file is made of pages of one size. *Regular* pages are bare: changed
 //! in place, durable after a sync. *Protected* pages change atomically, with a
 //! transaction, and are checked against a stored checksum. What a transaction
-//! allocates, frees and writes becomes durable together, in two syncs. Both are
+//! allocates, frees and writes becomes durable together, or not at all. Both are
 //! named by numbers, a [`PageId`] and a [`ProtectedId`].
 //!
 //! ```

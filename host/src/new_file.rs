@@ -3,20 +3,19 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::Error;
 use crate::wit::exports::pagebox::pager::pager as wit;
 
 /// An on-disk format. The list may grow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
     /// That of `mappedpages` 0.2: up to 127 MiB with pages of 4 KiB, two pages
     /// and two syncs for a protected one.
     #[default]
     Zero,
-    /// Files of any size, one page and one sync.
+    /// Files of any size, one page for a protected one and one sync, or two where
+    /// a commit gives out pages as regular ones that were used before.
     One,
 }
 

@@ -41,8 +41,8 @@ pub use promise::Pending;
 /// pager; the file is closed when the last one is dropped, after all that was
 /// asked for is done.
 ///
-/// Requests that wait at the same time are committed together, in two syncs,
-/// and each gets its own result. One that fails leaves no trace and does not
+/// Requests that wait at the same time are committed together, as one
+/// transaction, and each gets its own result. One that fails leaves no trace and does not
 /// touch the others. A panic of one is its caller's alone; one that comes out
 /// of the store while a group is committed is an error for all in it, after
 /// which the pager has to be [reopened](Pager::reopen), by

@@ -193,7 +193,7 @@ impl wit::GuestPager for OpenPager {
 
     fn view_protected(&self, id: u64) -> Result<PageView, wit::Error> {
         let mut pager = self.0.borrow_mut();
-        // Format 1 has pages of zeros that no page holds.
+        // There are zeros that no page holds, so there is nothing to view.
         let Some(page) = pager.verify_protected(ProtectedId(id))?.page else {
             return Err(Error::NotSupported.into());
         };

@@ -92,7 +92,7 @@ fn shape<S: PageStore>(store: &S, recovery: &Recovery) -> Vec<Finding> {
         && geometry.page_count > page_count
     {
         let message = format!(
-            "the file has {} pages, its metadata accounts for {page_count}",
+            "the file has {} pages, and accounts for {page_count}",
             geometry.page_count
         );
         findings.push(Finding::new(finding::SLACK, Some(page_count), message));

@@ -20,7 +20,7 @@ impl Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityFault {
     /// Too few bytes to tell.
-    #[error("it has {0} bytes, too few for a superblock")]
+    #[error("it has {0} bytes, too few to tell")]
     Short(usize),
     /// No magic.
     #[error("it begins with {0:02x?}, neither with \"MPPG\" nor with \"PBOX\"")]

@@ -20,7 +20,7 @@
 //! names nothing that stands above it.
 //!
 //! What holds throughout: nothing that the durable state reaches is ever
-//! written, page 0 apart; memory changes after the medium did; what is read
+//! written, page 0 of format 0 apart; memory changes after the medium did; what is read
 //! from a file is parsed into types before it is believed. Bad bytes are never
 //! a panic; a wrong decision of our own always is, before anything is written:
 //! the file is then as of the last commit.

@@ -82,9 +82,9 @@ impl<S: PageStore> Pager<S> {
         Ok(Self::new(store, file, Phase::Ready, Verdict::Clean))
     }
 
-    /// Opens a page file. To write, a sync comes first, and page 0 is written
-    /// and synced when it is decided what counts: what is served is durable,
-    /// whatever a crash or a failed sync left. To read, nothing is written, and
+    /// Opens a page file. To write, what was decided to count is made durable
+    /// first, with its root: what is served is durable, whatever a crash or a
+    /// failed sync left. To read, nothing is written, and
     /// others may write to the file meanwhile: what is found is one of its
     /// states.
     ///

@@ -104,7 +104,7 @@ pub struct Reference {
     pub text: String,
 }
 
-/// What the last commit changed, as far as the two copies of the metadata tell.
+/// What the last commit changed, as far as the file tells.
 #[derive(Clone, Debug)]
 pub struct LastCommit {
     /// Pages that it allocated.

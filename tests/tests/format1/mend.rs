@@ -217,6 +217,41 @@ fn any_failing_call_is_an_error_and_gives_nothing_up() {
     assert!(failures > 100, "only {failures} calls failed");
 }
 
+/// Of those that the trees know, and of those in deltas.
+#[test]
+fn regular_pages_that_were_cut_off_are_told_of() {
+    let new = NewFile {
+        format: Format::One,
+        page_count: 200,
+        uuid: *b"a uuid of a file",
+    };
+    let mut pager = Pager::create_as(MemoryStore::new(SIZE), &new).unwrap();
+    let pages = |pager: &mut Pager<MemoryStore>, count| {
+        let mut tx = pager.begin().unwrap();
+        let pages = pager.alloc(&mut tx, count).unwrap();
+        pager.commit(tx).unwrap();
+        pages
+    };
+    // More than a record holds deltas of: they are in the leaf.
+    pages(&mut pager, 20);
+    let last = pages(&mut pager, 500).pop().unwrap();
+    let in_deltas = pages(&mut pager, 3);
+    assert!(in_deltas[0] > last);
+    let mut store = pager.close();
+    store.bytes_mut().truncate(300 * SIZE.bytes());
+    let lost: Vec<String> = mend(&mut store)
+        .unwrap()
+        .into_iter()
+        .filter(|action| action.lost)
+        .map(|action| action.text)
+        .collect();
+    let gone = in_deltas[2] + 1 - 300;
+    assert_eq!(
+        lost,
+        [format!("{gone} regular pages lay past the end of the file")]
+    );
+}
+
 #[test]
 fn sound_file_stays_as_it_is() {
     let (mut store, _) = file(&mut Rng::new(3));

@@ -95,7 +95,8 @@ impl File {
         if let Err(error) = self.paged(store) {
             let fault = Fault::of(&error);
             self.tally.bad.insert(fault.page);
-            found.push(fault.finding(findings::ROOTS, "what the deltas change"));
+            let wrong = format!("the deltas do not fit the trees: page {}", fault.page);
+            found.push(fault.finding(findings::ROOTS, &wrong));
         }
         let mut group = group;
         for _ in 0..LEAVES_A_PART {
@@ -240,8 +241,11 @@ impl File {
         };
         for fault in faults {
             if self.tally.bad.insert(fault.page) {
-                let what = format!("a node of {tree} in page {}", fault.page);
-                found.push(fault.finding(findings::NODE, &what));
+                let wrong = format!(
+                    "a node of {tree} in page {} is not as committed",
+                    fault.page
+                );
+                found.push(fault.finding(findings::NODE, &wrong));
             }
         }
     }
@@ -276,13 +280,12 @@ impl File {
 }
 
 impl Fault {
-    /// It as a finding: of this kind, unless the medium is to blame.
-    fn finding(self, kind: FindingKind, what: &str) -> Finding {
+    /// It as a finding: that this is wrong, unless the medium is to blame.
+    fn finding(self, kind: FindingKind, wrong: &str) -> Finding {
         let (kind, message) = if self.is_unread {
-            let message = format!("{what} cannot be read: {}", self.text);
-            (finding::UNREADABLE, message)
+            (finding::UNREADABLE, self.text)
         } else {
-            (kind, format!("{what} is not as committed: {}", self.text))
+            (kind, format!("{wrong}: {}", self.text))
         };
         Finding::new(kind, Some(self.page), message)
     }

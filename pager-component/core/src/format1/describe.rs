@@ -1,50 +1,27 @@
-//! The bytes of the format in words for people: header, root records, nodes and
-//! leaves, and who names a page.
+//! What lies in a page, for people: header, root records, nodes and leaves; and
+//! the protected pages.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::deltas::{self, Deltas};
-use super::entry::{self, Entry, in_node};
+use super::entry;
+use super::fields::{LISTED, delta_fields, entry_text, header, hex, homes, leaf_fields, push_left};
 use super::file::File;
-use super::header::{HEADER_LEN, Header};
-use super::leaf::{self, in_words};
 use super::look::Location;
 use super::medium::Medium;
+use super::naming::{MAP_ROOT, Named, SPACE_ROOT};
 use super::reasons::first_page;
 use super::record;
-use super::shape::{DELTAS, ENTRY_LEN};
+use super::shape::ENTRY_LEN;
 use super::slots;
 use super::tree::{Seek, Tree, Which};
-use crate::codec::{self, narrow, part, u8_at, u32_at, u64_at, u128_at, wide};
+use crate::checksum::xxh3;
+use crate::codec::{part, u8_at, u32_at, u64_at, u128_at, wide};
 use crate::ids::{ProtectedId, Side};
 use crate::kinds::PageKind;
 use crate::read::read_page;
-use crate::structure::{self, Field, Reference, Structure};
-
-/// The most entries of a node, or runs of a leaf, that are listed.
-const LISTED: usize = 256;
-
-/// The most nodes that are read to find out who names a page.
-const NODES_SEARCHED: usize = 1 << 13;
-
-/// Where the root record has the entries of the two trees, in its payload and in
-/// its first sector.
-const MAP_ROOT: usize = 160;
-const SPACE_ROOT: usize = 192;
-
-/// Who names a page: the place of the entry in its tree, and where it stands.
-#[derive(Clone, Copy, Debug)]
-struct Named {
-    which: Which,
-    level: u32,
-    index: u64,
-    entry: Entry,
-    /// The node that holds the entry; none: the root record does.
-    node: Option<u64>,
-    offset: usize,
-}
+use crate::structure::{self, Field, Structure};
 
 impl File {
     /// Header and root slots, the nodes that the root names, and `limit` nodes
@@ -93,10 +70,6 @@ impl File {
                 bytes.map_or_else(Vec::new, |bytes| self.structures_in(store, page, &bytes))
             })
             .collect()
-    }
-
-    fn page_of(&self, tree: &Tree, level: u32, index: u64, entry: &Entry) -> u64 {
-        super::tree::page_of(&self.layout, tree.which, level, index, entry)
     }
 
     /// What lies in a page with these bytes.
@@ -270,7 +243,7 @@ impl File {
             title,
             page,
             counts: named.is_some(),
-            valid: named.map(|named| crate::checksum::xxh3(bytes) == named.entry.checksum),
+            valid: named.map(|named| xxh3(bytes) == named.entry.checksum),
             fields,
         }
     }
@@ -308,7 +281,7 @@ impl File {
             counts,
             valid: entry
                 .filter(|_| counts)
-                .map(|entry| crate::checksum::xxh3(bytes) == entry.checksum),
+                .map(|entry| xxh3(bytes) == entry.checksum),
             fields,
         })
     }
@@ -332,158 +305,6 @@ impl File {
             fields.push(field.refers_to(self.page_of(&space, level - 1, child, &entry)));
         }
         fields
-    }
-
-    /// The protected page that a page belongs to.
-    pub(crate) fn owner<S: Medium>(&mut self, store: &S, page: u64) -> Option<ProtectedId> {
-        if self.page_kind(store, page) != PageKind::PROTECTED_ACTIVE {
-            return None;
-        }
-        let named = self.who_names(store, page)?;
-        (named.level == 0).then_some(ProtectedId(named.index))
-    }
-
-    /// Who names a page.
-    pub(crate) fn references<S: Medium>(&mut self, store: &S, page: u64) -> Vec<Reference> {
-        let named = match self.page_kind(store, page) {
-            PageKind::SPACE => self.who_names_home(store, page),
-            PageKind::MAP_NODE | PageKind::PROTECTED_ACTIVE => self.who_names(store, page),
-            _ => None,
-        };
-        let Some(named) = named else {
-            return Vec::new();
-        };
-        let shape = self.layout.shape();
-        let root = first_page(shape, self.side);
-        let what = match (named.which, named.level) {
-            (Which::Map, 0) if named.node.is_none() => {
-                format!("a delta names it as protected page {}", named.index)
-            }
-            (Which::Map, 0) => format!("MAP names it as protected page {}", named.index),
-            (Which::Map, level) => {
-                format!("MAP names it as its node {} of level {level}", named.index)
-            }
-            (Which::Space, level) => {
-                format!(
-                    "SPACE names it as its node {} of level {level}",
-                    named.index
-                )
-            }
-        };
-        // A record can be longer than a page.
-        let page_len = shape.page_size.bytes();
-        alloc::vec![Reference {
-            page: named.node.unwrap_or(root + wide(named.offset / page_len)),
-            offset: codec::offset(named.offset % page_len),
-            text: what,
-        }]
-    }
-
-    /// The entry of SPACE that names a home: of the side that counts.
-    fn who_names_home<S: Medium>(&mut self, store: &S, page: u64) -> Option<Named> {
-        let (level, index, side) = self.layout.node_at(page)?;
-        let space = self.record.space_tree();
-        let entry = self.reader(store).entry(&space, level, index).ok()??;
-        if entry.side != side {
-            return None;
-        }
-        let shape = self.layout.shape();
-        let above = shape.index_of(1, index);
-        let node = if level == space.height {
-            None
-        } else {
-            let named = self.reader(store).entry(&space, level + 1, above).ok()??;
-            Some(self.page_of(&space, level + 1, above, &named))
-        };
-        Some(Named {
-            which: Which::Space,
-            level,
-            index,
-            entry,
-            node,
-            offset: match node {
-                Some(_) => shape.place_of(index) * ENTRY_LEN,
-                None => SPACE_ROOT,
-            },
-        })
-    }
-
-    /// The entry of MAP that names a page; none where that is not found among
-    /// as many nodes as are searched.
-    fn who_names<S: Medium>(&mut self, store: &S, page: u64) -> Option<Named> {
-        let map = self.record.map_tree();
-        let changed = (0..).zip(&self.record.deltas.ids);
-        for (place, (&id, entry)) in changed {
-            if let Some(entry) = entry.filter(|entry| entry.number == page && page != 0) {
-                return Some(Named {
-                    which: Which::Map,
-                    level: 0,
-                    index: id,
-                    entry,
-                    node: None,
-                    offset: record::position(DELTAS + place * deltas::ID_LEN + 8),
-                });
-            }
-        }
-        let root = map.root?;
-        let named = Named {
-            which: Which::Map,
-            level: map.height,
-            index: 0,
-            entry: root,
-            node: None,
-            offset: MAP_ROOT,
-        };
-        // A node has no page of a protected one below itself that is sought.
-        let lowest = match self.page_kind(store, page) {
-            PageKind::MAP_NODE => 1,
-            _ => 0,
-        };
-        let mut open = alloc::vec![named];
-        let mut searched = 0;
-        while let Some(named) = open.pop() {
-            if named.entry.number == page && page != 0 {
-                return Some(named);
-            }
-            if named.level <= lowest {
-                continue;
-            }
-            searched += 1;
-            if searched > NODES_SEARCHED {
-                return None;
-            }
-            open.extend(self.below(store, &named));
-        }
-        None
-    }
-
-    /// The entries of a node of MAP that still count, the last one first.
-    fn below<S: Medium>(&mut self, store: &S, named: &Named) -> Vec<Named> {
-        let shape = self.layout.shape();
-        let node = self
-            .reader(store)
-            .node(Which::Map, named.level, named.index, &named.entry);
-        let Ok(node) = node else {
-            return Vec::new();
-        };
-        let changed = &self.record.deltas.ids;
-        (0..shape.fan())
-            .rev()
-            .filter_map(|place| {
-                let index = (named.index << shape.fan_log2) + wide(place);
-                if named.level == 1 && changed.contains_key(&index) {
-                    return None;
-                }
-                Some(Named {
-                    which: Which::Map,
-                    level: named.level - 1,
-                    index,
-                    entry: in_node(&node, place)?,
-                    node: Some(named.entry.number),
-                    offset: place * ENTRY_LEN,
-                })
-            })
-            .collect()
     }
 
     /// Protected pages from id `start` on, as far as their nodes can be read.
@@ -546,145 +367,4 @@ impl File {
             })
             .collect()
     }
-}
-
-fn header(bytes: &[u8]) -> Structure {
-    let header = Header::decode(part(bytes, 0, HEADER_LEN));
-    let fields = alloc::vec![
-        Field::new("magic", 0, 4, structure::ascii(part(bytes, 0, 4)))
-            .meaning("marks a page file")
-            .problem(header.as_ref().err().map(ToString::to_string)),
-        Field::new(
-            "version",
-            4,
-            2,
-            format!("{}.{}", u8_at(bytes, 4), u8_at(bytes, 5)),
-        ),
-        Field::new("page size", 8, 4, format!("2^{} bytes", u32_at(bytes, 8))),
-        Field::new("uuid", 16, 16, hex(part(bytes, 16, 16)))
-            .meaning("drawn when the file was made"),
-        homes(bytes, 32),
-        Field::new(
-            "checksum",
-            496,
-            16,
-            format!("{:#034x}", u128_at(bytes, 496))
-        )
-        .meaning("XXH3-128 of what comes before"),
-    ];
-    Structure {
-        name: "header",
-        title: "Header".to_string(),
-        page: 0,
-        counts: true,
-        valid: Some(header.is_ok()),
-        fields,
-    }
-}
-
-fn homes(bytes: &[u8], at: usize) -> Field {
-    let homes = [0, 1, 2, 3].map(|number| u64_at(bytes, at + 8 * number));
-    Field::new("homes", at, 32, format!("{homes:?}"))
-        .meaning("the first page of the homes of SPACE of the groups 0 to 3")
-}
-
-/// The pages of a leaf, in runs of one kind.
-fn leaf_fields(bytes: &[u8], shape: super::Shape, first: u64, page_count: u64) -> Vec<Field> {
-    let mut fields = Vec::new();
-    let mut place = 0;
-    let mut left = 0;
-    let kind = |place| {
-        let nibble = leaf::nibble(bytes, place);
-        match leaf::Kind::from_nibble(nibble) {
-            _ if first + place >= page_count => Ok("past the page count"),
-            Some(kind) => Ok(in_words(shape, first + place, kind).text().name),
-            None => Err(nibble),
-        }
-    };
-    while place < shape.group_len() {
-        let here = kind(place);
-        let mut end = place + 1;
-        while end < shape.group_len() && kind(end) == here {
-            end += 1;
-        }
-        if fields.len() < LISTED {
-            let value = match here {
-                Ok(name) => name.to_string(),
-                Err(nibble) => format!("kind {nibble}, which is not known"),
-            };
-            let name = format!("pages {} to {}", first + place, first + end - 1);
-            let (from, to) = (narrow(place / 2), narrow(end.div_ceil(2)));
-            fields.push(Field::new(name, from, to - from, value));
-        } else {
-            left += 1;
-        }
-        place = end;
-    }
-    push_left(&mut fields, left, "runs");
-    fields
-}
-
-/// The deltas of a record, those that begin in its first page.
-fn delta_fields(deltas: &Deltas, page_len: usize) -> Vec<Field> {
-    let mut fields = Vec::new();
-    let mut at = DELTAS;
-    let mut push = |len: usize, name: String, text: String, page: Option<u64>| {
-        let (from, to) = (record::position(at), record::position(at + len));
-        at += len;
-        if to <= page_len && fields.len() < LISTED {
-            let field = Field::new(name, from, to - from, text);
-            fields.push(match page {
-                Some(page) => field.refers_to(page),
-                None => field,
-            });
-        }
-    };
-    for (id, entry) in &deltas.ids {
-        let text = entry.map_or_else(|| "freed".into(), |entry| text_of(&entry));
-        let page = entry.map(|entry| entry.number).filter(|&page| page != 0);
-        push(deltas::ID_LEN, format!("id {id}"), text, page);
-    }
-    for (page, is_regular) in &deltas.regular {
-        let text = if *is_regular { "regular" } else { "freed" };
-        push(
-            deltas::PAGE_LEN,
-            format!("page {page}"),
-            text.into(),
-            Some(*page),
-        );
-    }
-    fields
-}
-
-fn push_left(fields: &mut Vec<Field>, left: usize, of: &str) {
-    if left > 0 {
-        fields.push(Field::new("more", 0, 0, format!("{left} more {of}")));
-    }
-}
-
-fn entry_text(bytes: &[u8], at: usize) -> String {
-    match entry::decode(bytes, at) {
-        Ok(None) => "absent".into(),
-        Ok(Some(entry)) => text_of(&entry),
-        Err(_) => hex(part(bytes, at, ENTRY_LEN)),
-    }
-}
-
-fn text_of(entry: &Entry) -> String {
-    format!(
-        "{}{}, birth {}, checksum {:#034x}",
-        entry.number,
-        if entry.full { ", full" } else { "" },
-        entry.birth,
-        entry.checksum
-    )
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use core::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // A string takes all that is written to it.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -337,10 +337,6 @@ impl File {
                 }
             }
         }
-        if past_the_end > 0 {
-            let text = format!("{past_the_end} regular pages lay past the end of the file");
-            found.actions.push(action(true, None, None, text));
-        }
         for (level, index, fault) in lost {
             let first = layout.group_start(shape.first_key(level, index));
             let end = layout
@@ -356,9 +352,14 @@ impl File {
         for (&page, &is_regular) in &self.record.deltas.regular {
             if is_regular {
                 keep(page, found);
+                past_the_end += u64::from(page >= page_count);
             } else {
                 found.regular.remove(page);
             }
+        }
+        if past_the_end > 0 {
+            let text = format!("{past_the_end} regular pages lay past the end of the file");
+            found.actions.push(action(true, None, None, text));
         }
         Ok(())
     }

@@ -77,7 +77,10 @@
 //! | `rewrite`, `plan` | what a commit will do |
 //! | `file`, `look` | the verbs that write nothing; create, close |
 //! | `settle`, `room`, `commit` | all that writes, grows or syncs |
-//! | `slots`, `recover` | which root counts |
+//! | `slots`, `recover`, `witness` | which root counts; whether it still does |
+//! | `kinds`, `describe`, `fields`, `naming`, `reasons` | looking, in words for people |
+//! | `audit`, `tally`, [`findings`] | the check |
+//! | `mend` | mending |
 //!
 //! # Example
 //! ```
@@ -111,6 +114,7 @@ pub mod deltas;
 mod describe;
 pub mod entry;
 mod error;
+mod fields;
 mod file;
 pub mod findings;
 pub mod header;
@@ -120,6 +124,7 @@ pub mod leaf;
 mod look;
 mod medium;
 mod mend;
+mod naming;
 mod pages;
 mod places;
 mod plan;

@@ -1,0 +1,163 @@
+//! The bytes of the format as fields with values for people.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::deltas::{self, Deltas};
+use super::entry::{self, Entry};
+use super::header::{HEADER_LEN, Header};
+use super::leaf::{self, in_words};
+use super::record;
+use super::shape::{DELTAS, ENTRY_LEN, Shape};
+use crate::codec::{narrow, part, u8_at, u32_at, u64_at, u128_at};
+use crate::structure::{self, Field, Structure};
+
+/// The most entries of a node, or runs of a leaf, that are listed.
+pub(super) const LISTED: usize = 256;
+
+/// What the first page says.
+pub(super) fn header(bytes: &[u8]) -> Structure {
+    let header = Header::decode(part(bytes, 0, HEADER_LEN));
+    let fields = alloc::vec![
+        Field::new("magic", 0, 4, structure::ascii(part(bytes, 0, 4)))
+            .meaning("marks a page file")
+            .problem(header.as_ref().err().map(ToString::to_string)),
+        Field::new(
+            "version",
+            4,
+            2,
+            format!("{}.{}", u8_at(bytes, 4), u8_at(bytes, 5)),
+        ),
+        Field::new("page size", 8, 4, format!("2^{} bytes", u32_at(bytes, 8))),
+        Field::new("uuid", 16, 16, hex(part(bytes, 16, 16)))
+            .meaning("drawn when the file was made"),
+        homes(bytes, 32),
+        Field::new(
+            "checksum",
+            496,
+            16,
+            format!("{:#034x}", u128_at(bytes, 496))
+        )
+        .meaning("XXH3-128 of what comes before"),
+    ];
+    Structure {
+        name: "header",
+        title: "Header".to_string(),
+        page: 0,
+        counts: true,
+        valid: Some(header.is_ok()),
+        fields,
+    }
+}
+
+/// Where the first homes are.
+pub(super) fn homes(bytes: &[u8], at: usize) -> Field {
+    let homes = [0, 1, 2, 3].map(|number| u64_at(bytes, at + 8 * number));
+    Field::new("homes", at, 32, format!("{homes:?}"))
+        .meaning("the first page of the homes of SPACE of the groups 0 to 3")
+}
+
+/// The pages of a leaf, in runs of one kind.
+pub(super) fn leaf_fields(bytes: &[u8], shape: Shape, first: u64, page_count: u64) -> Vec<Field> {
+    let mut fields = Vec::new();
+    let mut place = 0;
+    let mut left = 0;
+    let kind = |place| {
+        let nibble = leaf::nibble(bytes, place);
+        match leaf::Kind::from_nibble(nibble) {
+            _ if first + place >= page_count => Ok("past the page count"),
+            Some(kind) => Ok(in_words(shape, first + place, kind).text().name),
+            None => Err(nibble),
+        }
+    };
+    while place < shape.group_len() {
+        let here = kind(place);
+        let mut end = place + 1;
+        while end < shape.group_len() && kind(end) == here {
+            end += 1;
+        }
+        if fields.len() < LISTED {
+            let value = match here {
+                Ok(name) => name.to_string(),
+                Err(nibble) => format!("kind {nibble}, which is not known"),
+            };
+            let name = format!("pages {} to {}", first + place, first + end - 1);
+            let (from, to) = (narrow(place / 2), narrow(end.div_ceil(2)));
+            fields.push(Field::new(name, from, to - from, value));
+        } else {
+            left += 1;
+        }
+        place = end;
+    }
+    push_left(&mut fields, left, "runs");
+    fields
+}
+
+/// The deltas of a record, those that begin in its first page.
+pub(super) fn delta_fields(deltas: &Deltas, page_len: usize) -> Vec<Field> {
+    let mut fields = Vec::new();
+    let mut at = DELTAS;
+    let mut push = |len: usize, name: String, text: String, page: Option<u64>| {
+        let (from, to) = (record::position(at), record::position(at + len));
+        at += len;
+        if to <= page_len && fields.len() < LISTED {
+            let field = Field::new(name, from, to - from, text);
+            fields.push(match page {
+                Some(page) => field.refers_to(page),
+                None => field,
+            });
+        }
+    };
+    for (id, entry) in &deltas.ids {
+        let text = entry.map_or_else(|| "freed".into(), |entry| text_of(&entry));
+        let page = entry.map(|entry| entry.number).filter(|&page| page != 0);
+        push(deltas::ID_LEN, format!("id {id}"), text, page);
+    }
+    for (page, is_regular) in &deltas.regular {
+        let text = if *is_regular { "regular" } else { "freed" };
+        push(
+            deltas::PAGE_LEN,
+            format!("page {page}"),
+            text.into(),
+            Some(*page),
+        );
+    }
+    fields
+}
+
+/// How many were not listed.
+pub(super) fn push_left(fields: &mut Vec<Field>, left: usize, of: &str) {
+    if left > 0 {
+        fields.push(Field::new("more", 0, 0, format!("{left} more {of}")));
+    }
+}
+
+/// What an entry says.
+pub(super) fn entry_text(bytes: &[u8], at: usize) -> String {
+    match entry::decode(bytes, at) {
+        Ok(None) => "absent".into(),
+        Ok(Some(entry)) => text_of(&entry),
+        Err(_) => hex(part(bytes, at, ENTRY_LEN)),
+    }
+}
+
+fn text_of(entry: &Entry) -> String {
+    format!(
+        "{}{}, birth {}, checksum {:#034x}",
+        entry.number,
+        if entry.full { ", full" } else { "" },
+        entry.birth,
+        entry.checksum
+    )
+}
+
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use core::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // A string takes all that is written to it.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,196 @@
+//! Who names a page: looked for from the roots down, since no page says it.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::deltas;
+use super::entry::{Entry, in_node};
+use super::file::File;
+use super::medium::Medium;
+use super::reasons::first_page;
+use super::record;
+use super::shape::{DELTAS, ENTRY_LEN};
+use super::tree::{Tree, Which, page_of};
+use crate::codec::{self, wide};
+use crate::ids::ProtectedId;
+use crate::kinds::PageKind;
+use crate::structure::Reference;
+
+/// The most nodes that are read to find out who names a page.
+const NODES_SEARCHED: usize = 1 << 13;
+
+/// Where the root record has the entries of the two trees, in its payload and in
+/// its first sector.
+pub(super) const MAP_ROOT: usize = 160;
+pub(super) const SPACE_ROOT: usize = 192;
+
+/// Who names a page: the place of the entry in its tree, and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named {
+    pub(super) which: Which,
+    pub(super) level: u32,
+    pub(super) index: u64,
+    pub(super) entry: Entry,
+    /// The node that holds the entry; none: the root record does.
+    pub(super) node: Option<u64>,
+    pub(super) offset: usize,
+}
+
+impl File {
+    /// The page of the node that an entry names.
+    pub(super) fn page_of(&self, tree: &Tree, level: u32, index: u64, entry: &Entry) -> u64 {
+        page_of(&self.layout, tree.which, level, index, entry)
+    }
+
+    /// The protected page that a page belongs to.
+    pub(crate) fn owner<S: Medium>(&mut self, store: &S, page: u64) -> Option<ProtectedId> {
+        if self.page_kind(store, page) != PageKind::PROTECTED_ACTIVE {
+            return None;
+        }
+        let named = self.who_names(store, page)?;
+        (named.level == 0).then_some(ProtectedId(named.index))
+    }
+
+    /// Who names a page.
+    pub(crate) fn references<S: Medium>(&mut self, store: &S, page: u64) -> Vec<Reference> {
+        let named = match self.page_kind(store, page) {
+            PageKind::SPACE => self.who_names_home(store, page),
+            PageKind::MAP_NODE | PageKind::PROTECTED_ACTIVE => self.who_names(store, page),
+            _ => None,
+        };
+        let Some(named) = named else {
+            return Vec::new();
+        };
+        let shape = self.layout.shape();
+        let root = first_page(shape, self.side);
+        let what = match (named.which, named.level) {
+            (Which::Map, 0) if named.node.is_none() => {
+                format!("a delta names it as protected page {}", named.index)
+            }
+            (Which::Map, 0) => format!("MAP names it as protected page {}", named.index),
+            (Which::Map, level) => {
+                format!("MAP names it as its node {} of level {level}", named.index)
+            }
+            (Which::Space, level) => {
+                format!(
+                    "SPACE names it as its node {} of level {level}",
+                    named.index
+                )
+            }
+        };
+        // A record can be longer than a page.
+        let page_len = shape.page_size.bytes();
+        alloc::vec![Reference {
+            page: named.node.unwrap_or(root + wide(named.offset / page_len)),
+            offset: codec::offset(named.offset % page_len),
+            text: what,
+        }]
+    }
+
+    /// The entry of SPACE that names a home: of the side that counts.
+    fn who_names_home<S: Medium>(&mut self, store: &S, page: u64) -> Option<Named> {
+        let (level, index, side) = self.layout.node_at(page)?;
+        let space = self.record.space_tree();
+        let entry = self.reader(store).entry(&space, level, index).ok()??;
+        if entry.side != side {
+            return None;
+        }
+        let shape = self.layout.shape();
+        let above = shape.index_of(1, index);
+        let node = if level == space.height {
+            None
+        } else {
+            let named = self.reader(store).entry(&space, level + 1, above).ok()??;
+            Some(self.page_of(&space, level + 1, above, &named))
+        };
+        Some(Named {
+            which: Which::Space,
+            level,
+            index,
+            entry,
+            node,
+            offset: match node {
+                Some(_) => shape.place_of(index) * ENTRY_LEN,
+                None => SPACE_ROOT,
+            },
+        })
+    }
+
+    /// The entry of MAP that names a page; none where that is not found among
+    /// as many nodes as are searched.
+    pub(super) fn who_names<S: Medium>(&mut self, store: &S, page: u64) -> Option<Named> {
+        let map = self.record.map_tree();
+        let changed = (0..).zip(&self.record.deltas.ids);
+        for (place, (&id, entry)) in changed {
+            if let Some(entry) = entry.filter(|entry| entry.number == page && page != 0) {
+                return Some(Named {
+                    which: Which::Map,
+                    level: 0,
+                    index: id,
+                    entry,
+                    node: None,
+                    offset: record::position(DELTAS + place * deltas::ID_LEN + 8),
+                });
+            }
+        }
+        let root = map.root?;
+        let named = Named {
+            which: Which::Map,
+            level: map.height,
+            index: 0,
+            entry: root,
+            node: None,
+            offset: MAP_ROOT,
+        };
+        // A node has no page of a protected one below itself that is sought.
+        let lowest = match self.page_kind(store, page) {
+            PageKind::MAP_NODE => 1,
+            _ => 0,
+        };
+        let mut open = alloc::vec![named];
+        let mut searched = 0;
+        while let Some(named) = open.pop() {
+            if named.entry.number == page && page != 0 {
+                return Some(named);
+            }
+            if named.level <= lowest {
+                continue;
+            }
+            searched += 1;
+            if searched > NODES_SEARCHED {
+                return None;
+            }
+            open.extend(self.below(store, &named));
+        }
+        None
+    }
+
+    /// The entries of a node of MAP that still count, the last one first.
+    fn below<S: Medium>(&mut self, store: &S, named: &Named) -> Vec<Named> {
+        let shape = self.layout.shape();
+        let node = self
+            .reader(store)
+            .node(Which::Map, named.level, named.index, &named.entry);
+        let Ok(node) = node else {
+            return Vec::new();
+        };
+        let changed = &self.record.deltas.ids;
+        (0..shape.fan())
+            .rev()
+            .filter_map(|place| {
+                let index = (named.index << shape.fan_log2) + wide(place);
+                if named.level == 1 && changed.contains_key(&index) {
+                    return None;
+                }
+                Some(Named {
+                    which: Which::Map,
+                    level: named.level - 1,
+                    index,
+                    entry: in_node(&node, place)?,
+                    node: Some(named.entry.number),
+                    offset: place * ENTRY_LEN,
+                })
+            })
+            .collect()
+    }
+}
