@@ -105,6 +105,13 @@ impl Effects {
             );
             return Err(pager.distrust(COMMITTING, cause));
         }
+        if info.durable > info.generation {
+            let cause = format!(
+                "generation {} is durable, and it committed {}",
+                info.durable, info.generation
+            );
+            return Err(pager.distrust(COMMITTING, cause));
+        }
         pager.grow_cache(info.page_count, self.protected_end);
         pager.cache().change_regular(&self.allocated, &[]);
         Ok(pager.set_committed(info.into()))

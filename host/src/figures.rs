@@ -60,8 +60,11 @@ fn as_text<S: Serializer>(checksum: &Checksum, to: S) -> Result<S::Ok, S::Error>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CommitInfo {
-    /// The generation that is durable now.
+    /// The generation that is committed now.
     pub generation: u64,
+    /// The generation that is durable now: that one, or an earlier one if
+    /// commits since were [deferred](crate::Transaction::commit_deferred).
+    pub durable: u64,
     /// Pages that the file accounts for now.
     pub page_count: u64,
 }
@@ -101,6 +104,7 @@ impl From<wit::CommitInfo> for CommitInfo {
     fn from(info: wit::CommitInfo) -> Self {
         Self {
             generation: info.generation,
+            durable: info.durable,
             page_count: info.page_count,
         }
     }

@@ -21,6 +21,11 @@ impl Home {
         Self(Some(Arc::new(store)))
     }
 
+    /// Takes the store away for good.
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
     /// The same store once more, to be read.
     pub(crate) fn shared(&self) -> Self {
         Self(self.0.clone())

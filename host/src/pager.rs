@@ -98,6 +98,8 @@ pub struct Pager {
     committed: CommitInfo,
     /// How the checksums of protected pages are computed.
     algorithm: Algorithm,
+    /// Whether the format has deferred commits.
+    defers: bool,
     /// Buffers that were used before.
     spare: Spare,
     /// Which opening of a pager of this process it is.
@@ -163,6 +165,7 @@ impl Pager {
             owner: Owner::here(),
             committed: CommitInfo::default(),
             algorithm: Algorithm::Crc32,
+            defers: false,
             spare: Spare::default(),
             opening: next_opening(),
             unsure: false,
@@ -174,11 +177,17 @@ impl Pager {
     /// Makes room in the cache for what the file holds.
     fn make_room(&mut self) -> Result<(), Error> {
         let figures = self.figures()?;
+        let generation = figures.generation.unwrap_or(0);
         self.committed = CommitInfo {
-            generation: figures.generation.unwrap_or(0),
+            generation,
+            durable: generation,
             page_count: figures.page_count.unwrap_or(0),
         };
         self.algorithm = figures.algorithm.into();
+        self.defers = figures
+            .capabilities
+            .iter()
+            .any(|it| it == "deferred-commits");
         let protected = figures.protected_capacity.max(figures.protected_pages);
         self.resize_cache(self.committed.page_count, protected.unwrap_or(0));
         Ok(())
@@ -323,31 +332,63 @@ impl Pager {
         self.access
     }
 
-    /// Makes all that was written to regular pages durable.
+    /// Whether a commit can be deferred.
+    pub(crate) fn can_defer(&self) -> bool {
+        self.defers
+    }
+
+    /// Whether the last commits are not durable yet.
+    pub(crate) fn has_deferred(&self) -> bool {
+        self.committed.durable < self.committed.generation
+    }
+
+    /// Makes all that was written to regular pages durable, and all that was
+    /// [deferred](crate::Transaction::commit_deferred).
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::Poisoned`], [`Error::Store`].
     pub fn sync(&mut self) -> Result<(), Error> {
-        self.lend("syncing", Right::Sync, |exports, store, pager| {
+        // What was deferred becomes durable by a root that is written.
+        let right = if self.has_deferred() {
+            Right::Write
+        } else {
+            Right::Sync
+        };
+        self.lend("syncing", right, |exports, store, pager| {
             exports.pager().call_sync(store, pager)
-        })
+        })?;
+        self.committed.durable = self.committed.generation;
+        Ok(())
     }
 
-    /// Closes the file and hands its store back. Nothing is synced:
-    /// see [`sync`](Self::sync).
+    /// Closes the file and hands its store back. Regular pages are not synced:
+    /// see [`sync`](Self::sync), which also tells of a failure to make durable
+    /// what was deferred; here that is tried, and no more.
     ///
     /// Dropping a pager closes it too.
-    pub fn close(self) -> Box<dyn Store> {
-        self.store.into_store()
+    pub fn close(mut self) -> Box<dyn Store> {
+        self.sync_deferred();
+        self.store.take().into_store()
+    }
+
+    /// Makes durable what was deferred, as far as that can be done.
+    fn sync_deferred(&mut self) {
+        if self.has_deferred() {
+            // Nobody is left to be told, and a crash would have the same effect.
+            let _ = self.sync();
+            self.committed.durable = self.committed.generation;
+        }
     }
 
     /// Starts over with a new sandbox, on the same store and under the same
-    /// lock: the way on after [`Error::Sandbox`] and [`Error::Poisoned`].
+    /// lock: the way on after [`Error::Sandbox`] and [`Error::Poisoned`], after
+    /// which what was deferred is undone.
     ///
     /// # Errors
     /// As [`Engine::open_store`](crate::Engine::open_store); the pager stays as unusable as it was.
     pub fn reopen(&mut self) -> Result<(), Error> {
         self.expect_own()?;
+        self.sync_deferred();
         let mut sandbox = self.runtime.sandbox()?;
         let handle = open(&mut sandbox, &mut self.store, self.access)?;
         let before = (
@@ -363,6 +404,12 @@ impl Pager {
             self.unsure = false;
         }
         reopened
+    }
+}
+
+impl Drop for Pager {
+    fn drop(&mut self) {
+        self.sync_deferred();
     }
 }
 

@@ -41,9 +41,9 @@ pub use promise::Pending;
 /// pager; the file is closed when the last one is dropped, after all that was
 /// asked for is done.
 ///
-/// Requests that wait at the same time are committed together, as one
-/// transaction, and each gets its own result. One that fails leaves no trace and does not
-/// touch the others. A panic of one is its caller's alone; one that comes out
+/// Requests that wait at the same time become durable together, with the syncs
+/// of one, and each gets its own result. One that fails leaves no trace and does
+/// not touch the others. A panic of one is its caller's alone; one that comes out
 /// of the store while a group is committed is an error for all in it, after
 /// which the pager has to be [reopened](Pager::reopen), by
 /// [`with`](Self::with).
@@ -143,15 +143,14 @@ impl SharedPager {
     }
 
     /// Makes changes durable: all that `f` makes or, if it fails, none. They
-    /// may be committed together with those of others, of which `f` may see
-    /// the pages that they wrote before.
+    /// may become durable together with those of others, which `f` may see.
     ///
     /// Where nobody else is at work, this thread commits, and waits for no
     /// other one; then it commits what others asked for meanwhile, some times
     /// at most, before it hands that on.
     ///
-    /// `f` may be called again, where others' changes had to be undone: it
-    /// should do nothing but use the transaction. Where requests wait together
+    /// `f` may be called again, where others' changes had to be undone, which a
+    /// file of format 0 needs: it should do nothing but use the transaction. Where requests wait together
     /// one of their threads calls them all, so that `f` owns what it uses
     /// (`'static`), even within a [`thread::scope`](std::thread::scope): move
     /// clones into it, or an [`Arc`](std::sync::Arc). [`with`](Self::with)
@@ -169,9 +168,41 @@ impl SharedPager {
         R: Send + 'static,
         F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
     {
+        self.submit_and_wait(f, false)
+    }
+
+    /// As [`transact`](Self::transact), but the changes need not be durable when
+    /// it returns: everybody sees them, and they are durable with the next
+    /// [`transact`](Self::transact) or [`Pager::sync`]. A crash before that
+    /// undoes them, and those after them, and nothing else:
+    /// [`Transaction::commit_deferred`] says more.
+    ///
+    /// # Errors
+    /// As [`transact`](Self::transact); [`Error::Other`] for a file of format 0,
+    /// which has no such commits.
+    ///
+    /// # Panics
+    /// If `f` does: what it did is undone.
+    pub fn transact_deferred<R, F>(&self, f: F) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
+    {
+        if self.0.door.can_defer() {
+            self.submit_and_wait(f, true)
+        } else {
+            Err(Error::Other("the format has no deferred commits".into()))
+        }
+    }
+
+    fn submit_and_wait<R, F>(&self, f: F, is_deferred: bool) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
+    {
         self.0.may_ask()?;
         let Handle { door, queue, .. } = &*self.0;
-        let (request, promise) = InTransaction::new(f);
+        let (request, promise) = InTransaction::new(f, is_deferred);
         promise.take_roles();
         let mut request = Some(Request::Transaction(Box::new(request)));
         let role = queue.take_or_add(|| request.take());
@@ -280,7 +311,7 @@ impl SharedPager {
         R: Send + 'static,
         F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
     {
-        let (request, promise) = InTransaction::new(f);
+        let (request, promise) = InTransaction::new(f, false);
         self.0.queue.add(Request::Transaction(Box::new(request)));
         promise
     }

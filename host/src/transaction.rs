@@ -445,19 +445,52 @@ impl Transaction<'_> {
     }
 
     /// Makes the changes durable: all of them or, after a crash or an error,
-    /// none. Two syncs, however many they are; no input or output at all if
-    /// there are none.
+    /// none; and with them all that was [deferred](Self::commit_deferred) before.
+    /// A few syncs, however many they are: see the README. No input or output
+    /// at all if there are none.
     ///
     /// # Errors
     /// [`Error::Full`] and [`Error::Store`] with
     /// [`InsufficientSpace`](crate::StoreError::InsufficientSpace), after which
     /// the pager goes on; [`Error::Store`] and [`Error::Sandbox`], after which
     /// it has to be [reopened](Pager::reopen).
-    pub fn commit(mut self) -> Result<CommitInfo, Error> {
+    pub fn commit(self) -> Result<CommitInfo, Error> {
+        self.commit_as(wit::Durability::Durable)
+    }
+
+    /// Commits the changes without a sync: everybody sees them at once, and they
+    /// are durable with the next [`commit`](Self::commit) or
+    /// [`Pager::sync`], or earlier: [`CommitInfo::durable`] says. A crash before
+    /// that undoes them, and those after them, and nothing else: what is found
+    /// then is a state that was committed. A pager that is closed or dropped
+    /// makes them durable, if it can.
+    ///
+    /// ```no_run
+    /// # fn f(pager: &mut pagebox::Pager, ids: &[pagebox::ProtectedId]) -> Result<(), pagebox::Error> {
+    /// for &id in ids {
+    ///     let mut tx = pager.begin()?;
+    ///     tx.write(id)?[0] += 1;
+    ///     tx.commit_deferred()?; // each by itself, all or nothing
+    /// }
+    /// pager.sync()?; // and all of them durable, with one sync
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); [`Error::Other`] for a file of format 0,
+    /// which has no such commits.
+    pub fn commit_deferred(self) -> Result<CommitInfo, Error> {
+        self.commit_as(wit::Durability::Deferred)
+    }
+
+    fn commit_as(mut self, durability: wit::Durability) -> Result<CommitInfo, Error> {
         let Self { pager, pending } = &mut self;
         pager.expect_own()?;
         pending.effects.expect_once(pager)?;
         if pending.handle.is_none() && pending.staged.is_empty() {
+            if durability == wit::Durability::Durable && pager.has_deferred() {
+                pager.sync()?;
+            }
             return Ok(pager.committed());
         }
         let (ids, buffers): (Vec<_>, Vec<_>) =
@@ -472,7 +505,7 @@ impl Transaction<'_> {
             })
             .collect();
         pager.stores().hold_pages(Held::new(buffers));
-        let done = pending.hand_over(pager, &pages);
+        let done = pending.hand_over(pager, &pages, durability);
         let written: Vec<_> = pager.stores().take_held().into_written().collect();
         let mut effects = std::mem::take(&mut pending.effects);
         effects.moved.extend(&ids);
@@ -517,14 +550,14 @@ impl Pending {
         &mut self,
         pager: &mut Pager,
         pages: &[wit::HeldPage],
+        durability: wit::Durability,
     ) -> Result<wit::CommitInfo, Error> {
-        const DURABLE: wit::Durability = wit::Durability::Durable;
         let Some(tx) = self.handle else {
             let base = self.base;
             return pager.lend(COMMITTING, Right::Write, |exports, store, pager| {
                 exports
                     .pager()
-                    .call_write(store, pager, base, pages, DURABLE)
+                    .call_write(store, pager, base, pages, durability)
             });
         };
         if !pages.is_empty() {
@@ -534,7 +567,7 @@ impl Pending {
         }
         self.handle = None;
         pager.lend(COMMITTING, Right::Write, |exports, store, _| {
-            exports.call_commit(store, tx, DURABLE)
+            exports.call_commit(store, tx, durability)
         })
     }
 }

@@ -4,7 +4,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use pagebox_core::identity::IdentityFault;
-use pagebox_core::{CommitInfo, Error, Extent, Location, Operation, ProtectedPage, Stats};
+use pagebox_core::{
+    CommitInfo, Durability, Error, Extent, Location, Operation, ProtectedPage, Stats,
+};
 use pagebox_store::{StoreError, UnsupportedPageSize};
 
 use crate::wit::exports::pagebox::pager::pager as wit;
@@ -162,7 +164,17 @@ impl From<CommitInfo> for wit::CommitInfo {
     fn from(info: CommitInfo) -> Self {
         Self {
             generation: info.generation,
+            durable: info.durable,
             page_count: info.page_count,
+        }
+    }
+}
+
+impl From<wit::Durability> for Durability {
+    fn from(durability: wit::Durability) -> Self {
+        match durability {
+            wit::Durability::Durable => Self::Durable,
+            wit::Durability::Deferred => Self::Deferred,
         }
     }
 }

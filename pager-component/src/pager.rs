@@ -14,6 +14,8 @@ use crate::wit::exports::pagebox::pager::pager as wit;
 use crate::wit::pagebox::pager::page_store::{Extent, PageView, Store, ViewAccess};
 use crate::words;
 
+const DURABLE: wit::Durability = wit::Durability::Durable;
+
 /// A pager, and what may be done with the bytes of its regular pages. This is
 /// the only strong reference to it, so that closing it ends its transactions.
 pub(crate) struct OpenPager(Rc<RefCell<Pager<HostStore>>>, ViewAccess);
@@ -34,14 +36,6 @@ fn plain(ids: Vec<ProtectedId>) -> Vec<u64> {
 
 fn named(ids: Vec<u64>) -> Vec<ProtectedId> {
     ids.into_iter().map(ProtectedId).collect()
-}
-
-/// No format can yet do otherwise.
-fn expect_durable(durability: wit::Durability) -> Result<(), Error> {
-    match durability {
-        wit::Durability::Durable => Ok(()),
-        wit::Durability::Deferred => Err(Error::NotSupported),
-    }
 }
 
 /// The buffers of the host, if their checksums are those of the file.
@@ -85,12 +79,16 @@ impl OpenPager {
     /// A transaction of one operation.
     fn transact<R>(
         &self,
+        durability: wit::Durability,
         f: impl FnOnce(&mut Pager<HostStore>, &mut Transaction<Buffer>) -> Result<R, Error>,
     ) -> Result<(R, wit::CommitInfo), wit::Error> {
         let mut pager = self.0.borrow_mut();
         let mut transaction = pager.begin()?;
         let done = f(&mut pager, &mut transaction)?;
-        Ok((done, pager.commit(transaction)?.into()))
+        Ok((
+            done,
+            pager.commit_as(transaction, durability.into())?.into(),
+        ))
     }
 
     /// A transaction that allocates one page.
@@ -98,7 +96,7 @@ impl OpenPager {
         &self,
         f: impl FnOnce(&mut Pager<HostStore>, &mut Transaction<Buffer>) -> Result<Option<u64>, Error>,
     ) -> Result<wit::Allocated, wit::Error> {
-        match self.transact(f)? {
+        match self.transact(DURABLE, f)? {
             (Some(id), info) => Ok(wit::Allocated { id, info }),
             // One was asked for.
             (None, _) => trap(),
@@ -116,8 +114,8 @@ impl wit::Guest for Component {
     ) -> Result<wit::CommitInfo, wit::Error> {
         let OpenTransaction { pager, transaction } = tx.into_inner();
         let pager = pager.upgrade().ok_or(wit::Error::Closed)?;
-        expect_durable(durability)?;
-        let done = pager.borrow_mut().commit(transaction.into_inner());
+        let transaction = transaction.into_inner();
+        let done = pager.borrow_mut().commit_as(transaction, durability.into());
         Ok(done?.into())
     }
 
@@ -231,7 +229,7 @@ impl wit::GuestPager for OpenPager {
     }
 
     fn free(&self, id: u64) -> Result<wit::CommitInfo, wit::Error> {
-        Ok(self.transact(|pager, tx| pager.free(tx, &[id]))?.1)
+        Ok(self.transact(DURABLE, |pager, tx| pager.free(tx, &[id]))?.1)
     }
 
     fn alloc_protected(&self) -> Result<wit::Allocated, wit::Error> {
@@ -240,7 +238,7 @@ impl wit::GuestPager for OpenPager {
 
     fn free_protected(&self, id: u64) -> Result<wit::CommitInfo, wit::Error> {
         let free = |pager: &mut Pager<_>, tx: &mut _| pager.free_protected(tx, &[ProtectedId(id)]);
-        Ok(self.transact(free)?.1)
+        Ok(self.transact(DURABLE, free)?.1)
     }
 
     fn write(
@@ -249,7 +247,6 @@ impl wit::GuestPager for OpenPager {
         pages: Vec<wit::HeldPage>,
         durability: wit::Durability,
     ) -> Result<wit::CommitInfo, wit::Error> {
-        expect_durable(durability)?;
         let write = |pager: &mut Pager<_>, tx: &mut _| {
             if pager.committed().generation != base {
                 return Err(Error::StaleTransaction);
@@ -257,7 +254,7 @@ impl wit::GuestPager for OpenPager {
             let pages = held(pager, pages)?;
             pager.write(tx, pages)
         };
-        Ok(self.transact(write)?.1)
+        Ok(self.transact(durability, write)?.1)
     }
 }
 

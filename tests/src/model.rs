@@ -146,6 +146,14 @@ impl Model {
                 *self = pending;
                 self.settle();
             }
+            Step::Defer(changes) => {
+                let (transaction, pending) = self.pending(pager, changes)?;
+                let info = pager.commit_deferred(transaction)?;
+                *self = pending;
+                if info.durable == info.generation {
+                    self.settle();
+                }
+            }
             Step::RollBack(changes) => drop(self.pending(pager, changes)?),
             Step::Write(pick, part) => {
                 let Some(page) = picked(&self.regular, *pick) else {

@@ -55,6 +55,8 @@ pub enum Change {
 pub enum Step {
     /// Commit these changes.
     Commit(Vec<Change>),
+    /// Commit these changes, durable with the next commit or sync.
+    Defer(Vec<Change>),
     /// Make these changes, and roll them back.
     RollBack(Vec<Change>),
     /// Write a part of a regular page, in place.
@@ -68,6 +70,8 @@ pub enum Step {
 pub struct Workload {
     rng: Rng,
     fills: bool,
+    /// Of ten commits.
+    deferred: u64,
 }
 
 impl Workload {
@@ -76,6 +80,15 @@ impl Workload {
         Self {
             rng: Rng::new(seed),
             fills: true,
+            deferred: 0,
+        }
+    }
+
+    /// One of whose commits half are deferred: for formats that can.
+    pub fn deferring(seed: u64) -> Self {
+        Self {
+            deferred: 5,
+            ..Self::new(seed)
         }
     }
 
@@ -88,6 +101,9 @@ impl Workload {
             0 => Step::Sync,
             1 | 2 => Step::Write(self.rng.next_u64(), Part::random(&mut self.rng)),
             3 => Step::RollBack(self.changes()),
+            _ if self.deferred > 0 && self.rng.below(10) < self.deferred => {
+                Step::Defer(self.changes())
+            }
             _ => Step::Commit(self.changes()),
         }
     }

@@ -1,6 +1,10 @@
 //! How the thread that has the role serves requests.
 //!
-//! A group is committed like this:
+//! Where the file has deferred commits, each request of a group is one, in the
+//! order in which they came, and one sync makes all of them durable: one that
+//! fails is undone by itself.
+//!
+//! Where it has none (format 0), a group is committed like this:
 //! 1. Every request does its part in one transaction. One that fails is set
 //!    aside; if it had changed something by then, the others start over without
 //!    it. After some of that those before it are the group, and those behind it
@@ -58,7 +62,67 @@ fn run_exclusive(door: &Door, mut request: Box<dyn ExclusiveRequest>) {
 }
 
 /// Commits a group.
-fn commit(door: &Door, mut group: Group) {
+fn commit(door: &Door, group: Group) {
+    if group.len() > 1 && door.can_defer() {
+        commit_in_turn(door, group);
+    } else {
+        commit_at_once(door, group);
+    }
+}
+
+/// Commits each request of a group by itself, and makes all of them durable.
+fn commit_in_turn(door: &Door, mut group: Group) {
+    let mut failed = Vec::new();
+    let done = told(|| {
+        let mut pager = door.write();
+        let mut index = 0;
+        let mut is_sync_asked_for = false;
+        while let Some(request) = group.get_mut(index) {
+            let error = match commit_deferred(&mut pager, request) {
+                Ok(true) => {
+                    is_sync_asked_for |= !request.is_deferred();
+                    index += 1;
+                    continue;
+                }
+                Ok(false) => None,
+                Err(error) if leaves_ready(&error) => Some(error),
+                Err(error) => return Err(error),
+            };
+            failed.push((group.remove(index), error));
+        }
+        if is_sync_asked_for && pager.has_deferred() {
+            pager.sync()?;
+        }
+        Ok(())
+    });
+    for request in group {
+        match &done {
+            Ok(()) => request.finish(),
+            Err(error) => request.fail(error.clone()),
+        }
+    }
+    for (request, error) in failed {
+        match error {
+            Some(error) => request.fail(error),
+            None => request.finish(),
+        }
+    }
+}
+
+/// Commits a request by itself; false: it failed, and did nothing.
+fn commit_deferred(
+    pager: &mut Pager,
+    request: &mut Box<dyn InTransactionRequest>,
+) -> Result<bool, Error> {
+    let mut tx = pager.begin()?;
+    if !request.run(&mut tx) {
+        return Ok(false);
+    }
+    tx.commit_deferred().map(|_| true)
+}
+
+/// Commits a group in one transaction.
+fn commit_at_once(door: &Door, mut group: Group) {
     while group.len() > 1 {
         let mut parts = Parts::default();
         let done = told(|| commit_together(&mut door.write(), &mut group, &mut parts));
@@ -127,10 +191,12 @@ fn commit_alone(door: &Door, mut request: Box<dyn InTransactionRequest>) {
     let committed = told(|| {
         let mut pager = door.write();
         let mut tx = pager.begin()?;
-        if request.run(&mut tx) {
-            tx.commit().map(drop)
-        } else {
+        if !request.run(&mut tx) {
             Ok(())
+        } else if request.is_deferred() {
+            tx.commit_deferred().map(drop)
+        } else {
+            tx.commit().map(drop)
         }
     });
     match committed {

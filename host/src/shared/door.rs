@@ -36,6 +36,8 @@ pub(super) struct Door {
     /// Tells doors apart.
     id: u64,
     owner: Owner,
+    /// Whether the pager's file has deferred commits.
+    defers: bool,
 }
 
 /// Those who came to a closed door.
@@ -57,6 +59,7 @@ impl Door {
     pub(super) fn new(pager: Pager, owner: Owner) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
+            defers: pager.can_defer(),
             pager: RwLock::new(pager),
             closed: AtomicBool::new(false),
             line: Mutex::default(),
@@ -76,6 +79,11 @@ impl Door {
     #[cfg(test)]
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether the pager's file has deferred commits.
+    pub(super) fn can_defer(&self) -> bool {
+        self.defers
     }
 
     /// Whether this is the process that made it.

@@ -37,6 +37,9 @@ pub(super) trait InTransactionRequest: Send {
     /// Does its part, perhaps again; whether it could.
     fn run(&mut self, tx: &mut Transaction<'_>) -> bool;
 
+    /// Whether it need not be durable when it is answered.
+    fn is_deferred(&self) -> bool;
+
     /// Hands out what the last run came to: it is durable, if it was to be.
     fn finish(self: Box<Self>);
 
@@ -83,15 +86,17 @@ pub(super) struct InTransaction<R, F> {
     /// What the last run came to.
     result: Theirs<thread::Result<Result<R, Error>>>,
     fulfil: Fulfil<Result<R, Error>>,
+    is_deferred: bool,
 }
 
 impl<R, F> InTransaction<R, F> {
-    pub(super) fn new(f: F) -> (Self, Promise<Result<R, Error>>) {
+    pub(super) fn new(f: F, is_deferred: bool) -> (Self, Promise<Result<R, Error>>) {
         let (fulfil, promise) = promise(|error| Ok(Err(error)));
         let request = Self {
             f: Theirs::new(f),
             result: Theirs::none(),
             fulfil,
+            is_deferred,
         };
         (request, promise)
     }
@@ -120,11 +125,16 @@ where
         is_done
     }
 
+    fn is_deferred(&self) -> bool {
+        self.is_deferred
+    }
+
     fn finish(self: Box<Self>) {
         let Self {
             mut f,
             mut result,
             fulfil,
+            is_deferred: _,
         } = *self;
         // When the caller goes on, nothing of its closure is left. Should that
         // panic here, what became durable is not told as anything else.

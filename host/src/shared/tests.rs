@@ -543,7 +543,7 @@ fn panic_whose_payload_panics_when_dropped_harms_nobody() {
 #[test]
 fn request_that_is_dropped_answers() {
     in_time(|| {
-        let (request, promise) = InTransaction::<u64, _>::new(alloc);
+        let (request, promise) = InTransaction::<u64, _>::new(alloc, false);
         drop(request);
         let error = promise.wait_only().expect_err("nobody did it");
         assert!(error.is_system(), "{error}");

@@ -38,6 +38,12 @@ impl Mirror {
                 transaction.commit()?;
                 *self = pending;
             }
+            Step::Defer(changes) => {
+                let mut transaction = pager.begin()?;
+                let pending = self.after(&mut transaction, changes)?;
+                transaction.commit_deferred()?;
+                *self = pending;
+            }
             Step::RollBack(changes) => {
                 let mut transaction = pager.begin()?;
                 self.after(&mut transaction, changes)?;

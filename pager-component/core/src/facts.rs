@@ -1,6 +1,6 @@
 //! What a file answers: [`Stats`], [`CommitInfo`], [`Location`],
-//! [`ProtectedPage`], [`CheckPart`]; and what is asked of it, [`Wish`] and
-//! [`NewFile`].
+//! [`ProtectedPage`], [`CheckPart`]; and what is asked of it, [`Wish`],
+//! [`Durability`] and [`NewFile`].
 
 use alloc::vec::Vec;
 
@@ -42,11 +42,25 @@ pub struct Stats {
     pub generation: Option<u64>,
 }
 
+/// When a commit is durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it returns.
+    #[default]
+    Durable,
+    /// With the next durable one, or the next sync; until then a crash undoes it,
+    /// and those after it.
+    Deferred,
+}
+
 /// What a commit did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitInfo {
-    /// The generation that is durable now.
+    /// The generation that is committed now.
     pub generation: u64,
+    /// The generation that is durable now: that one, or an earlier one if
+    /// commits since were deferred.
+    pub durable: u64,
     /// Pages that the file accounts for now.
     pub page_count: u64,
 }

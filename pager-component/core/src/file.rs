@@ -10,7 +10,9 @@ use pagebox_store::{Algorithm, PageSize, PageStore};
 
 use crate::changes::Changes;
 use crate::error::Error;
-use crate::facts::{CheckPart, CommitInfo, Location, NewFile, ProtectedPage, Stats, Wish};
+use crate::facts::{
+    CheckPart, CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats, Wish,
+};
 use crate::format0;
 use crate::format1;
 use crate::identity::Format;
@@ -65,11 +67,12 @@ impl File {
         }
     }
 
-    /// Makes changes durable: all of them, or none.
+    /// Commits changes: all of them, or none.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::GenerationsExhausted`], [`Error::Corrupt`],
-    /// [`Error::Store`].
+    /// [`Error::Store`]; [`Error::NotSupported`] for a deferred commit in a format
+    /// that has none.
     ///
     /// # Panics
     /// For a file that is not settled, and for changes that do not fit it.
@@ -77,10 +80,24 @@ impl File {
         &mut self,
         store: &mut S,
         changes: &Changes<S::Buffer>,
+        durability: Durability,
     ) -> Result<(), Error> {
+        match (self, durability) {
+            (Self::Zero(_), Durability::Deferred) => Err(Error::NotSupported),
+            (Self::Zero(_), Durability::Durable) if changes.is_empty() => Ok(()),
+            (Self::Zero(file), Durability::Durable) => file.commit(store, changes),
+            (Self::One(file), _) => Ok(file.commit_as(store, changes, durability).map(drop)?),
+        }
+    }
+
+    /// Makes deferred commits durable; whether there were any.
+    ///
+    /// # Errors
+    /// As [`File::commit`].
+    pub fn flush<S: PageStore>(&mut self, store: &mut S) -> Result<bool, Error> {
         match self {
-            Self::Zero(file) => file.commit(store, changes),
-            Self::One(file) => Ok(file.commit(store, changes).map(drop)?),
+            Self::Zero(_) => Ok(false),
+            Self::One(file) => Ok(file.flush(store)?),
         }
     }
 

@@ -75,7 +75,7 @@ pub mod transaction;
 mod verify;
 
 pub use error::{Error, Operation};
-pub use facts::{CommitInfo, Location, NewFile, ProtectedPage, Stats};
+pub use facts::{CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats};
 pub use identity::Format;
 pub use ids::{Extent, ProtectedId, Side};
 pub use pager::{Access, Pager};

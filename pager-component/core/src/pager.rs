@@ -14,7 +14,7 @@ use pagebox_store::{Algorithm, Checksum, PageStore};
 
 use crate::bitmap::Overlay;
 use crate::error::{Error, Operation};
-use crate::facts::{CommitInfo, Location, NewFile, ProtectedPage, Stats};
+use crate::facts::{CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats};
 use crate::file::File;
 use crate::identity::Format;
 use crate::ids::{Extent, ProtectedId};
@@ -134,7 +134,8 @@ impl<S: PageStore> Pager<S> {
         }
     }
 
-    /// Closes the file and hands its store back. Syncs nothing.
+    /// Closes the file and hands its store back. Syncs nothing: what was
+    /// deferred since the last durable commit is undone.
     pub fn close(self) -> S {
         self.store
     }
@@ -254,13 +255,18 @@ impl<S: PageStore> Pager<S> {
         self.unless_changed(found)
     }
 
-    /// Makes the bytes of regular pages durable.
+    /// Makes the bytes of regular pages durable, and all that was deferred.
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::Poisoned`], [`Error::Store`].
     pub fn sync(&mut self) -> Result<(), Error> {
         self.expect_writable()?;
-        let done = self.store.sync().map_err(Error::store(Operation::Sync));
+        let done = match self.file.flush(&mut self.store) {
+            // Its one sync was after all that was written.
+            Ok(true) => Ok(()),
+            Ok(false) => self.store.sync().map_err(Error::store(Operation::Sync)),
+            Err(error) => Err(error),
+        };
         self.poison_after(done)
     }
 
@@ -423,7 +429,8 @@ impl<S: PageStore> Pager<S> {
         }
     }
 
-    /// Makes a transaction durable: all of it, or none.
+    /// Makes a transaction durable: all of it, or none; and with it all that was
+    /// deferred before.
     ///
     /// # Errors
     /// [`Error::StaleTransaction`], [`Error::Full`],
@@ -431,17 +438,46 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::Store`] where it was reading or staging, or where a growth found
     /// no space or a store that is read-only. Any other [`Error::Store`] poisons
     /// it.
+    pub fn commit(&mut self, transaction: Transaction<S::Buffer>) -> Result<CommitInfo, Error> {
+        self.commit_as(transaction, Durability::Durable)
+    }
+
+    /// Commits a transaction that is durable with the next durable one, or the
+    /// next [`Pager::sync`]: it is visible at once, and a crash before that
+    /// undoes it, and those after it, and nothing else. It syncs nothing.
+    /// The caller may get durability earlier than that, never later:
+    /// [`CommitInfo::durable`] says.
+    ///
+    /// # Errors
+    /// As [`Pager::commit`]; [`Error::NotSupported`] where the format has no
+    /// deferred commits.
+    pub fn commit_deferred(
+        &mut self,
+        transaction: Transaction<S::Buffer>,
+    ) -> Result<CommitInfo, Error> {
+        self.commit_as(transaction, Durability::Deferred)
+    }
+
+    /// As [`Pager::commit`] or [`Pager::commit_deferred`].
+    ///
+    /// # Errors
+    /// As there.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a transaction is committed once"
     )]
-    pub fn commit(&mut self, transaction: Transaction<S::Buffer>) -> Result<CommitInfo, Error> {
+    pub fn commit_as(
+        &mut self,
+        transaction: Transaction<S::Buffer>,
+        durability: Durability,
+    ) -> Result<CommitInfo, Error> {
         self.expect_current(&transaction)?;
+        let changes = transaction.changes();
+        let done = self.file.commit(&mut self.store, changes, durability);
+        self.poison_after(done)?;
         if !transaction.is_empty() {
-            let done = self.file.commit(&mut self.store, transaction.changes());
-            self.poison_after(done)?;
             self.version = next_version();
-            for &id in transaction.changes().protected.keys() {
+            for &id in changes.protected.keys() {
                 self.verified.remove(id.0);
             }
         }

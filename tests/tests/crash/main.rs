@@ -94,6 +94,14 @@ fn guard(store: &CrashStore) {
     }
 }
 
+/// A workload with all that a format can.
+fn workload(format: Format, seed: u64) -> Workload {
+    match format {
+        Format::Zero => Workload::new(seed),
+        _ => Workload::deferring(seed),
+    }
+}
+
 /// What a test has tried.
 struct Tally {
     name: &'static str,
@@ -212,7 +220,7 @@ impl Scene {
         Self {
             pager: start.create(),
             model: Model::new(page_size.bytes()),
-            workload: Workload::new(seed),
+            workload: workload(start.format, seed),
             log: vec![format!("{medium}, page size {page_size}, seed {seed}")],
         }
     }
@@ -223,7 +231,7 @@ impl Scene {
         Ok(Self {
             pager: Pager::open(store.clone(), Access::Write)?,
             model: Model::of(&found.shown, &*store.pages()),
-            workload: Workload::new(rng.next_u64()),
+            workload: workload(found.shown.format, rng.next_u64()),
             log: Vec::new(),
         })
     }

@@ -123,15 +123,20 @@ fn goes_on(
     if rng.chance(1, 3) {
         image.record(Record::Syncs);
     }
-    next.step().map_err(|error| error.to_string())?;
+    // Some are deferred; then one is durable.
+    for defers in [rng.below(5), 0] {
+        next.defers = defers;
+        let before = next.before();
+        next.step().map_err(|error| error.to_string())?;
+        let legal = next.legal(&before);
+        tally.look(&image.take_moments(), &legal, &next, rng);
+        tally.look(&[image.now()], &[&next.durable], &next, rng);
+    }
     image.record(Record::Nothing);
-    let after = next.model.clone();
-    let (_, state) = find(image, scene.layout, &[&after])?;
+    let (_, state) = find(image, scene.layout, &[&next.model])?;
     if !state.is_acknowledged {
         return Err("the roots differ after a commit".into());
     }
-    tally.look(&image.take_moments(), &[found, &after], &next, rng);
-    tally.look(&[image.now()], &[&after], &next, rng);
     Ok(())
 }
 
@@ -145,22 +150,23 @@ fn power_loss_leaves_the_state_before_or_after() {
             let mut scene = Scene::on_crash_store(layout(seed), seed);
             scene.lengthen_records();
             for _ in 0..25 {
+                // In runs, with durable ones between them.
+                scene.defers = *rng.pick(&[0, 0, 3, 4]);
                 if rng.chance(1, 8) {
                     let longer = pagebox_store::PageStore::geometry(&scene.store).page_count + 20;
                     scene.store.set_len(longer);
                     scene.log.push(format!("{longer} pages long"));
-                    scene = reopen(&scene.store.clone(), &scene, &scene.model.clone(), &mut rng)
-                        .unwrap();
+                    let found = scene.durable.clone();
+                    scene = reopen(&scene.store.clone(), &scene, &found, &mut rng).unwrap();
                 }
-                let before = scene.model.clone();
+                let before = scene.before();
                 scene.store.record(Record::Syncs);
                 scene
                     .step()
                     .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
                 scene.store.record(Record::Nothing);
-                let after = scene.model.clone();
+                let legal = scene.legal(&before);
                 for moment in &scene.store.take_moments() {
-                    let legal = [&before, &after];
                     tally.images(
                         moment,
                         IMAGES_PER_MOMENT,
@@ -175,11 +181,12 @@ fn power_loss_leaves_the_state_before_or_after() {
                         },
                     );
                 }
-                // It was acknowledged.
+                // What was acknowledged as durable is, and what was deferred is
+                // not.
                 tally.images(
                     &scene.store.now(),
                     16,
-                    &[&after],
+                    &[&scene.durable],
                     &scene,
                     &mut rng,
                     |tally, image, found, rng| {
@@ -245,17 +252,21 @@ fn until_a_sync_fails(
         return legal.to_vec();
     }
     tally.look(&[store.now()], &[&found], scene, rng);
+    scene.defers = *rng.pick(&[0, 0, 2, 3]);
     loop {
+        let durable = scene.durable.clone();
         let before = scene.model.clone();
         let (changes, after) = scene.changes();
         store.record(Record::Syncs);
         let done = scene.commit(&changes, after.clone());
         store.record(Record::Nothing);
-        tally.look(&store.take_moments(), &[&before, &after], scene, rng);
+        // Where there was no room, what was deferred became durable first.
+        let legal = [&durable, &before, &after];
+        tally.look(&store.take_moments(), &legal, scene, rng);
         if done.is_err() {
-            tally.look(&[store.now()], &[&before, &after], scene, rng);
-            return vec![before, after];
+            tally.look(&[store.now()], &legal, scene, rng);
+            return vec![durable, before, after];
         }
-        tally.look(&[store.now()], &[&scene.model], scene, rng);
+        tally.look(&[store.now()], &[&scene.durable], scene, rng);
     }
 }

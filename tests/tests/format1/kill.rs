@@ -14,13 +14,14 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
         let mut scene = Scene::on_crash_store(layout(seed), seed);
         scene.lengthen_records();
         for _ in 0..6 {
-            let before = scene.model.clone();
+            scene.defers = *rng.pick(&[0, 2, 4]);
+            let before = scene.before();
             scene.store.record(Record::Writes);
             scene
                 .step()
                 .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
             scene.store.record(Record::Nothing);
-            let after = scene.model.clone();
+            let legal = scene.legal(&before);
             let mut moments = scene.store.take_moments();
             // Some of the many.
             while moments.len() > 6 {
@@ -29,7 +30,7 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
             moments.push(scene.store.now());
             for moment in &moments {
                 let store = moment.killed();
-                let (found, _) = find(&store, scene.layout, &[&before, &after])
+                let (found, _) = find(&store, scene.layout, &legal)
                     .unwrap_or_else(|error| panic!("{error}, after a kill: {:#?}", scene.log));
                 let mut next = reopen(&store, &scene, found, &mut rng).unwrap();
                 next.log.push(format!("a kill during {}", moment.during));
@@ -37,15 +38,16 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
                 store.record(Record::Syncs);
                 next.file.settle(&mut next.store).unwrap();
                 let settling = store.take_moments();
-                tally.look(&settling[..1], &[&before, &after], &next, &mut rng);
+                tally.look(&settling[..1], &legal, &next, &mut rng);
                 tally.look(&settling[1..], &[found], &next, &mut rng);
                 for _ in 0..2 {
-                    let before = next.model.clone();
+                    next.defers = *rng.pick(&[0, 2]);
+                    let before = next.before();
                     next.step()
                         .unwrap_or_else(|error| panic!("{error}: {:#?}", next.log));
-                    let after = next.model.clone();
-                    tally.look(&store.take_moments(), &[&before, &after], &next, &mut rng);
-                    tally.look(&[store.now()], &[&after], &next, &mut rng);
+                    let legal = next.legal(&before);
+                    tally.look(&store.take_moments(), &legal, &next, &mut rng);
+                    tally.look(&[store.now()], &[&next.durable], &next, &mut rng);
                 }
             }
         }

@@ -212,6 +212,51 @@ pub(crate) fn agree<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
     Ok(())
 }
 
+/// Reads all of a file through its verbs, and compares it with what was
+/// committed, durable or not.
+pub(crate) fn shows<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
+    file: &mut File,
+    store: &S,
+    model: &Model,
+) -> Result<(), String> {
+    let text = |error: Error| error.to_string();
+    let mut bytes = vec![0; store.geometry().page_size.bytes()];
+    let found = file.protected(store, ProtectedId(0), usize::MAX);
+    let ids: Vec<u64> = found.map_err(text)?.iter().map(|(id, _)| id.0).collect();
+    if !ids.iter().eq(model.protected.keys()) {
+        return Err(format!("ids {ids:?}"));
+    }
+    for (&id, &sum) in &model.protected {
+        file.read(store, ProtectedId(id), &mut bytes)
+            .map_err(text)?;
+        if xxh3(&bytes) != sum {
+            return Err(format!("other bytes of {id}"));
+        }
+    }
+    for page in 0..file.stats().page_count {
+        let is_regular = file.kind(store, page).map_err(text)? == Kind::Regular;
+        if is_regular != model.regular.contains(&page) {
+            return Err(format!("page {page} is not what was committed"));
+        }
+    }
+    let lowest = (0..).find(|id| !model.protected.contains_key(id));
+    match file.find_free_id(store, ProtectedId(0)) {
+        Ok(id) if Some(id.0) == lowest => {}
+        Err(Error::NoFreeId { limit }) if Some(limit) == lowest => {}
+        found => return Err(format!("lowest free id {lowest:?}, not {found:?}")),
+    }
+    Ok(())
+}
+
+/// What was committed before a step, and what of it was durable.
+#[derive(Clone, Debug)]
+pub(crate) struct Before {
+    generation: u64,
+    was_durable: u64,
+    durable: Model,
+    model: Model,
+}
+
 /// What was committed, and how, for people.
 #[derive(Debug)]
 pub(crate) struct Scene<S: PageStore<Buffer: DerefMut<Target = [u8]>>> {
@@ -219,6 +264,10 @@ pub(crate) struct Scene<S: PageStore<Buffer: DerefMut<Target = [u8]>>> {
     pub(crate) file: File,
     pub(crate) layout: Layout,
     pub(crate) model: Model,
+    /// What of it is durable.
+    pub(crate) durable: Model,
+    /// How many of four commits may be deferred.
+    pub(crate) defers: u64,
     pub(crate) rng: Rng,
     pub(crate) log: Vec<String>,
 }
@@ -233,6 +282,8 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             file,
             layout,
             model: Model::default(),
+            durable: Model::default(),
+            defers: 0,
             rng: Rng::new(seed),
             log: vec![format!("seed {seed}, {:?}", layout.shape())],
         }
@@ -248,6 +299,8 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             file,
             layout,
             model: model.clone(),
+            durable: model.clone(),
+            defers: 0,
             rng,
             log: vec![format!("opened, seed {seed}, {:?}", layout.shape())],
         })
@@ -360,13 +413,58 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
         changes: &Changes<S::Buffer>,
         after: Model,
     ) -> Result<(), Error> {
-        self.log.push(words(changes));
-        match self.file.commit(&mut self.store, changes) {
-            Ok(_) => self.model = after,
+        let mut log = words(changes);
+        let before = self.file.stats();
+        let done = if self.defers > 0 && self.rng.below(4) < self.defers {
+            log += ", deferred";
+            self.file.commit_deferred(&mut self.store, changes)
+        } else {
+            self.file.commit(&mut self.store, changes)
+        };
+        self.log.push(log);
+        if self.file.stats().durable > before.durable {
+            self.durable.clone_from(&self.model);
+        }
+        match done {
+            Ok(info) => {
+                if info.durable == info.generation {
+                    self.durable.clone_from(&after);
+                }
+                self.model = after;
+            }
             Err(Error::Full { .. }) => self.log.push("full".into()),
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// What may be there of a step that began with this, until it is done.
+    pub(crate) fn legal<'a>(&'a self, before: &'a Before) -> Vec<&'a Model> {
+        let Before {
+            generation,
+            durable,
+            model,
+            was_durable,
+        } = before;
+        let now = self.file.stats().durable;
+        if now == *was_durable {
+            vec![durable]
+        } else if now == *generation {
+            vec![durable, model]
+        } else {
+            vec![durable, model, &self.model]
+        }
+    }
+
+    /// This moment, before a step.
+    pub(crate) fn before(&self) -> Before {
+        let stats = self.file.stats();
+        Before {
+            generation: stats.generation,
+            was_durable: stats.durable,
+            durable: self.durable.clone(),
+            model: self.model.clone(),
+        }
     }
 
     /// Commits something that changes something.

@@ -5,25 +5,40 @@ use pagebox_store::{MemoryStore, PageStore};
 use pagebox_tests::decode1::State;
 use pagebox_tests::rng::Rng;
 
-use super::scene::{Scene, agree, layout, state_of};
+use super::scene::{Scene, agree, layout, shows, state_of};
 
 fn decoded(scene: &Scene<MemoryStore>) -> State {
     state_of(&scene.store, scene.layout.shape())
         .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log))
 }
 
-/// What a run came to: commits that folded, those that did not, and records of
-/// several blocks.
-type Seen = [u32; 3];
+/// What a run came to: commits that folded, those that did not, records of
+/// several blocks, and deferred ones.
+type Seen = [u32; 4];
 
 fn run(layout: Layout, seed: u64, steps: usize, seen: &mut Seen) -> Scene<MemoryStore> {
     let mut scene = Scene::new(MemoryStore::new(layout.shape().page_size), layout, seed);
     let mut rng = Rng::new(seed ^ 1);
     scene.lengthen_records();
     for _ in 0..steps {
+        scene.defers = *rng.pick(&[0, 0, 3, 4]);
         let done = scene.step();
         done.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
+        let shown = shows(&mut scene.file, &scene.store, &scene.model);
+        shown.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
         let state = decoded(&scene);
+        let stats = scene.file.stats();
+        if stats.durable < stats.generation {
+            seen[3] += 1;
+            let checked = scene.durable.is(&state);
+            checked.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
+            if rng.chance(1, 12) {
+                scene.file = File::open_shaped(&scene.store, layout.shape()).unwrap();
+                scene.model.clone_from(&scene.durable);
+                scene.log.push("killed".into());
+            }
+            continue;
+        }
         let unit = layout.shape().unit() as usize;
         let blocks = record::len_of(&scene.store.bytes()[unit..], unit).unwrap();
         seen[usize::from(state.deltas.count() > 0)] += 1;

@@ -124,6 +124,7 @@ impl File {
     pub(crate) fn committed(&self) -> CommitInfo {
         CommitInfo {
             generation: self.state.root().generation,
+            durable: self.state.root().generation,
             page_count: self.state.page_count().unwrap_or(0),
         }
     }

@@ -15,7 +15,12 @@
 //!    nodes of both trees. A page that a changed id had is free once that is
 //!    durable, though the trees still name it: who reads them looks into the
 //!    deltas first.
-//! 5. Any failure poisons, but of reading, and of a growth that changed nothing.
+//! 5. A *deferred* commit does not write a record and does not sync, and writes no
+//!    homes: it does not fold. The durable state is one more reader: what it
+//!    reads and the deferred commit frees is in limbo until a durable commit has
+//!    placed all that it stores. That one makes all before it durable, with its
+//!    one sync.
+//! 6. Any failure poisons, but of reading, and of a growth that changed nothing.
 //!
 //! So power lost at any time leaves the state before or the state after.
 
@@ -27,20 +32,26 @@ use super::cache::Place;
 use super::error::{Error, Operation};
 use super::file::{File, Phase};
 use super::medium::Medium;
-use super::plan::Plan;
+use super::pages::Pages;
+use super::pending::Pending;
+use super::plan::{Plan, Terms};
+use super::room::Need;
 use super::slots;
 use super::tree::Which;
+use super::unfolded::Unfolded;
+use crate::bitmap::Overlay;
 use crate::changes::{self, Changes};
 use crate::codec::wide;
-use crate::facts::CommitInfo;
+use crate::facts::{CommitInfo, Durability};
 
 /// A commit that writes more bytes has them ordered before its record, so that
 /// there is nothing to verify, and opening after a crash stays short.
 const UNPROVEN_MAX: u64 = 64 << 20;
 
 impl File {
-    /// Makes changes durable: all of them, or none. Changes of nothing do no
-    /// input and output.
+    /// Makes changes durable: all of them, or none; and what deferred commits
+    /// did before. Changes of nothing after no deferred commit do no input and
+    /// output.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::NoFreeId`], [`Error::GenerationsExhausted`];
@@ -56,26 +67,74 @@ impl File {
         store: &mut S,
         changes: &Changes<S::Buffer>,
     ) -> Result<CommitInfo, Error> {
+        self.commit_as(store, changes, Durability::Durable)
+    }
+
+    /// Commits changes that are durable with the next durable commit: until then
+    /// a crash undoes them. They are at once where they are too many to wait.
+    ///
+    /// # Errors
+    /// As [`File::commit`].
+    pub fn commit_deferred<S: Medium>(
+        &mut self,
+        store: &mut S,
+        changes: &Changes<S::Buffer>,
+    ) -> Result<CommitInfo, Error> {
+        self.commit_as(store, changes, Durability::Deferred)
+    }
+
+    pub(crate) fn commit_as<S: Medium>(
+        &mut self,
+        store: &mut S,
+        changes: &Changes<S::Buffer>,
+        durability: Durability,
+    ) -> Result<CommitInfo, Error> {
         self.expect_sound()?;
-        if !changes.is_empty() {
-            self.expect_numbers(changes)?;
-            self.settle(store)?;
-            let need = self.need(changes);
-            let stored = store.geometry().page_count;
-            let (need, page_count) = match self.make_room(store, &need) {
-                Err(error) => {
-                    self.fold_for_room(store, changes, error)?;
-                    let need = self.need(changes);
-                    (need, self.make_room(store, &need)?)
-                }
-                Ok(page_count) => (need, page_count),
-            };
-            let plan = self.plan(store, changes, &need, page_count, &changes.allocated)?;
-            let first_regular = changes.allocated.iter().next();
-            let recycles = first_regular.is_some_and(|page| page < stored);
-            self.write(store, changes, plan, recycles)?;
+        if changes.is_empty() {
+            if durability == Durability::Durable {
+                self.flush(store)?;
+            }
+            return Ok(self.committed());
+        }
+        self.expect_numbers(changes)?;
+        self.settle(store)?;
+        let changed = self.record.deltas.ids.len() + self.record.deltas.regular.len();
+        let durability = if self.pending.is_spent(changed, changes) {
+            Durability::Durable
+        } else {
+            durability
+        };
+        let stored = store.geometry().page_count;
+        let (need, page_count) = self.find_room(store, changes, durability)?;
+        let terms = Terms {
+            need,
+            page_count,
+            durability,
+            kept: &changes.allocated,
+        };
+        let plan = self.plan(store, changes, &terms)?;
+        let first_regular = changes.allocated.iter().next();
+        let recycles = first_regular.is_some_and(|page| page < stored);
+        match durability {
+            Durability::Durable => self.write(store, changes, plan, recycles)?,
+            Durability::Deferred => self.write_deferred(store, changes, plan, recycles)?,
         }
         Ok(self.committed())
+    }
+
+    /// Makes deferred commits durable; whether there were any.
+    ///
+    /// # Errors
+    /// As [`File::commit`].
+    pub(crate) fn flush<S: Medium>(&mut self, store: &mut S) -> Result<bool, Error> {
+        self.expect_sound()?;
+        if self.pending.is_empty() {
+            return Ok(false);
+        }
+        let none = Changes::<S::Buffer>::default();
+        let need = self.need(&none);
+        self.commit_nothing(store, need, &none.allocated)?;
+        Ok(true)
     }
 
     /// Writes the trees as the deltas have them: a commit that changes nothing.
@@ -83,11 +142,71 @@ impl File {
         if self.record.deltas.is_empty() {
             return Ok(());
         }
+        let none = Changes::<S::Buffer>::default();
+        let need = self.need_of(&none, Durability::Durable, true);
+        self.commit_nothing(store, need, &none.allocated)
+    }
+
+    /// A durable commit that changes nothing, and takes no page that is `kept`.
+    fn commit_nothing<S: Medium>(
+        &mut self,
+        store: &mut S,
+        need: Need,
+        kept: &Overlay,
+    ) -> Result<(), Error> {
         let none = Changes::default();
-        let need = self.need_of(&self.record, &none, true);
-        let page_count = self.make_room(store, &need)?;
-        let plan = self.plan(store, &none, &need, page_count, &none.allocated)?;
+        let terms = Terms {
+            need,
+            page_count: self.make_room(store, &need)?,
+            durability: Durability::Durable,
+            kept,
+        };
+        let plan = self.plan(store, &none, &terms)?;
         self.write(store, &none, plan, false)
+    }
+
+    /// What changes take, and the page count that has the room. Where there is
+    /// none, what the durable state alone reads is given back, and then what a
+    /// fold does.
+    fn find_room<S: Medium>(
+        &mut self,
+        store: &mut S,
+        changes: &Changes<S::Buffer>,
+        durability: Durability,
+    ) -> Result<(Need, u64), Error> {
+        let need = self.need_of(changes, durability, false);
+        let error = match self.make_room(store, &need) {
+            Ok(page_count) => return Ok((need, page_count)),
+            Err(error) => error,
+        };
+        if self.phase == Phase::Poisoned {
+            return Err(error);
+        }
+        if !self.pending.is_empty() {
+            let none = Changes::<S::Buffer>::default();
+            let flush = self.need(&none);
+            // Where it takes pages that the changes name, they are refused: the
+            // next ones find more room.
+            let page_count = self.record.page_count;
+            let keeping = Need {
+                room: flush.room + changes.allocated.len(),
+                ..flush
+            };
+            let is_room = self.smallest(&self.record, &keeping) == Some(page_count);
+            let kept = if is_room { changes } else { &none };
+            self.commit_nothing(store, flush, &kept.allocated)?;
+            if !is_room {
+                return Err(error);
+            }
+            let need = self.need_of(changes, durability, false);
+            if let Ok(page_count) = self.make_room(store, &need) {
+                return Ok((need, page_count));
+            }
+        }
+        self.fold_for_room(store, changes, error)?;
+        let need = self.need_of(changes, durability, false);
+        let page_count = self.make_room(store, &need)?;
+        Ok((need, page_count))
     }
 
     /// Folds where there is no room for changes, and will be after a fold: it
@@ -110,7 +229,7 @@ impl File {
             error => return Err(error),
         };
         let none = Changes::default();
-        let mut need = self.need_of(&self.record, &none, true);
+        let mut need = self.need_of(&none, Durability::Durable, true);
         // Pages that the changes name are not for nodes.
         need.room += changes.allocated.len();
         let page_count = self.record.page_count;
@@ -118,8 +237,21 @@ impl File {
         if self.record.deltas.is_empty() || !is_room {
             return Err(error);
         }
-        let plan = self.plan(store, &none, &need, page_count, &changes.allocated)?;
-        let need = self.need_of(&plan.record, changes, false);
+        let terms = Terms {
+            need,
+            page_count,
+            durability: Durability::Durable,
+            kept: &changes.allocated,
+        };
+        let plan = self.plan(store, &none, &terms)?;
+        let folded = Unfolded::of(
+            self.layout.shape(),
+            &plan.record.map_tree(),
+            plan.map_height,
+            &plan.record.deltas,
+        );
+        let durable = Durability::Durable;
+        let need = self.need_after(&plan.record, &folded, changes, durable, false);
         match self.smallest(&plan.record, &need) {
             Some(needed) if needed <= end => self.write(store, &none, plan, false),
             _ => Err(error),
@@ -140,8 +272,8 @@ impl File {
         }
     }
 
-    /// Writes what was planned. `recycles`: a page that becomes a regular one may
-    /// hold old bytes.
+    /// Writes what was planned, and makes it durable. `recycles`: a page that
+    /// becomes a regular one may hold old bytes.
     fn write<S: Medium>(
         &mut self,
         store: &mut S,
@@ -151,8 +283,9 @@ impl File {
     ) -> Result<(), Error> {
         let mut plan = plan;
         let page_size = self.layout.shape().page_size;
-        let written = wide(plan.contents.len() + plan.nodes.len());
-        let is_first_ordered = recycles || written > UNPROVEN_MAX >> page_size.log2();
+        let written = wide(plan.contents.len() + plan.nodes.len()) + self.pending.written();
+        let is_first_ordered =
+            recycles || self.pending.recycles() || written > UNPROVEN_MAX >> page_size.log2();
         if is_first_ordered {
             plan.record.proven = plan.record.generation;
         }
@@ -161,19 +294,7 @@ impl File {
 
         // Until here nothing was written, so a failure changes nothing.
         let root = slots::pages(self.layout.shape(), side, &blocks);
-        let resets = changes.allocated_runs();
-        let mut batch: Vec<Change<'_, S::Buffer>> = resets
-            .map(|(first, count)| Change::Zero { first, count })
-            .collect();
-        for &(id, page) in &plan.contents {
-            if let Some(buffer) = changes.protected.get(&id).and_then(changes::Change::bytes) {
-                batch.push(Change::Staged { page, buffer });
-            }
-        }
-        batch.extend(plan.nodes.iter().map(|node| Change::Bytes {
-            page: node.page,
-            bytes: &node.bytes,
-        }));
+        let mut batch = contents(changes, &plan);
         if is_first_ordered {
             batch.push(Change::Order);
         }
@@ -182,20 +303,42 @@ impl File {
         let done = store.write(&batch);
         self.or_poison(Operation::WriteCommit, done)?;
 
-        self.apply(plan, blocks);
-        self.regular = self
-            .regular
-            .map(|before| before + changes.allocated.len() - changes.freed.len());
+        self.blocks = blocks;
+        self.side = side;
+        self.durable = plan.record.generation;
+        self.pending = Pending::default();
+        self.apply(changes, plan);
         // Acknowledged, whatever becomes of the copy.
-        self.is_dirty = true;
         if self.write_record(store, self.side.other(), false).is_err() {
             self.phase = Phase::Poisoned;
         }
         Ok(())
     }
 
-    /// What is durable now becomes what memory says.
-    fn apply(&mut self, plan: Plan, blocks: Vec<u8>) {
+    /// Writes what was planned to free pages, and no record: the durable state
+    /// stays what it is.
+    fn write_deferred<S: Medium>(
+        &mut self,
+        store: &mut S,
+        changes: &Changes<S::Buffer>,
+        plan: Plan,
+        recycles: bool,
+    ) -> Result<(), Error> {
+        let batch = contents(changes, &plan);
+        if !batch.is_empty() {
+            let done = store.write(&batch);
+            self.or_poison(Operation::WriteCommit, done)?;
+        }
+        self.pending.add(changes, plan.contents.len(), recycles);
+        self.apply(changes, plan);
+        Ok(())
+    }
+
+    /// What was committed becomes what memory says.
+    fn apply<B>(&mut self, changes: &Changes<B>, plan: Plan) {
+        let (shape, map) = (self.layout.shape(), self.record.map_tree());
+        let before = core::mem::take(&mut self.record.deltas);
+        let is_durable = plan.record.generation == self.durable;
         for node in plan.nodes {
             let place = Place {
                 page: node.page,
@@ -205,9 +348,42 @@ impl File {
         }
         self.highest = plan.record.generation;
         self.record = plan.record;
-        self.blocks = blocks;
-        self.side = self.side.other();
         self.next_fit = plan.next_fit;
-        self.set_pages(plan.pages);
+        self.regular = self
+            .regular
+            .map(|before| before + changes.allocated.len() - changes.freed.len());
+        if let Some(pages) = plan.pages {
+            let before = self.pages.as_mut().zip(self.unfolded.as_mut());
+            if let Some((before, unfolded)) = before {
+                before.apply(pages);
+                unfolded.add(shape, &map, plan.map_height, &plan.deltas);
+            }
+        } else {
+            self.pages = Some(Pages::folded(&self.record.space_tree()));
+            self.unfolded = None;
+        }
+        if !is_durable {
+            self.record.deltas = before;
+            self.record.deltas.extend(plan.deltas);
+        }
+        self.is_dirty = true;
     }
+}
+
+/// Zeros of new regular pages, contents, and nodes.
+fn contents<'a, B>(changes: &'a Changes<B>, plan: &'a Plan) -> Vec<Change<'a, B>> {
+    let resets = changes.allocated_runs();
+    let mut batch: Vec<Change<'_, B>> = resets
+        .map(|(first, count)| Change::Zero { first, count })
+        .collect();
+    for &(id, page) in &plan.contents {
+        if let Some(buffer) = changes.protected.get(&id).and_then(changes::Change::bytes) {
+            batch.push(Change::Staged { page, buffer });
+        }
+    }
+    batch.extend(plan.nodes.iter().map(|node| Change::Bytes {
+        page: node.page,
+        bytes: &node.bytes,
+    }));
+    batch
 }

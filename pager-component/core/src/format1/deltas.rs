@@ -38,16 +38,23 @@ impl Deltas {
         self.ids.len() * ID_LEN + self.regular.len() * PAGE_LEN
     }
 
+    /// The highest id that is stored since the fold; 0 if none is.
+    pub(super) fn highest_stored(&self) -> u64 {
+        let mut ids = self.ids.iter().rev();
+        ids.find(|(_, entry)| entry.is_some())
+            .map_or(0, |(&id, _)| id)
+    }
+
     /// The first id from `id` on that is stored since the fold.
     pub(super) fn next_stored(&self, id: u64) -> Option<u64> {
         let mut ids = self.ids.range(id..);
         ids.find(|(_, entry)| entry.is_some()).map(|(&id, _)| id)
     }
 
-    /// The first id from `id` on that was freed since the fold.
-    pub(super) fn next_freed(&self, id: u64) -> Option<u64> {
-        let mut ids = self.ids.range(id..);
-        ids.find(|(_, entry)| entry.is_none()).map(|(&id, _)| id)
+    /// Adds what changed after these.
+    pub(super) fn extend(&mut self, later: Self) {
+        self.ids.extend(later.ids);
+        self.regular.extend(later.regular);
     }
 
     /// The first id from `id` on that is not stored since the fold.

@@ -1,8 +1,9 @@
 //! [`File`]: an open file of format 1, and its verbs. Each is given the store;
 //! nothing else is kept of it than the nodes in a bounded cache.
 //!
-//! Invariants: `record` is durable in the slot `side`; nothing that it reaches
-//! is written; memory changes after the medium did.
+//! Invariants: the record of generation `durable` is durable in the slot `side`;
+//! nothing that it reaches is written; memory changes after the medium did.
+//! `record` is that one, or what deferred commits made of it.
 
 use alloc::vec::Vec;
 
@@ -15,12 +16,14 @@ use super::header::{Header, Uuid};
 use super::layout::Layout;
 use super::medium::Medium;
 use super::pages::Pages;
+use super::pending::Pending;
 use super::record::Record;
 use super::recover::{Decision, Verdict, recover};
 use super::shape::Shape;
 use super::slots;
 use super::tally::Tally;
 use super::tree::Reader;
+use super::unfolded::Unfolded;
 use crate::changes::Changes;
 use crate::checksum::Xxh3;
 use crate::codec::wide;
@@ -42,11 +45,16 @@ pub(super) enum Phase {
 #[derive(Clone, Debug)]
 pub struct File {
     pub(super) layout: Layout,
+    /// The committed state.
     pub(super) record: Record,
-    /// The record as it is on the medium.
+    /// The generation of the durable record.
+    pub(super) durable: u64,
+    /// The durable record as it is on the medium.
     pub(super) blocks: Vec<u8>,
     /// The slot that the durable record stands in.
     pub(super) side: Side,
+    /// What was committed since.
+    pub(super) pending: Pending,
     /// Whether reads show the record in both slots.
     pub(super) is_copied: bool,
     /// Whether something was written since the last sync.
@@ -57,7 +65,9 @@ pub struct File {
     pub(super) cache: Cache,
     /// What the deltas of the record make of the leaves; none: not yet asked
     /// for.
-    pages: Option<Pages>,
+    pub(super) pages: Option<Pages>,
+    /// What the deltas come to otherwise; none: not yet asked for.
+    pub(super) unfolded: Option<Unfolded>,
     /// What settling writes again.
     pub(super) unproven: Vec<(u64, Xxh3)>,
     /// Where the next large transaction looks for pages first.
@@ -77,6 +87,8 @@ pub struct File {
 pub struct Stats {
     /// Of the last commit.
     pub generation: u64,
+    /// The generation that is durable.
+    pub durable: u64,
     /// Pages that the file accounts for.
     pub page_count: u64,
     /// The most that it can.
@@ -163,14 +175,17 @@ impl File {
         Ok(Self {
             layout,
             highest: record.generation,
+            durable: record.generation,
             record,
             blocks,
             side: Side::A,
+            pending: Pending::default(),
             is_copied: true,
             is_dirty: false,
             phase: Phase::Ready,
             cache: Cache::default(),
             pages: None,
+            unfolded: None,
             unproven: Vec::new(),
             next_fit: 0,
             regular: Some(0),
@@ -207,15 +222,18 @@ impl File {
     pub(super) fn of(decision: Decision) -> Self {
         Self {
             layout: decision.layout,
+            durable: decision.chosen.record.generation,
             record: decision.chosen.record,
             blocks: decision.chosen.blocks,
             side: decision.side,
+            pending: Pending::default(),
             is_copied: decision.verdict == Verdict::Acknowledged,
             is_dirty: false,
             highest: decision.highest,
             phase: Phase::Unsettled,
             cache: decision.verified.cache,
             pages: None,
+            unfolded: None,
             unproven: decision.verified.unproven,
             next_fit: 0,
             regular: None,
@@ -239,7 +257,9 @@ impl File {
         self.damage = None;
         self.is_copied = true;
         self.highest = self.record.generation;
+        self.durable = self.record.generation;
         self.pages = None;
+        self.unfolded = None;
         self.regular = None;
     }
 
@@ -260,6 +280,7 @@ impl File {
     /// [`Error::Store`].
     pub fn close<S: PageStore>(self, store: &mut S) -> Result<(), Error> {
         let mut file = self;
+        file.flush(store)?;
         if file.phase == Phase::Ready && file.is_dirty {
             // One that wrote nothing leaves the deltas, which say the same.
             if let Err(error) = file.fold(store)
@@ -278,6 +299,7 @@ impl File {
         let reserved_pages = self.layout.reserved(page_count);
         Stats {
             generation: self.record.generation,
+            durable: self.durable,
             page_count,
             page_limit: self.layout.shape().page_limit(),
             reserved_pages,
@@ -293,6 +315,7 @@ impl File {
     pub(crate) fn committed(&self) -> CommitInfo {
         CommitInfo {
             generation: self.record.generation,
+            durable: self.durable,
             page_count: self.record.page_count,
         }
     }
@@ -322,7 +345,7 @@ impl File {
         let room = room - room.div_ceil(fan + 1);
         facts::Stats {
             format: super::NAME,
-            capabilities: &[],
+            capabilities: &["deferred-commits"],
             algorithm: Algorithm::Xxh3,
             page_size: self.layout.shape().page_size,
             page_count: Some(stats.page_count),
@@ -373,9 +396,20 @@ impl File {
         Ok((reader, pages))
     }
 
-    /// What pages are after a commit.
-    pub(super) fn set_pages(&mut self, pages: Pages) {
-        self.pages = Some(pages);
+    /// What the deltas come to.
+    pub(super) fn unfolded(&mut self) -> &mut Unfolded {
+        let shape = self.layout.shape();
+        let record = &self.record;
+        self.unfolded.get_or_insert_with(|| {
+            let map = record.map_tree();
+            let height = shape.height_for(map.height, record.deltas.highest_stored());
+            Unfolded::of(shape, &map, height, &record.deltas)
+        })
+    }
+
+    /// Pages that the durable state reads, and the committed one does not.
+    pub(super) fn limbo_len(&self) -> u64 {
+        self.pages.as_ref().map_or(0, Pages::limbo_len)
     }
 
     pub(super) fn expect_sound(&self) -> Result<(), Error> {

@@ -267,9 +267,14 @@ impl File {
         let taken = Overlay::default();
         let space = self.record.space_tree();
         let (mut reader, pages) = self.paged(store)?;
-        Places::ascending(space, pages, &taken, from, limit)
+        let start = from.max(pages.lowest());
+        let found = Places::ascending(space, pages, &taken, start, limit)
             .take(&mut reader)?
-            .ok_or(Error::Full { limit })
+            .ok_or(Error::Full { limit })?;
+        if let Some(pages) = self.pages.as_mut().filter(|pages| from <= pages.lowest()) {
+            pages.raise_lowest(found);
+        }
+        Ok(found)
     }
 
     /// The lowest free protected id from `from` on.
@@ -286,9 +291,11 @@ impl File {
         let map = self.record.map_tree();
         let shape = self.layout.shape();
         let reached = shape.first_key(map.height, 1);
+        let lowest = self.unfolded().lowest();
+        let is_lowest = from.0 <= lowest;
+        let mut from = from.0.max(lowest);
+        let freed = self.unfolded().next_freed(from);
         let mut reader = self.reader(store);
-        let mut from = from.0;
-        let freed = reader.deltas.next_freed(from);
         let id = loop {
             let found = reader.seek(&map, from, Seek::Room)?;
             let id = found.unwrap_or(from.max(reached));
@@ -297,6 +304,9 @@ impl File {
                 break freed.map_or(id, |freed| freed.min(id));
             }
         };
+        if is_lowest {
+            self.unfolded().raise_lowest(id);
+        }
         if id < shape.id_limit() {
             Ok(ProtectedId(id))
         } else {

@@ -15,12 +15,13 @@ use super::error::{Error, Operation};
 use super::file::File;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
-use super::pages::Pages;
+use super::pages::{Changing, Pages};
 use super::plan::{fold_space, height_byte};
 use super::recover::recover;
-use super::rewrite::{self, Level, Node, fold};
+use super::rewrite::{Level, Node, fold};
 use super::slots;
 use super::tree::{Tree, Which};
+use super::unfolded::Unfolded;
 use crate::action::Action;
 use crate::bitmap::Overlay;
 use crate::codec::wide;
@@ -133,13 +134,13 @@ impl File {
         self.record.protected = wide(salvage.stored.len());
         self.cache = super::cache::Cache::default();
         let map = self.record.map_tree();
-        let keys: Vec<u64> = salvage.stored.keys().copied().collect();
-        let nodes = rewrite::count(shape, &map, height, keys);
+        let ids = salvage.stored.keys().copied();
+        let nodes = Unfolded::default().nodes_with(shape, &map, height, ids);
         self.record.used = salvage.named.len() + salvage.regular.len();
         self.record.page_count = self.room_for(store, nodes)?;
 
-        let (nodes, pages) = self.trees(store, &salvage, height, generation)?;
-        self.record.used = pages.used();
+        let (nodes, used) = self.trees(store, &salvage, height, generation)?;
+        self.record.used = used;
         self.record.generation = generation;
         self.record.base = generation;
         self.record.proven = generation;
@@ -173,18 +174,19 @@ impl File {
         Ok(page_count)
     }
 
-    /// The nodes of both trees, and what pages are then.
+    /// The nodes of both trees, and how many pages are used then.
     fn trees<S: Medium>(
         &mut self,
         store: &S,
         salvage: &Salvage,
         height: u32,
         generation: u64,
-    ) -> Result<(Vec<Node>, Pages), Error> {
+    ) -> Result<(Vec<Node>, u64), Error> {
         let layout = self.layout;
         let page_count = self.record.page_count;
         let (map, space) = (self.record.map_tree(), self.record.space_tree());
-        let mut pages = Pages::folded(&space);
+        let nothing = Pages::folded(&space);
+        let mut pages = Changing::of(&nothing);
         let mut reader = self.reader(store);
         let mut free = (0..page_count).filter(|&page| {
             !layout.is_reserved(page)
@@ -208,13 +210,14 @@ impl File {
         for node in &map.nodes {
             pages.take(&mut reader, &space, node.page, Kind::Node)?;
         }
+        let used = pages.used();
         let folded = fold_space(&mut reader, &space, &pages, generation)?;
         self.record.map = map.tree.root;
         self.record.map_height = height_byte(map.tree.height);
         self.record.space = folded.tree.root;
         self.record.space_height = height_byte(folded.tree.height);
         let nodes = map.nodes.into_iter().chain(folded.nodes).collect();
-        Ok((nodes, pages))
+        Ok((nodes, used))
     }
 
     /// Writes nodes, then both roots.

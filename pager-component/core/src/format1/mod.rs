@@ -73,9 +73,10 @@
 //! | [`shape`], [`layout`] | arithmetic |
 //! | `check` | what must hold of what is read |
 //! | `cache`, `tree` | the trees, read as far as they are asked for |
-//! | `pages`, `places` | what pages are, with the deltas; which are free |
+//! | `pages`, `places`, `unfolded` | what the deltas come to: what pages are; which are free; what a fold writes |
 //! | `rewrite`, `plan` | what a commit will do |
 //! | `file`, `look` | the verbs that write nothing; create, close |
+//! | `pending` | what deferred commits did |
 //! | `settle`, `room`, `commit` | all that writes, grows or syncs |
 //! | `slots`, `recover`, `witness` | which root counts; whether it still does |
 //! | `kinds`, `describe`, `fields`, `naming`, `reasons` | looking, in words for people |
@@ -126,6 +127,7 @@ mod medium;
 mod mend;
 mod naming;
 mod pages;
+mod pending;
 mod places;
 mod plan;
 mod reasons;
@@ -138,6 +140,7 @@ pub mod shape;
 mod slots;
 mod tally;
 mod tree;
+mod unfolded;
 mod witness;
 
 pub use crate::facts::CommitInfo;

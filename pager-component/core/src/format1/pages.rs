@@ -1,7 +1,11 @@
 //! [`Pages`]: what pages became since the last fold, laid over the leaves of
-//! SPACE, which are as of then.
+//! SPACE, which are as of then; and [`Changing`]: what a commit makes of them.
+//!
+//! A page that is freed while the durable state still reads it is in *limbo*:
+//! nobody takes it before a durable commit has placed all that it stores. In a
+//! leaf that was read it is free, since nothing outlives a process.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -13,13 +17,21 @@ use super::rewrite::{Level, Node, next_side};
 use super::tree::{Entry, Reader, Seek, Tree, Which, page_of};
 use crate::checksum::xxh3;
 
+type Kinds = BTreeMap<u64, Kind>;
+
 /// What pages became since the last fold.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pages {
     /// Used pages, of the whole file.
     used: u64,
     /// What these pages are, whatever their leaves say.
-    kinds: BTreeMap<u64, Kind>,
+    kinds: Kinds,
+    /// Those of them that are free.
+    freed: BTreeSet<u64>,
+    /// Those of them that are in limbo.
+    limbo: BTreeSet<u64>,
+    /// No page below is free.
+    lowest: u64,
 }
 
 impl Pages {
@@ -27,7 +39,7 @@ impl Pages {
     pub(super) fn folded(space: &Tree) -> Self {
         Self {
             used: space.root.map_or(0, |root| root.number),
-            kinds: BTreeMap::new(),
+            ..Self::default()
         }
     }
 
@@ -42,12 +54,13 @@ impl Pages {
     ) -> Result<Self, Error> {
         let (map, space) = (record.map_tree(), record.space_tree());
         let deltas = &record.deltas;
-        let mut pages = Self::folded(&space);
+        let mut folded = Self::folded(&space);
+        let mut pages = Changing::of(&folded);
         // First the frees: a page that a changed id had may be another's now.
         for &id in deltas.ids.keys() {
             let old = reader.entry(&map, 0, id)?;
             if let Some(old) = old.filter(|old| old.number != 0) {
-                pages.free(reader, &space, old.number, Kind::Protected)?;
+                pages.free(reader, &space, old.number, Kind::Protected, Freed::AtOnce)?;
             }
         }
         let misfit = |page| Error::Corrupt {
@@ -59,7 +72,7 @@ impl Pages {
             // A regular page that was freed, and then taken.
             let was_regular = pages.kind(reader, &space, page)? == Kind::Regular;
             if was_regular && deltas.regular.get(&page) == Some(&false) {
-                pages.free(reader, &space, page, Kind::Regular)?;
+                pages.free(reader, &space, page, Kind::Regular, Freed::AtOnce)?;
             }
             let taken = pages.take(reader, &space, page, Kind::Protected);
             taken.map_err(|error| match error {
@@ -69,25 +82,27 @@ impl Pages {
         }
         for (&page, &is_regular) in &deltas.regular {
             match (is_regular, pages.kind(reader, &space, page)?) {
-                (true, kind) if kind.is_free() => {
-                    pages.take(reader, &space, page, Kind::Regular)?;
+                (true, Kind::Free) => pages.take(reader, &space, page, Kind::Regular)?,
+                (false, Kind::Regular) => {
+                    pages.free(reader, &space, page, Kind::Regular, Freed::AtOnce)?;
                 }
-                (false, Kind::Regular) => pages.free(reader, &space, page, Kind::Regular)?,
                 (true, Kind::Regular) | (false, _) => {}
                 (true, _) => return Err(misfit(page)),
             }
         }
-        if pages.used == record.used {
-            Ok(pages)
+        let changes = pages.changes;
+        if changes.used == record.used {
+            folded.apply(changes);
+            Ok(folded)
         } else {
             let fault = "the root record counts other used pages";
             Err(Error::Corrupt { page: 0, fault })
         }
     }
 
-    /// Used pages, of the whole file.
-    pub(super) fn used(&self) -> u64 {
-        self.used
+    /// Pages in limbo.
+    pub(super) fn limbo_len(&self) -> u64 {
+        crate::codec::wide(self.limbo.len())
     }
 
     /// What a page is.
@@ -97,15 +112,9 @@ impl Pages {
         space: &Tree,
         page: u64,
     ) -> Result<Kind, Error> {
-        if let Some(&kind) = self.kinds.get(&page) {
-            return Ok(kind);
-        }
-        let layout = reader.layout;
-        let group = layout.group_of(page);
-        match reader.leaf(space, group)? {
-            Some(leaf) => Ok(leaf::kind(&leaf, page - layout.group_start(group))),
-            None if layout.is_reserved(page) => Ok(Kind::Reserved),
-            None => Ok(Kind::Free),
+        match self.kinds.get(&page) {
+            Some(&kind) => Ok(kind),
+            None => in_leaf(reader, space, page),
         }
     }
 
@@ -117,36 +126,32 @@ impl Pages {
         space: &Tree,
         group: u64,
     ) -> Result<Option<Arc<[u8]>>, Error> {
-        let layout = reader.layout;
-        let start = layout.group_start(group);
-        let mut changed = self
-            .kinds
-            .range(start..start + layout.shape().group_len())
-            .peekable();
-        let old = reader.leaf(space, group)?;
-        if changed.peek().is_none() {
-            return Ok(old);
-        }
-        let mut bytes = match old {
-            Some(old) => old.to_vec(),
-            None => leaf::absent(layout, group),
-        };
-        for (&page, &kind) in changed {
-            leaf::set(&mut bytes, page - start, kind);
-        }
-        Ok(Some(bytes.into()))
+        leaf_under(reader, space, group, &[&self.kinds])
+    }
+
+    /// Whether a page that its leaf calls free is so still.
+    pub(super) fn leaves_free(&self, page: u64) -> bool {
+        self.kinds.get(&page).is_none_or(|&kind| kind == Kind::Free)
     }
 
     /// The first page from `page` on that became something.
     pub(super) fn next_changed(&self, page: u64) -> Option<u64> {
-        self.kinds.range(page..).next().map(|(&page, _)| page)
+        next(&self.kinds, page)
     }
 
     /// The first page from `page` on that became free.
     pub(super) fn next_freed(&self, page: u64) -> Option<u64> {
-        let mut changed = self.kinds.range(page..);
-        let freed = changed.find(|(_, kind)| kind.is_free());
-        freed.map(|(&page, _)| page)
+        self.freed.range(page..).next().copied()
+    }
+
+    /// No page below is free, as far as is known.
+    pub(super) fn lowest(&self) -> u64 {
+        self.lowest
+    }
+
+    /// No page below this was found to be free.
+    pub(super) fn raise_lowest(&mut self, page: u64) {
+        self.lowest = self.lowest.max(page);
     }
 
     /// The first group from `group` on of which not all is free.
@@ -163,6 +168,82 @@ impl Pages {
         Ok(present.into_iter().chain(changed).min())
     }
 
+    /// Makes what a commit did to pages part of what they are.
+    pub(super) fn apply(&mut self, changes: PageChanges) {
+        self.used = changes.used;
+        for (page, kind) in changes.kinds {
+            self.kinds.insert(page, kind);
+            self.freed.remove(&page);
+            self.limbo.remove(&page);
+            match kind {
+                Kind::Free => {
+                    self.freed.insert(page);
+                    self.lowest = self.lowest.min(page);
+                }
+                Kind::Limbo => {
+                    self.limbo.insert(page);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// When a page that is freed can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freed {
+    /// As soon as the commit is done that frees it.
+    AtOnce,
+    /// When a durable commit has placed all that it stores.
+    WhenDurable,
+}
+
+/// What a commit did to pages.
+#[derive(Debug, Default)]
+pub(super) struct PageChanges {
+    used: u64,
+    kinds: Kinds,
+}
+
+/// What a commit makes of pages, laid over what they are.
+#[derive(Debug)]
+pub(super) struct Changing<'a> {
+    before: &'a Pages,
+    changes: PageChanges,
+}
+
+impl<'a> Changing<'a> {
+    pub(super) fn of(before: &'a Pages) -> Self {
+        Self {
+            before,
+            changes: PageChanges {
+                used: before.used,
+                kinds: Kinds::new(),
+            },
+        }
+    }
+
+    /// Used pages, of the whole file.
+    pub(super) fn used(&self) -> u64 {
+        self.changes.used
+    }
+
+    pub(super) fn into_changes(self) -> PageChanges {
+        self.changes
+    }
+
+    fn kind<S: Medium>(
+        &self,
+        reader: &mut Reader<'_, S>,
+        space: &Tree,
+        page: u64,
+    ) -> Result<Kind, Error> {
+        match self.changes.kinds.get(&page) {
+            Some(&kind) => Ok(kind),
+            None => self.before.kind(reader, space, page),
+        }
+    }
+
     /// Makes something of a free page.
     pub(super) fn take<S: Medium>(
         &mut self,
@@ -171,11 +252,11 @@ impl Pages {
         page: u64,
         kind: Kind,
     ) -> Result<(), Error> {
-        if !self.kind(reader, space, page)?.is_free() {
+        if self.kind(reader, space, page)? != Kind::Free {
             return Err(Error::NotFree { page });
         }
-        self.kinds.insert(page, kind);
-        self.used += 1;
+        self.changes.kinds.insert(page, kind);
+        self.changes.used += 1;
         Ok(())
     }
 
@@ -186,11 +267,16 @@ impl Pages {
         space: &Tree,
         page: u64,
         kind: Kind,
+        freed: Freed,
     ) -> Result<(), Error> {
         match self.kind(reader, space, page)? {
             found if found == kind => {
-                self.kinds.insert(page, Kind::Free);
-                self.used = self.used.saturating_sub(1);
+                let kind = match freed {
+                    Freed::AtOnce => Kind::Free,
+                    Freed::WhenDurable => Kind::Limbo,
+                };
+                self.changes.kinds.insert(page, kind);
+                self.changes.used = self.changes.used.saturating_sub(1);
                 Ok(())
             }
             found if kind == Kind::Regular && found.is_free() => Err(Error::NotAllocated { page }),
@@ -203,6 +289,19 @@ impl Pages {
                 Err(Error::Corrupt { page, fault })
             }
         }
+    }
+
+    /// Nothing reads the pages any more that were in limbo before.
+    pub(super) fn release(&mut self) {
+        for &page in &self.before.limbo {
+            self.changes.kinds.insert(page, Kind::Free);
+        }
+    }
+
+    /// The first page from `page` on that became something since the last fold.
+    fn next_changed(&self, page: u64) -> Option<u64> {
+        let own = next(&self.changes.kinds, page);
+        own.into_iter().chain(self.before.next_changed(page)).min()
     }
 
     /// The leaves that changed, on the other sides of their homes, and the
@@ -221,7 +320,8 @@ impl Pages {
             let group = layout.group_of(page);
             next = self.next_changed(layout.group_start(group + 1));
             let old = reader.entry(space, 0, group)?;
-            let Some(bytes) = self.leaf(reader, space, group)? else {
+            let layers = [&self.before.kinds, &self.changes.kinds];
+            let Some(bytes) = leaf_under(reader, space, group, &layers)? else {
                 continue;
             };
             let (number, full) = leaf::count(&bytes, layout.shape());
@@ -243,4 +343,49 @@ impl Pages {
         }
         Ok((leaves, entries))
     }
+}
+
+fn next(kinds: &Kinds, page: u64) -> Option<u64> {
+    kinds.range(page..).next().map(|(&page, _)| page)
+}
+
+/// What the leaf of a page says of it.
+fn in_leaf<S: Medium>(reader: &mut Reader<'_, S>, space: &Tree, page: u64) -> Result<Kind, Error> {
+    let layout = reader.layout;
+    let group = layout.group_of(page);
+    Ok(match reader.leaf(space, group)? {
+        Some(leaf) => match leaf::kind(&leaf, page - layout.group_start(group)) {
+            Kind::Limbo => Kind::Free,
+            kind => kind,
+        },
+        None if layout.is_reserved(page) => Kind::Reserved,
+        None => Kind::Free,
+    })
+}
+
+/// The leaf of a group, with what pages became since laid over it.
+fn leaf_under<S: Medium>(
+    reader: &mut Reader<'_, S>,
+    space: &Tree,
+    group: u64,
+    layers: &[&Kinds],
+) -> Result<Option<Arc<[u8]>>, Error> {
+    let layout = reader.layout;
+    let start = layout.group_start(group);
+    let pages = start..start + layout.shape().group_len();
+    let old = reader.leaf(space, group)?;
+    let is_changed = |layer: &&Kinds| layer.range(pages.clone()).next().is_some();
+    if !layers.iter().any(is_changed) {
+        return Ok(old);
+    }
+    let mut bytes = match old {
+        Some(old) => old.to_vec(),
+        None => leaf::absent(layout, group),
+    };
+    for layer in layers {
+        for (&page, &kind) in layer.range(pages.clone()) {
+            leaf::set(&mut bytes, page - start, kind);
+        }
+    }
+    Ok(Some(bytes.into()))
 }

@@ -1,9 +1,8 @@
 //! [`Places`]: finds free pages, each once.
 //!
 //! It follows the entries of SPACE that are not full, and what was freed since
-//! the last fold. Pages past the page count
-//! are free in their leaf, or have none; who looks below the page count only
-//! says so.
+//! the last fold. Pages past the page count are free in their leaf, or have none;
+//! who looks below the page count only says so.
 
 use alloc::sync::Arc;
 
@@ -25,7 +24,7 @@ pub(super) struct Places<'a> {
     end: u64,
     /// Where the second round ends.
     second_end: Option<u64>,
-    /// The leaf of the group of `next`.
+    /// The leaf of the group of `next`, as of the last fold.
     leaf: Option<(u64, Option<Arc<[u8]>>)>,
 }
 
@@ -92,7 +91,7 @@ impl<'a> Places<'a> {
                         self.next = layout.group_start(found);
                         continue;
                     }
-                    let leaf = self.pages.leaf(reader, &self.space, group)?;
+                    let leaf = reader.leaf(&self.space, group)?;
                     self.leaf = Some((group, leaf.clone()));
                     leaf
                 }
@@ -102,22 +101,21 @@ impl<'a> Places<'a> {
             let end = group_end.min(self.end);
             let mut page = self.next;
             while page < end {
-                page = match &leaf {
-                    Some(leaf) => match leaf::next_free(leaf, page - start, end - start) {
-                        Some(place) => start + place,
-                        None => break,
-                    },
-                    None if layout.is_reserved(page) => {
-                        page += 1;
-                        continue;
+                let by_leaf = match &leaf {
+                    Some(leaf) => {
+                        leaf::next_free(leaf, page - start, end - start).map(|place| start + place)
                     }
-                    None => page,
+                    None => (page..end).find(|&page| !layout.is_reserved(page)),
                 };
-                if !self.taken.contains(page) {
-                    self.next = page + 1;
-                    return Ok(Some(page));
+                let freed = self.pages.next_freed(page).filter(|&page| page < end);
+                let Some(found) = by_leaf.into_iter().chain(freed).min() else {
+                    break;
+                };
+                page = found + 1;
+                if self.pages.leaves_free(found) && !self.taken.contains(found) {
+                    self.next = page;
+                    return Ok(Some(found));
                 }
-                page += 1;
             }
             self.next = group_end;
         }

@@ -4,12 +4,13 @@ use alloc::vec::Vec;
 
 use pagebox_store::{Algorithm, Staged};
 
+use super::deltas::Deltas;
 use super::entry::Entry;
 use super::error::{Error, Operation};
 use super::file::File;
 use super::leaf::Kind;
 use super::medium::Medium;
-use super::pages::Pages;
+use super::pages::{Changing, Freed, PageChanges};
 use super::places::Places;
 use super::record::Record;
 use super::rewrite::{Folded, Node, fold};
@@ -17,6 +18,7 @@ use super::room::Need;
 use super::tree::{Reader, Tree};
 use crate::bitmap::Overlay;
 use crate::changes::{Change, Changes};
+use crate::facts::Durability;
 use crate::ids::{ProtectedId, Side};
 
 /// From so many pages on they are looked for behind the last ones, so that they
@@ -26,65 +28,212 @@ const NEXT_FIT: u64 = 8;
 /// Everything that a commit writes.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// The state after it. Of a deferred commit without the deltas, which nobody
+    /// writes then.
     pub(super) record: Record,
+    /// What it changes.
+    pub(super) deltas: Deltas,
     /// New contents of protected pages, and where they go.
     pub(super) contents: Vec<(ProtectedId, u64)>,
     /// Of a fold: nodes of MAP, leaves and nodes of SPACE.
     pub(super) nodes: Vec<Node>,
-    /// What pages are then.
-    pub(super) pages: Pages,
+    /// What it does to pages; none: it folds, and the leaves say so.
+    pub(super) pages: Option<PageChanges>,
+    /// The height that MAP has after the next fold.
+    pub(super) map_height: u32,
     /// Where the next large transaction looks first.
     pub(super) next_fit: u64,
 }
 
+/// How a commit is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    pub(super) need: Need,
+    pub(super) page_count: u64,
+    pub(super) durability: Durability,
+    /// Pages that it must not take.
+    pub(super) kept: &'a Overlay,
+}
+
 impl File {
-    /// Decides what a commit writes, to pages that are free and not `kept`. Each
-    /// change is checked against the committed state.
+    /// The generation of a commit. What makes deferred commits durable, and
+    /// changes nothing, is the last of them.
+    fn next_generation<B>(&self, changes: &Changes<B>) -> Result<u64, Error> {
+        if changes.is_empty() && !self.pending.is_empty() {
+            return Ok(self.record.generation);
+        }
+        let next = self.highest.checked_add(1);
+        next.ok_or(Error::GenerationsExhausted)
+    }
+
+    /// Decides what a commit writes, to pages that are free. Each change is
+    /// checked against the committed state.
     pub(super) fn plan<S: Medium>(
         &mut self,
         store: &S,
         changes: &Changes<S::Buffer>,
-        need: &Need,
-        page_count: u64,
-        kept: &Overlay,
+        terms: &Terms<'_>,
     ) -> Result<Plan, Error> {
-        let mut record = self.record.clone();
-        let generation = self
-            .highest
-            .checked_add(1)
-            .ok_or(Error::GenerationsExhausted)?;
-        let next_fit = self.next_fit;
+        let Terms {
+            need,
+            page_count,
+            durability,
+            kept,
+        } = *terms;
+        let generation = self.next_generation(changes)?;
+        let (durable, next_fit) = (self.durable, self.next_fit);
+        let mut record = self.record.without_deltas();
+        let before = match durability {
+            Durability::Durable => self.record.deltas.clone(),
+            Durability::Deferred => Deltas::default(),
+        };
+        // The durable state is one more reader.
+        let freed = |is_newer: bool| match durability {
+            Durability::Deferred if !is_newer => Freed::WhenDurable,
+            _ => Freed::AtOnce,
+        };
+        let regular_freed: Vec<(u64, Freed)> = changes
+            .freed
+            .iter()
+            .map(|page| (page, freed(self.pending.has_allocated(page))))
+            .collect();
+        let is_run = durability == Durability::Deferred || need.written >= NEXT_FIT;
         let (map, space) = (record.map_tree(), record.space_tree());
-        let durable = record.generation;
         let (mut reader, committed) = self.paged(store)?;
         reader.page_count = page_count;
-        let mut places = if need.written < NEXT_FIT {
-            Places::ascending(space, committed, kept, 0, page_count)
-        } else {
-            Places::round(space, committed, kept, next_fit, page_count)
-        };
-        let mut take = |reader: &mut Reader<'_, S>| {
-            places.take(reader)?.ok_or(Error::Corrupt {
-                page: 0,
-                fault: "the file has fewer free pages than it counts",
-            })
+        let mut taking = Taking {
+            places: if is_run {
+                Places::round(space, committed, kept, next_fit, page_count)
+            } else {
+                Places::ascending(space, committed, kept, committed.lowest(), page_count)
+            },
+            pages: Changing::of(committed),
+            space,
         };
 
         // Nothing is freed before everything has its place.
-        let mut pages = committed.clone();
-        let mut contents = Vec::new();
-        let mut replaced = Vec::new();
+        let Placed {
+            protected,
+            mut deltas,
+            contents,
+            replaced,
+        } = taking.place(&mut reader, &map, changes, record.protected, generation)?;
+        record.protected = protected;
+        for page in changes.allocated.iter() {
+            taking
+                .pages
+                .take(&mut reader, &space, page, Kind::Regular)?;
+        }
+        let regular = &mut deltas.regular;
+        regular.extend(changes.allocated.iter().map(|page| (page, true)));
+        regular.extend(changes.freed.iter().map(|page| (page, false)));
+        record.deltas = before;
+        if durability == Durability::Durable {
+            record.deltas.extend(deltas.clone());
+        }
+        let mut nodes = Vec::new();
+        let mut replaced_nodes = Vec::new();
+        if need.folds {
+            let ids = core::mem::take(&mut record.deltas).ids;
+            let height = need.map_height;
+            let map = fold(&mut reader, &map, height, ids, generation, |reader| {
+                taking.take(reader, Kind::Node)
+            })?;
+            (nodes, replaced_nodes) = (map.nodes, map.replaced);
+            record.map = map.tree.root;
+            record.map_height = height_byte(map.tree.height);
+        }
+
+        let Taking { places, pages, .. } = &mut taking;
+        for old in replaced {
+            let freed = freed(old.birth > durable);
+            pages.free(&mut reader, &space, old.number, Kind::Protected, freed)?;
+        }
+        for page in replaced_nodes {
+            pages.free(&mut reader, &space, page, Kind::Node, Freed::AtOnce)?;
+        }
+        for (page, freed) in regular_freed {
+            pages.free(&mut reader, &space, page, Kind::Regular, freed)?;
+        }
+        if durability == Durability::Durable {
+            pages.release();
+        }
+        record.generation = generation;
+        record.proven = durable;
+        record.page_count = page_count;
+        record.used = pages.used();
+        if need.folds {
+            let space = fold_space(&mut reader, &space, pages, generation)?;
+            nodes.extend(space.nodes);
+            record.space = space.tree.root;
+            record.space_height = height_byte(space.tree.height);
+            record.base = generation;
+        }
+        Ok(Plan {
+            record,
+            deltas,
+            contents,
+            nodes,
+            next_fit: if is_run { places.position() } else { next_fit },
+            pages: (!need.folds).then(|| taking.pages.into_changes()),
+            map_height: need.map_height,
+        })
+    }
+}
+
+/// Takes free pages.
+struct Taking<'a> {
+    places: Places<'a>,
+    pages: Changing<'a>,
+    space: Tree,
+}
+
+/// What becomes of protected pages.
+struct Placed {
+    /// How many there are then.
+    protected: u64,
+    deltas: Deltas,
+    contents: Vec<(ProtectedId, u64)>,
+    /// What the changed ids named before.
+    replaced: Vec<Entry>,
+}
+
+impl Taking<'_> {
+    /// Takes the next free page.
+    fn take<S: Medium>(&mut self, reader: &mut Reader<'_, S>, kind: Kind) -> Result<u64, Error> {
+        let page = self.places.take(reader)?.ok_or(Error::Corrupt {
+            page: 0,
+            fault: "the file has fewer free pages than it counts",
+        })?;
+        self.pages.take(reader, &self.space, page, kind)?;
+        Ok(page)
+    }
+
+    /// Finds places for new contents.
+    fn place<S: Medium>(
+        &mut self,
+        reader: &mut Reader<'_, S>,
+        map: &Tree,
+        changes: &Changes<S::Buffer>,
+        protected: u64,
+        generation: u64,
+    ) -> Result<Placed, Error> {
+        let mut placed = Placed {
+            protected,
+            deltas: Deltas::default(),
+            contents: Vec::new(),
+            replaced: Vec::new(),
+        };
         for (&id, change) in &changes.protected {
-            let old = reader.stored(&map, id.0)?;
-            record.protected = count(record.protected, id, change, old.is_some())?;
-            replaced.extend(old.map(|old| old.number).filter(|&page| page != 0));
+            let old = reader.stored(map, id.0)?;
+            placed.protected = count(placed.protected, id, change, old.is_some())?;
+            placed.replaced.extend(old.filter(|old| old.number != 0));
             let entry = match change {
                 Change::Free => None,
                 Change::New(None) => Some(Entry::zeros(generation)),
                 Change::New(Some(bytes)) | Change::Write(bytes) => {
-                    let page = take(&mut reader)?;
-                    pages.take(&mut reader, &space, page, Kind::Protected)?;
-                    contents.push((id, page));
+                    let page = self.take(reader, Kind::Protected)?;
+                    placed.contents.push((id, page));
                     Some(Entry {
                         number: page,
                         full: true,
@@ -97,60 +246,9 @@ impl File {
                     })
                 }
             };
-            record.deltas.ids.insert(id.0, entry);
+            placed.deltas.ids.insert(id.0, entry);
         }
-        for page in changes.allocated.iter() {
-            pages.take(&mut reader, &space, page, Kind::Regular)?;
-        }
-        let regular = &mut record.deltas.regular;
-        regular.extend(changes.allocated.iter().map(|page| (page, true)));
-        regular.extend(changes.freed.iter().map(|page| (page, false)));
-        let mut nodes = Vec::new();
-        let mut replaced_nodes = Vec::new();
-        if need.folds {
-            let ids = core::mem::take(&mut record.deltas).ids;
-            let height = need.map_height;
-            let map = fold(&mut reader, &map, height, ids, generation, &mut take)?;
-            for node in &map.nodes {
-                pages.take(&mut reader, &space, node.page, Kind::Node)?;
-            }
-            (nodes, replaced_nodes) = (map.nodes, map.replaced);
-            record.map = map.tree.root;
-            record.map_height = height_byte(map.tree.height);
-        }
-        for page in replaced {
-            pages.free(&mut reader, &space, page, Kind::Protected)?;
-        }
-        for page in replaced_nodes {
-            pages.free(&mut reader, &space, page, Kind::Node)?;
-        }
-        for page in changes.freed.iter() {
-            pages.free(&mut reader, &space, page, Kind::Regular)?;
-        }
-        if need.folds {
-            let space = fold_space(&mut reader, &space, &pages, generation)?;
-            nodes.extend(space.nodes);
-            pages = Pages::folded(&space.tree);
-            record.space = space.tree.root;
-            record.space_height = height_byte(space.tree.height);
-            record.base = generation;
-        }
-
-        record.generation = generation;
-        record.proven = durable;
-        record.page_count = page_count;
-        record.used = pages.used();
-        Ok(Plan {
-            record,
-            contents,
-            nodes,
-            pages,
-            next_fit: if need.written < NEXT_FIT {
-                next_fit
-            } else {
-                places.position()
-            },
-        })
+        Ok(placed)
     }
 }
 
@@ -158,7 +256,7 @@ impl File {
 pub(super) fn fold_space<S: Medium>(
     reader: &mut Reader<'_, S>,
     space: &Tree,
-    pages: &Pages,
+    pages: &Changing<'_>,
     birth: u64,
 ) -> Result<Folded, Error> {
     let (leaves, entries) = pages.leaves(reader, space, birth)?;

@@ -145,20 +145,3 @@ pub(super) fn next_side(which: Which, old: Option<&Entry>) -> crate::ids::Side {
         _ => crate::ids::Side::A,
     }
 }
-
-/// How many nodes [`fold`] writes at most for changes to these keys, ascending.
-pub(super) fn count(shape: Shape, tree: &Tree, height: u32, keys: Vec<u64>) -> u64 {
-    let mut keys = keys;
-    let mut nodes = 0;
-    for level in 1..=height {
-        for key in &mut keys {
-            *key >>= shape.fan_log2;
-        }
-        keys.dedup();
-        if level == tree.height + 1 && tree.root.is_some() && keys.first() != Some(&0) {
-            keys.insert(0, 0);
-        }
-        nodes += wide(keys.len());
-    }
-    nodes
-}

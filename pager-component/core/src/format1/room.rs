@@ -1,17 +1,15 @@
 //! Room: how many pages a commit takes, and how far the file grows for them.
 
-use alloc::vec::Vec;
-
 use pagebox_store::{PageStore, StoreError};
 
 use super::deltas::{self, Deltas};
 use super::error::{Error, Operation};
 use super::file::{File, Phase};
 use super::record::Record;
-use super::rewrite;
+use super::unfolded::Unfolded;
 use crate::changes::{Change, Changes};
 use crate::codec::wide;
-use crate::facts::Wish;
+use crate::facts::{Durability, Wish};
 use crate::ids::ProtectedId;
 
 /// What a growth adds at most in bytes, unless more is needed at once.
@@ -33,16 +31,38 @@ pub(super) struct Need {
 }
 
 impl File {
-    /// What changes take.
-    pub(super) fn need<B>(&self, changes: &Changes<B>) -> Need {
-        self.need_of(&self.record, changes, false)
+    /// What changes take, in a commit that is durable.
+    pub(super) fn need<B>(&mut self, changes: &Changes<B>) -> Need {
+        self.need_of(changes, Durability::Durable, false)
     }
 
-    /// What changes to a state take, in a commit that folds where it must, or in
-    /// any case.
-    pub(super) fn need_of<B>(&self, record: &Record, changes: &Changes<B>, folds: bool) -> Need {
+    /// What changes take, in a commit that folds where it must, or in any case.
+    pub(super) fn need_of<B>(
+        &mut self,
+        changes: &Changes<B>,
+        durability: Durability,
+        folds: bool,
+    ) -> Need {
+        self.unfolded();
+        let none = Unfolded::default();
+        let unfolded = self.unfolded.as_ref().unwrap_or(&none);
+        self.need_after(&self.record, unfolded, changes, durability, folds)
+    }
+
+    /// What changes to a state take.
+    pub(super) fn need_after<B>(
+        &self,
+        record: &Record,
+        unfolded: &Unfolded,
+        changes: &Changes<B>,
+        durability: Durability,
+        folds: bool,
+    ) -> Need {
         let shape = self.layout.shape();
-        let folds = folds || len_with(&record.deltas, changes) > shape.deltas_len;
+        // Homes are written in durable commits only.
+        let folds = folds
+            || durability == Durability::Durable
+                && len_with(&record.deltas, changes) > shape.deltas_len;
         let map = record.map_tree();
         let highest_new = changes
             .protected
@@ -65,12 +85,9 @@ impl File {
             .values()
             .filter(|change| change.bytes().is_some())
             .count();
-        let mut ids: Vec<u64> = changes.protected.keys().map(|id| id.0).collect();
-        ids.extend(record.deltas.ids.keys());
-        ids.sort_unstable();
-        ids.dedup();
         // A commit that does not fold leaves room for the next one to do it.
-        let nodes = rewrite::count(shape, &map, map_height, ids);
+        let ids = changes.protected.keys().map(|id| id.0);
+        let nodes = unfolded.nodes_with(shape, &map, map_height, ids);
         let regular = changes.allocated.len();
         // So that something can be freed when the store is full.
         let reserve = if highest_new.is_some() || regular > 0 {
@@ -157,6 +174,7 @@ impl File {
 
     /// The smallest page count from the present one on that has the room.
     pub(super) fn smallest(&self, record: &Record, need: &Need) -> Option<u64> {
+        let limbo = self.limbo_len();
         let limit = self.layout.shape().page_limit();
         let end = need.end.max(record.page_count);
         let mut page_count = self.layout.round_up(end.min(limit));
@@ -167,7 +185,7 @@ impl File {
             if page_count > limit {
                 return None;
             }
-            let taken = self.layout.reserved(page_count) + record.used + need.room;
+            let taken = self.layout.reserved(page_count) + record.used + limbo + need.room;
             match taken.checked_sub(page_count) {
                 None | Some(0) => return Some(page_count),
                 Some(missing) => {
