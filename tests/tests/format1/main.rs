@@ -8,6 +8,7 @@ mod arithmetic;
 mod bytes;
 mod costs;
 mod crash;
+mod deferred;
 mod deltas;
 mod failing;
 mod hostile;

@@ -1,0 +1,244 @@
+//! Commits that may be deferred: what they cost, when they become durable all
+//! the same, and that the durable state is a reader of its own. Crashes between
+//! them are in `crash` and `kill`.
+
+use pagebox_core::changes::{Change, Changes};
+use pagebox_core::format1::{File, Layout, Shape, Verdict};
+use pagebox_core::{Error, Pager, ProtectedId};
+use pagebox_store::{MemoryStore, PageBuffer, PageStore};
+use pagebox_tests::counting::{CountingStore, Counts};
+
+use super::scene::{SMALL, Scene, TINY, UUID, shows, state_of, with_deltas};
+
+fn page(shape: Shape, byte: u8) -> PageBuffer {
+    PageBuffer::from(&vec![byte; shape.page_size.bytes()][..])
+}
+
+fn one(id: u64, change: Change<PageBuffer>) -> Changes<PageBuffer> {
+    let mut changes = Changes::default();
+    changes.protected.insert(ProtectedId(id), change);
+    changes
+}
+
+/// Ids from 0 on, each with bytes, durable.
+fn file_of(shape: Shape, count: u64) -> (MemoryStore, File) {
+    let mut store = MemoryStore::new(shape.page_size);
+    let mut file = File::create_shaped(&mut store, Layout::regular(shape), UUID, 0).unwrap();
+    let mut changes = Changes::default();
+    for id in 0..count {
+        changes
+            .protected
+            .insert(ProtectedId(id), Change::New(Some(page(shape, 1))));
+    }
+    file.commit(&mut store, &changes).unwrap();
+    (store, file)
+}
+
+#[test]
+fn deferred_commits_sync_nothing_and_one_sync_makes_all_durable() {
+    let (store, mut file) = file_of(SMALL, 40);
+    let (mut store, counter) = CountingStore::new(store);
+    let start = file.stats().generation;
+    for id in 0..30 {
+        counter.take();
+        let change = one(id, Change::Write(page(SMALL, 2)));
+        let info = file.commit_deferred(&mut store, &change).unwrap();
+        assert_eq!((info.generation, info.durable), (start + 1 + id, start));
+        let Counts {
+            writes,
+            pages,
+            syncs,
+            ..
+        } = counter.take();
+        assert_eq!((writes, pages, syncs), (1, 1, 0), "id {id}");
+    }
+    // Nothing to be written is nothing to be done.
+    file.commit_deferred(&mut store, &Changes::default())
+        .unwrap();
+    assert_eq!(counter.take(), Counts::default());
+    // A durable commit of nothing makes the last of them durable, as it is.
+    let info = file.commit(&mut store, &Changes::default()).unwrap();
+    assert_eq!((info.generation, info.durable), (start + 30, start + 30));
+    assert_eq!(counter.take().syncs, 1);
+    file.commit(&mut store, &Changes::default()).unwrap();
+    assert_eq!(counter.take(), Counts::default());
+
+    let mut file = File::open_shaped(&store, SMALL).unwrap();
+    assert_eq!(file.verdict(), Verdict::Acknowledged);
+    let mut bytes = vec![0; SMALL.page_size.bytes()];
+    for id in 0..40 {
+        file.read(&store, ProtectedId(id), &mut bytes).unwrap();
+        assert_eq!(bytes[0], if id < 30 { 2 } else { 1 }, "id {id}");
+    }
+}
+
+#[test]
+fn what_was_deferred_is_gone_after_a_crash_and_its_generations_come_again() {
+    let (mut store, mut file) = file_of(SMALL, 3);
+    let durable = file.stats().generation;
+    for byte in 2..9 {
+        let changes = one(1, Change::Write(page(SMALL, byte)));
+        file.commit_deferred(&mut store, &changes).unwrap();
+    }
+    let mut file = File::open_shaped(&store, SMALL).unwrap();
+    assert_eq!(file.stats().generation, durable);
+    let mut bytes = vec![0; SMALL.page_size.bytes()];
+    file.read(&store, ProtectedId(1), &mut bytes).unwrap();
+    assert_eq!(bytes[0], 1);
+    let changes = one(1, Change::Write(page(SMALL, 9)));
+    let info = file.commit(&mut store, &changes).unwrap();
+    assert_eq!(info.generation, durable + 1);
+}
+
+/// A page that was born since the durable state is nobody's when it is freed.
+#[test]
+fn what_the_durable_state_does_not_read_is_free_at_once() {
+    let (mut store, mut file) = file_of(SMALL, 20);
+    let mut regular = Changes::default();
+    let mut pages = 0;
+    for byte in 0..200 {
+        let changes = one(7, Change::Write(page(SMALL, byte)));
+        file.commit_deferred(&mut store, &changes).unwrap();
+        // Regular pages have no birth.
+        let page = file.find_free(&store, 0).unwrap();
+        regular.allocated = Default::default();
+        regular.freed = Default::default();
+        regular.allocated.insert(page);
+        file.commit_deferred(&mut store, &regular).unwrap();
+        core::mem::swap(&mut regular.allocated, &mut regular.freed);
+        file.commit_deferred(&mut store, &regular).unwrap();
+        assert_eq!(file.find_free(&store, 0).unwrap(), page);
+        if byte == 0 {
+            pages = file.stats().page_count;
+        }
+    }
+    assert_eq!(file.stats().page_count, pages);
+    let info = file.commit(&mut store, &Changes::default()).unwrap();
+    assert_eq!(info.durable, info.generation);
+    assert_eq!(state_of(&store, SMALL).unwrap().protected.len(), 20);
+}
+
+/// The durable state keeps what a deferred commit frees; where no room is left
+/// it is given back, with a durable commit.
+#[test]
+fn full_store_makes_room_of_what_only_the_durable_state_reads() {
+    for deltas in [0, 48, 400, usize::MAX] {
+        let shape = with_deltas(Layout::regular(TINY), deltas).shape();
+        let (mut store, mut file) = file_of(shape, 48);
+        let mut durable = file.stats().durable;
+        let mut flushed = 0;
+        for round in 0..200_u64 {
+            let id = round * 7 % 48;
+            let changes = one(id, Change::Write(page(shape, round as u8)));
+            let info = file.commit_deferred(&mut store, &changes).unwrap();
+            flushed += u32::from(info.durable > durable);
+            durable = info.durable;
+        }
+        assert!(flushed > 1 && flushed < 100, "{flushed}");
+        let limit = shape.page_limit();
+        assert!(file.stats().page_count <= limit);
+        file.commit(&mut store, &Changes::default()).unwrap();
+        let state = state_of(&store, shape).unwrap();
+        assert!(state.is_acknowledged && state.protected.len() == 48);
+    }
+}
+
+/// Memory is bounded: a commit after too many is durable.
+#[test]
+fn deferred_commits_are_durable_after_too_many_of_them() {
+    const MAX: u64 = 1 << 16;
+    let (mut store, mut file) = file_of(SMALL, 3);
+    let start = file.stats().generation;
+    for count in 1..=MAX + 1 {
+        let changes = one(1, Change::Write(page(SMALL, count as u8)));
+        let info = file.commit_deferred(&mut store, &changes).unwrap();
+        let durable = if count <= MAX { start } else { start + count };
+        assert_eq!(info.durable, durable, "commit {count}");
+    }
+
+    // Or of too much that they change.
+    let shape = Shape::of(pagebox_store::PageSize::KIB_1);
+    let mut store = MemoryStore::new(shape.page_size);
+    let mut file = File::create(&mut store, UUID, 0).unwrap();
+    let (mut changed, mut id) = (0, 0);
+    loop {
+        let mut changes = Changes::default();
+        for _ in 0..5000 {
+            changes.protected.insert(ProtectedId(id), Change::New(None));
+            id += 1;
+        }
+        changed += 5000;
+        let info = file.commit_deferred(&mut store, &changes).unwrap();
+        assert_eq!(info.durable == info.generation, changed > MAX, "{changed}");
+        if changed > MAX {
+            break;
+        }
+    }
+}
+
+/// Zeros are not verified: they come before the record, however many commits
+/// before it they were put there.
+#[test]
+fn zeros_of_deferred_regular_pages_come_before_the_record() {
+    for reused in [true, false] {
+        let (mut store, mut file) = file_of(SMALL, 3);
+        let stored = store.geometry().page_count;
+        let page = file.find_free(&store, if reused { 0 } else { stored });
+        let mut changes = Changes::default();
+        changes.allocated.insert(page.unwrap());
+        if !reused {
+            // A growth gives zeros itself.
+            store.grow(stored).unwrap();
+        }
+        let (mut store, counter) = CountingStore::new(store);
+        file.commit_deferred(&mut store, &changes).unwrap();
+        let changes = one(1, Change::Write(self::page(SMALL, 3)));
+        file.commit_deferred(&mut store, &changes).unwrap();
+        assert_eq!(counter.take().syncs, 0);
+        file.commit(&mut store, &Changes::default()).unwrap();
+        assert_eq!(counter.take().syncs, 1 + u64::from(reused));
+        // That was told once.
+        file.commit_deferred(&mut store, &changes).unwrap();
+        file.commit(&mut store, &Changes::default()).unwrap();
+        assert_eq!(counter.take().syncs, 1);
+    }
+}
+
+/// What was deferred makes the record too long: the durable commit folds, and
+/// none before it does.
+#[test]
+fn deferred_commits_do_not_fold() {
+    let shape = with_deltas(Layout::regular(SMALL), 128).shape();
+    let (store, mut file) = file_of(shape, 60);
+    let mut scene = Scene::new(MemoryStore::new(shape.page_size), Layout::regular(shape), 3);
+    let (mut store, counter) = CountingStore::new(store);
+    file.commit(&mut store, &one(0, Change::Free)).unwrap();
+    counter.take();
+    for id in 1..50 {
+        file.commit_deferred(&mut store, &one(id, Change::Write(page(shape, 5))))
+            .unwrap();
+        assert_eq!(counter.take().pages, 1, "id {id}");
+    }
+    file.commit(&mut store, &Changes::default()).unwrap();
+    let counts = counter.take();
+    assert!(counts.pages > 20 && counts.syncs == 1, "{counts:?}");
+    // And a long random run shows what was committed, folded or not.
+    scene.defers = 4;
+    for _ in 0..60 {
+        scene.step().unwrap();
+        shows(&mut scene.file, &scene.store, &scene.model).unwrap();
+    }
+}
+
+#[test]
+fn format_0_has_none_and_goes_on() {
+    let mut pager = Pager::create(MemoryStore::new(SMALL.page_size), 0).unwrap();
+    let mut transaction = pager.begin().unwrap();
+    pager.alloc_protected(&mut transaction, 1).unwrap();
+    let refused = pager.commit_deferred(transaction);
+    assert_eq!(refused, Err(Error::NotSupported));
+    let mut transaction = pager.begin().unwrap();
+    pager.alloc_protected(&mut transaction, 1).unwrap();
+    let info = pager.commit(transaction).unwrap();
+    assert_eq!(info.generation, info.durable);
+}
