@@ -19,5 +19,6 @@ pub mod peer_sim;
 pub mod rng;
 pub mod scratch;
 pub mod shown;
+pub mod sparse;
 pub mod specimens;
 pub mod workload;
