@@ -16,5 +16,6 @@ mod mend;
 mod misuse;
 mod recovery;
 mod rot;
+mod scale;
 mod scene;
 mod twin;
