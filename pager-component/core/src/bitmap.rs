@@ -320,6 +320,11 @@ impl Overlay {
         Some(word * WORD + u64::from(bits.ilog2()))
     }
 
+    /// How many words that are not zero there are.
+    pub fn word_count(&self) -> usize {
+        self.words.len()
+    }
+
     /// Its words that are not zero, ascending, each with its number.
     pub fn words(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.words.iter().map(|(&word, &bits)| (word, bits))

@@ -18,7 +18,7 @@ use crate::format1;
 use crate::identity::Format;
 use crate::ids::{Extent, ProtectedId};
 use crate::kinds::PageKind;
-use crate::page_map::Kinds;
+use crate::page_map::{FreeRuns, Kinds};
 use crate::structure::{Entry, LastCommit, Reference, Structure};
 
 /// An open page file.
@@ -304,8 +304,9 @@ impl File {
         }
     }
 
-    /// The first run of free pages from page `from` on.
-    pub fn free_run<S: PageStore>(&mut self, store: &S, from: u64) -> Option<Extent> {
+    /// The first run of free pages from page `from` on, and others like it that
+    /// follow, where that is known.
+    pub fn free_run<S: PageStore>(&mut self, store: &S, from: u64) -> Option<FreeRuns> {
         match self {
             Self::Zero(file) => file.kinds().free_run(from),
             Self::One(file) => file.free_run(store, from),
@@ -396,7 +397,7 @@ impl<S: PageStore> Kinds for FileKinds<'_, S> {
         self.file.count_kinds(self.store, first, end, f);
     }
 
-    fn free_run(&mut self, from: u64) -> Option<Extent> {
+    fn free_run(&mut self, from: u64) -> Option<FreeRuns> {
         self.file.free_run(self.store, from)
     }
 }

@@ -53,6 +53,10 @@ pub struct Pager<S> {
     witness: Option<Witness>,
 }
 
+/// Words of the set of verified pages, each of up to 64 of them: when there are
+/// more, all are verified again when they are next asked for.
+const VERIFIED_WORDS: usize = 1 << 16;
+
 fn next_version() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -223,6 +227,10 @@ impl<S: PageStore> Pager<S> {
                 } else {
                     Error::Changed
                 });
+            }
+            // In the worst order one word is kept for each.
+            if self.verified.word_count() >= VERIFIED_WORDS {
+                self.verified = Overlay::default();
             }
             self.verified.insert(id.0);
         }

@@ -17,5 +17,6 @@ mod mend;
 mod misuse;
 mod recovery;
 mod rot;
+mod scale;
 mod scene;
 mod twin;

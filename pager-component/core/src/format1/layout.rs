@@ -209,6 +209,30 @@ impl Layout {
         page_count.div_ceil(self.shape.group_len())
     }
 
+    /// How many pages below this one are the head's or homes.
+    pub fn reserved_below(&self, page: u64) -> u64 {
+        let group = self.group_of(page);
+        let nodes: u64 = (0..=self.shape.space_levels())
+            .map(|level| group.div_ceil(self.shape.first_key(level, 1)))
+            .sum();
+        let head = if group > 0 { self.shape.head() } else { 0 };
+        let elsewhere: u64 = (0..group.min(crate::codec::wide(NAMED)))
+            .filter(|&group| self.is_odd(group))
+            .map(|group| self.homes_len(group))
+            .sum();
+        let odd: u64 = self
+            .odd_homes()
+            .map(|homes| homes.end.min(page) - homes.start.min(page))
+            .sum();
+        head + 2 * nodes - elsewhere + odd + self.own(group).min(self.in_group(page))
+    }
+
+    /// The first group from `group` on with an odd home in it.
+    pub(super) fn next_odd(&self, group: u64) -> Option<u64> {
+        let groups = self.odd_homes().flatten().map(|page| self.group_of(page));
+        groups.filter(|&odd| odd >= group).min()
+    }
+
     /// How many of so many pages are the head's or homes.
     pub fn reserved(&self, page_count: u64) -> u64 {
         let groups = self.groups(page_count);
