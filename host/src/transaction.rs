@@ -445,8 +445,9 @@ impl Transaction<'_> {
     }
 
     /// Makes the changes durable: all of them or, after a crash or an error,
-    /// none. Two syncs, however many they are; no input or output at all if
-    /// there are none.
+    /// none. One sync, however many they are, and one more where regular pages
+    /// are allocated that the file had already; two in format 0. No input or
+    /// output at all if there are none.
     ///
     /// # Errors
     /// [`Error::Full`] and [`Error::Store`] with
