@@ -72,8 +72,8 @@ impl Engine {
         Runtime::given(wasm, limits).map(Self)
     }
 
-    /// Makes a page file and opens it to write. After a crash in here there is
-    /// no file of that name, or the whole of it.
+    /// Makes a page file of [format 1](crate::Format::One) and opens it to write.
+    /// After a crash in here there is no file of that name, or the whole of it.
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::Store`], [`Error::Io`].
@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// The same of a format of the caller's choice, and with room for at least
-    /// so many pages; of the usual format where `new` is a number of pages.
+    /// so many pages; of format 1 where `new` is a number of pages.
     ///
     /// ```
     /// # fn main() -> Result<(), pagebox::Error> {
@@ -90,9 +90,10 @@ impl Engine {
     /// # let path = folder.path().join("data.pages");
     /// use pagebox::{Engine, Format, NewFile, PageSize};
     ///
-    /// let new = NewFile { format: Format::One, page_count: 1000 };
-    /// let mut pager = Engine::new()?.create_with(&path, PageSize::KIB_4, new)?;
-    /// assert_eq!(pager.stats()?.format, "1.0");
+    /// // One for `mappedpages` 0.2 to open.
+    /// let new = NewFile { format: Format::Zero, page_count: 1000 };
+    /// let pager = Engine::new()?.create_with(&path, PageSize::KIB_4, new)?;
+    /// assert_eq!(pager.stats()?.format, "0.2");
     /// # Ok(()) }
     /// ```
     ///
@@ -199,7 +200,8 @@ impl Engine {
         })
     }
 
-    /// Makes a page file of at least `page_count` pages in an empty store.
+    /// Makes a page file in an empty store; where `new` is a number, one of format
+    /// 1 with at least so many pages.
     ///
     /// # Errors
     /// [`Error::Other`] where the store is not empty, [`Error::Full`],

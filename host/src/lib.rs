@@ -7,6 +7,10 @@
 //! allocates, frees and writes becomes durable together, or not at all. Both are
 //! named by numbers, a [`PageId`] and a [`ProtectedId`].
 //!
+//! A new file is of [format 1](Format::One), unless [`Engine::create_with`] is
+//! asked for [format 0](Format::Zero), which `mappedpages` reads and writes too.
+//! What opens a file finds out by itself.
+//!
 //! ```
 //! # fn main() -> Result<(), pagebox::Error> {
 //! # let folder = tempfile::tempdir().unwrap();

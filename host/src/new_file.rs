@@ -12,10 +12,11 @@ use crate::wit::exports::pagebox::pager::pager as wit;
 pub enum Format {
     /// That of `mappedpages` 0.2: up to 127 MiB with pages of 4 KiB, two pages
     /// and two syncs for a protected one.
-    #[default]
     Zero,
-    /// Files of any size, one page for a protected one and one sync, or two where
-    /// a commit gives out pages as regular ones that were used before.
+    /// The usual one: files of any size, one page for a protected one and one
+    /// sync, or two where a commit allocates regular pages that the file had
+    /// already.
+    #[default]
     One,
 }
 
@@ -52,8 +53,8 @@ impl FromStr for Format {
     }
 }
 
-/// What a new page file is to be. A number is that of its pages, in the usual
-/// format.
+/// What a new page file is to be. A number is that of its pages, in
+/// [format 1](Format::One).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NewFile {
     /// Its format.

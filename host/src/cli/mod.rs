@@ -48,9 +48,9 @@ type Outcome = Result<(), Failure>;
 const AFTER_HELP: &str = "\
 Examples:
   pagebox create data.pages --page-size 4096
-  pagebox alloc data.pages --count 3
-  echo hello | pagebox write data.pages 3
-  pagebox read data.pages 3 --len 6
+  id=$(pagebox alloc data.pages)
+  echo hello | pagebox write data.pages $id
+  pagebox read data.pages $id --len 6
   pagebox check data.pages
 
 Exit codes:

@@ -142,9 +142,18 @@ impl File {
         }
     }
 
-    /// The figures of a file of which nothing is known but its page size.
-    pub fn unknown_stats(page_size: PageSize) -> Stats {
-        format0::File::unknown_stats(page_size)
+    /// The figures of a file of which nothing is known but its page size, and its
+    /// format perhaps.
+    pub fn unknown_stats(format: Option<Format>, page_size: PageSize) -> Stats {
+        match format {
+            Some(Format::Zero) => format0::File::unknown_stats(page_size),
+            Some(Format::One) => format1::File::unknown_stats(page_size),
+            // Some numbers have to stand for what is not known.
+            None => Stats {
+                format: "",
+                ..format0::File::unknown_stats(page_size)
+            },
+        }
     }
 
     /// Checks that `page` is an allocated regular page.
@@ -317,7 +326,8 @@ impl File {
     pub fn last_commit<S: PageStore>(&self, store: &S) -> Option<LastCommit> {
         match self {
             Self::Zero(file) => file.last_commit(store),
-            // Its pages are found by their births, which takes a walk.
+            // Both roots say the same once a commit is done, and what it freed
+            // leaves no trace.
             Self::One(_) => None,
         }
     }

@@ -64,7 +64,7 @@ fn next_version() -> u64 {
 
 impl<S: PageStore> Pager<S> {
     /// Makes a new page file of format 0, of at least `page_count` pages, in an
-    /// empty store.
+    /// empty store: the one format that needs no random number.
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].

@@ -156,7 +156,7 @@ impl File {
     pub(crate) fn unknown_stats(page_size: PageSize) -> Stats {
         let limits = Limits::of(page_size);
         Stats {
-            format: "",
+            format: NAME,
             capabilities: &[],
             algorithm: Algorithm::Crc32,
             page_size,

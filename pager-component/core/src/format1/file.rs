@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{Algorithm, Change, PageStore};
+use pagebox_store::{Algorithm, Change, PageSize, PageStore};
 
 use super::cache::Cache;
 use super::deltas::Deltas;
@@ -361,6 +361,26 @@ impl File {
                     .saturating_sub(stats.free_pages.saturating_add(regular))
             }),
             generation: Some(stats.generation),
+        }
+    }
+
+    /// The figures of a file whose root records are lost.
+    pub(crate) fn unknown_stats(page_size: PageSize) -> facts::Stats {
+        let shape = Shape::of(page_size);
+        facts::Stats {
+            format: super::NAME,
+            capabilities: &[],
+            algorithm: Algorithm::Xxh3,
+            page_size,
+            page_count: None,
+            page_limit: shape.page_limit(),
+            free_pages: None,
+            regular_pages: None,
+            protected_pages: None,
+            protected_capacity: None,
+            protected_limit: shape.id_limit(),
+            internal_pages: None,
+            generation: None,
         }
     }
 

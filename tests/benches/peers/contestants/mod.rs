@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::core::{Core, CoreIn};
 pub(crate) use self::floor::Floor;
 pub(crate) use self::lmdb::Lmdb;
-pub(crate) use self::pagebox::Pagebox;
+pub(crate) use self::pagebox::{Pagebox, new_file};
 pub(crate) use self::peer::Peer;
 pub(crate) use self::redb::Redb;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pagebox::{Engine, PageId, PageSize, Pager, ProtectedId, Store};
+use pagebox::{Engine, Format, NewFile, PageId, PageSize, Pager, ProtectedId, Store};
 
 use super::{Pages, Protects, Records, adding, content, copying};
 
@@ -24,14 +24,14 @@ impl Pagebox {
         pages: u64,
     ) -> Self {
         let path = folder.join("pagebox");
-        let pager = engine.create_with(&path, PageSize::KIB_4, page_count);
+        let pager = engine.create_with(&path, PageSize::KIB_4, new_file(page_count));
         fill(&mut pager.expect("a new file"), records, pages);
         Self::open(engine, path)
     }
 
     /// An empty file of at least `page_count` pages, in a store of any kind.
     pub(crate) fn create_in(engine: &Engine, store: impl Store, page_count: u64) -> Self {
-        let pager = engine.create_store(store, page_count);
+        let pager = engine.create_store(store, new_file(page_count));
         Self {
             pager: pager.expect("a new file"),
             engine: engine.clone(),
@@ -74,6 +74,14 @@ impl Pagebox {
         for page in pages {
             f(self.pager.page(PageId::new(*page)).expect("the page"));
         }
+    }
+}
+
+/// Of the peer's format, which the core makes, too.
+pub(crate) fn new_file(page_count: u64) -> NewFile {
+    NewFile {
+        format: Format::Zero,
+        page_count,
     }
 }
 
