@@ -2,23 +2,28 @@
 //! is wrong.
 
 use crate::guide::built;
-use crate::tools::succeeded;
+use crate::tools::{FORMATS, succeeded};
 use crate::views::{program, python};
 
 #[test]
 fn misuse_of_the_python_host_is_an_error_that_names_it() {
     let Some(tools) = built() else { return };
     let program = program(tools, "python/misuse.py");
-    succeeded(python(tools).arg(program));
+    for format in FORMATS {
+        succeeded(python(tools).env("FORMAT", format).arg(&program));
+    }
 }
 
 #[test]
 fn misuse_of_the_node_host_is_an_error_that_names_it() {
     let Some(tools) = built() else { return };
     let program = program(tools, "javascript/misuse.test.js");
-    let mut node = tools.command("node");
-    node.env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"));
-    succeeded(node.args(["--test", "--test-timeout=120000"]).arg(program));
+    for format in FORMATS {
+        let mut node = tools.command("node");
+        node.env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"))
+            .env("FORMAT", format);
+        succeeded(node.args(["--test", "--test-timeout=120000"]).arg(&program));
+    }
 }
 
 #[test]
