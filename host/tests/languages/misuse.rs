@@ -58,7 +58,8 @@ fn a_program_in_strict_python_finds_the_types_that_are_so() {
     mypy.env("MYPYPATH", &hosts)
         .args(["--strict", "--cache-dir"]);
     mypy.arg(folder.path()).arg(&source);
-    let host = ["demo.py", "page_store.py", "pagebox.py"].map(|name| hosts.join(name));
+    let host =
+        ["byte_lists.py", "demo.py", "page_store.py", "pagebox.py"].map(|name| hosts.join(name));
     succeeded(mypy.args(host));
     let mut python = python(tools);
     python.arg(source);

@@ -57,6 +57,15 @@ def integer(name: str, value: Any, end: int) -> int:
     return number
 
 
+def in_one_piece(name: str, value: Any) -> memoryview:
+    """An argument that is to be bytes."""
+    try:
+        return memoryview(value).cast("B")
+    except TypeError:
+        raise TypeError(f"{name} must be bytes, or what else has its bytes in one piece, not "
+                        f"{type(value).__name__}") from None
+
+
 # The checksums of a page, by the names that the WIT has for them.
 CHECKSUMS: dict[str, Callable[[Buffer], int]] = {
     "crc32": zlib.crc32,
@@ -316,11 +325,7 @@ class View:
         """Replaces bytes from `offset`. Of a regular page, durable after
         `PageFile.sync`."""
         offset = integer("offset", offset, 1 << 32)
-        try:
-            data = memoryview(data).cast("B")
-        except TypeError:
-            raise TypeError("data must be bytes, or what else has its bytes in one piece, not "
-                            f"{type(data).__name__}") from None
+        data = in_one_piece("data", data)
         self._store.check_process()
         with self._store.lock:
             private = self._buffer()
@@ -361,9 +366,9 @@ class View:
         start, stop, step = place.indices(len(self))
         if step != 1:
             raise ValueError(f"bytes are written in one piece, not in steps of {step}")
-        length = memoryview(data).nbytes
-        if length != max(stop - start, 0):
-            raise ValueError(f"{length} bytes for a place of {max(stop - start, 0)}")
+        data = in_one_piece("data", data)
+        if len(data) != max(stop - start, 0):
+            raise ValueError(f"data: {len(data)} bytes for a place of {max(stop - start, 0)}")
         self.write(start, data)
 
     def __repr__(self) -> str:
