@@ -38,6 +38,20 @@ impl File {
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
     pub fn create<S: PageStore>(store: &mut S, new: &NewFile) -> Result<Self, Error> {
+        Self::create_around(store, new, &[])
+    }
+
+    /// As [`File::create`], with these regular pages: the numbers of those that
+    /// another file has.
+    ///
+    /// # Errors
+    /// As there; [`Error::NotRegular`] for the first page that the format needs
+    /// for itself, [`Error::OutOfRange`] for the first that it cannot have.
+    pub fn create_around<S: PageStore>(
+        store: &mut S,
+        new: &NewFile,
+        regular: &[Extent],
+    ) -> Result<Self, Error> {
         let geometry = store.geometry();
         if geometry.page_count != 0 || geometry.tail != 0 {
             return Err(Error::NotEmpty {
@@ -45,8 +59,11 @@ impl File {
             });
         }
         Ok(match new.format {
-            Format::Zero => Self::Zero(format0::File::create(store, new.page_count)?),
-            Format::One => Self::One(format1::File::create(store, new.uuid, new.page_count)?),
+            Format::Zero => Self::Zero(format0::File::create(store, new.page_count, regular)?),
+            Format::One => {
+                let (uuid, page_count) = (new.uuid, new.page_count);
+                Self::One(format1::File::create_around(store, uuid, page_count, regular)?)
+            }
         })
     }
 

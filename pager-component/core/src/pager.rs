@@ -77,8 +77,20 @@ impl<S: PageStore> Pager<S> {
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
-    pub fn create_as(mut store: S, new: &NewFile) -> Result<Self, Error> {
-        let file = File::create(&mut store, new)?;
+    pub fn create_as(store: S, new: &NewFile) -> Result<Self, Error> {
+        Self::create_around(store, new, &[])
+    }
+
+    /// Makes a new page file in an empty store, with these regular pages, which
+    /// read as zeros: so a file of another format can become one of this, and
+    /// the numbers of its pages stay.
+    ///
+    /// # Errors
+    /// As [`Pager::create_as`]; [`Error::NotRegular`] for the first page that
+    /// the format needs for itself, [`Error::OutOfRange`] for the first that it
+    /// cannot have.
+    pub fn create_around(mut store: S, new: &NewFile, regular: &[Extent]) -> Result<Self, Error> {
+        let file = File::create_around(&mut store, new, regular)?;
         Ok(Self::new(store, file, Phase::Ready, Verdict::Clean))
     }
 

@@ -8,9 +8,9 @@ use super::commit::{self, Images};
 use super::plan::blocks_needed;
 use super::slots::Directory;
 use super::state::{Root, Sound, State};
-use super::{Limits, MIN_PAGE_COUNT, NAME, reserve, superblock};
+use super::{Limits, MIN_PAGE_COUNT, NAME, RESERVED_PAGES, reserve, superblock};
 use crate::allocation::AllocationMap;
-use crate::bitmap::Bitmap;
+use crate::bitmap::{Bitmap, Overlay};
 use crate::changes::Changes;
 use crate::error::{Error, Operation};
 use crate::facts::{CommitInfo, Location, ProtectedPage, Stats, Wish};
@@ -29,21 +29,37 @@ pub struct File {
 }
 
 impl File {
-    /// Makes a new file of at least `page_count` pages in an empty store.
-    pub(crate) fn create<S: PageStore>(store: &mut S, page_count: u64) -> Result<Self, Error> {
+    /// Makes a new file of at least `page_count` pages in an empty store, with
+    /// these regular pages.
+    pub(crate) fn create<S: PageStore>(
+        store: &mut S,
+        page_count: u64,
+        regular: &[Extent],
+    ) -> Result<Self, Error> {
         let page_size = store.geometry().page_size;
         let limits = Limits::of(page_size);
-        let page_count = page_count.max(MIN_PAGE_COUNT);
+        let regular = Overlay::of_runs(regular, limits.page_count).map_err(|page| {
+            let page_count = limits.page_count;
+            Error::OutOfRange { page, page_count }
+        })?;
+        let end = regular.max().map_or(0, |page| page + 1);
+        let page_count = page_count.max(MIN_PAGE_COUNT).max(end);
         if page_count > limits.page_count {
             return Err(Error::Full {
                 limit: limits.page_count,
             });
         }
+        let mut allocation = AllocationMap::from_used(Bitmap::new(page_count));
+        reserve(&mut allocation);
+        let mut reserved = regular.iter().take_while(|&page| page < RESERVED_PAGES);
+        if let Some(page) = reserved.next() {
+            let kind = allocation.get(page);
+            return Err(Error::NotRegular { page, kind });
+        }
+        allocation.set_all(&regular, PageKind::REGULAR);
         store
             .grow(page_count)
             .map_err(Error::store(Operation::Grow { page_count }))?;
-        let mut allocation = AllocationMap::from_used(Bitmap::new(page_count));
-        reserve(&mut allocation);
         let sound = Sound {
             root: Root {
                 page_size,

@@ -81,6 +81,7 @@
 //! | `kinds`, `describe`, `fields`, `naming`, `reasons` | looking, in words for people |
 //! | `audit`, `tally`, [`findings`] | the check |
 //! | `mend` | mending |
+//! | `upgrade` | a new file around the regular pages of another one |
 //!
 //! # Example
 //! ```
@@ -138,6 +139,7 @@ pub mod shape;
 mod slots;
 mod tally;
 mod tree;
+mod upgrade;
 mod witness;
 
 pub use crate::facts::CommitInfo;
