@@ -20,4 +20,5 @@ pub mod rng;
 pub mod scratch;
 pub mod shown;
 pub mod specimens;
+pub mod upgrade;
 pub mod workload;

@@ -141,6 +141,11 @@ fn way_out(error: &Error) -> String {
             ": `pagebox list` shows it, --protected takes it"
         }
         Error::Full(_) | Error::DirectoryFull(_) => ": free some, or make a file of larger pages",
+        Error::NoPlace {
+            is_protected: false,
+            ..
+        } => ": free it, or copy what it holds to a page of a new file",
+        Error::NoPlace { .. } => ": free it, or copy what it holds to a lower id",
         Error::Locked { .. } => ": `--wait SECONDS` waits for it longer",
         Error::Busy => {
             ": another process writes to it all the time, `--wait SECONDS` tries for longer"

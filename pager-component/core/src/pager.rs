@@ -77,13 +77,14 @@ impl<S: PageStore> Pager<S> {
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
-    pub fn create_as(store: S, new: &NewFile) -> Result<Self, Error> {
-        Self::create_around(store, new, &[])
+    pub fn create_as(mut store: S, new: &NewFile) -> Result<Self, Error> {
+        let file = File::create(&mut store, new)?;
+        Ok(Self::new(store, file, Phase::Ready, Verdict::Clean))
     }
 
-    /// Makes a new page file in an empty store, with these regular pages, which
-    /// read as zeros: so a file of another format can become one of this, and
-    /// the numbers of its pages stay.
+    /// Makes a new page file in an empty store around regular pages, which read
+    /// as zeros: the numbers of those that a file of another format has. It has
+    /// about as many pages as that one, as far as its format can.
     ///
     /// # Errors
     /// As [`Pager::create_as`]; [`Error::NotRegular`] for the first page that

@@ -18,3 +18,4 @@ mod recovery;
 mod rot;
 mod scene;
 mod twin;
+mod upgrade;

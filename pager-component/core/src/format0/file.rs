@@ -29,21 +29,35 @@ pub struct File {
 }
 
 impl File {
-    /// Makes a new file of at least `page_count` pages in an empty store, with
-    /// these regular pages.
-    pub(crate) fn create<S: PageStore>(
+    /// Makes a new file of at least `page_count` pages in an empty store.
+    pub(crate) fn create<S: PageStore>(store: &mut S, page_count: u64) -> Result<Self, Error> {
+        Self::create_with(store, page_count, &Overlay::default())
+    }
+
+    /// The same with these regular pages, and of fewer pages where there cannot
+    /// be so many.
+    pub(crate) fn create_around<S: PageStore>(
         store: &mut S,
         page_count: u64,
         regular: &[Extent],
     ) -> Result<Self, Error> {
-        let page_size = store.geometry().page_size;
-        let limits = Limits::of(page_size);
-        let regular = Overlay::of_runs(regular, limits.page_count).map_err(|page| {
-            let page_count = limits.page_count;
-            Error::OutOfRange { page, page_count }
+        let limit = Limits::of(store.geometry().page_size).page_count;
+        let regular = Overlay::of_runs(regular, limit).map_err(|page| Error::OutOfRange {
+            page,
+            page_count: limit,
         })?;
         let end = regular.max().map_or(0, |page| page + 1);
-        let page_count = page_count.max(MIN_PAGE_COUNT).max(end);
+        Self::create_with(store, page_count.min(limit).max(end), &regular)
+    }
+
+    fn create_with<S: PageStore>(
+        store: &mut S,
+        page_count: u64,
+        regular: &Overlay,
+    ) -> Result<Self, Error> {
+        let page_size = store.geometry().page_size;
+        let limits = Limits::of(page_size);
+        let page_count = page_count.max(MIN_PAGE_COUNT);
         if page_count > limits.page_count {
             return Err(Error::Full {
                 limit: limits.page_count,
@@ -51,12 +65,12 @@ impl File {
         }
         let mut allocation = AllocationMap::from_used(Bitmap::new(page_count));
         reserve(&mut allocation);
-        let mut reserved = regular.iter().take_while(|&page| page < RESERVED_PAGES);
-        if let Some(page) = reserved.next() {
+        let lowest = regular.iter().next();
+        if let Some(page) = lowest.filter(|&page| page < RESERVED_PAGES) {
             let kind = allocation.get(page);
             return Err(Error::NotRegular { page, kind });
         }
-        allocation.set_all(&regular, PageKind::REGULAR);
+        allocation.set_all(regular, PageKind::REGULAR);
         store
             .grow(page_count)
             .map_err(Error::store(Operation::Grow { page_count }))?;

@@ -22,8 +22,8 @@ use crate::codec::wide;
 use crate::ids::Extent;
 
 impl File {
-    /// Makes a new file of at least `page_count` pages in an empty store, with
-    /// these regular pages.
+    /// Makes a new file in an empty store around regular pages, with about as
+    /// many pages as the file has that they are of.
     ///
     /// # Errors
     /// [`Error::NotRegular`] for the first page that the head needs, and
@@ -61,8 +61,11 @@ impl File {
                 kind: reserved_kind(shape, page),
             });
         }
-        let page_count = page_count.max(regular.max().map_or(0, |page| page + 1));
+        let end = regular.max().map_or(0, |page| page + 1);
         let layout = Layout::around(shape, &regular);
+        // A last group that is left out has no regular page: its homes are at
+        // their place.
+        let page_count = layout.round(page_count.min(shape.page_limit()).max(end));
         Self::create_with(store, layout, uuid, page_count, &regular)
     }
 
