@@ -16,11 +16,11 @@ use super::{Failure, File, Outcome, Output, Wait};
 /// with the copy where it stopped with the file, which stays as it is. After a
 /// crash there is no copy, or the whole of it. A damaged file is refused.
 ///
-/// From format 0 to 1 every file can go, but for one with pages smaller than 4 KiB
-/// of which a regular one lies in the first 12 KiB. Back to 0 it can as long as its
-/// pages fit: with pages of 4 KiB that format ends at 127 MiB, and it takes two
-/// pages for a protected one. The error names the first page that cannot keep its
-/// number.
+/// Every file of format 0 can become one of format 1, unless its pages are smaller
+/// than 4 KiB and a regular one lies in its first 12 KiB. Back to format 0 it can
+/// go as long as its pages fit: with pages of 4 KiB that format ends at 127 MiB,
+/// and it takes two pages for a protected one. The error names the first page that
+/// cannot keep its number.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
