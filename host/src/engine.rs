@@ -11,7 +11,7 @@ use crate::copy::Copied;
 use crate::first_pages::page_size;
 use crate::inspect::Inspector;
 use crate::limits::Limits;
-use crate::new_file::NewFile;
+use crate::new_file::{Format, NewFile};
 use crate::os::{self, Locked};
 use crate::pager::{Access, Pager};
 use crate::repair::RepairAction;
@@ -19,7 +19,8 @@ use crate::runtime::Runtime;
 use crate::steady::{Attempt, steadily};
 use crate::store::{MmapStore, ReadOnlyStore};
 use crate::unpublished::Unpublished;
-use crate::{Error, Store, copy, repair};
+use crate::upgrade::Upgraded;
+use crate::{Error, Store, copy, repair, upgrade};
 
 /// The component, compiled and linked. Cheap to clone; every pager and
 /// inspector runs in an instance of its own.
@@ -339,6 +340,62 @@ impl Engine {
         output: impl AsRef<Path>,
     ) -> Result<Vec<RepairAction>, Error> {
         repair::repair(&self.0, path.as_ref(), output.as_ref())
+    }
+
+    /// Makes a copy of a page file in another format: every regular page and
+    /// every protected page under the number that it has. The file itself stays
+    /// as it is, and is locked meanwhile. After a crash in here there is no file
+    /// of the copy's name, or the whole of it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pagebox::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let (path, copy) = (folder.path().join("old.pages"), folder.path().join("new.pages"));
+    /// use pagebox::{Engine, Format, NewFile, PageSize};
+    ///
+    /// let engine = Engine::new()?;
+    /// let old = NewFile { format: Format::Zero, page_count: 0 };
+    /// let mut pager = engine.create_with(&path, PageSize::KIB_4, old)?;
+    /// let id = pager.alloc()?;
+    /// pager.page_mut(id)?.fill(0xAB);
+    /// drop(pager);
+    /// engine.upgrade(&path, &copy, Format::One)?;
+    /// let pager = engine.open(&copy)?;
+    /// assert_eq!(pager.stats()?.format, "1.0");
+    /// assert_eq!(pager.page(id)?[0], 0xAB);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Locked`],
+    /// [`Error::NotAPageFile`], [`Error::UnsupportedVersion`];
+    /// [`Error::Damaged`] and [`Error::Corrupt`], where the file has to be
+    /// [repaired](Self::repair) first; [`Error::SameFormat`];
+    /// [`Error::NoPlace`] and [`Error::Full`], where the format cannot hold it;
+    /// [`Error::Exists`] for `output`; [`Error::Store`], [`Error::Io`].
+    pub fn upgrade(
+        &self,
+        path: impl AsRef<Path>,
+        output: impl AsRef<Path>,
+        format: Format,
+    ) -> Result<Upgraded, Error> {
+        self.upgrade_with_progress(path, output, format, |_, _| {})
+    }
+
+    /// The same; `progress` is told how many pages are done, and of how many, as
+    /// it goes.
+    ///
+    /// # Errors
+    /// As [`upgrade`](Self::upgrade).
+    pub fn upgrade_with_progress(
+        &self,
+        path: impl AsRef<Path>,
+        output: impl AsRef<Path>,
+        format: Format,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Upgraded, Error> {
+        let (path, output) = (path.as_ref(), output.as_ref());
+        upgrade::upgrade(&self.0, path, output, format, &mut progress)
     }
 
     /// The engine that the component runs in, for programs that add guests of

@@ -71,6 +71,7 @@ mod steady;
 mod store;
 mod transaction;
 mod unpublished;
+mod upgrade;
 mod wiped;
 pub mod wit;
 
@@ -98,6 +99,7 @@ pub use shared::{ReadGuard, SharedPager};
 pub use store::{FileStore, MmapStore, ReadOnlyStore, Store};
 pub use transaction::{Suspended, Transaction};
 pub use unpublished::remove_temporary_files;
+pub use upgrade::Upgraded;
 
 /// The README's example.
 #[cfg(doctest)]

@@ -33,6 +33,14 @@ impl Format {
     }
 }
 
+impl Format {
+    /// Whether the figures of a file name this format: `0.2` is format 0.
+    pub(crate) fn is_named(self, name: &str) -> bool {
+        let (number, _) = name.split_once('.').unwrap_or((name, ""));
+        number == self.to_string()
+    }
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.number().fmt(f)

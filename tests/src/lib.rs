@@ -24,4 +24,5 @@ pub mod scratch;
 pub mod shown;
 pub mod sparse;
 pub mod specimens;
+pub mod upgrade;
 pub mod workload;

@@ -146,6 +146,11 @@ fn way_out(error: &Error) -> String {
         Error::Full(limit) | Error::DirectoryFull(limit) if *limit < FORMAT_0_END => {
             ": free some, or make a file of format 1"
         }
+        Error::NoPlace {
+            is_protected: false,
+            ..
+        } => ": free it, or copy what it holds to a page of a new file",
+        Error::NoPlace { .. } => ": free it, or copy what it holds to a lower id",
         Error::Locked { .. } => ": `--wait SECONDS` waits for it longer",
         Error::Busy => {
             ": another process writes to it all the time, `--wait SECONDS` tries for longer"

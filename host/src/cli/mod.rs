@@ -26,6 +26,7 @@ mod run;
 mod streams;
 mod system;
 mod units;
+mod upgrade;
 mod wait;
 
 use std::io::{Write, stderr};
@@ -82,6 +83,7 @@ enum Command {
     Check(check::Check),
     Copy(copy::Copy),
     Repair(repair::Repair),
+    Upgrade(upgrade::Upgrade),
     Map(map::Map),
     Demo(demo::Demo),
     Run(run::Run),
@@ -96,7 +98,7 @@ impl Command {
     fn makes_files(&self) -> bool {
         matches!(
             self,
-            Self::Create(_) | Self::Copy(_) | Self::Repair(_) | Self::Demo(_)
+            Self::Create(_) | Self::Copy(_) | Self::Repair(_) | Self::Upgrade(_) | Self::Demo(_)
         )
     }
 }
@@ -168,6 +170,7 @@ fn run(cli: &Cli, output: &mut Output) -> Outcome {
         Command::Check(command) => command.run(output),
         Command::Copy(command) => command.run(output, wait),
         Command::Repair(command) => command.run(output, wait),
+        Command::Upgrade(command) => command.run(output, wait),
         Command::Map(command) => command.run(output),
         Command::Demo(command) => command.run(output),
         Command::Run(command) => command.run(output, wait),

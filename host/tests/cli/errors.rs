@@ -8,7 +8,7 @@ use std::process::Stdio;
 use crate::run::{FIRST, Folder, answer, program, run, run_with, text};
 
 /// Commands that a file is given to, with what they need besides.
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 11] = [
     &["info"],
     &["alloc"],
     &["free", FIRST],
@@ -19,6 +19,7 @@ const COMMANDS: [&[&str]; 10] = [
     &["map"],
     &["copy", "/nowhere/copy"],
     &["repair", "--output", "/nowhere/copy"],
+    &["upgrade", "--output", "/nowhere/copy"],
 ];
 
 /// A command about `file`.
@@ -211,6 +212,7 @@ fn usage_is_exit_code_2_and_help_is_none() {
         &["read", &file, "18446744073709551616"],
         &["map", &file, "--pool", "0"],
         &["repair", &file],
+        &["upgrade", &file],
         &["completions", "tcsh"],
         &["man", "nonsense"],
     ] {

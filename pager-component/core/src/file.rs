@@ -40,15 +40,31 @@ impl File {
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
     pub fn create<S: PageStore>(store: &mut S, new: &NewFile) -> Result<Self, Error> {
-        let geometry = store.geometry();
-        if geometry.page_count != 0 || geometry.tail != 0 {
-            return Err(Error::NotEmpty {
-                page_count: geometry.page_count,
-            });
-        }
+        expect_empty(store)?;
         Ok(match new.format {
             Format::Zero => Self::Zero(format0::File::create(store, new.page_count)?),
             Format::One => Self::One(format1::File::create(store, new.uuid, new.page_count)?),
+        })
+    }
+
+    /// Makes a new file in an empty store around regular pages: those of a file
+    /// of another format, whose numbers stay. It has about as many pages as that
+    /// one, as far as the format can.
+    ///
+    /// # Errors
+    /// As [`File::create`]; [`Error::NotRegular`] for the first page that the
+    /// format needs for itself, [`Error::OutOfRange`] for the first that it
+    /// cannot have.
+    pub fn create_around<S: PageStore>(
+        store: &mut S,
+        new: &NewFile,
+        regular: &[Extent],
+    ) -> Result<Self, Error> {
+        expect_empty(store)?;
+        let (uuid, pages) = (new.uuid, new.page_count);
+        Ok(match new.format {
+            Format::Zero => Self::Zero(format0::File::create_around(store, pages, regular)?),
+            Format::One => Self::One(format1::File::create_around(store, uuid, pages, regular)?),
         })
     }
 
@@ -387,6 +403,17 @@ impl File {
             Self::Zero(file) => file.entries(start, limit),
             Self::One(file) => file.entries(store, start, limit),
         }
+    }
+}
+
+fn expect_empty<S: PageStore>(store: &S) -> Result<(), Error> {
+    let geometry = store.geometry();
+    if geometry.page_count == 0 && geometry.tail == 0 {
+        Ok(())
+    } else {
+        Err(Error::NotEmpty {
+            page_count: geometry.page_count,
+        })
     }
 }
 

@@ -86,6 +86,19 @@ impl<S: PageStore> Pager<S> {
         Ok(Self::new(store, file, Phase::Ready, Verdict::Clean))
     }
 
+    /// Makes a new page file in an empty store around regular pages, which read
+    /// as zeros: the numbers of those that a file of another format has. It has
+    /// about as many pages as that one, as far as its format can.
+    ///
+    /// # Errors
+    /// As [`Pager::create_as`]; [`Error::NotRegular`] for the first page that
+    /// the format needs for itself, [`Error::OutOfRange`] for the first that it
+    /// cannot have.
+    pub fn create_around(mut store: S, new: &NewFile, regular: &[Extent]) -> Result<Self, Error> {
+        let file = File::create_around(&mut store, new, regular)?;
+        Ok(Self::new(store, file, Phase::Ready, Verdict::Clean))
+    }
+
     /// Opens a page file. To write, what was decided to count is made durable
     /// first, with its root: what is served is durable, whatever a crash or a
     /// failed sync left. To read, nothing is written, and

@@ -20,3 +20,4 @@ mod rot;
 mod scale;
 mod scene;
 mod twin;
+mod upgrade;
