@@ -169,7 +169,7 @@ fn copy_protected(
     // the last pages are taken.
     let rest = ids().filter(|id| !matches!(id, Ok(id) if *id == highest));
     let mut ids = once(Ok(highest)).chain(rest);
-    let size = (BATCH / from.page_size().bytes()).max(1);
+    let size = (BATCH.min(to.staged_max()) / from.page_size().bytes()).max(1);
     loop {
         let batch = ids.by_ref().take(size).collect::<Result<Vec<_>, _>>()?;
         if batch.is_empty() {
