@@ -163,3 +163,25 @@ fn many_threads_get_their_own_results_on_format_1() {
     let pager = engine().open_read_only(&path).unwrap();
     assert_eq!(pager.stats().unwrap(), stats);
 }
+
+/// What is kept of deferred commits is bounded, and so is the memory of the
+/// sandbox.
+#[test]
+fn too_many_changes_are_durable_by_themselves() {
+    let store = pagebox::MemoryStore::new(PageSize::KIB_1);
+    let new = NewFile {
+        format: Format::One,
+        page_count: 0,
+    };
+    let mut pager = engine().create_store(store, new).unwrap();
+    let mut changed = 0;
+    for _ in 0..14 {
+        let mut tx = pager.begin().unwrap();
+        tx.alloc_protected_many(5000).unwrap();
+        changed += 5000;
+        let info = tx.commit_deferred().unwrap();
+        assert_eq!(info.durable == info.generation, changed > 1 << 16);
+    }
+    let stats = pager.stats().unwrap();
+    assert_eq!(stats.protected_pages, changed);
+}

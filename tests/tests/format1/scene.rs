@@ -326,14 +326,17 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
     pub(crate) fn around(store: S, layout: Layout, regular: BTreeSet<u64>, seed: u64) -> Self {
         let mut store = store;
         let file = create_around(&mut store, layout.shape(), 0, &regular);
+        let model = Model {
+            regular,
+            ..Model::default()
+        };
         Self {
             store,
             file: file.expect("there is room for the homes"),
             layout,
-            model: Model {
-                regular,
-                ..Model::default()
-            },
+            durable: model.clone(),
+            model,
+            defers: 0,
             rng: Rng::new(seed),
             log: vec![format!("seed {seed}, {layout:?}")],
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use pagebox::{ProtectedId, SharedPager};
 
 use super::Bench;
-use crate::contestants::{Floor, Name, PAGE, Records, content, new_file};
+use crate::contestants::{Floor, Name, PAGE, Records, content};
 use crate::measure::{Medium, Recorder};
 
 /// Writers at the same time.
@@ -18,7 +18,7 @@ pub(crate) fn run(bench: &mut Bench) {
     bench.on_media(|bench, medium, folder| {
         let path = folder.join("pagebox");
         let size = pagebox::PageSize::KIB_4;
-        let pager = bench.engine.create_with(&path, size, new_file(0));
+        let pager = bench.engine.create(&path, size);
         let pager = SharedPager::new(pager.expect("a new file"));
         let ids = pager.transact(|tx| tx.alloc_protected_many(RECORDS as u32));
         ids.expect("protected pages");
