@@ -306,11 +306,15 @@ impl Pager {
         let sum = pages
             .into_iter()
             .try_fold(0_u64, |sum, pages| sum.checked_add(pages?));
+        // They are counted page by page, and a part of what says it may have
+        // rotted: that stands in the way of nothing else.
+        let is_uncounted = stats.regular_pages.is_none() && stats.internal_pages.is_none();
+        let sums_up = sum == stats.page_count || is_uncounted && stats.free_pages.is_some();
         stats.page_size == geometry.page_size.bytes_u32()
             // A damaged file, which can be read only, does not say all.
             && (self.access == Access::Read
                 || stats.page_count.is_some_and(|pages| pages <= geometry.page_count)
-                    && sum == stats.page_count
+                    && sums_up
                     && stats.protected_pages.is_some()
                     && stats.protected_capacity.is_some()
                     && stats.generation.is_some())

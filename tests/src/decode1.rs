@@ -242,6 +242,13 @@ impl Reader<'_> {
             reserved,
             deltas: self.deltas()?,
         };
+        // More than the numbers of pages and ids have bits.
+        if heights
+            .iter()
+            .any(|&height| u32::from(height) * self.numbers.fan.ilog2() > 62)
+        {
+            return Err(format!("trees of heights {heights:?}"));
+        }
         let youngest = self.root.number(40);
         if heights[0] == 0 || youngest > state.generation {
             return Err("no MAP, or a base that is younger than the root".into());
