@@ -2,6 +2,7 @@
 //! the same, and that the durable state is a reader of its own. Crashes between
 //! them are in `crash` and `kill`.
 
+use pagebox_core::bitmap::Overlay;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::format1::{File, Layout, Shape, Verdict};
 use pagebox_core::{Error, Pager, ProtectedId};
@@ -101,8 +102,8 @@ fn what_the_durable_state_does_not_read_is_free_at_once() {
         file.commit_deferred(&mut store, &changes).unwrap();
         // Regular pages have no birth.
         let page = file.find_free(&store, 0).unwrap();
-        regular.allocated = Default::default();
-        regular.freed = Default::default();
+        regular.allocated = Overlay::default();
+        regular.freed = Overlay::default();
         regular.allocated.insert(page);
         file.commit_deferred(&mut store, &regular).unwrap();
         core::mem::swap(&mut regular.allocated, &mut regular.freed);

@@ -239,10 +239,14 @@ pub(crate) fn shows<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
             return Err(format!("page {page} is not what was committed"));
         }
     }
-    let lowest = (0..).find(|id| !model.protected.contains_key(id));
+    let count = model.protected.len() as u64;
+    let mut all = 0..=count;
+    let lowest = all
+        .find(|id| !model.protected.contains_key(id))
+        .unwrap_or(count);
     match file.find_free_id(store, ProtectedId(0)) {
-        Ok(id) if Some(id.0) == lowest => {}
-        Err(Error::NoFreeId { limit }) if Some(limit) == lowest => {}
+        Ok(id) if id.0 == lowest => {}
+        Err(Error::NoFreeId { limit }) if limit == lowest => {}
         found => return Err(format!("lowest free id {lowest:?}, not {found:?}")),
     }
     Ok(())
