@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pagebox::{Error, Format, NewFile, PageSize, Pager, ProtectedId, SharedPager};
+use pagebox::{Error, Format, NewFile, PageSize, Pager, ProtectedId, SharedPager, Transaction};
 
 use crate::{engine, folder};
 
@@ -100,9 +100,9 @@ fn format_0_refuses_to_defer_and_goes_on() {
     assert!(matches!(defer(&mut pager, 2), Err(Error::Other(_))));
     assert_eq!(pager.protected_page(ID).unwrap()[0], 1);
     let shared = SharedPager::new(pager);
-    let refused = shared.transact_deferred(|tx| tx.alloc());
+    let refused = shared.transact_deferred(Transaction::alloc);
     assert!(matches!(refused, Err(Error::Other(_))));
-    shared.transact(|tx| tx.alloc()).unwrap();
+    shared.transact(Transaction::alloc).unwrap();
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn shared_pager_defers_and_makes_durable() {
     let (_folder, path) = folder();
     let shared = SharedPager::new(create(&path, Format::One));
     let write = |byte| {
-        move |tx: &mut pagebox::Transaction<'_>| {
+        move |tx: &mut Transaction<'_>| {
             tx.write(ID)?[0] = byte;
             Ok(())
         }
