@@ -100,9 +100,9 @@ fn format_0_refuses_to_defer_and_goes_on() {
     assert!(matches!(defer(&mut pager, 2), Err(Error::Other(_))));
     assert_eq!(pager.protected_page(ID).unwrap()[0], 1);
     let shared = SharedPager::new(pager);
-    let refused = shared.transact_deferred(Transaction::alloc);
+    let refused = shared.transact_deferred(|tx| tx.alloc_many(1));
     assert!(matches!(refused, Err(Error::Other(_))));
-    shared.transact(Transaction::alloc).unwrap();
+    shared.transact(|tx| tx.alloc_many(1)).unwrap();
 }
 
 #[test]
