@@ -60,9 +60,12 @@ class Stats:
 
 @dataclass(frozen=True)
 class CommitInfo:
-    """What a commit did."""
+    """What a commit did: the generation that is committed now, the one that is
+    durable (the same, since no commit here is deferred), and the pages that the
+    file accounts for."""
 
     generation: int
+    durable: int
     page_count: int
 
 
