@@ -64,6 +64,9 @@ pub struct File {
     pub(super) next_fit: u64,
     /// Regular pages, once they were counted.
     pub(super) regular: Option<u64>,
+    /// Until then: the next group to count them in, and those counted. None: a
+    /// leaf cannot be believed.
+    pub(super) counted: Option<(u64, u64)>,
     /// What was found of SPACE and MAP by a check that goes on.
     pub(super) tally: Tally,
     verdict: Verdict,
@@ -174,6 +177,7 @@ impl File {
             unproven: Vec::new(),
             next_fit: 0,
             regular: Some(0),
+            counted: None,
             tally: Tally::default(),
             verdict: Verdict::Acknowledged,
             header_is_rotten: false,
@@ -219,6 +223,7 @@ impl File {
             unproven: decision.verified.unproven,
             next_fit: 0,
             regular: None,
+            counted: Some((0, 0)),
             tally: Tally::default(),
             verdict: decision.verdict,
             header_is_rotten: decision.header_is_rotten,
@@ -241,6 +246,7 @@ impl File {
         self.highest = self.record.generation;
         self.pages = None;
         self.regular = None;
+        self.counted = Some((0, 0));
     }
 
     /// What recovery decided when the file was opened.
@@ -376,6 +382,8 @@ impl File {
     /// What pages are after a commit.
     pub(super) fn set_pages(&mut self, pages: Pages) {
         self.pages = Some(pages);
+        // Those that were counted may be others now.
+        self.counted = Some((0, 0));
     }
 
     pub(super) fn expect_sound(&self) -> Result<(), Error> {
