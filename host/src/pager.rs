@@ -35,6 +35,7 @@ use wasmtime::component::ResourceAny;
 use crate::cache::Cache;
 use crate::figures::{CommitInfo, Stats};
 use crate::home::Home;
+use crate::inspect::COUNTS_MAX;
 use crate::new_file::NewFile;
 use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right, Spare};
@@ -283,7 +284,15 @@ impl Pager {
     /// [`Error::Sandbox`].
     pub fn stats(&self) -> Result<Stats, Error> {
         let unknown = "its figures are not known: look at it with an inspector";
-        Stats::of(self.figures()?).ok_or_else(|| Error::Damaged(unknown.into()))
+        let mut figures = self.figures()?;
+        // Each call counts on, where there is much to count.
+        for _ in 0..COUNTS_MAX {
+            if figures.regular_pages.is_some() {
+                break;
+            }
+            figures = self.figures()?;
+        }
+        Stats::of(figures).ok_or_else(|| Error::Damaged(unknown.into()))
     }
 
     /// The same, as far as they are known.
@@ -306,8 +315,8 @@ impl Pager {
         let sum = pages
             .into_iter()
             .try_fold(0_u64, |sum, pages| sum.checked_add(pages?));
-        // They are counted page by page, and a part of what says it may have
-        // rotted: that stands in the way of nothing else.
+        // They may be still to be counted, or what says it has rotted: that stands
+        // in the way of nothing else.
         let is_uncounted = stats.regular_pages.is_none() && stats.internal_pages.is_none();
         let sums_up = sum == stats.page_count || is_uncounted && stats.free_pages.is_some();
         stats.page_size == geometry.page_size.bytes_u32()

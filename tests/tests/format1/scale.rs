@@ -3,10 +3,10 @@
 
 use std::cell::RefCell;
 
-use pagebox_core::ProtectedId;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::format1::{File, Shape, Verdict};
 use pagebox_core::inspect::Inspector;
+use pagebox_core::{Access, Pager, ProtectedId};
 use pagebox_store::{PageSize, PageStore};
 use pagebox_tests::counting::{Counter, CountingStore, Counts};
 use pagebox_tests::craft1::{Crafted, Group, HEIGHTS, PAGE_COUNT, Tree, USED, leaf, put, space};
@@ -191,9 +191,8 @@ fn figures_and_maps_of_huge_files_read_a_few_pages() {
     assert!(asked.reads < 40, "{asked:?}");
 }
 
-/// More leaves than one part of the check looks at, and more nodes.
-#[test]
-fn check_goes_up_part_by_part_and_tells_how_far_it_is() {
+/// Of 128 groups with a regular page in each, and 1,000 protected pages.
+fn file_with_many_leaves() -> SparseStore {
     let numbers = numbers(SIZE.bytes());
     let mut store = SparseStore::new(SIZE);
     let mut file = File::create(&mut store, UUID, 1 << 20).unwrap();
@@ -209,7 +208,35 @@ fn check_goes_up_part_by_part_and_tells_how_far_it_is() {
     }
     file.commit(&mut store, &changes).unwrap();
     file.close(&mut store).unwrap();
-    let mut inspector = Inspector::open(store);
+    store
+}
+
+/// They are counted for the figures, which are asked for when a file is opened.
+#[test]
+fn regular_pages_are_counted_a_bounded_part_at_a_time() {
+    let (store, counter) = CountingStore::new(file_with_many_leaves());
+    let mut pager = Pager::open(store, Access::Write).unwrap();
+    counter.take();
+    assert_eq!(pager.stats().regular_pages, None);
+    let asked = counter.take();
+    assert!(asked.reads < 25, "{asked:?}");
+    // What was counted is not what is there after a commit.
+    let mut transaction = pager.begin().unwrap();
+    pager.alloc(&mut transaction, 5).unwrap();
+    pager.commit(transaction).unwrap();
+    let counted = (0..3).find_map(|_| pager.stats().regular_pages);
+    assert_eq!(counted, Some(128 + 5));
+    // And from then on it is known.
+    let mut transaction = pager.begin().unwrap();
+    pager.free(&mut transaction, &[100]).unwrap();
+    pager.commit(transaction).unwrap();
+    assert_eq!(pager.stats().regular_pages, Some(128 + 4));
+}
+
+/// More leaves than one part of the check looks at, and more nodes.
+#[test]
+fn check_goes_up_part_by_part_and_tells_how_far_it_is() {
+    let mut inspector = Inspector::open(file_with_many_leaves());
     let (mut next, mut shown) = (Some(0), Vec::new());
     while let Some(cursor) = next {
         let part = inspector.findings(cursor);

@@ -352,6 +352,8 @@ impl File {
         self.regular = self
             .regular
             .map(|before| before + changes.allocated.len() - changes.freed.len());
+        // Those that were counted so far may be others now.
+        self.counted = Some((0, 0));
         if let Some(pages) = plan.pages {
             let before = self.pages.as_mut().zip(self.unfolded.as_mut());
             if let Some((before, unfolded)) = before {

@@ -75,6 +75,9 @@ pub struct File {
     pub(super) next_fit: u64,
     /// Regular pages, once they were counted.
     pub(super) regular: Option<u64>,
+    /// Until then: the next group to count them in, and those counted. None: a
+    /// leaf cannot be believed.
+    pub(super) counted: Option<(u64, u64)>,
     /// What was found of SPACE and MAP by a check that goes on.
     pub(super) tally: Tally,
     verdict: Verdict,
@@ -193,6 +196,7 @@ impl File {
             unproven: Vec::new(),
             next_fit: 0,
             regular: Some(regular.len()),
+            counted: None,
             tally: Tally::default(),
             verdict: Verdict::Acknowledged,
             header_is_rotten: false,
@@ -260,6 +264,7 @@ impl File {
             unproven: decision.verified.unproven,
             next_fit: 0,
             regular: None,
+            counted: Some((0, 0)),
             tally: Tally::default(),
             verdict: decision.verdict,
             header_is_rotten: decision.header_is_rotten,
@@ -284,6 +289,7 @@ impl File {
         self.pages = None;
         self.unfolded = None;
         self.regular = None;
+        self.counted = Some((0, 0));
     }
 
     /// What recovery decided when the file was opened.

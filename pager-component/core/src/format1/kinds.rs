@@ -1,6 +1,7 @@
 //! What each page is, read from SPACE as far as it is asked for. What cannot be
 //! read is said to be unknown.
 
+use super::error::Error;
 use super::file::File;
 use super::layout::{Layout, NAMED};
 use super::leaf::{self, Kind, in_words, reserved_kind};
@@ -9,6 +10,13 @@ use super::tree::LeafSpan;
 use crate::codec::wide;
 use crate::kinds::PageKind;
 use crate::page_map::FreeRuns;
+
+/// Leaves that regular pages are counted in by the first call. Whoever opens a
+/// file asks for its figures, which is to take as long whatever its size.
+const LEAVES_AT_FIRST: usize = 16;
+
+/// The same of each further call.
+const LEAVES_A_CALL: usize = 1024;
 
 /// The first place from a place on that is sought.
 type Next<'a> = dyn Fn(u64) -> Option<u64> + 'a;
@@ -145,26 +153,49 @@ impl File {
         (leaf, next)
     }
 
-    /// Regular pages: counted once, and from then on by each commit. None:
-    /// a leaf cannot be believed.
+    /// Regular pages: counted by some leaves in each call, and once all are, by
+    /// each commit. None: not all are counted yet, or a leaf cannot be believed.
     pub(super) fn regular_pages<S: Medium>(&mut self, store: &S) -> Option<u64> {
-        if self.regular.is_none() {
-            self.regular = self.count_regular(store);
+        if self.regular.is_none()
+            && let Some((group, pages)) = self.counted
+        {
+            match self.count_regular(store, group, pages) {
+                Ok((Some(group), pages)) => self.counted = Some((group, pages)),
+                Ok((None, pages)) => self.regular = Some(pages),
+                // Another time the medium may give it.
+                Err(error) if error.is_of_medium() => {}
+                Err(_) => self.counted = None,
+            }
         }
         self.regular
     }
 
-    fn count_regular<S: Medium>(&mut self, store: &S) -> Option<u64> {
+    /// Counts on from a group: where to go on, and how many there are.
+    fn count_regular<S: Medium>(
+        &mut self,
+        store: &S,
+        group: u64,
+        pages: u64,
+    ) -> Result<(Option<u64>, u64), Error> {
         let space = self.record.space_tree();
         let shape = self.layout.shape();
-        let (mut reader, pages) = self.paged(store).ok()?;
-        let (mut group, mut regular) = (0, 0);
-        while let Some(found) = pages.next_group(&mut reader, &space, group).ok()? {
-            let leaf = pages.leaf(&mut reader, &space, found).ok()??;
-            regular += leaf::count_of(&leaf, shape, Kind::Regular);
+        let (mut reader, overlay) = self.paged(store)?;
+        let (mut group, mut pages) = (group, pages);
+        let leaves = if group == 0 {
+            LEAVES_AT_FIRST
+        } else {
+            LEAVES_A_CALL
+        };
+        for _ in 0..leaves {
+            let Some(found) = overlay.next_group(&mut reader, &space, group)? else {
+                return Ok((None, pages));
+            };
+            if let Some(leaf) = overlay.leaf(&mut reader, &space, found)? {
+                pages += leaf::count_of(&leaf, shape, Kind::Regular);
+            }
             group = found + 1;
         }
-        Some(regular)
+        Ok((Some(group), pages))
     }
 }
 
