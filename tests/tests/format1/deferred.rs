@@ -3,7 +3,8 @@
 //! them are in `crash` and `kill`.
 
 use pagebox_core::changes::{Change, Changes};
-use pagebox_core::format1::{File, Layout, Shape, Verdict};
+use pagebox_core::format1::record::Record;
+use pagebox_core::format1::{self, File, Layout, Shape, Verdict};
 use pagebox_core::{Error, Pager, ProtectedId};
 use pagebox_store::{MemoryStore, PageBuffer, PageStore};
 use pagebox_tests::counting::{CountingStore, Counts};
@@ -143,6 +144,100 @@ fn full_store_makes_room_of_what_only_the_durable_state_reads() {
     }
 }
 
+/// That takes no page that the changes name, or refuses them.
+#[test]
+fn full_store_makes_room_beside_the_pages_that_changes_name() {
+    let mut seen = [0; 3];
+    for deltas in [0, 48, 400] {
+        let shape = with_deltas(Layout::regular(TINY), deltas).shape();
+        let (mut store, mut file) = file_of(shape, 48);
+        for round in 0..40 {
+            let changes = one(round * 7 % 48, Change::Write(page(shape, round as u8)));
+            file.commit_deferred(&mut store, &changes).unwrap();
+            // The first free page; the first two; and so on.
+            let mut changes = Changes::default();
+            while let Ok(page) = file.find_free(&store, changes.allocated.max().unwrap_or(0) + 1) {
+                changes.allocated.insert(page);
+                let (mut store, mut file) = (store.clone(), file.clone());
+                let before = file.stats();
+                let done = file.commit_deferred(&mut store, &changes);
+                let is_flushed = file.stats().durable > before.durable;
+                match done {
+                    Ok(_) => seen[usize::from(is_flushed)] += 1,
+                    Err(format1::Error::Full { .. }) => seen[2] += u32::from(is_flushed),
+                    Err(error) => panic!("{error}, after {round} of {deltas} bytes"),
+                }
+                let regular = if done.is_ok() {
+                    changes.allocated.len()
+                } else {
+                    0
+                };
+                file.commit(&mut store, &Changes::default()).unwrap();
+                let state = state_of(&store, shape).unwrap();
+                assert_eq!(state.regular.len() as u64, regular);
+            }
+        }
+    }
+    assert!(seen.iter().all(|&count| count > 20), "{seen:?}");
+}
+
+/// The old root of MAP moves below a node that no id asks for.
+#[test]
+fn full_store_has_room_for_a_higher_map() {
+    // As many as the ids from 16 on take.
+    let shape = with_deltas(Layout::regular(TINY), 16 * 40).shape();
+    let (mut store, mut file) = file_of(shape, 4);
+    let mut regular = Changes::default();
+    loop {
+        regular.allocated = Default::default();
+        let Ok(page) = file.find_free(&store, 0) else {
+            break;
+        };
+        regular.allocated.insert(page);
+        if file.commit(&mut store, &regular).is_err() {
+            break;
+        }
+    }
+    let pages: Vec<u64> = state_of(&store, shape)
+        .unwrap()
+        .regular
+        .into_iter()
+        .collect();
+    let mut seen = 0;
+    for free in 20..60 {
+        let mut store = store.clone();
+        let mut file = file.clone();
+        let mut regular = Changes::default();
+        regular.freed = pages[..free].iter().copied().collect();
+        file.commit(&mut store, &regular).unwrap();
+        file.close(&mut store).unwrap();
+        let mut file = File::open_shaped(&store, shape).unwrap();
+        let mut changes = Changes::default();
+        for id in 16..32 {
+            let bytes = Some(page(shape, 1));
+            changes
+                .protected
+                .insert(ProtectedId(id), Change::New(bytes));
+        }
+        if file.commit(&mut store, &changes).is_err() {
+            continue;
+        }
+        let durable = file.stats().durable;
+        // Now a durable commit folds.
+        regular.freed = [pages[free]].into_iter().collect();
+        file.commit_deferred(&mut store, &regular).unwrap();
+        for id in 16..32 {
+            let changes = one(id, Change::Write(page(shape, 2)));
+            file.commit_deferred(&mut store, &changes).unwrap();
+        }
+        seen += u32::from(file.stats().durable > durable);
+        file.commit(&mut store, &Changes::default()).unwrap();
+        let state = state_of(&store, shape).unwrap();
+        assert_eq!(state.protected.len(), 20);
+    }
+    assert!(seen > 0);
+}
+
 /// Memory is bounded: a commit after too many is durable.
 #[test]
 fn deferred_commits_are_durable_after_too_many_of_them() {
@@ -201,6 +296,34 @@ fn zeros_of_deferred_regular_pages_come_before_the_record() {
         file.commit_deferred(&mut store, &changes).unwrap();
         file.commit(&mut store, &Changes::default()).unwrap();
         assert_eq!(counter.take().syncs, 1);
+    }
+}
+
+/// More than 64 MiB since the durable state: two syncs, and nothing to verify
+/// after a crash.
+#[test]
+fn large_deferred_commits_are_synced_before_the_record() {
+    let shape = Shape::of(pagebox_store::PageSize::MIB_1);
+    for (commits, syncs) in [(4, 1), (5, 2)] {
+        let mut store = MemoryStore::new(shape.page_size);
+        let mut file = File::create(&mut store, UUID, 100).unwrap();
+        let (mut store, counter) = CountingStore::new(store);
+        for commit in 0..commits {
+            let mut changes = Changes::default();
+            for id in commit * 13..(commit + 1) * 13 {
+                let change = Change::New(Some(page(shape, 1)));
+                changes.protected.insert(ProtectedId(id), change);
+            }
+            file.commit_deferred(&mut store, &changes).unwrap();
+        }
+        assert_eq!(counter.take().syncs, 0);
+        let info = file.commit(&mut store, &Changes::default()).unwrap();
+        assert_eq!(counter.take().syncs, syncs, "{commits} commits");
+        let store = store.into_inner();
+        let slot = shape.page_size.bytes();
+        let record = Record::decode(&store.bytes()[slot..slot + 4096]).unwrap();
+        let is_proven = record.proven == info.generation;
+        assert_eq!(is_proven, syncs == 2, "{commits} commits");
     }
 }
 
