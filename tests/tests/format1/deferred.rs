@@ -8,8 +8,9 @@ use pagebox_core::format1::{self, File, Layout, Shape, Verdict};
 use pagebox_core::{Error, Pager, ProtectedId};
 use pagebox_store::{MemoryStore, PageBuffer, PageStore};
 use pagebox_tests::counting::{CountingStore, Counts};
+use pagebox_tests::crash::{CrashStore, Record as Note};
 
-use super::scene::{SMALL, Scene, TINY, UUID, shows, state_of, with_deltas};
+use super::scene::{SMALL, Scene, TINY, UUID, reach, shows, state_of, with_deltas};
 
 fn page(shape: Shape, byte: u8) -> PageBuffer {
     PageBuffer::from(&vec![byte; shape.page_size.bytes()][..])
@@ -89,6 +90,36 @@ fn what_was_deferred_is_gone_after_a_crash_and_its_generations_come_again() {
     let changes = one(1, Change::Write(page(SMALL, 9)));
     let info = file.commit(&mut store, &changes).unwrap();
     assert_eq!(info.generation, durable + 1);
+}
+
+/// What a process left that was killed is durable before a deferred commit takes
+/// the pages that it freed.
+#[test]
+fn first_deferred_commit_after_a_kill_settles() {
+    let mut store = CrashStore::new(SMALL.page_size);
+    let mut file = File::create_shaped(&mut store, Layout::regular(SMALL), UUID, 0).unwrap();
+    let changes = one(0, Change::New(Some(page(SMALL, 1))));
+    file.commit(&mut store, &changes).unwrap();
+    store.record(Note::Syncs);
+    let changes = one(0, Change::Write(page(SMALL, 2)));
+    file.commit(&mut store, &changes).unwrap();
+
+    let killed = store.take_moments().pop().unwrap().killed();
+    killed.guard(&reach(SMALL));
+    let (mut store, counter) = CountingStore::new(killed.clone());
+    let mut file = File::open_shaped(&store, SMALL).unwrap();
+    assert_eq!(file.verdict(), Verdict::Complete);
+    for (byte, syncs) in [(3, 2), (4, 0), (5, 0)] {
+        counter.take();
+        let changes = one(0, Change::Write(page(SMALL, byte)));
+        file.commit_deferred(&mut store, &changes).unwrap();
+        assert_eq!(counter.take().syncs, syncs, "byte {byte}");
+    }
+    let left = killed.now().durable();
+    let mut file = File::open_shaped(&left, SMALL).unwrap();
+    let mut bytes = vec![0; SMALL.page_size.bytes()];
+    file.read(&left, ProtectedId(0), &mut bytes).unwrap();
+    assert_eq!(bytes[0], 2);
 }
 
 /// A page that was born since the durable state is nobody's when it is freed.
