@@ -2,6 +2,7 @@
 //! the same, and that the durable state is a reader of its own. Crashes between
 //! them are in `crash` and `kill`.
 
+use pagebox_core::bitmap::Overlay;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::format1::record::Record;
 use pagebox_core::format1::{self, File, Layout, Shape, Verdict};
@@ -133,8 +134,8 @@ fn what_the_durable_state_does_not_read_is_free_at_once() {
         file.commit_deferred(&mut store, &changes).unwrap();
         // Regular pages have no birth.
         let page = file.find_free(&store, 0).unwrap();
-        regular.allocated = Default::default();
-        regular.freed = Default::default();
+        regular.allocated = Overlay::default();
+        regular.freed = Overlay::default();
         regular.allocated.insert(page);
         file.commit_deferred(&mut store, &regular).unwrap();
         core::mem::swap(&mut regular.allocated, &mut regular.freed);
@@ -193,16 +194,12 @@ fn full_store_makes_room_beside_the_pages_that_changes_name() {
                 let before = file.stats();
                 let done = file.commit_deferred(&mut store, &changes);
                 let is_flushed = file.stats().durable > before.durable;
-                match done {
+                match &done {
                     Ok(_) => seen[usize::from(is_flushed)] += 1,
                     Err(format1::Error::Full { .. }) => seen[2] += u32::from(is_flushed),
                     Err(error) => panic!("{error}, after {round} of {deltas} bytes"),
                 }
-                let regular = if done.is_ok() {
-                    changes.allocated.len()
-                } else {
-                    0
-                };
+                let regular = done.map_or(0, |_| changes.allocated.len());
                 file.commit(&mut store, &Changes::default()).unwrap();
                 let state = state_of(&store, shape).unwrap();
                 assert_eq!(state.regular.len() as u64, regular);
@@ -218,29 +215,24 @@ fn full_store_has_room_for_a_higher_map() {
     // As many as the ids from 16 on take.
     let shape = with_deltas(Layout::regular(TINY), 16 * 40).shape();
     let (mut store, mut file) = file_of(shape, 4);
-    let mut regular = Changes::default();
-    loop {
-        regular.allocated = Default::default();
-        let Ok(page) = file.find_free(&store, 0) else {
-            break;
-        };
+    let mut pages = Vec::new();
+    while let Ok(page) = file.find_free(&store, 0) {
+        let mut regular = Changes::default();
         regular.allocated.insert(page);
         if file.commit(&mut store, &regular).is_err() {
             break;
         }
+        pages.push(page);
     }
-    let pages: Vec<u64> = state_of(&store, shape)
-        .unwrap()
-        .regular
-        .into_iter()
-        .collect();
     let mut seen = 0;
     for free in 20..60 {
         let mut store = store.clone();
         let mut file = file.clone();
-        let mut regular = Changes::default();
-        regular.freed = pages[..free].iter().copied().collect();
-        file.commit(&mut store, &regular).unwrap();
+        let free_some = |pages: &[u64]| Changes {
+            freed: pages.iter().copied().collect(),
+            ..Changes::default()
+        };
+        file.commit(&mut store, &free_some(&pages[..free])).unwrap();
         file.close(&mut store).unwrap();
         let mut file = File::open_shaped(&store, shape).unwrap();
         let mut changes = Changes::default();
@@ -255,8 +247,8 @@ fn full_store_has_room_for_a_higher_map() {
         }
         let durable = file.stats().durable;
         // Now a durable commit folds.
-        regular.freed = [pages[free]].into_iter().collect();
-        file.commit_deferred(&mut store, &regular).unwrap();
+        file.commit_deferred(&mut store, &free_some(&pages[free..=free]))
+            .unwrap();
         for id in 16..32 {
             let changes = one(id, Change::Write(page(shape, 2)));
             file.commit_deferred(&mut store, &changes).unwrap();
