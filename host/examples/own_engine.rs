@@ -39,11 +39,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `pagebox::MmapStore`; any other type can implement `pagebox::Store`.
     let medium = Box::new(MemoryStore::new(PageSize::KIB_4));
     let handle = store.data_mut().pages.insert(medium)?;
+    let random = || getrandom::u64().map_err(|error| error.to_string());
     let file = NewFile {
-        format: 0,
+        format: 1,
         page_count: 0,
-        // Format 0 has no place for one; others want a random number.
-        uuid: (0, 0),
+        uuid: (random()?, random()?),
     };
     let pager = pagers.call_create(&mut store, handle, file)??;
 

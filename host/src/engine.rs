@@ -11,7 +11,7 @@ use crate::copy::Copied;
 use crate::first_pages::page_size;
 use crate::inspect::Inspector;
 use crate::limits::Limits;
-use crate::new_file::NewFile;
+use crate::new_file::{Format, NewFile};
 use crate::os::{self, Locked};
 use crate::pager::{Access, Pager};
 use crate::repair::RepairAction;
@@ -19,7 +19,8 @@ use crate::runtime::Runtime;
 use crate::steady::{Attempt, steadily};
 use crate::store::{MmapStore, ReadOnlyStore};
 use crate::unpublished::Unpublished;
-use crate::{Error, Store, copy, repair};
+use crate::upgrade::Upgraded;
+use crate::{Error, Store, copy, repair, upgrade};
 
 /// The component, compiled and linked. Cheap to clone; every pager and
 /// inspector runs in an instance of its own.
@@ -72,8 +73,8 @@ impl Engine {
         Runtime::given(wasm, limits).map(Self)
     }
 
-    /// Makes a page file and opens it to write. After a crash in here there is
-    /// no file of that name, or the whole of it.
+    /// Makes a page file of [format 1](crate::Format::One) and opens it to write.
+    /// After a crash in here there is no file of that name, or the whole of it.
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::Store`], [`Error::Io`].
@@ -82,7 +83,7 @@ impl Engine {
     }
 
     /// The same of a format of the caller's choice, and with room for at least
-    /// so many pages; of the usual format where `new` is a number of pages.
+    /// so many pages; of format 1 where `new` is a number of pages.
     ///
     /// ```
     /// # fn main() -> Result<(), pagebox::Error> {
@@ -90,9 +91,10 @@ impl Engine {
     /// # let path = folder.path().join("data.pages");
     /// use pagebox::{Engine, Format, NewFile, PageSize};
     ///
-    /// let new = NewFile { format: Format::One, page_count: 1000 };
-    /// let mut pager = Engine::new()?.create_with(&path, PageSize::KIB_4, new)?;
-    /// assert_eq!(pager.stats()?.format, "1.0");
+    /// // One for `mappedpages` 0.2 to open.
+    /// let new = NewFile { format: Format::Zero, page_count: 1000 };
+    /// let pager = Engine::new()?.create_with(&path, PageSize::KIB_4, new)?;
+    /// assert_eq!(pager.stats()?.format, "0.2");
     /// # Ok(()) }
     /// ```
     ///
@@ -199,7 +201,8 @@ impl Engine {
         })
     }
 
-    /// Makes a page file of at least `page_count` pages in an empty store.
+    /// Makes a page file in an empty store; where `new` is a number, one of format
+    /// 1 with at least so many pages.
     ///
     /// # Errors
     /// [`Error::Other`] where the store is not empty, [`Error::Full`],
@@ -337,6 +340,62 @@ impl Engine {
         output: impl AsRef<Path>,
     ) -> Result<Vec<RepairAction>, Error> {
         repair::repair(&self.0, path.as_ref(), output.as_ref())
+    }
+
+    /// Makes a copy of a page file in another format: every regular page and
+    /// every protected page under the number that it has. The file itself stays
+    /// as it is, and is locked meanwhile. After a crash in here there is no file
+    /// of the copy's name, or the whole of it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pagebox::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let (path, copy) = (folder.path().join("old.pages"), folder.path().join("new.pages"));
+    /// use pagebox::{Engine, Format, NewFile, PageSize};
+    ///
+    /// let engine = Engine::new()?;
+    /// let old = NewFile { format: Format::Zero, page_count: 0 };
+    /// let mut pager = engine.create_with(&path, PageSize::KIB_4, old)?;
+    /// let id = pager.alloc()?;
+    /// pager.page_mut(id)?.fill(0xAB);
+    /// drop(pager);
+    /// engine.upgrade(&path, &copy, Format::One)?;
+    /// let pager = engine.open(&copy)?;
+    /// assert_eq!(pager.stats()?.format, "1.0");
+    /// assert_eq!(pager.page(id)?[0], 0xAB);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Locked`],
+    /// [`Error::NotAPageFile`], [`Error::UnsupportedVersion`];
+    /// [`Error::Damaged`] and [`Error::Corrupt`], where the file has to be
+    /// [repaired](Self::repair) first; [`Error::SameFormat`];
+    /// [`Error::NoPlace`] and [`Error::Full`], where the format cannot hold it;
+    /// [`Error::Exists`] for `output`; [`Error::Store`], [`Error::Io`].
+    pub fn upgrade(
+        &self,
+        path: impl AsRef<Path>,
+        output: impl AsRef<Path>,
+        format: Format,
+    ) -> Result<Upgraded, Error> {
+        self.upgrade_with_progress(path, output, format, |_, _| {})
+    }
+
+    /// The same; `progress` is told how many pages are done, and of how many, as
+    /// it goes.
+    ///
+    /// # Errors
+    /// As [`upgrade`](Self::upgrade).
+    pub fn upgrade_with_progress(
+        &self,
+        path: impl AsRef<Path>,
+        output: impl AsRef<Path>,
+        format: Format,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Upgraded, Error> {
+        let (path, output) = (path.as_ref(), output.as_ref());
+        upgrade::upgrade(&self.0, path, output, format, &mut progress)
     }
 
     /// The engine that the component runs in, for programs that add guests of

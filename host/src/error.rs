@@ -8,6 +8,7 @@ use pagebox_store::Checksum;
 
 use crate::StoreError;
 use crate::ids::{PageId, ProtectedId};
+use crate::new_file::Format;
 use crate::wit::exports::pagebox::pager::pager as wit;
 
 /// Why something was not done. Unless said otherwise nothing changed.
@@ -208,6 +209,25 @@ pub enum Error {
     /// already.
     #[error("{0} requests wait already: let some of them be done first")]
     TooManyRequests(usize),
+    /// A file was to become one of this format, and is one.
+    #[error("the file is of format {0} already")]
+    SameFormat(Format),
+    /// A file cannot become one of this format: a page cannot keep its number.
+    /// It is the first such page.
+    #[error(
+        "{} {page} cannot keep its number in format {format}: {reason}",
+        if *.is_protected { "protected page" } else { "page" }
+    )]
+    NoPlace {
+        /// The page, or the protected page.
+        page: u64,
+        /// Which of the two.
+        is_protected: bool,
+        /// The format that was asked for.
+        format: Format,
+        /// What is in its way there.
+        reason: String,
+    },
     /// Anything that has no case of its own.
     #[error("{0}")]
     Other(String),

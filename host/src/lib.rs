@@ -7,6 +7,10 @@
 //! allocates, frees and writes becomes durable together, or not at all. Both are
 //! named by numbers, a [`PageId`] and a [`ProtectedId`].
 //!
+//! A new file is of [format 1](Format::One), unless [`Engine::create_with`] is
+//! asked for [format 0](Format::Zero), which `mappedpages` reads and writes too.
+//! What opens a file finds out by itself.
+//!
 //! ```
 //! # fn main() -> Result<(), pagebox::Error> {
 //! # let folder = tempfile::tempdir().unwrap();
@@ -67,6 +71,7 @@ mod steady;
 mod store;
 mod transaction;
 mod unpublished;
+mod upgrade;
 mod wiped;
 pub mod wit;
 
@@ -94,6 +99,7 @@ pub use shared::{ReadGuard, SharedPager};
 pub use store::{FileStore, MmapStore, ReadOnlyStore, Store};
 pub use transaction::{Suspended, Transaction};
 pub use unpublished::remove_temporary_files;
+pub use upgrade::Upgraded;
 
 /// The README's example.
 #[cfg(doctest)]

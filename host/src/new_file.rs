@@ -12,10 +12,11 @@ use crate::wit::exports::pagebox::pager::pager as wit;
 pub enum Format {
     /// That of `mappedpages` 0.2: up to 127 MiB with pages of 4 KiB, two pages
     /// and two syncs for a protected one.
-    #[default]
     Zero,
-    /// Files of any size, one page for a protected one and one sync, or two where
-    /// a commit gives out pages as regular ones that were used before.
+    /// The usual one: files of any size, one page for a protected one and one
+    /// sync, or two where a commit allocates regular pages that the file had
+    /// already.
+    #[default]
     One,
 }
 
@@ -29,6 +30,14 @@ impl Format {
             Self::Zero => 0,
             Self::One => 1,
         }
+    }
+}
+
+impl Format {
+    /// Whether the figures of a file name this format: `0.2` is format 0.
+    pub(crate) fn is_named(self, name: &str) -> bool {
+        let (number, _) = name.split_once('.').unwrap_or((name, ""));
+        number == self.to_string()
     }
 }
 
@@ -52,8 +61,8 @@ impl FromStr for Format {
     }
 }
 
-/// What a new page file is to be. A number is that of its pages, in the usual
-/// format.
+/// What a new page file is to be. A number is that of its pages, in
+/// [format 1](Format::One).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NewFile {
     /// Its format.

@@ -39,9 +39,10 @@ use crate::new_file::NewFile;
 use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right, Spare};
 use crate::runtime::Runtime;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Data, Sandbox};
 use crate::wit::PagerComponent;
 use crate::wit::exports::pagebox::pager::pager as wit;
+use crate::wit::pagebox::pager::page_store::Extent;
 use crate::{Error, Store};
 
 pub(crate) use self::calls::Answer;
@@ -118,20 +119,42 @@ impl Pager {
     /// Makes a page file in an empty store.
     pub(crate) fn create(
         runtime: &Arc<Runtime>,
-        mut sandbox: Sandbox<PagerComponent>,
+        sandbox: Sandbox<PagerComponent>,
         store: Box<dyn Store>,
         new: NewFile,
     ) -> Result<Self, Error> {
-        let mut store = Home::new(store);
         let file = new.drawn()?;
+        Self::create_by(runtime, sandbox, store, |exports, store| {
+            exports.call_create(store, PageStores::own(), file)
+        })
+    }
+
+    /// The same around regular pages, whose numbers stay.
+    pub(crate) fn create_around(
+        runtime: &Arc<Runtime>,
+        sandbox: Sandbox<PagerComponent>,
+        store: Box<dyn Store>,
+        new: NewFile,
+        regular: &[Extent],
+    ) -> Result<Self, Error> {
+        let file = new.drawn()?;
+        Self::create_by(runtime, sandbox, store, |exports, store| {
+            exports.call_create_around(store, PageStores::own(), file, regular)
+        })
+    }
+
+    fn create_by(
+        runtime: &Arc<Runtime>,
+        mut sandbox: Sandbox<PagerComponent>,
+        store: Box<dyn Store>,
+        create: impl FnOnce(&wit::Guest, &mut wasmtime::Store<Data>) -> Answer<ResourceAny>,
+    ) -> Result<Self, Error> {
+        let mut store = Home::new(store);
         let handle = sandbox.ask_with(
             &mut store,
             Right::Write,
             "creating the file",
-            |world, store| {
-                let exports = world.pagebox_pager_pager();
-                exports.call_create(store, PageStores::own(), file)
-            },
+            |world, store| create(world.pagebox_pager_pager(), store),
         )?;
         Self::new(runtime, sandbox, handle, store, Access::Write)
     }
@@ -283,11 +306,15 @@ impl Pager {
         let sum = pages
             .into_iter()
             .try_fold(0_u64, |sum, pages| sum.checked_add(pages?));
+        // They are counted page by page, and a part of what says it may have
+        // rotted: that stands in the way of nothing else.
+        let is_uncounted = stats.regular_pages.is_none() && stats.internal_pages.is_none();
+        let sums_up = sum == stats.page_count || is_uncounted && stats.free_pages.is_some();
         stats.page_size == geometry.page_size.bytes_u32()
             // A damaged file, which can be read only, does not say all.
             && (self.access == Access::Read
                 || stats.page_count.is_some_and(|pages| pages <= geometry.page_count)
-                    && sum == stats.page_count
+                    && sums_up
                     && stats.protected_pages.is_some()
                     && stats.protected_capacity.is_some()
                     && stats.generation.is_some())

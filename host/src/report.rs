@@ -15,12 +15,15 @@ use crate::wit::pagebox::pager::page_store::Extent;
 /// How many pages or slots are asked for at once.
 const BATCH: u32 = 4096;
 
+/// What those structures are called that a file is read from on.
+const ROOTS: [&str; 3] = ["superblock", "metadata", "root"];
+
 /// Figures of a file, as `pagebox info` tells them. In pages unless said
 /// otherwise. None, in JSON null: the file's bytes do not say.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Info {
-    /// `0.2`; empty where it is not known.
+    /// `0.2` or `1.0`; empty where it is not known.
     pub format: String,
     /// What can be done with the file besides what every format can.
     pub capabilities: Vec<String>,
@@ -42,7 +45,8 @@ pub struct Info {
     pub internal_pages: Option<u64>,
     /// The commit counter.
     pub generation: Option<u64>,
-    /// The roots that count: `Metadata A`.
+    /// The roots that count: `Metadata A`, or `Root A` and `Root B`, which are
+    /// alike once a commit is done.
     pub roots: Vec<String>,
     /// The most pages that the format can account for.
     pub page_limit: u64,
@@ -57,9 +61,10 @@ pub struct Info {
     pub explanation: String,
     /// The reasoning.
     pub steps: Vec<Reason>,
-    /// Pages that the last commit allocated, at most 256 runs.
+    /// Pages that the last commit allocated, at most 256 runs. A file of format 1
+    /// does not say it.
     pub last_allocated: Option<Vec<Extent>>,
-    /// Pages that the last commit freed, at most 256 runs.
+    /// Pages that the last commit freed, at most 256 runs, in the same way.
     pub last_freed: Option<Vec<Extent>>,
 }
 
@@ -161,7 +166,9 @@ impl Info {
     /// The same of what an inspector said: its summary, and its first
     /// structures.
     pub fn new(summary: Summary, roots: &[Structure]) -> Self {
-        let counting = roots.iter().filter(|root| root.counts);
+        let counting = roots
+            .iter()
+            .filter(|root| root.counts && ROOTS.contains(&root.name.as_str()));
         let (last_allocated, last_freed) = summary
             .last_commit
             .map(|commit| (commit.allocated, commit.freed))

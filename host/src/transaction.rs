@@ -446,7 +446,8 @@ impl Transaction<'_> {
 
     /// Makes the changes durable: all of them or, after a crash or an error,
     /// none; and with them all that was [deferred](Self::commit_deferred) before.
-    /// A few syncs, however many they are: see the README. No input or output
+    /// One sync, however many they are, and one more where regular pages are
+    /// allocated that the file had already; two in format 0. No input or output
     /// at all if there are none.
     ///
     /// # Errors

@@ -156,9 +156,10 @@ impl Drop for Temporary {
 /// Removes the files that this process is making and that have no name of their
 /// own yet, for a program that is about to be ended by a signal.
 ///
-/// [`Engine::create`](crate::Engine::create), [`Engine::copy`](crate::Engine::copy)
-/// and [`Engine::repair`](crate::Engine::repair) that are at work then leave
-/// nothing behind. Where the system has files without names, as Linux has on
+/// [`Engine::create`](crate::Engine::create), [`Engine::copy`](crate::Engine::copy),
+/// [`Engine::repair`](crate::Engine::repair) and
+/// [`Engine::upgrade`](crate::Engine::upgrade) that are at work then leave nothing
+/// behind. Where the system has files without names, as Linux has on
 /// most file systems, they leave nothing anyway. It waits for a lock: call it
 /// from a thread that waits for signals, not from a handler.
 pub fn remove_temporary_files() {

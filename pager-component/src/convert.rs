@@ -117,6 +117,15 @@ impl From<Extent> for page_store::Extent {
     }
 }
 
+impl From<page_store::Extent> for Extent {
+    fn from(extent: page_store::Extent) -> Self {
+        Self {
+            first: extent.first,
+            count: extent.count,
+        }
+    }
+}
+
 impl From<Stats> for wit::Stats {
     fn from(stats: Stats) -> Self {
         Self {

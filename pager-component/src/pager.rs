@@ -66,6 +66,19 @@ impl OpenTransaction {
     }
 }
 
+fn new_file(file: wit::NewFile) -> Result<NewFile, Error> {
+    let (low, high) = file.uuid;
+    Ok(NewFile {
+        format: match file.format {
+            0 => Format::Zero,
+            1 => Format::One,
+            _ => return Err(Error::NotSupported),
+        },
+        page_count: file.page_count,
+        uuid: (u128::from(high) << 64 | u128::from(low)).to_le_bytes(),
+    })
+}
+
 /// Another handle on pending bytes.
 fn shared(buffer: &Buffer) -> Result<PageView, Error> {
     match buffer {
@@ -120,19 +133,19 @@ impl wit::Guest for Component {
     }
 
     fn create(store: Store, file: wit::NewFile) -> Result<wit::Pager, wit::Error> {
-        let format = match file.format {
-            0 => Format::Zero,
-            1 => Format::One,
-            _ => return Err(Error::NotSupported.into()),
-        };
-        let store = HostStore::new(store)?;
-        let (low, high) = file.uuid;
-        let new = NewFile {
-            format,
-            page_count: file.page_count,
-            uuid: (u128::from(high) << 64 | u128::from(low)).to_le_bytes(),
-        };
-        let pager = Pager::create_as(store, &new)?;
+        let new = new_file(file)?;
+        let pager = Pager::create_as(HostStore::new(store)?, &new)?;
+        Ok(opened(pager, ViewAccess::ReadWrite))
+    }
+
+    fn create_around(
+        store: Store,
+        file: wit::NewFile,
+        regular: Vec<Extent>,
+    ) -> Result<wit::Pager, wit::Error> {
+        let new = new_file(file)?;
+        let regular: Vec<_> = regular.into_iter().map(Into::into).collect();
+        let pager = Pager::create_around(HostStore::new(store)?, &new, &regular)?;
         Ok(opened(pager, ViewAccess::ReadWrite))
     }
 

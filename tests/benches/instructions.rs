@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use pagebox::{Engine, MemoryStore, PageSize};
+use pagebox::{Engine, Format, MemoryStore, NewFile, PageSize};
 use pagebox_core::ProtectedId;
 
 /// What changes by more has to be explained.
@@ -153,7 +153,12 @@ fn core() -> pagebox_core::Pager<MemoryStore> {
 fn sandboxed() -> pagebox::Pager {
     let engine = Engine::new().expect("an engine");
     let store = MemoryStore::new(PageSize::KIB_4);
-    let pager = engine.create_store(store, PAGE_COUNT);
+    // Of the format that the core makes, too.
+    let new = NewFile {
+        format: Format::Zero,
+        page_count: PAGE_COUNT,
+    };
+    let pager = engine.create_store(store, new);
     let mut pager = pager.expect("a new file");
     let mut tx = pager.begin().expect("a transaction");
     tx.alloc_protected_many(RECORDS).expect("pages");

@@ -192,11 +192,10 @@ pub fn root(slot: &[u8]) -> Option<Root> {
         return None;
     }
     let blocks = slot[..sectors * 512].to_vec();
-    let payload: Vec<u8> = blocks
-        .chunks(512)
-        .flat_map(|sector| &sector[..504])
-        .copied()
-        .collect();
+    let mut payload = Vec::with_capacity(length);
+    for sector in blocks.chunks(512) {
+        payload.extend_from_slice(&sector[..504]);
+    }
     let generation = u64_at(&payload, 32);
     let stamped = blocks
         .chunks(512)
@@ -243,6 +242,13 @@ impl Reader<'_> {
             reserved,
             deltas: self.deltas()?,
         };
+        // More than the numbers of pages and ids have bits.
+        if heights
+            .iter()
+            .any(|&height| u32::from(height) * self.numbers.fan.ilog2() > 62)
+        {
+            return Err(format!("trees of heights {heights:?}"));
+        }
         let youngest = self.root.number(40);
         if heights[0] == 0 || youngest > state.generation {
             return Err("no MAP, or a base that is younger than the root".into());
@@ -484,9 +490,18 @@ impl Reader<'_> {
             let mut full = true;
             for place in 0..self.numbers.group {
                 let nibble = bytes[place as usize / 2] >> (4 * (place % 2)) & 15;
-                kinds.insert(group * self.numbers.group + place, nibble);
+                // Limbo is read as free. Of what is free the reserved pages have
+                // their place below.
+                if ![0, 4].contains(&nibble) {
+                    kinds.insert(group * self.numbers.group + place, nibble);
+                }
                 used += u64::from(![0, 4, 5].contains(&nibble));
                 full &= ![0, 4].contains(&nibble);
+            }
+            // A leaf that says nothing of a reserved page says that it is free.
+            let start = group * self.numbers.group;
+            for &page in state.reserved.range(start..start + self.numbers.group) {
+                kinds.entry(page).or_insert(0);
             }
             (used, full)
         } else {

@@ -4,20 +4,25 @@
 
 pub mod counting;
 pub mod craft;
+pub mod craft1;
 pub mod crash;
 pub mod decode;
 pub mod decode1;
 pub mod examine;
+pub mod examine1;
 pub mod failing;
 pub mod figures;
 pub mod legal;
 pub mod model;
 pub mod modules;
 pub mod mutate;
+pub mod mutate1;
 pub mod peer;
 pub mod peer_sim;
 pub mod rng;
 pub mod scratch;
 pub mod shown;
+pub mod sparse;
 pub mod specimens;
+pub mod upgrade;
 pub mod workload;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pagebox_core::{Access, Pager, ProtectedId};
+use pagebox_core::{Access, Format, Pager, ProtectedId};
 use pagebox_store::{MemoryStore, PageSize};
 use pagebox_tests::crash::{CrashStore, Moment, Record};
 use pagebox_tests::decode::{Image, State, decode};
@@ -12,6 +12,7 @@ use pagebox_tests::peer::{How, Op, Peer, PeerProcess, Seen, in_process};
 use pagebox_tests::peer_sim::PeerSim;
 use pagebox_tests::rng::Rng;
 use pagebox_tests::scratch;
+use pagebox_tests::upgrade::convert;
 use pagebox_tests::workload::{Change, Step, Workload};
 
 /// Everything that the crash tests say of the peer's crashes rests on this.
@@ -195,6 +196,39 @@ fn a_file_that_we_made_is_the_peers_too() {
             let mut pager = open_ours(&path, size, Access::Write);
             assert_eq!(seen_by_us(&mut pager), peer.see().unwrap());
         }
+    }
+}
+
+/// A file of the peer's that became one of format 1 and went back is the peer's.
+#[test]
+fn a_file_that_went_to_format_1_and_back_is_the_peers_still() {
+    for (page_size, ops, _, protected) in ROUNDS {
+        let size = PageSize::from_bytes(page_size as u32).unwrap();
+        let folder = scratch::folder();
+        let path = folder.path().join("file");
+        let mut rng = Rng::new(page_size as u64);
+        let mut peer = peer();
+        peer.file(How::Create, &path, page_size).unwrap();
+        peer.run(&Op::AllocProtected(protected)).unwrap();
+        peer_works(&mut peer, page_size, ops, &mut rng);
+        // Where the head of format 1 is to be.
+        let regular = peer.see().unwrap().regular;
+        let in_the_way: Vec<_> = regular.into_keys().filter(|&page| page < 12).collect();
+        if page_size < 4096 && !in_the_way.is_empty() {
+            peer.run(&Op::Free(in_the_way)).unwrap();
+        }
+        let before = peer.see().unwrap();
+
+        let mut old = open_ours(&path, size, Access::Read);
+        let mut new = convert(&mut old, MemoryStore::new(size), Format::One).unwrap();
+        let mut back = convert(&mut new, MemoryStore::new(size), Format::Zero).unwrap();
+        fs::write(&path, back.store().bytes()).unwrap();
+        peer.file(How::Open, &path, page_size).unwrap();
+        let after = peer.see().unwrap();
+        assert_eq!(after, seen_by_us(&mut back), "page size {page_size}");
+        assert_eq!(after.regular, before.regular, "page size {page_size}");
+        assert_eq!(after.protected, before.protected, "page size {page_size}");
+        peer_works(&mut peer, page_size, 20, &mut rng);
     }
 }
 

@@ -159,7 +159,7 @@ pub(crate) struct Info {
     /// Pages that the last commit allocated, at most 256 runs; null in format 1,
     /// which does not tell.
     last_allocated: Option<Vec<Extent>>,
-    /// Pages that the last commit freed, at most 256 runs.
+    /// Pages that the last commit freed, at most 256 runs; null in format 1.
     last_freed: Option<Vec<Extent>>,
 }
 

@@ -18,7 +18,7 @@ use super::{Failure, File, Outcome, Output};
 Examples:
   pagebox create data.pages
   pagebox create big.pages --page-size 64KiB --pages 10000
-  pagebox create any.pages --format 1")]
+  pagebox create old.pages --format 0")]
 pub(crate) struct Create {
     #[command(flatten)]
     file: File,
@@ -26,10 +26,12 @@ pub(crate) struct Create {
     /// understood
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = page_size)]
     page_size: PageSize,
-    /// Room for at least so many pages, the pager's own ones included
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pages: u64,
-    /// The format: 0, which mappedpages reads too, or 1, for files of any size
+    /// Room for at least so many pages, the pager's own ones included; the fewest
+    /// that there can be, unless given
+    #[arg(long, value_name = "N")]
+    pages: Option<u64>,
+    /// The format: 1, for files of any size and commits with one sync, or 0, which
+    /// mappedpages reads and writes too
     #[arg(long, value_name = "FORMAT", default_value_t)]
     format: Format,
 }
@@ -38,7 +40,7 @@ impl Create {
     fn new_file(&self) -> NewFile {
         NewFile {
             format: self.format,
-            page_count: self.pages,
+            page_count: self.pages.unwrap_or(0),
         }
     }
 
@@ -52,7 +54,12 @@ impl Create {
         let stats = pager.stats().map_err(Failure::of(path))?;
         let pages = plural(stats.page_count, "page");
         let bytes = plural(stats.page_size.into(), "byte");
-        writeln!(output, "made {}: {pages} of {bytes}", shown(path))?;
+        let format = self.format;
+        writeln!(
+            output,
+            "made {}: format {format}, {pages} of {bytes}",
+            shown(path)
+        )?;
         Ok(())
     }
 }

@@ -86,8 +86,8 @@ impl Place {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  pagebox read data.pages 3 > page.bin
-  pagebox read data.pages 3 --hex --len 64
+  pagebox read data.pages 15 > page.bin
+  pagebox read data.pages 15 --hex --len 64
   pagebox read data.pages 0 --protected")]
 pub(crate) struct Read {
     #[command(flatten)]
@@ -140,8 +140,8 @@ impl Read {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  echo hello | pagebox write data.pages 3
-  pagebox write data.pages 3 --offset 512 < part.bin
+  echo hello | pagebox write data.pages 15
+  pagebox write data.pages 15 --offset 512 < part.bin
   pagebox write data.pages 0 --protected < page.bin")]
 pub(crate) struct Write {
     #[command(flatten)]

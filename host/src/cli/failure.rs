@@ -115,6 +115,9 @@ fn what(error: &Error) -> String {
     }
 }
 
+/// All files of format 0 end below so many pages, those of format 1 far above.
+const FORMAT_0_END: u64 = 1 << 32;
+
 /// What to do about it.
 fn way_out(error: &Error) -> String {
     let way_out = match error {
@@ -140,7 +143,14 @@ fn way_out(error: &Error) -> String {
         Error::NotRegular { kind, .. } if kind.starts_with("protected") => {
             ": `pagebox list` shows it, --protected takes it"
         }
-        Error::Full(_) | Error::DirectoryFull(_) => ": free some, or make a file of larger pages",
+        Error::Full(limit) | Error::DirectoryFull(limit) if *limit < FORMAT_0_END => {
+            ": free some, or make a file of format 1"
+        }
+        Error::NoPlace {
+            is_protected: false,
+            ..
+        } => ": free it, or copy what it holds to a page of a new file",
+        Error::NoPlace { .. } => ": free it, or copy what it holds to a lower id",
         Error::Locked { .. } => ": `--wait SECONDS` waits for it longer",
         Error::Busy => {
             ": another process writes to it all the time, `--wait SECONDS` tries for longer"

@@ -26,6 +26,7 @@ mod run;
 mod streams;
 mod system;
 mod units;
+mod upgrade;
 mod wait;
 
 use std::io::{Write, stderr};
@@ -48,9 +49,9 @@ type Outcome = Result<(), Failure>;
 const AFTER_HELP: &str = "\
 Examples:
   pagebox create data.pages --page-size 4096
-  pagebox alloc data.pages --count 3
-  echo hello | pagebox write data.pages 3
-  pagebox read data.pages 3 --len 6
+  id=$(pagebox alloc data.pages)
+  echo hello | pagebox write data.pages $id
+  pagebox read data.pages $id --len 6
   pagebox check data.pages
 
 Exit codes:
@@ -82,6 +83,7 @@ enum Command {
     Check(check::Check),
     Copy(copy::Copy),
     Repair(repair::Repair),
+    Upgrade(upgrade::Upgrade),
     Map(map::Map),
     Demo(demo::Demo),
     Run(run::Run),
@@ -96,7 +98,7 @@ impl Command {
     fn makes_files(&self) -> bool {
         matches!(
             self,
-            Self::Create(_) | Self::Copy(_) | Self::Repair(_) | Self::Demo(_)
+            Self::Create(_) | Self::Copy(_) | Self::Repair(_) | Self::Upgrade(_) | Self::Demo(_)
         )
     }
 }
@@ -168,6 +170,7 @@ fn run(cli: &Cli, output: &mut Output) -> Outcome {
         Command::Check(command) => command.run(output),
         Command::Copy(command) => command.run(output, wait),
         Command::Repair(command) => command.run(output, wait),
+        Command::Upgrade(command) => command.run(output, wait),
         Command::Map(command) => command.run(output),
         Command::Demo(command) => command.run(output),
         Command::Run(command) => command.run(output, wait),

@@ -66,7 +66,7 @@ impl Alloc {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  pagebox free data.pages 3 4 5
+  pagebox free data.pages 15 16 17
   pagebox free data.pages --protected 0")]
 pub(crate) struct Free {
     #[command(flatten)]

@@ -15,7 +15,9 @@ use crate::shared::contain::message;
 use crate::shared::promise::Promise;
 use crate::shared::queue::ROUNDS_MAX;
 use crate::shared::request::{Exclusive, InTransaction};
-use crate::{Engine, Error, PageId, Pager, ProtectedId, SharedPager, Store, Transaction};
+use crate::{
+    Engine, Error, Format, NewFile, PageId, Pager, ProtectedId, SharedPager, Store, Transaction,
+};
 
 /// A store in memory whose syncs are counted, and fail on demand.
 struct Counted {
@@ -75,6 +77,10 @@ struct Shared {
 }
 
 fn shared(page_size: PageSize) -> Shared {
+    shared_of(Format::default(), page_size)
+}
+
+fn shared_of(format: Format, page_size: PageSize) -> Shared {
     let store = Counted {
         inner: MemoryStore::new(page_size),
         syncs: Arc::default(),
@@ -82,7 +88,11 @@ fn shared(page_size: PageSize) -> Shared {
     };
     let (syncs, fails) = (store.syncs.clone(), store.fails.clone());
     let engine = Engine::new().expect("an engine");
-    let pager = engine.create_store(store, 0).expect("a new file");
+    let new = NewFile {
+        format,
+        ..NewFile::default()
+    };
+    let pager = engine.create_store(store, new).expect("a new file");
     let pager = SharedPager::new(pager);
     // For what is submitted without waiting for it.
     pager.0.start_committer().expect("a thread");
@@ -115,6 +125,9 @@ impl Shared {
     }
 }
 
+/// The first page that is allocated in a new file with pages of 4 KiB.
+const FIRST: u64 = 15;
+
 /// A page past the end of every file here.
 const NOWHERE: PageId = PageId::new(9999);
 
@@ -124,7 +137,7 @@ fn alloc(tx: &mut Transaction<'_>) -> Result<u64, Error> {
 }
 
 #[test]
-fn requests_that_wait_together_take_two_syncs() {
+fn requests_that_wait_together_take_one_sync() {
     let shared = shared(PageSize::KIB_4);
     let promises: Vec<_> = shared.together(|pager| {
         let submit = |n: u8| {
@@ -140,7 +153,7 @@ fn requests_that_wait_together_take_two_syncs() {
         .into_iter()
         .map(|promise| promise.wait_only().expect("a page"))
         .collect();
-    assert_eq!(shared.take_syncs(), 2);
+    assert_eq!(shared.take_syncs(), 1);
     assert_eq!(ids, (0..64).map(ProtectedId::new).collect::<Vec<_>>());
     let pager = shared.pager.read();
     for (id, n) in ids.into_iter().zip(1..) {
@@ -150,11 +163,14 @@ fn requests_that_wait_together_take_two_syncs() {
 }
 
 #[test]
-fn one_request_takes_two_syncs_and_an_idle_pager_none() {
+fn one_request_takes_one_sync_and_an_idle_pager_none() {
     let shared = shared(PageSize::KIB_4);
     assert_eq!(shared.take_syncs(), 1, "creation");
+    let protected = |tx: &mut Transaction<'_>| tx.alloc_protected();
+    shared.pager.transact(protected).expect("a page");
+    assert_eq!(shared.take_syncs(), 1);
     shared.pager.transact(alloc).expect("a page");
-    assert_eq!(shared.take_syncs(), 2);
+    assert_eq!(shared.take_syncs(), 2, "zeros first");
     shared.pager.transact(|_| Ok(())).expect("nothing");
     shared.pager.with(|pager| pager.stats()).expect("figures");
     assert_eq!(shared.take_syncs(), 0);
@@ -173,9 +189,9 @@ fn bad_request_fails_alone_and_leaves_no_trace() {
             pager.submit_transaction(alloc),
         )
     });
-    assert_eq!(good.wait_only().expect("a page"), 3);
+    assert_eq!(good.wait_only().expect("a page"), FIRST);
     assert!(matches!(bad.wait_only(), Err(Error::OutOfRange(NOWHERE))));
-    assert_eq!(other.wait_only().expect("a page"), 4);
+    assert_eq!(other.wait_only().expect("a page"), FIRST + 1);
     assert_eq!(shared.take_syncs(), 2, "the others were one commit");
     let stats = shared.pager.read().stats().expect("figures");
     assert_eq!(stats.regular_pages, 2);
@@ -183,7 +199,8 @@ fn bad_request_fails_alone_and_leaves_no_trace() {
 
 #[test]
 fn request_that_fails_for_lack_of_what_others_took_is_tried_again() {
-    let shared = shared(PageSize::KIB_1);
+    // The format whose limit can be reached.
+    let shared = shared_of(Format::Zero, PageSize::KIB_1);
     let limit = shared.pager.read().stats().expect("figures").page_limit;
     let count = u32::try_from(limit - 3).expect("it is a small file");
     let fill = move |tx: &mut Transaction<'_>| tx.alloc_many(count);
@@ -209,10 +226,10 @@ fn panic_belongs_to_its_caller() {
         });
         (bad, pager.submit_transaction(alloc))
     });
-    assert_eq!(good.wait_only().expect("a page"), 3);
+    assert_eq!(good.wait_only().expect("a page"), FIRST);
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bad.wait_only()));
     assert!(panic.is_err());
-    assert_eq!(shared.pager.transact(alloc).expect("a page"), 4);
+    assert_eq!(shared.pager.transact(alloc).expect("a page"), FIRST + 1);
 }
 
 #[test]
@@ -230,7 +247,7 @@ fn failed_sync_fails_the_whole_group_until_reopened() {
     assert!(matches!(result, Err(Error::Poisoned)), "{result:?}");
     let reopened = shared.pager.with(Pager::reopen);
     reopened.expect("the store is well again");
-    assert_eq!(shared.pager.transact(alloc).expect("a page"), 3);
+    assert_eq!(shared.pager.transact(alloc).expect("a page"), FIRST);
 }
 
 #[test]
@@ -240,7 +257,7 @@ fn dropping_the_last_handle_serves_what_waits() {
     drop(pager);
     // The committer is gone, and so it has been served.
     assert_eq!(syncs.load(Ordering::Relaxed), 3);
-    assert_eq!(promise.wait_only().expect("a page"), 3);
+    assert_eq!(promise.wait_only().expect("a page"), FIRST);
 }
 
 #[test]
@@ -321,11 +338,11 @@ mod tasks {
     }
 
     #[test]
-    fn futures_that_wait_together_take_two_syncs() {
+    fn futures_that_wait_together_are_committed_together() {
         let shared = shared(PageSize::KIB_4);
         let futures: Vec<_> =
             shared.together(|pager| (0..64).map(|_| pager.transact_async(alloc)).collect());
-        for (future, page) in futures.into_iter().zip(3..) {
+        for (future, page) in futures.into_iter().zip(FIRST..) {
             assert_eq!(block_on(future).expect("a page"), page);
         }
         assert_eq!(shared.take_syncs(), 2);
@@ -341,7 +358,7 @@ mod tasks {
         assert!(future.as_mut().poll(&mut context).is_pending());
         go.send(()).expect("the committer is waiting");
         block_on(busy).expect("it was told to go on");
-        assert_eq!(block_on(future).expect("a page"), 3);
+        assert_eq!(block_on(future).expect("a page"), FIRST);
     }
 
     #[test]
@@ -363,8 +380,8 @@ mod tasks {
             assert!(next.as_mut().poll(&mut context).is_pending());
             go.send(()).expect("it waits");
             busy.wait_only().expect("it was told to go on");
-            assert_eq!(block_on(future.as_mut()).expect("a page"), 3);
-            assert_eq!(shared.pager.transact(alloc).expect("a page"), 5);
+            assert_eq!(block_on(future.as_mut()).expect("a page"), FIRST);
+            assert_eq!(shared.pager.transact(alloc).expect("a page"), FIRST + 2);
             let Poll::Ready(Ok(4)) = next.as_mut().poll(&mut Context::from_waker(Waker::noop()))
             else {
                 panic!("it was done before")
@@ -384,7 +401,7 @@ mod tasks {
                 assert!(panic_of(|| block_on(future)).contains("would wait for itself"));
                 tx.alloc()
             });
-            assert_eq!(done.expect("a page"), PageId::new(3));
+            assert_eq!(done.expect("a page"), PageId::new(FIRST));
         });
     }
 
@@ -398,7 +415,7 @@ mod tasks {
             let mut context = Context::from_waker(Waker::noop());
             assert!(future.as_mut().poll(&mut context).is_pending());
             drop(reading);
-            assert_eq!(block_on(future).expect("a page"), 3);
+            assert_eq!(block_on(future).expect("a page"), FIRST);
         });
     }
 
@@ -414,7 +431,7 @@ mod tasks {
             });
             let error = block_on(last).expect_err("too many wait");
             assert!(matches!(error, Error::TooManyRequests(65_536)), "{error}");
-            assert_eq!(shared.pager.transact(alloc).expect("a page"), 3);
+            assert_eq!(shared.pager.transact(alloc).expect("a page"), FIRST);
         });
     }
 
@@ -485,8 +502,8 @@ fn captured_value_whose_destructor_panics_harms_nobody() {
             (bad, pager.submit_transaction(alloc))
         });
         // It is durable, and that is what is told of it.
-        assert_eq!(bad.wait_only().expect("a page"), PageId::new(3));
-        assert_eq!(good.wait_only().expect("a page"), 4);
+        assert_eq!(bad.wait_only().expect("a page"), PageId::new(FIRST));
+        assert_eq!(good.wait_only().expect("a page"), FIRST + 1);
         let bomb = Bomb;
         let text = panic_of(|| {
             shared.pager.with(move |_| {
@@ -494,7 +511,7 @@ fn captured_value_whose_destructor_panics_harms_nobody() {
             });
         });
         assert_eq!(text, "a destructor of the caller's");
-        assert_eq!(shared.pager.transact(alloc).expect("a page"), 5);
+        assert_eq!(shared.pager.transact(alloc).expect("a page"), FIRST + 2);
     });
 }
 
@@ -516,10 +533,10 @@ fn results_whose_destructors_panic_harm_nobody() {
         });
         let (id, bomb) = again.wait_only().expect("a page");
         std::mem::forget(bomb);
-        assert_eq!(id, PageId::new(3));
+        assert_eq!(id, PageId::new(FIRST));
         assert!(matches!(bad.wait_only(), Err(Error::OutOfRange(NOWHERE))));
         std::mem::forget(lost.wait_only());
-        assert_eq!(shared.pager.transact(alloc).expect("a page"), 5);
+        assert_eq!(shared.pager.transact(alloc).expect("a page"), FIRST + 2);
     });
 }
 
@@ -536,7 +553,7 @@ fn panic_whose_payload_panics_when_dropped_harms_nobody() {
                 );
             }
         });
-        assert_eq!(shared.pager.transact(alloc).expect("a page"), 3);
+        assert_eq!(shared.pager.transact(alloc).expect("a page"), FIRST);
     });
 }
 
@@ -564,11 +581,11 @@ fn what_a_reader_asks_for_would_wait_for_itself() {
         waits_for_itself(pager.try_with(|_| ()));
         assert!(panic_of(|| pager.with(|_| ())).contains("would wait for itself"));
         drop(two);
-        assert_eq!(pager.transact(alloc).expect("a page"), 3);
+        assert_eq!(pager.transact(alloc).expect("a page"), FIRST);
         // Other pagers have nothing to do with it.
         let other = super::tests::shared(PageSize::KIB_1);
         let _reading = other.pager.read();
-        assert_eq!(pager.transact(alloc).expect("a page"), 4);
+        assert_eq!(pager.transact(alloc).expect("a page"), FIRST + 1);
     });
 }
 
@@ -585,14 +602,14 @@ fn what_a_request_asks_for_would_wait_for_itself() {
             assert!(pager.try_read().is_none());
             tx.alloc()
         });
-        assert_eq!(done.expect("a page"), PageId::new(3));
+        assert_eq!(done.expect("a page"), PageId::new(FIRST));
         let pager = shared.pager.clone();
         shared.pager.with(move |_| {
             waits_for_itself(pager.transact(alloc));
             waits_for_itself(pager.try_with(|_| ()));
             assert!(panic_of(|| pager.read()).contains("would wait for itself"));
         });
-        assert_eq!(shared.pager.transact(alloc).expect("a page"), 4);
+        assert_eq!(shared.pager.transact(alloc).expect("a page"), FIRST + 1);
     });
 }
 
@@ -619,7 +636,7 @@ fn reader_comes_in_again_while_the_committer_waits() {
         drop(one);
         assert_eq!(two.stats().expect("figures").regular_pages, 0);
         drop(two);
-        assert_eq!(promise.wait_only().expect("a page"), 3);
+        assert_eq!(promise.wait_only().expect("a page"), FIRST);
     });
 }
 
@@ -689,7 +706,7 @@ fn many_failures_cost_no_more_than_some_runs_each() {
         });
         let results: Vec<_> = promises.into_iter().map(Promise::wait_only).collect();
         let ids: Vec<u64> = results.iter().flatten().map(|id| id.get()).collect();
-        assert_eq!(ids, (3..3 + COUNT / 2).collect::<Vec<_>>());
+        assert_eq!(ids, (FIRST..FIRST + COUNT / 2).collect::<Vec<_>>());
         let mut failed = results.iter().filter_map(|it| it.as_ref().err());
         assert!(failed.all(|it| matches!(it, Error::OutOfRange(NOWHERE))));
         let runs = runs.load(Ordering::Relaxed);
@@ -739,7 +756,7 @@ fn forked_process_is_told_and_not_kept_waiting() {
         go.send(()).expect("it waits");
         busy.wait_only().expect("it was told to go on");
         // Dropping the child's handle closed nothing.
-        assert_eq!(shared.pager.transact(alloc).expect("a page"), 3);
+        assert_eq!(shared.pager.transact(alloc).expect("a page"), FIRST);
     });
 }
 
@@ -817,7 +834,7 @@ fn many_threads_get_their_own_results() {
             .filter(|n| fails(((n / THREADS) << 8) | (n % THREADS)))
             .count() as u64;
         assert!(commits <= THREADS * TIMES - failures, "{commits} commits");
-        assert_eq!(shared.take_syncs(), 2 * commits);
+        assert_eq!(shared.take_syncs(), commits);
         assert!(!shared.pager.0.queue.is_taken(), "somebody has the role");
     });
 }
@@ -848,7 +865,7 @@ fn role_is_handed_on_after_some_rounds() {
                         }
                         tx.alloc()
                     });
-                    assert_eq!(done.expect("a page"), PageId::new(3 + n as u64));
+                    assert_eq!(done.expect("a page"), PageId::new(FIRST + n as u64));
                     thread::current().id()
                 }));
             }
@@ -906,8 +923,8 @@ fn turn_comes_after_what_was_asked_for_before_and_before_the_rest() {
                 [("turn", id)],
                 "on the thread that asked"
             );
-            assert_eq!(one.wait_only().expect("a page"), 3);
-            assert_eq!(two.wait_only().expect("a page"), 4);
+            assert_eq!(one.wait_only().expect("a page"), FIRST);
+            assert_eq!(two.wait_only().expect("a page"), FIRST + 1);
         });
     });
 }
@@ -926,7 +943,7 @@ fn panic_of_a_turn_hands_the_role_on() {
             });
         });
         assert_eq!(text, "a bug of the caller's");
-        assert_eq!(behind.expect("it ran").wait_only().expect("a page"), 3);
+        assert_eq!(behind.expect("it ran").wait_only().expect("a page"), FIRST);
         assert!(!pager.0.queue.is_taken());
     });
 }

@@ -2,28 +2,73 @@
 
 use std::fs;
 
-use crate::run::{Folder, run, run_with};
+use crate::run::{FIRST, Folder, SECOND, run, run_with};
 
 #[test]
 fn create_makes_a_file_that_info_describes() {
     let folder = Folder::new();
     let file = folder.pages("new.pages");
     let info = run(["info", &file, "--json"]).done().json();
-    assert_eq!(info["format"], "0.2");
+    assert_eq!(info["format"], "1.0");
     assert_eq!(info["page_size"], 4096);
-    assert_eq!(info["page_count"], 4);
-    assert_eq!(info["file_pages"], 4);
+    assert_eq!(info["page_count"], 16);
+    assert_eq!(info["file_pages"], 16);
     assert_eq!(info["free_pages"], 1);
     assert_eq!(info["regular_pages"], 0);
     assert_eq!(info["protected_pages"], 0);
-    assert_eq!(info["internal_pages"], 3);
+    assert_eq!(info["internal_pages"], 15);
+    assert_eq!(info["page_limit"], 1_u64 << 48);
     assert!(info["generation"].is_u64(), "{info}");
+    // Not the trees, which begin there.
+    assert_eq!(info["roots"], serde_json::json!(["Root A", "Root B"]));
+    assert_eq!(info["recovery"], "clean");
+    assert_eq!(folder.names(), ["new.pages"]);
+}
+
+#[test]
+fn create_makes_a_file_of_the_peers_format_on_request() {
+    let folder = Folder::new();
+    let file = folder.pages_of("0", "new.pages");
+    let info = run(["info", &file, "--json"]).done().json();
+    assert_eq!(info["format"], "0.2");
+    assert_eq!(info["page_count"], 4);
+    assert_eq!(info["file_pages"], 4);
+    assert_eq!(info["free_pages"], 1);
+    assert_eq!(info["internal_pages"], 3);
+    assert_eq!(info["page_limit"], 32_544);
     assert_eq!(
         info["roots"],
         serde_json::json!(["Superblock", "Metadata A"])
     );
     assert_eq!(info["recovery"], "clean");
-    assert_eq!(folder.names(), ["new.pages"]);
+}
+
+#[test]
+fn create_says_what_it_made() {
+    let folder = Folder::new();
+    for (format, pages) in [("1", 16), ("0", 4)] {
+        let path = folder.file(format);
+        let path = path.to_str().unwrap();
+        let told = run(["create", path, "--format", format]).done().text();
+        let expected = format!("made {path}: format {format}, {pages} pages of 4,096 bytes\n");
+        assert_eq!(told, expected);
+    }
+}
+
+/// Both roots are lost: the header says what it was all the same.
+#[test]
+fn info_names_the_format_of_a_file_without_a_root() {
+    let folder = Folder::new();
+    let file = folder.pages("a.pages");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[4096..3 * 4096].fill(0);
+    fs::write(&file, bytes).unwrap();
+    let info = run(["info", &file, "--json"]).done().json();
+    assert_eq!(info["format"], "1.0");
+    assert_eq!(info["recovery"], "damaged");
+    assert_eq!(info["page_count"], serde_json::Value::Null);
+    assert_eq!(info["page_limit"], 1_u64 << 48);
+    assert_eq!(info["roots"], serde_json::json!([]));
 }
 
 #[test]
@@ -77,7 +122,9 @@ fn alloc_prints_ids_that_list_shows_and_free_takes_back() {
         keys.sort();
         assert_eq!(keys, ["generation", "id", "others", "page"]);
         assert_eq!(slot["id"], id);
-        assert_ne!(slot["page"], slot["others"][0]);
+        // They were never written, and take no page.
+        assert_eq!(slot["page"], serde_json::Value::Null);
+        assert_eq!(slot["others"], serde_json::json!([]));
     }
 
     let ids: Vec<String> = regular[..50].iter().map(u64::to_string).collect();
@@ -105,16 +152,16 @@ fn free_with_one_bad_id_frees_none() {
     let file = folder.pages("a.pages");
     run(["alloc", &file, "--count", "4"]).done();
     let before = fs::read(&file).unwrap();
-    for (bad, names) in [("99", "99"), ("3", "3"), ("0", "0"), ("7", "7")] {
-        let error = run(["free", &file, "3", "4", bad]).failed(1);
-        assert!(error.contains(names), "{error}");
+    for bad in ["99", FIRST, "0", "19"] {
+        let error = run(["free", &file, FIRST, SECOND, bad]).failed(1);
+        assert!(error.contains(bad), "{error}");
     }
     run(["free", &file, "--protected", "0"]).failed(1);
     assert_eq!(
         run(["list", &file, "--json"]).done().json()["regular"],
-        serde_json::json!([3, 4, 5, 6])
+        serde_json::json!([15, 16, 17, 18])
     );
-    // Opening to write may write page 0 again, with the same bytes.
+    // Opening to write may write a root again, with the same bytes.
     assert!(fs::read(&file).unwrap() == before, "the file changed");
 }
 
@@ -124,7 +171,7 @@ fn write_then_read_gives_the_bytes_back() {
     let file = folder.pages("a.pages");
     run(["alloc", &file]).done();
     run(["alloc", &file, "--protected"]).done();
-    for (id, protected) in [("3", None), ("0", Some("--protected"))] {
+    for (id, protected) in [(FIRST, None), ("0", Some("--protected"))] {
         let args = |command, rest: &[&str]| {
             let mut args = vec![command, file.as_str(), id];
             args.extend(protected);
@@ -160,17 +207,17 @@ fn write_of_more_than_fits_changes_nothing() {
     let file = folder.pages("a.pages");
     run(["alloc", &file]).done();
     run(["alloc", &file, "--protected"]).done();
-    run_with(["write", &file, "3"], b"regular").done();
+    run_with(["write", &file, FIRST], b"regular").done();
     run_with(["write", &file, "0", "--protected"], b"protected").done();
     let before = fs::read(&file).unwrap();
     let too_long = vec![0xEE; 4097];
     // Far more than a pipe holds: the program stops reading.
     let endless = vec![0xEE; 8 << 20];
     for (args, input) in [
-        (vec!["write", &file, "3"], &too_long[..]),
-        (vec!["write", &file, "3"], &endless),
+        (vec!["write", &file, FIRST], &too_long[..]),
+        (vec!["write", &file, FIRST], &endless),
         (
-            vec!["write", &file, "3", "--offset", "4096"],
+            vec!["write", &file, FIRST, "--offset", "4096"],
             &too_long[..1],
         ),
         (vec!["write", &file, "0", "--protected"], &too_long),
@@ -232,7 +279,7 @@ fn reading_changes_nothing_and_takes_no_lock() {
         &["list", &file],
         &["check", &file],
         &["map", &file],
-        &["read", &file, "3"],
+        &["read", &file, FIRST],
         &["read", &file, "0", "--protected"],
     ] {
         run(args).done();

@@ -133,10 +133,8 @@ fn copy_of_a_damaged_file_has_its_bytes_and_exit_code_3() {
     let folder = Folder::new();
     let file = folder.pages("data.pages");
     run(["alloc", &file, "--count", "5"]).done();
-    let info = run(["info", &file, "--json"]).done().json();
     let mut bytes = fs::read(&file).unwrap();
-    let is_a = info["roots"][1] == "Metadata A";
-    bytes[if is_a { 4096 } else { 8192 } + 24] ^= 0x80;
+    bytes.truncate(bytes.len() - 4096);
     fs::write(&file, &bytes).unwrap();
     let copy = text(&folder.file("copy.pages"));
     let answer = run(["copy", &file, &copy]);

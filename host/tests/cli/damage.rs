@@ -9,6 +9,9 @@ use crate::run::{Folder, run, run_with, text};
 
 const P: usize = 4096;
 
+/// The formats, and the first page that is allocated in a new file of each.
+const FORMATS: [(&str, usize); 2] = [("1", 15), ("0", 3)];
+
 /// What the pages of an id are filled with.
 fn regular(id: u64) -> [u8; P] {
     [0x10 + u8::try_from(id).unwrap(); P]
@@ -19,8 +22,8 @@ fn protected(id: u64) -> [u8; P] {
 }
 
 /// A file with 4 regular and 2 protected pages, each filled with its own byte.
-fn sound(folder: &Folder) -> String {
-    let file = folder.pages("data.pages");
+fn sound(folder: &Folder, format: &str) -> String {
+    let file = folder.pages_of(format, "data.pages");
     for id in run(["alloc", &file, "--count", "4"]).done().ids() {
         run_with(["write", &file, &id.to_string()], &regular(id)).done();
     }
@@ -82,7 +85,7 @@ fn mended(folder: &Folder, file: &str) -> (String, String) {
 #[test]
 fn a_rotten_metadata_page_is_shown_refused_and_mended() {
     let folder = Folder::new();
-    let file = sound(&folder);
+    let file = sound(&folder, "0");
     let info = run(["info", &file, "--json"]).done().json();
     let page = if info["roots"][1] == "Metadata A" {
         1
@@ -131,55 +134,61 @@ fn a_rotten_metadata_page_is_shown_refused_and_mended() {
 
 #[test]
 fn a_rotten_protected_page_is_never_served() {
-    let folder = Folder::new();
-    let file = sound(&folder);
-    let list = run(["list", &file, "--json"]).done().json();
-    let page = list["protected"][1]["page"].as_u64().unwrap();
-    damage(&file, |bytes| {
-        bytes[usize::try_from(page).unwrap() * P + 99] ^= 1;
-    });
+    for (format, _) in FORMATS {
+        let folder = Folder::new();
+        let file = sound(&folder, format);
+        let list = run(["list", &file, "--json"]).done().json();
+        let page = list["protected"][1]["page"].as_u64().unwrap();
+        damage(&file, |bytes| {
+            bytes[usize::try_from(page).unwrap() * P + 99] ^= 1;
+        });
 
-    let error = run(["read", &file, "1", "--protected"]).failed(3);
-    assert!(
-        error.contains("protected page 1") && error.contains(&format!("page {page}")),
-        "{error}"
-    );
-    // The others are.
-    assert!(run(["read", &file, "0", "--protected"]).done().output == [0x20; P]);
-    let found = errors(&file);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0]["page"], page);
-    let (copy, told) = mended(&folder, &file);
-    assert!(told.contains("lost") && told.contains('1'), "{told}");
-    assert!(run(["read", &copy, "0", "--protected"]).done().output == [0x20; P]);
+        let error = run(["read", &file, "1", "--protected"]).failed(3);
+        assert!(
+            error.contains("protected page 1") && error.contains(&format!("page {page}")),
+            "{error}"
+        );
+        // The others are.
+        assert!(run(["read", &file, "0", "--protected"]).done().output == [0x20; P]);
+        let found = errors(&file);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0]["page"], page);
+        let (copy, told) = mended(&folder, &file);
+        assert!(told.contains("lost") && told.contains('1'), "{told}");
+        assert!(run(["read", &copy, "0", "--protected"]).done().output == [0x20; P]);
+    }
 }
 
 #[test]
 fn a_truncated_file_gives_what_is_left_of_it() {
-    let folder = Folder::new();
-    let file = sound(&folder);
-    let kept = 6;
-    damage(&file, |bytes| bytes.truncate(kept * P));
-    let info = run(["info", &file, "--json"]).done().json();
-    assert_eq!(info["recovery"], "damaged");
-    assert_eq!(info["file_pages"], kept);
-    assert!(run(["read", &file, "3"]).done().output == [0x13; P]);
-    run(["read", &file, "6"]).failed(4);
-    let error = run(["alloc", &file]).failed(3);
-    assert!(error.contains("damaged"), "{error}");
-    assert!(
-        run(["map", &file]).done().text().contains('!'),
-        "missing pages are drawn"
-    );
-    assert!(!errors(&file).is_empty());
-    let (copy, _) = mended(&folder, &file);
-    assert!(run(["read", &copy, "3"]).done().output == [0x13; P]);
+    for (format, first) in FORMATS {
+        let folder = Folder::new();
+        let file = sound(&folder, format);
+        let kept = first + 3;
+        let [first, lost] = [first, kept].map(|id| id.to_string());
+        damage(&file, |bytes| bytes.truncate(kept * P));
+        let info = run(["info", &file, "--json"]).done().json();
+        assert_eq!(info["recovery"], "damaged");
+        assert_eq!(info["file_pages"], kept);
+        let expected = regular(first.parse().unwrap());
+        assert!(run(["read", &file, &first]).done().output == expected);
+        run(["read", &file, &lost]).failed(4);
+        let error = run(["alloc", &file]).failed(3);
+        assert!(error.contains("damaged"), "{error}");
+        assert!(
+            run(["map", &file]).done().text().contains('!'),
+            "missing pages are drawn"
+        );
+        assert!(!errors(&file).is_empty());
+        let (copy, _) = mended(&folder, &file);
+        assert!(run(["read", &copy, &first]).done().output == expected);
+    }
 }
 
 #[test]
 fn repair_never_replaces_a_file() {
     let folder = Folder::new();
-    let file = sound(&folder);
+    let file = sound(&folder, "1");
     let before = fs::read(&file).unwrap();
     let other = folder.with("other", b"other");
     for output in [&file, &other] {
@@ -199,47 +208,52 @@ fn repair_never_replaces_a_file() {
 
 #[test]
 fn no_flipped_bit_of_what_counts_goes_unnoticed() {
-    let folder = Folder::new();
-    let file = sound(&folder);
-    let sound = fs::read(&file).unwrap();
-    let copy = text(&folder.file("flipped.pages"));
-    // Of each structure some bytes; the core's own tests flip all of them.
-    for at in [
-        0,
-        5,
-        8,
-        12,
-        13,
-        16,
-        20,
-        24,
-        32,
-        40,
-        P - 1,
-        P + 3,
-        P + 20,
-        2 * P + 3,
-        2 * P + 24,
-    ] {
-        let mut bytes = sound.clone();
-        bytes[at] ^= 1;
-        fs::write(&copy, &bytes).unwrap();
-        for args in [
-            vec!["info", &copy],
-            vec!["list", &copy],
-            vec!["map", &copy],
-            vec!["check", &copy],
+    for (format, _) in FORMATS {
+        let folder = Folder::new();
+        let file = sound(&folder, format);
+        let sound = fs::read(&file).unwrap();
+        let copy = text(&folder.file("flipped.pages"));
+        // Of each structure some bytes; the core's own tests flip all of them.
+        for at in [
+            0,
+            5,
+            8,
+            12,
+            13,
+            16,
+            20,
+            24,
+            32,
+            40,
+            P - 1,
+            P + 3,
+            P + 20,
+            P + 300,
+            2 * P + 3,
+            2 * P + 24,
+            3 * P + 7,
+            4 * P + 7,
         ] {
-            let answer = run(args);
-            assert!(matches!(answer.code, 0 | 3), "byte {at}: {answer:?}");
-        }
-        let answer = run(["alloc", &copy]);
-        let unchanged = fs::read(&copy).unwrap() == bytes;
-        match answer.code {
-            // The copy that does not count was hit: the state is the same one.
-            0 => assert_eq!(answer.ids(), [fresh(&sound, &folder)], "byte {at}"),
-            3 => assert!(unchanged, "byte {at}: it was refused, and changed"),
-            code => panic!("byte {at}: exit code {code}: {}", answer.errors),
+            let mut bytes = sound.clone();
+            bytes[at] ^= 1;
+            fs::write(&copy, &bytes).unwrap();
+            for args in [
+                vec!["info", &copy],
+                vec!["list", &copy],
+                vec!["map", &copy],
+                vec!["check", &copy],
+            ] {
+                let answer = run(args);
+                assert!(matches!(answer.code, 0 | 3), "byte {at}: {answer:?}");
+            }
+            let answer = run(["alloc", &copy]);
+            let unchanged = fs::read(&copy).unwrap() == bytes;
+            match answer.code {
+                // The copy that does not count was hit: the state is the same one.
+                0 => assert_eq!(answer.ids(), [fresh(&sound, &folder)], "byte {at}"),
+                3 => assert!(unchanged, "byte {at}: it was refused, and changed"),
+                code => panic!("byte {at}: exit code {code}: {}", answer.errors),
+            }
         }
     }
 }
@@ -253,34 +267,39 @@ fn fresh(sound: &[u8], folder: &Folder) -> u64 {
 /// The remedy that `check` names: to write the whole page again, under its id.
 #[test]
 fn rotten_protected_page_is_mended_by_writing_it_whole() {
-    let folder = Folder::new();
-    let file = sound(&folder);
-    let list = run(["list", &file, "--json"]).done().json();
-    let page = list["protected"][1]["page"].as_u64().unwrap();
-    damage(&file, |bytes| {
-        bytes[usize::try_from(page).unwrap() * P + 7] ^= 0x10;
-    });
-    let found = errors(&file);
-    assert_eq!(found[0]["id"], "protected-checksum");
-    let message = found[0]["message"].as_str().unwrap();
-    assert!(
-        message.ends_with("; one flipped bit explains it: byte 7, bit 4"),
-        "{message}"
-    );
-    assert_eq!(found[0]["offset"], 7);
-    let mended = text(&folder.file("mended.pages"));
-    let told = run(["repair", &file, "--output", &mended]).done().text();
-    assert!(told.contains("byte 7, bit 4"), "{told}");
-    assert_eq!(
-        found[0]["remedy"],
-        "Write the whole page again, from a backup; repair gives it up."
-    );
-    // A part of it would seal what is left of the rest.
-    run_with(["write", &file, "1", "--protected"], b"a part").failed(3);
-    run_with(["write", &file, "1", "--protected"], &protected(1)).done();
-    run(["check", &file]).done();
-    let read = run(["read", &file, "1", "--protected"]).done();
-    assert!(read.output == protected(1));
-    let other = run(["read", &file, "0", "--protected"]).done();
-    assert!(other.output == protected(0));
+    for (format, _) in FORMATS {
+        let folder = Folder::new();
+        let file = sound(&folder, format);
+        let list = run(["list", &file, "--json"]).done().json();
+        let page = list["protected"][1]["page"].as_u64().unwrap();
+        damage(&file, |bytes| {
+            bytes[usize::try_from(page).unwrap() * P + 7] ^= 0x10;
+        });
+        let found = errors(&file);
+        assert_eq!(found[0]["id"], "protected-checksum");
+        let message = found[0]["message"].as_str().unwrap();
+        // Only a CRC tells which bit that is.
+        let bit = if format == "0" {
+            assert_eq!(found[0]["offset"], 7);
+            "; one flipped bit explains it: byte 7, bit 4"
+        } else {
+            " as committed"
+        };
+        assert!(message.ends_with(bit), "{message}");
+        let mended = text(&folder.file("mended.pages"));
+        let told = run(["repair", &file, "--output", &mended]).done().text();
+        assert_eq!(told.contains("byte 7, bit 4"), format == "0", "{told}");
+        assert_eq!(
+            found[0]["remedy"],
+            "Write the whole page again, from a backup; repair gives it up."
+        );
+        // A part of it would seal what is left of the rest.
+        run_with(["write", &file, "1", "--protected"], b"a part").failed(3);
+        run_with(["write", &file, "1", "--protected"], &protected(1)).done();
+        run(["check", &file]).done();
+        let read = run(["read", &file, "1", "--protected"]).done();
+        assert!(read.output == protected(1));
+        let other = run(["read", &file, "0", "--protected"]).done();
+        assert!(other.output == protected(0));
+    }
 }

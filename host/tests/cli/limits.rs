@@ -46,7 +46,8 @@ fn large(folder: &Folder) -> String {
     let file = text(&folder.file("large.pages"));
     run(["create", &file, "--page-size", "64KiB", "--pages", "2000"]).done();
     let mut bytes = fs::read(&file).unwrap();
-    bytes[3 << 16..].fill(7);
+    // Pages that are free.
+    bytes[16 << 16..].fill(7);
     fs::write(&file, bytes).unwrap();
     file
 }

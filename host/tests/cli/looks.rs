@@ -1,6 +1,6 @@
 //! How the output looks: colours, widths, dumps, generated texts.
 
-use crate::run::{Folder, answer, program, run, run_with};
+use crate::run::{FIRST, Folder, answer, program, run, run_with};
 
 /// Runs it with something in its environment.
 fn run_in(args: &[&str], name: &str, value: &str) -> String {
@@ -36,7 +36,7 @@ fn map_has_a_character_a_page_and_a_legend_that_sums_up() {
         letters.push_str(row);
     }
     assert_eq!(letters.len() as u64, pages);
-    assert!(letters.starts_with("SMMRRR"), "{letters}");
+    assert!(letters.starts_with("HOOBBBBBBBBBBBBRRR"), "{letters}");
     let mut sum = 0;
     for line in legend.lines() {
         let mut words = line.split_whitespace();
@@ -55,7 +55,7 @@ fn map_pools_pages_on_request() {
     run(["alloc", &file, "--count", "200"]).done();
     let text = run(["map", &file, "--pool", "16"]).done().text();
     assert!(text.contains("stands for 16"), "{text}");
-    assert!(text.contains("  RRRRRRRRRRRR"), "{text}");
+    assert!(text.contains("  BRRRRRRRRRRRR"), "{text}");
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn hex_dump_shows_place_bytes_and_text() {
     let folder = Folder::new();
     let file = folder.pages("a.pages");
     run(["alloc", &file]).done();
-    run_with(["write", &file, "3", "--offset", "8"], b"hello, world\n").done();
-    let dump = run(["read", &file, "3", "--hex", "--len", "67"])
+    run_with(["write", &file, FIRST, "--offset", "8"], b"hello, world\n").done();
+    let dump = run(["read", &file, FIRST, "--hex", "--len", "67"])
         .done()
         .text();
     let expected = "\
@@ -95,7 +95,7 @@ fn hex_dump_shows_place_bytes_and_text() {
 00000043
 ";
     assert_eq!(dump, expected);
-    let dump = run(["read", &file, "3", "--hex", "--offset", "8", "--len", "5"])
+    let dump = run(["read", &file, FIRST, "--hex", "--offset", "8", "--len", "5"])
         .done()
         .text();
     assert_eq!(
@@ -109,9 +109,12 @@ fn list_shows_runs() {
     let folder = Folder::new();
     let file = folder.pages("a.pages");
     run(["alloc", &file, "--count", "10"]).done();
-    run(["free", &file, "6", "8", "9"]).done();
+    run(["free", &file, "18", "20", "21"]).done();
     let text = run(["list", &file]).done().text();
-    assert_eq!(text, "7 regular pages\n  3-5 7 10-12\n0 protected pages\n");
+    assert_eq!(
+        text,
+        "7 regular pages\n  15-17 19 22-24\n0 protected pages\n"
+    );
 }
 
 #[test]

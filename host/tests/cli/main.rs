@@ -17,4 +17,5 @@ mod readme;
 mod run;
 #[cfg(unix)]
 mod streams;
+mod upgrade;
 mod wait;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
-use crate::run::{Folder, answer, run, run_with, text};
+use crate::run::{FIRST, Folder, answer, run, run_with, text};
 
 /// A missing folder was told as a missing file, with the advice to run the
 /// command that had just failed.
@@ -90,12 +90,12 @@ fn names_of_every_kind_are_taken_by_every_command() {
         };
         after("create", &[]);
         after("alloc", &[]);
-        after("write", &["3"]);
+        after("write", &[FIRST]);
         for command in ["info", "list", "map", "check"] {
             after(command, &[]);
         }
-        after("read", &["3"]);
-        after("free", &["3"]);
+        after("read", &[FIRST]);
+        after("free", &[FIRST]);
         after("copy", &["copy"]);
         let copy: &OsStr = "copy".as_ref();
         fs::remove_file(folder.file("copy")).unwrap();

@@ -122,6 +122,10 @@ pub(crate) fn answer(child: Child) -> Answer {
     }
 }
 
+/// The first page that is allocated in a file of [`Folder::pages`], and the next.
+pub(crate) const FIRST: &str = "15";
+pub(crate) const SECOND: &str = "16";
+
 /// A folder for page files, gone when the test ends.
 pub(crate) struct Folder(TempDir);
 
@@ -145,10 +149,17 @@ impl Folder {
         text(&path)
     }
 
-    /// A new page file of 4 KiB pages.
+    /// A new page file of 4 KiB pages, as it is made unless told otherwise.
     pub(crate) fn pages(&self, name: &str) -> String {
         let path = text(&self.file(name));
         run(["create", &path]).done();
+        path
+    }
+
+    /// The same of a format.
+    pub(crate) fn pages_of(&self, format: &str, name: &str) -> String {
+        let path = text(&self.file(name));
+        run(["create", &path, "--format", format]).done();
         path
     }
 

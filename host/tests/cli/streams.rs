@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
-use crate::run::{Answer, Folder, answer, program, run, run_with, text};
+use crate::run::{Answer, FIRST, Folder, SECOND, answer, program, run, run_with, text};
 
 /// Runs it from a shell that closes some of its streams: `>&-`.
 fn run_closed(closed: &str, args: &[&str]) -> Answer {
@@ -41,8 +41,8 @@ fn closed_output_is_an_error_before_anything_changes() {
     let new = text(&folder.file("new.pages"));
     for args in [
         &["alloc", &file][..],
-        &["free", &file, "3"],
-        &["write", &file, "3"],
+        &["free", &file, FIRST],
+        &["write", &file, FIRST],
         &["create", &new],
         &["copy", &file, &new],
         &["repair", &file, "--output", &new],
@@ -51,7 +51,7 @@ fn closed_output_is_an_error_before_anything_changes() {
         &["info", &file],
         &["info", &file, "--json"],
         &["list", &file],
-        &["read", &file, "3"],
+        &["read", &file, FIRST],
         &["map", &file],
         &["check", &file, "--json"],
         &["component"],
@@ -88,8 +88,8 @@ fn alloc_that_cannot_print_its_ids_names_them_in_the_error() {
     let child = program(&args).stdout(Stdio::from(full)).spawn().unwrap();
     let error = answer(child).failed(4);
     let list = run(["list", &file, "--json"]).done().json();
-    assert_eq!(list["regular"], serde_json::json!([3, 4, 5, 6, 7]));
-    assert!(error.contains("allocated all the same: 3-7"), "{error}");
+    assert_eq!(list["regular"], serde_json::json!([15, 16, 17, 18, 19]));
+    assert!(error.contains("allocated all the same: 15-19"), "{error}");
 }
 
 /// What is done was reported as failed, without a word that it is done.
@@ -103,8 +103,8 @@ fn full_output_is_an_error_that_says_what_is_done_all_the_same() {
         (&["create", &new][..], "the file was made"),
         (&["copy", &file, &copy], "the copy was made"),
         (&["repair", &file, "-o", &mended], "the copy was made"),
-        (&["write", &file, "3"], "it is written"),
-        (&["free", &file, "3", "4"], "they are free"),
+        (&["write", &file, FIRST], "it is written"),
+        (&["free", &file, FIRST, SECOND], "they are free"),
         (&["--help"], ""),
         (&["--version"], ""),
         (&["component"], ""),
@@ -158,14 +158,14 @@ fn output_that_is_not_ready_is_waited_for() {
     let folder = Folder::new();
     let file = text(&folder.file("big.pages"));
     run(["create", &file, "--page-size", "1MiB"]).done();
-    run(["alloc", &file]).done();
+    let id = run(["alloc", &file]).done().ids()[0].to_string();
     let page: Vec<u8> = (0..1_u32 << 20).map(|at| (at * 7 % 251) as u8).collect();
-    run_with(["write", &file, "3"], &page).done();
+    run_with(["write", &file, &id], &page).done();
 
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
     let theirs = std::os::fd::OwnedFd::from(theirs);
-    let args = ["read", &file, "3"].map(AsRef::as_ref);
+    let args = ["read", &file, &id].map(AsRef::as_ref);
     let mut command = program(&args);
     let child = command.stdout(Stdio::from(theirs)).spawn().unwrap();
     drop(command);
@@ -211,13 +211,13 @@ fn input_is_waited_for_and_a_closed_one_is_an_error() {
     let folder = Folder::new();
     let file = folder.pages("a.pages");
     run(["alloc", &file]).done();
-    let error = run_closed("<&-", &["write", &file, "3"]).failed(4);
+    let error = run_closed("<&-", &["write", &file, FIRST]).failed(4);
     assert!(error.contains("cannot read standard input"), "{error}");
 
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
     let theirs = std::os::fd::OwnedFd::from(theirs);
-    let args = ["write", &file, "3"].map(AsRef::as_ref);
+    let args = ["write", &file, FIRST].map(AsRef::as_ref);
     let mut command = program(&args);
     let child = command.stdin(Stdio::from(theirs)).spawn().unwrap();
     drop(command);
@@ -225,6 +225,6 @@ fn input_is_waited_for_and_a_closed_one_is_an_error() {
     ours.write_all(b"hello").unwrap();
     drop(ours);
     answer(child).done();
-    let read = run(["read", &file, "3", "--len", "5"]).done().output;
+    let read = run(["read", &file, FIRST, "--len", "5"]).done().output;
     assert_eq!(read, b"hello");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use crate::run::{Folder, answer, program, run};
+use crate::run::{FIRST, Folder, SECOND, answer, program, run};
 
 /// Short commands that were started together: all but one of them failed.
 #[test]
@@ -31,8 +31,8 @@ fn file_in_use_is_waited_for_as_long_as_asked() {
     let copy = crate::run::text(&folder.file("copy.pages"));
     for args in [
         &["alloc", &file][..],
-        &["free", &file, "3"],
-        &["write", &file, "4"],
+        &["free", &file, FIRST],
+        &["write", &file, SECOND],
         &["repair", &file, "--output", &copy],
     ] {
         let held = fs::File::open(&file).unwrap();

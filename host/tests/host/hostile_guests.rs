@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use pagebox::report::{Check, Listing};
 use pagebox::{
-    Access, Engine, Error, Limits, MemoryStore, PageId, PageSize, Pager, ProtectedId, Store,
-    StoreError,
+    Access, Engine, Error, Format, Limits, MemoryStore, NewFile, PageId, PageSize, Pager,
+    ProtectedId, Store, StoreError,
 };
 use tempfile::TempDir;
 
@@ -111,7 +111,12 @@ struct Case {
 impl Case {
     fn new(misdeed: &str) -> Self {
         let (folder, path) = folder();
-        let mut pager = engine().create_with(&path, SIZE, 16).unwrap();
+        // The guest takes its pages to be where format 0 has them.
+        let new = NewFile {
+            format: Format::Zero,
+            page_count: 16,
+        };
+        let mut pager = engine().create_with(&path, SIZE, new).unwrap();
         let mut places = Vec::new();
         let mut transaction = pager.begin().unwrap();
         assert_eq!(transaction.alloc().unwrap(), REGULAR);

@@ -17,7 +17,7 @@ fn inspector_looks_at_anything_from_any_thread() {
         .unwrap();
     assert_eq!(
         (summary.format.as_str(), summary.recovery.verdict.as_str()),
-        ("0.2", "clean")
+        ("1.0", "clean")
     );
     assert_eq!(
         (summary.regular_pages, summary.protected_pages),

@@ -50,6 +50,7 @@ impl Case {
         let handle = store.data_mut().0.insert(medium).unwrap();
         let pagers = exports.pagebox_pager_pager();
         let file = NewFile {
+            // There a protected page has bytes to view before it is written.
             format: 0,
             page_count: 0,
             uuid: (0, 0),

@@ -180,7 +180,7 @@ impl Store for Panicking {
 }
 
 /// The sample's pages.
-const REGULAR: PageId = PageId::new(3);
+const REGULAR: PageId = PageId::new(15);
 const PROTECTED: ProtectedId = ProtectedId::new(0);
 
 /// What a phase is called, and what happens in it.

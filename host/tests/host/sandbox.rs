@@ -272,9 +272,9 @@ fn embedder_hands_its_own_stores_to_the_component() {
     let pagers = component.pagebox_pager_pager();
     let mut open = Vec::new();
     let new_file = wit::NewFile {
-        format: 0,
+        format: 1,
         page_count: 0,
-        uuid: (0, 0),
+        uuid: (1, 2),
     };
     for page_size in [PageSize::KIB_1, PageSize::KIB_16] {
         let medium = Box::new(MemoryStore::new(page_size));

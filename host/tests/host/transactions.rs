@@ -2,16 +2,20 @@
 
 use std::fs;
 
-use pagebox::{Error, MemoryStore, PageSize, ProtectedId};
+use pagebox::{Error, Format, MemoryStore, NewFile, PageSize, ProtectedId};
 
 use crate::{engine, folder, sample};
 
-/// A count that no file can hold is refused before it is searched for: with the
-/// largest pages as well, where the format has room for eight million of them.
+/// A count that no file of format 0 can hold is refused before it is searched for:
+/// with the largest pages as well, where it has room for eight million of them.
 #[test]
 fn more_protected_pages_than_fit_are_full() {
+    let new = NewFile {
+        format: Format::Zero,
+        ..NewFile::default()
+    };
     let mut pager = engine()
-        .create_store(MemoryStore::new(PageSize::MIB_1), 0)
+        .create_store(MemoryStore::new(PageSize::MIB_1), new)
         .unwrap();
     let mut tx = pager.begin().unwrap();
     let error = tx.alloc_protected_many(u32::MAX).unwrap_err();
@@ -41,7 +45,7 @@ fn file_reopened_holds_what_was_committed() {
     let more = tx.alloc_protected_many(300).unwrap();
     tx.write(more[299]).unwrap().fill(7);
     let info = tx.commit().unwrap();
-    assert!(info.page_count >= 3600);
+    assert!(info.page_count >= 3000);
     assert_eq!(pager.stats().unwrap().generation, info.generation);
 
     let mut pager = {
@@ -103,9 +107,13 @@ fn reads_after_a_commit_see_what_it_changed() {
     assert!(matches!(pager.page(regular), Err(Error::NotAllocated(_))));
     let mut tx = pager.begin().unwrap();
     let backing = tx.alloc_protected().unwrap();
+    tx.write(backing).unwrap().fill(0);
     tx.commit().unwrap();
     // The page that was freed now belongs to a protected one.
-    assert!(matches!(pager.page(regular), Err(Error::NotRegular { .. })));
+    assert!(
+        matches!(pager.page(regular), Err(Error::NotRegular { .. })),
+        "page {regular}"
+    );
     assert!(
         pager
             .protected_page(backing)
@@ -168,6 +176,7 @@ fn page_replaced_is_written_whole_and_by_as_many_bytes_as_it_has() {
         .create_store(MemoryStore::new(PageSize::KIB_1), 0)
         .unwrap();
     let id = pager.alloc_protected().unwrap();
+    let before = pager.stats().unwrap().generation;
     let nowhere = ProtectedId::new(id.get() + 1);
     for len in [0, 1023, 1025] {
         let mut tx = pager.begin().unwrap();
@@ -182,7 +191,7 @@ fn page_replaced_is_written_whole_and_by_as_many_bytes_as_it_has() {
             Err(Error::NotProtected(it)) if it == nowhere
         ));
         tx.commit().unwrap();
-        assert_eq!(pager.stats().unwrap().generation, 1);
+        assert_eq!(pager.stats().unwrap().generation, before);
     }
     let mut tx = pager.begin().unwrap();
     tx.replace(id, &[5; 1024]).unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::tools::{Tools, copy_folder, ran, repository, succeeded, told, tools};
+use crate::tools::{FORMATS, Tools, copy_folder, ran, repository, succeeded, told, tools};
 
 static PROGRAM: LazyLock<Option<PathBuf>> = LazyLock::new(|| tools().map(build));
 
@@ -34,11 +34,16 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    pub(crate) fn new() -> Option<Self> {
+    fn new() -> Option<Self> {
+        Self::of_format(FORMATS[1])
+    }
+
+    pub(crate) fn of_format(format: &str) -> Option<Self> {
         let (tools, program) = (tools()?, PROGRAM.as_ref()?);
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let file = folder.path().join("data.pages");
-        succeeded(tools.command("pagebox").arg("create").arg(&file));
+        let mut create = tools.command("pagebox");
+        succeeded(create.args(["create", "--format", format]).arg(&file));
         Some(Self {
             tools,
             program,

@@ -2,23 +2,28 @@
 //! is wrong.
 
 use crate::guide::built;
-use crate::tools::succeeded;
+use crate::tools::{FORMATS, succeeded};
 use crate::views::{program, python};
 
 #[test]
 fn misuse_of_the_python_host_is_an_error_that_names_it() {
     let Some(tools) = built() else { return };
     let program = program(tools, "python/misuse.py");
-    succeeded(python(tools).arg(program));
+    for format in FORMATS {
+        succeeded(python(tools).env("FORMAT", format).arg(&program));
+    }
 }
 
 #[test]
 fn misuse_of_the_node_host_is_an_error_that_names_it() {
     let Some(tools) = built() else { return };
     let program = program(tools, "javascript/misuse.test.js");
-    let mut node = tools.command("node");
-    node.env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"));
-    succeeded(node.args(["--test", "--test-timeout=120000"]).arg(program));
+    for format in FORMATS {
+        let mut node = tools.command("node");
+        node.env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"))
+            .env("FORMAT", format);
+        succeeded(node.args(["--test", "--test-timeout=120000"]).arg(&program));
+    }
 }
 
 #[test]
@@ -53,7 +58,8 @@ fn a_program_in_strict_python_finds_the_types_that_are_so() {
     mypy.env("MYPYPATH", &hosts)
         .args(["--strict", "--cache-dir"]);
     mypy.arg(folder.path()).arg(&source);
-    let host = ["demo.py", "page_store.py", "pagebox.py"].map(|name| hosts.join(name));
+    let host =
+        ["byte_lists.py", "demo.py", "page_store.py", "pagebox.py"].map(|name| hosts.join(name));
     succeeded(mypy.args(host));
     let mut python = python(tools);
     python.arg(source);

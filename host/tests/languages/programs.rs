@@ -6,7 +6,7 @@ use std::process::Output;
 use tempfile::TempDir;
 
 use crate::guide::built;
-use crate::tools::{Tools, ran, succeeded, told};
+use crate::tools::{FORMATS, Tools, ran, succeeded, told};
 
 pub(crate) const LANGUAGES: [(&str, &str); 4] = [
     ("Rust", "rust/target/wasm32-wasip2/release/queue.wasm"),
@@ -24,9 +24,14 @@ struct Queue<'a> {
 
 impl<'a> Queue<'a> {
     fn new(tools: &'a Tools) -> Self {
+        Self::of_format(tools, FORMATS[1])
+    }
+
+    fn of_format(tools: &'a Tools, format: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let file = folder.path().join("queue.pages");
-        succeeded(tools.command("pagebox").arg("create").arg(&file));
+        let mut create = tools.command("pagebox");
+        succeeded(create.args(["create", "--format", format]).arg(&file));
         Self {
             tools,
             _folder: folder,

@@ -70,7 +70,13 @@ fn the_guide_s_table_of_page_sizes_is_what_the_format_allows() {
         };
         let size = pagebox::PageSize::from_bytes(size << 10).expect("it is a page size");
         let pager = engine
-            .create_store(pagebox::MemoryStore::new(size), 0)
+            .create_store(
+                pagebox::MemoryStore::new(size),
+                pagebox::NewFile {
+                    format: pagebox::Format::Zero,
+                    page_count: 0,
+                },
+            )
             .expect("there is memory");
         let limit = pager.stats().expect("it answers").page_limit;
         assert_eq!(pages, limit, "{row}");

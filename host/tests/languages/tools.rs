@@ -24,6 +24,9 @@ const NEEDED: &[&str] = &[
     "wit-bindgen",
 ];
 
+/// Every format, as programs are told of it.
+pub(crate) const FORMATS: [&str; 2] = ["0", "1"];
+
 /// Where everything is.
 pub(crate) struct Tools {
     /// A copy of `wit` and `host/examples`, in which programs are built.

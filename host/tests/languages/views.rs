@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::guide::built;
 use crate::misbehaving::Case;
-use crate::tools::{Tools, copy_folder, repository, succeeded};
+use crate::tools::{FORMATS, Tools, copy_folder, repository, succeeded};
 
 const CASES: &str = include_str!("views.txt");
 
@@ -51,36 +51,46 @@ fn assert_outcomes(command: &mut Command) {
 #[test]
 fn views_in_python_do_what_they_do_everywhere() {
     let Some(tools) = built() else { return };
-    let folder = tempfile::tempdir().expect("there is room for a folder");
-    let mut python = python(tools);
-    python.arg(program(tools, "python/views.py"));
-    python.arg(tools.examples().join("hosts/pager.wasm"));
-    assert_outcomes(python.arg(folder.path()));
+    let program = program(tools, "python/views.py");
+    for format in FORMATS {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let mut python = python(tools);
+        python.args([&program, &tools.examples().join("hosts/pager.wasm")]);
+        assert_outcomes(python.arg(folder.path()).arg(format));
+    }
 }
 
 #[test]
 fn views_in_node_do_what_they_do_everywhere() {
     let Some(tools) = built() else { return };
-    let folder = tempfile::tempdir().expect("there is room for a folder");
-    let mut node = tools.command("node");
-    node.arg(program(tools, "javascript/views-node.js"));
-    assert_outcomes(node.arg(folder.path()));
+    let program = program(tools, "javascript/views-node.js");
+    for format in FORMATS {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let mut node = tools.command("node");
+        assert_outcomes(node.arg(&program).arg(folder.path()).arg(format));
+    }
 }
 
 #[test]
 fn views_in_the_browser_do_what_they_do_everywhere() {
     let Some(tools) = built() else { return };
-    let mut node = tools.command("node");
-    assert_outcomes(node.arg(program(tools, "javascript/views-browser.js")));
+    let program = program(tools, "javascript/views-browser.js");
+    for format in FORMATS {
+        assert_outcomes(tools.command("node").arg(&program).arg(format));
+    }
 }
 
 #[test]
 fn views_in_a_program_do_what_they_do_everywhere() {
-    for line in cases() {
-        let Some(case) = Case::new() else { return };
-        let (name, expected) = line.rsplit_once(": ").expect("a case has an outcome");
-        let mut run = case.command("--store");
-        let printed = succeeded(run.args(["--", "view", name]));
-        assert_eq!(printed.trim_end(), expected, "{name}");
+    for format in FORMATS {
+        for line in cases() {
+            let Some(case) = Case::of_format(format) else {
+                return;
+            };
+            let (name, expected) = line.rsplit_once(": ").expect("a case has an outcome");
+            let mut run = case.command("--store");
+            let printed = succeeded(run.args(["--", "view", name]));
+            assert_eq!(printed.trim_end(), expected, "{name}, format {format}");
+        }
     }
 }

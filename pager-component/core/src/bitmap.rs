@@ -9,6 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::codec::narrow;
+use crate::ids::Extent;
 
 const WORD: u64 = 64;
 
@@ -255,6 +256,22 @@ impl FromIterator<u64> for Overlay {
 }
 
 impl Overlay {
+    /// The bits of some runs, all below `limit`.
+    ///
+    /// # Errors
+    /// The first bit of a run that is not.
+    pub fn of_runs(runs: &[Extent], limit: u64) -> Result<Self, u64> {
+        let mut overlay = Self::default();
+        for &Extent { first, count } in runs {
+            let end = first.saturating_add(count);
+            if count > 0 && end > limit {
+                return Err(first.max(limit));
+            }
+            overlay.insert_run(first, end);
+        }
+        Ok(overlay)
+    }
+
     /// How many bits it holds.
     pub fn len(&self) -> u64 {
         self.len
@@ -294,6 +311,21 @@ impl Overlay {
         fresh
     }
 
+    /// Adds the bits from `first` on, below `end`.
+    fn insert_run(&mut self, first: u64, end: u64) {
+        let mut next = first;
+        while next < end {
+            let (word, _) = place(next);
+            let below = u64::MAX << (next % WORD);
+            next = (word + 1) * WORD;
+            let above = match next.saturating_sub(end) {
+                past @ 0..WORD => u64::MAX >> past,
+                _ => 0,
+            };
+            self.insert_word(word, below & above);
+        }
+    }
+
     /// Removes `bit`; false if it was not there.
     pub fn remove(&mut self, bit: u64) -> bool {
         let (word, mask) = place(bit);
@@ -318,6 +350,11 @@ impl Overlay {
     pub fn max(&self) -> Option<u64> {
         let (word, bits) = self.words.last_key_value()?;
         Some(word * WORD + u64::from(bits.ilog2()))
+    }
+
+    /// How many words that are not zero there are.
+    pub fn word_count(&self) -> usize {
+        self.words.len()
     }
 
     /// Its words that are not zero, ascending, each with its number.

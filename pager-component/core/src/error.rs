@@ -155,6 +155,12 @@ pub enum Error {
         /// The most protected pages that the format can name.
         limit: u64,
     },
+    /// A transaction allocates more than can be held in memory until its commit.
+    #[error("a transaction can allocate at most {limit} of these pages")]
+    TooMany {
+        /// The most that it can.
+        limit: u64,
+    },
     /// The commit counter is at its end.
     #[error("the generation counter is at its end: the file can be read, but not changed")]
     GenerationsExhausted,

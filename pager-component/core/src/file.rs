@@ -18,7 +18,7 @@ use crate::format1;
 use crate::identity::Format;
 use crate::ids::{Extent, ProtectedId};
 use crate::kinds::PageKind;
-use crate::page_map::Kinds;
+use crate::page_map::{FreeRuns, Kinds};
 use crate::structure::{Entry, LastCommit, Reference, Structure};
 
 /// An open page file.
@@ -40,15 +40,31 @@ impl File {
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
     pub fn create<S: PageStore>(store: &mut S, new: &NewFile) -> Result<Self, Error> {
-        let geometry = store.geometry();
-        if geometry.page_count != 0 || geometry.tail != 0 {
-            return Err(Error::NotEmpty {
-                page_count: geometry.page_count,
-            });
-        }
+        expect_empty(store)?;
         Ok(match new.format {
             Format::Zero => Self::Zero(format0::File::create(store, new.page_count)?),
             Format::One => Self::One(format1::File::create(store, new.uuid, new.page_count)?),
+        })
+    }
+
+    /// Makes a new file in an empty store around regular pages: those of a file
+    /// of another format, whose numbers stay. It has about as many pages as that
+    /// one, as far as the format can.
+    ///
+    /// # Errors
+    /// As [`File::create`]; [`Error::NotRegular`] for the first page that the
+    /// format needs for itself, [`Error::OutOfRange`] for the first that it
+    /// cannot have.
+    pub fn create_around<S: PageStore>(
+        store: &mut S,
+        new: &NewFile,
+        regular: &[Extent],
+    ) -> Result<Self, Error> {
+        expect_empty(store)?;
+        let (uuid, pages) = (new.uuid, new.page_count);
+        Ok(match new.format {
+            Format::Zero => Self::Zero(format0::File::create_around(store, pages, regular)?),
+            Format::One => Self::One(format1::File::create_around(store, uuid, pages, regular)?),
         })
     }
 
@@ -142,9 +158,18 @@ impl File {
         }
     }
 
-    /// The figures of a file of which nothing is known but its page size.
-    pub fn unknown_stats(page_size: PageSize) -> Stats {
-        format0::File::unknown_stats(page_size)
+    /// The figures of a file of which nothing is known but its page size, and its
+    /// format perhaps.
+    pub fn unknown_stats(format: Option<Format>, page_size: PageSize) -> Stats {
+        match format {
+            Some(Format::Zero) => format0::File::unknown_stats(page_size),
+            Some(Format::One) => format1::File::unknown_stats(page_size),
+            // Some numbers have to stand for what is not known.
+            None => Stats {
+                format: "",
+                ..format0::File::unknown_stats(page_size)
+            },
+        }
     }
 
     /// Checks that `page` is an allocated regular page.
@@ -304,8 +329,9 @@ impl File {
         }
     }
 
-    /// The first run of free pages from page `from` on.
-    pub fn free_run<S: PageStore>(&mut self, store: &S, from: u64) -> Option<Extent> {
+    /// The first run of free pages from page `from` on, and others like it that
+    /// follow, where that is known.
+    pub fn free_run<S: PageStore>(&mut self, store: &S, from: u64) -> Option<FreeRuns> {
         match self {
             Self::Zero(file) => file.kinds().free_run(from),
             Self::One(file) => file.free_run(store, from),
@@ -316,7 +342,8 @@ impl File {
     pub fn last_commit<S: PageStore>(&self, store: &S) -> Option<LastCommit> {
         match self {
             Self::Zero(file) => file.last_commit(store),
-            // Its pages are found by their births, which takes a walk.
+            // Both roots say the same once a commit is done, and what it freed
+            // leaves no trace.
             Self::One(_) => None,
         }
     }
@@ -379,6 +406,17 @@ impl File {
     }
 }
 
+fn expect_empty<S: PageStore>(store: &S) -> Result<(), Error> {
+    let geometry = store.geometry();
+    if geometry.page_count == 0 && geometry.tail == 0 {
+        Ok(())
+    } else {
+        Err(Error::NotEmpty {
+            page_count: geometry.page_count,
+        })
+    }
+}
+
 /// A file's pages as they are asked for.
 pub struct FileKinds<'a, S> {
     /// The file.
@@ -396,7 +434,7 @@ impl<S: PageStore> Kinds for FileKinds<'_, S> {
         self.file.count_kinds(self.store, first, end, f);
     }
 
-    fn free_run(&mut self, from: u64) -> Option<Extent> {
+    fn free_run(&mut self, from: u64) -> Option<FreeRuns> {
         self.file.free_run(self.store, from)
     }
 }

@@ -18,7 +18,7 @@ use crate::ids::ProtectedId;
 use crate::kinds::PageKind;
 use crate::page_map::{Counts, FreeSpace, Kinds, PageMap, Tile, Unknown};
 use crate::read::{page_checksum, read_page};
-use crate::recovery::{Explain, Recovery, Step, Verdict, Witness, recover_steadily};
+use crate::recovery::{Explain, Recovery, Step, Verdict, Witness, format_of, recover_steadily};
 use crate::structure::{Entry, LastCommit, Reference, Structure};
 use crate::verify::protected_page;
 
@@ -168,7 +168,7 @@ impl<S: PageStore> Inspector<S> {
                     Error::Busy => "busy",
                     _ => Verdict::Damaged.name(),
                 };
-                let stats = File::unknown_stats(geometry.page_size);
+                let stats = File::unknown_stats(format_of(&self.store), geometry.page_size);
                 (stats, verdict, format!("{error}"), Vec::new())
             }
         };

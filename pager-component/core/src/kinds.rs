@@ -20,7 +20,7 @@ impl PageKind {
     pub const FREE: Self = Self(0);
     /// A caller's regular page.
     pub const REGULAR: Self = Self(1);
-    /// The copy of a protected page that counts.
+    /// Holds the bytes of a protected page: of two copies the one that counts.
     pub const PROTECTED_ACTIVE: Self = Self(2);
     /// The copy of a protected page that the next write goes to.
     pub const PROTECTED_SHADOW: Self = Self(3);
@@ -71,7 +71,7 @@ impl PageKind {
             Self::PROTECTED_ACTIVE => (
                 "protected-active",
                 'P',
-                "the copy of a protected page that counts",
+                "holds the bytes of a protected page",
             ),
             Self::PROTECTED_SHADOW => (
                 "protected-shadow",

@@ -27,10 +27,12 @@
 //!
 //! # Example
 //! ```
-//! use pagebox_core::{Access, Pager};
+//! use pagebox_core::{Access, Format, NewFile, Pager};
 //! use pagebox_store::{MemoryStore, PageSize};
 //!
-//! let mut pager = Pager::create(MemoryStore::new(PageSize::KIB_4), 0)?;
+//! let uuid = *b"drawn at random "; // by the caller: here is no randomness
+//! let new = NewFile { format: Format::One, page_count: 0, uuid };
+//! let mut pager = Pager::create_as(MemoryStore::new(PageSize::KIB_4), &new)?;
 //! let mut tx = pager.begin()?;
 //! let ids = pager.alloc_protected(&mut tx, 1)?;
 //! pager.stage(&mut tx, ids[0])?[..5].copy_from_slice(b"hello");

@@ -7,7 +7,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::allocation::AllocationMap;
-use crate::ids::Extent;
 use crate::kinds::PageKind;
 
 /// How many pages of each kind, by code.
@@ -36,6 +35,31 @@ pub struct FreeSpace {
     pub longest: Option<u64>,
 }
 
+/// Runs of free pages, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreeRuns {
+    /// Where the first one begins.
+    pub first: u64,
+    /// Pages in the longest one.
+    pub count: u64,
+    /// How many there are. Of all of them the length has the same power of two.
+    pub times: u64,
+    /// The page behind the last one.
+    pub next: u64,
+}
+
+impl FreeRuns {
+    /// A run alone.
+    pub fn one(first: u64, end: u64) -> Self {
+        Self {
+            first,
+            count: end - first,
+            times: 1,
+            next: end,
+        }
+    }
+}
+
 /// What the pages are that a file accounts for.
 pub trait Kinds {
     /// What a page is.
@@ -45,8 +69,9 @@ pub trait Kinds {
     /// many of them do.
     fn count(&mut self, first: u64, end: u64, f: &mut dyn FnMut(PageKind, u64));
 
-    /// The first run of free pages from page `from` on.
-    fn free_run(&mut self, from: u64) -> Option<Extent>;
+    /// The first run of free pages from page `from` on, and others like it that
+    /// follow, where that is known.
+    fn free_run(&mut self, from: u64) -> Option<FreeRuns>;
 }
 
 impl Kinds for AllocationMap {
@@ -58,13 +83,10 @@ impl Kinds for AllocationMap {
         self.count_in(first, end, f);
     }
 
-    fn free_run(&mut self, from: u64) -> Option<Extent> {
+    fn free_run(&mut self, from: u64) -> Option<FreeRuns> {
         let first = self.find_free(from)?;
         let end = self.used().find_set(first).unwrap_or(self.page_count());
-        Some(Extent {
-            first,
-            count: end - first,
-        })
+        Some(FreeRuns::one(first, end))
     }
 }
 
@@ -77,7 +99,7 @@ impl Kinds for Box<dyn Kinds + '_> {
         (**self).count(first, end, f);
     }
 
-    fn free_run(&mut self, from: u64) -> Option<Extent> {
+    fn free_run(&mut self, from: u64) -> Option<FreeRuns> {
         (**self).free_run(from)
     }
 }
@@ -95,7 +117,7 @@ impl Kinds for Unknown {
         f(PageKind::UNKNOWN, end.saturating_sub(first));
     }
 
-    fn free_run(&mut self, _from: u64) -> Option<Extent> {
+    fn free_run(&mut self, _from: u64) -> Option<FreeRuns> {
         None
     }
 }
@@ -196,14 +218,14 @@ impl<K: Kinds> PageMap<K> {
         let mut histogram = Vec::new();
         let mut longest = 0;
         let mut next = 0;
-        while let Some(run) = self.pages.free_run(next) {
-            longest = longest.max(run.count);
-            let bucket = run.count.ilog2() as usize;
+        while let Some(runs) = self.pages.free_run(next) {
+            longest = longest.max(runs.count);
+            let bucket = runs.count.ilog2() as usize;
             if histogram.len() <= bucket {
                 histogram.resize(bucket + 1, 0);
             }
-            histogram[bucket] += 1;
-            next = run.first + run.count;
+            histogram[bucket] += runs.times;
+            next = runs.next;
         }
         FreeSpace {
             runs: histogram,

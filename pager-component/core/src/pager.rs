@@ -53,6 +53,10 @@ pub struct Pager<S> {
     witness: Option<Witness>,
 }
 
+/// Words of the set of verified pages, each of up to 64 of them: when there are
+/// more, all are verified again when they are next asked for.
+const VERIFIED_WORDS: usize = 1 << 16;
+
 fn next_version() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -60,7 +64,7 @@ fn next_version() -> u64 {
 
 impl<S: PageStore> Pager<S> {
     /// Makes a new page file of format 0, of at least `page_count` pages, in an
-    /// empty store.
+    /// empty store: the one format that needs no random number.
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
@@ -79,6 +83,19 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::NotEmpty`], [`Error::Full`], [`Error::Store`].
     pub fn create_as(mut store: S, new: &NewFile) -> Result<Self, Error> {
         let file = File::create(&mut store, new)?;
+        Ok(Self::new(store, file, Phase::Ready, Verdict::Clean))
+    }
+
+    /// Makes a new page file in an empty store around regular pages, which read
+    /// as zeros: the numbers of those that a file of another format has. It has
+    /// about as many pages as that one, as far as its format can.
+    ///
+    /// # Errors
+    /// As [`Pager::create_as`]; [`Error::NotRegular`] for the first page that
+    /// the format needs for itself, [`Error::OutOfRange`] for the first that it
+    /// cannot have.
+    pub fn create_around(mut store: S, new: &NewFile, regular: &[Extent]) -> Result<Self, Error> {
+        let file = File::create_around(&mut store, new, regular)?;
         Ok(Self::new(store, file, Phase::Ready, Verdict::Clean))
     }
 
@@ -223,6 +240,10 @@ impl<S: PageStore> Pager<S> {
                 } else {
                     Error::Changed
                 });
+            }
+            // In the worst order one word is kept for each.
+            if self.verified.word_count() >= VERIFIED_WORDS {
+                self.verified = Overlay::default();
             }
             self.verified.insert(id.0);
         }

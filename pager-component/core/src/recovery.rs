@@ -15,7 +15,8 @@ use crate::file::File;
 use crate::finding::Finding;
 use crate::format0;
 use crate::format1;
-use crate::identity::IdentityFault;
+use crate::identity::{Format, IdentityFault};
+use crate::read::read_page;
 pub use crate::reasoning::{Explain, Step, Verdict};
 
 /// What recovery decided, and why.
@@ -51,6 +52,16 @@ pub fn page_size(head: &[u8]) -> Result<PageSize, Error> {
                 Err(error) => Err(one_of(fault, error)),
             }
         }
+    }
+}
+
+/// The format that a file names, whatever else of it is lost.
+pub(crate) fn format_of<S: PageStore>(store: &S) -> Option<Format> {
+    let page0 = read_page(store, 0).ok()??;
+    if format0::identify(&page0).is_ok() {
+        Some(Format::Zero)
+    } else {
+        format1::identify(store).ok().map(|_| Format::One)
     }
 }
 

@@ -67,8 +67,8 @@ pub(crate) fn goals(rows: &[Row]) {
 
 /// The goals as a table in Markdown, with the medians that they are about.
 pub(crate) fn markdown(rows: &[Row]) {
-    println!("| Case | pagebox | mappedpages | Goal | Is | |");
-    println!("|---|---|---|---|---|---|");
+    println!("| Case | pagebox | format 0 | mappedpages | Goal | Is | |");
+    println!("|---|---|---|---|---|---|---|");
     for goal in &GOALS {
         let Some(Judgement { figure, met }) = goal.judge(rows) else {
             continue;
@@ -78,9 +78,10 @@ pub(crate) fn markdown(rows: &[Row]) {
             row.map_or_else(|| "-".to_owned(), |row| time(row.ns))
         };
         println!(
-            "| `{}` | {} | {} | {} | {} | {} |",
+            "| `{}` | {} | {} | {} | {} | {} | {} |",
             goal.case,
             median(Name::Pagebox),
+            median(Name::PageboxZero),
             median(Name::Mappedpages),
             goal.text,
             goal.in_words(figure),

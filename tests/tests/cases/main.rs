@@ -16,6 +16,7 @@ mod rooms;
 mod rot;
 mod rules;
 mod torn;
+mod upgrade;
 
 use pagebox_store::PageSize;
 

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use pagebox_core::{Access, Error, Format, NewFile, Pager};
-use pagebox_store::PageSize;
+use pagebox_store::{MemoryStore, PageSize};
 use pagebox_tests::crash::{CrashStore, Moment, Record, Survivors};
 use pagebox_tests::decode::Pages;
 use pagebox_tests::decode1;
@@ -27,7 +27,8 @@ use pagebox_tests::legal::{Legal, find};
 use pagebox_tests::model::Model;
 use pagebox_tests::rng::Rng;
 use pagebox_tests::shown::{format_of, numbers};
-use pagebox_tests::workload::{Step, Workload};
+use pagebox_tests::upgrade::convert;
+use pagebox_tests::workload::{Change, Step, Workload};
 
 /// Images that all tests together try of a format, unless
 /// `PAGEBOX_CRASH_IMAGES` says how many.
@@ -222,6 +223,37 @@ impl Scene {
             model: Model::new(page_size.bytes()),
             workload: workload(start.format, seed),
             log: vec![format!("{medium}, page size {page_size}, seed {seed}")],
+        }
+    }
+
+    /// A file of format 0 that became one of format 1, with regular pages where
+    /// homes are otherwise.
+    fn upgraded(start: Start) -> Self {
+        let Start {
+            page_size, seed, ..
+        } = start;
+        let mut old = Pager::create(MemoryStore::new(page_size), 0).expect("the store is empty");
+        let mut model = Model::new(page_size.bytes());
+        let regular = Change::Alloc(1 + (seed % 40) as u32);
+        let protected = Change::AllocProtected(5);
+        // With small pages the head is longer: what lies there has to give way.
+        let (changes, in_the_way) = if page_size.bytes() < 4096 {
+            ([protected, regular], 15)
+        } else {
+            ([regular, protected], 3)
+        };
+        for change in changes {
+            let step = Step::Commit(vec![change]);
+            model.run(&mut old, &step).expect("it has room");
+        }
+        assert!(model.regular.contains_key(&in_the_way), "{model:?}");
+        let pager = convert(&mut old, start.store(), Format::One).expect("it has room");
+        guard(pager.store());
+        Self {
+            pager,
+            model,
+            workload: Workload::new(seed),
+            log: vec![format!("upgraded, page size {page_size}, seed {seed}")],
         }
     }
 

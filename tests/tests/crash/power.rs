@@ -55,6 +55,19 @@ fn in_any_workload(format: Format) {
     });
 }
 
+#[test]
+fn format_1_power_loss_in_an_upgraded_file_leaves_the_state_before_or_after() {
+    const NAME: &str = "power lost in upgraded files, and again in the next commit";
+    Tally::new(NAME, Format::One, 10).fill(|tally, start| {
+        let mut rng = Rng::new(start.seed);
+        let mut scene = Scene::upgraded(start);
+        for _ in 0..20 {
+            let step = scene.workload.step();
+            crash_in(&mut scene, &step, IMAGES_PER_MOMENT, tally, &mut rng);
+        }
+    });
+}
+
 /// Every pair and triple of operations, in one transaction and in one each.
 #[test]
 fn power_loss_in_any_pair_and_triple_of_operations_leaves_the_state_before_or_after() {

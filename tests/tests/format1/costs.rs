@@ -1,18 +1,14 @@
 //! What things cost: syncs exactly, reads and memory within bounds; and what
 //! happens where there is no room.
 
-use std::collections::BTreeMap;
-
 use pagebox_core::ProtectedId;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::format1::record::Record;
 use pagebox_core::format1::{Error, File, Layout, Operation, Shape, Verdict};
-use pagebox_store::{
-    Algorithm, Change as Written, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore,
-    StoreError, check_changes,
-};
+use pagebox_store::{Change as Written, MemoryStore, PageBuffer, PageSize, PageStore, StoreError};
 use pagebox_tests::counting::CountingStore;
 use pagebox_tests::crash::{CrashStore, Record as Note};
+use pagebox_tests::sparse::SparseStore;
 
 use super::scene::{DELTAS, Model, SMALL, Scene, TINY, UUID, layout, reach, with_deltas};
 
@@ -251,7 +247,7 @@ fn fill_and_empty(layout: Layout) {
 /// A disk that is full: what is there goes on.
 #[test]
 fn store_that_cannot_grow_is_full_and_not_poisoned() {
-    let mut store = Sparse::new(PageSize::KIB_4);
+    let mut store = SparseStore::new(PageSize::KIB_4);
     store.limit = 40;
     let mut file = File::create(&mut store, UUID, 0).unwrap();
     let mut id = 0;
@@ -282,7 +278,7 @@ fn store_that_cannot_grow_is_full_and_not_poisoned() {
 #[test]
 fn file_of_any_size_is_worked_on_by_a_few_pages() {
     let size = PageSize::KIB_4;
-    let (mut store, counter) = CountingStore::new(Sparse::new(size));
+    let (mut store, counter) = CountingStore::new(SparseStore::new(size));
     let mut file = File::create(&mut store, UUID, 1 << 35).unwrap();
     let far = (1 << 47) + 5;
     let mut changes = new([0, far].map(|id| (id, Some(page(size, 3)))));
@@ -307,84 +303,6 @@ fn file_of_any_size_is_worked_on_by_a_few_pages() {
     let counts = counter.take();
     assert!(counts.reads < 60, "{counts:?}");
     assert_eq!(file.stats().page_count, 1 << 35);
-}
-
-/// Pages that were never written take no memory.
-#[derive(Clone, Debug)]
-struct Sparse {
-    size: PageSize,
-    page_count: u64,
-    limit: u64,
-    pages: BTreeMap<u64, PageBuffer>,
-}
-
-impl Sparse {
-    fn new(size: PageSize) -> Self {
-        Self {
-            size,
-            page_count: 0,
-            limit: u64::MAX,
-            pages: BTreeMap::new(),
-        }
-    }
-}
-
-impl PageStore for Sparse {
-    type Buffer = PageBuffer;
-
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            page_size: self.size,
-            page_count: self.page_count,
-            tail: 0,
-        }
-    }
-
-    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
-        pagebox_store::bounds(self.geometry(), page, offset, bytes.len())?;
-        let start = offset as usize;
-        match self.pages.get(&page) {
-            Some(found) => bytes.copy_from_slice(&found[start..start + bytes.len()]),
-            None => bytes.fill(0),
-        }
-        Ok(())
-    }
-
-    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
-        Ok(self.stage(Some(page))?.checksum(algorithm))
-    }
-
-    fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
-        let mut buffer = PageBuffer::zeroed(self.size);
-        if let Some(page) = source {
-            self.read(page, 0, &mut buffer)?;
-        }
-        Ok(buffer)
-    }
-
-    fn write(&mut self, changes: &[Written<'_, PageBuffer>]) -> Result<(), StoreError> {
-        check_changes(self.geometry(), changes)?;
-        for change in changes {
-            match *change {
-                Written::Staged { page, buffer } => drop(self.pages.insert(page, buffer.clone())),
-                Written::Bytes { page, bytes } => drop(self.pages.insert(page, bytes.into())),
-                Written::Zero { first, count } => self
-                    .pages
-                    .retain(|&page, _| !(first..first + count).contains(&page)),
-                Written::Order | Written::Sync => {}
-                Written::Sealed { .. } => unreachable!("format 1 seals by its entries"),
-            }
-        }
-        Ok(())
-    }
-
-    fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
-        if page_count > self.limit {
-            return Err(StoreError::InsufficientSpace);
-        }
-        self.page_count = self.page_count.max(page_count);
-        Ok(self.geometry())
-    }
 }
 
 /// Kept here so that the guard of the medium is known to watch.

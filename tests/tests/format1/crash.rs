@@ -149,56 +149,60 @@ fn power_loss_leaves_the_state_before_or_after() {
             let mut rng = Rng::new(seed);
             let mut scene = Scene::on_crash_store(layout(seed), seed);
             scene.lengthen_records();
-            for _ in 0..25 {
-                // In runs, with durable ones between them.
-                scene.defers = *rng.pick(&[0, 0, 3, 4]);
-                if rng.chance(1, 8) {
-                    let longer = pagebox_store::PageStore::geometry(&scene.store).page_count + 20;
-                    scene.store.set_len(longer);
-                    scene.log.push(format!("{longer} pages long"));
-                    let found = scene.durable.clone();
-                    scene = reopen(&scene.store.clone(), &scene, &found, &mut rng).unwrap();
-                }
-                let before = scene.before();
-                scene.store.record(Record::Syncs);
-                scene
-                    .step()
-                    .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
-                scene.store.record(Record::Nothing);
-                let legal = scene.legal(&before);
-                for moment in &scene.store.take_moments() {
-                    tally.images(
-                        moment,
-                        IMAGES_PER_MOMENT,
-                        &legal,
-                        &scene,
-                        &mut rng,
-                        |tally, image, found, rng| {
-                            if rng.chance(1, 4) {
-                                goes_on(tally, &scene, image, found, rng)?;
-                            }
-                            Ok(())
-                        },
-                    );
-                }
-                // What was acknowledged as durable is, and what was deferred is
-                // not.
-                tally.images(
-                    &scene.store.now(),
-                    16,
-                    &[&scene.durable],
-                    &scene,
-                    &mut rng,
-                    |tally, image, found, rng| {
-                        if rng.chance(1, 6) {
-                            goes_on(tally, &scene, image, found, rng)?;
-                        }
-                        Ok(())
-                    },
-                );
-            }
+            crashes(tally, &mut scene, &mut rng);
         },
     );
+}
+
+/// Works on a file, and tries images of every moment of it.
+pub(crate) fn crashes(tally: &mut Tally, scene: &mut Scene<CrashStore>, rng: &mut Rng) {
+    for _ in 0..25 {
+        // In runs, with durable ones between them.
+        scene.defers = *rng.pick(&[0, 0, 3, 4]);
+        if rng.chance(1, 8) {
+            let longer = pagebox_store::PageStore::geometry(&scene.store).page_count + 20;
+            scene.store.set_len(longer);
+            scene.log.push(format!("{longer} pages long"));
+            let found = scene.durable.clone();
+            *scene = reopen(&scene.store.clone(), scene, &found, rng).unwrap();
+        }
+        let before = scene.before();
+        scene.store.record(Record::Syncs);
+        scene
+            .step()
+            .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
+        scene.store.record(Record::Nothing);
+        let legal = scene.legal(&before);
+        for moment in &scene.store.take_moments() {
+            tally.images(
+                moment,
+                IMAGES_PER_MOMENT,
+                &legal,
+                scene,
+                rng,
+                |tally, image, found, rng| {
+                    if rng.chance(1, 4) {
+                        goes_on(tally, scene, image, found, rng)?;
+                    }
+                    Ok(())
+                },
+            );
+        }
+        // What was acknowledged as durable is, and what was deferred is not.
+        tally.images(
+            &scene.store.now(),
+            16,
+            &[&scene.durable],
+            scene,
+            rng,
+            |tally, image, found, rng| {
+                if rng.chance(1, 6) {
+                    goes_on(tally, scene, image, found, rng)?;
+                }
+                Ok(())
+            },
+        );
+    }
 }
 
 /// A sync fails; the file is opened again on a system that may have given the

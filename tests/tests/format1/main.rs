@@ -17,5 +17,7 @@ mod mend;
 mod misuse;
 mod recovery;
 mod rot;
+mod scale;
 mod scene;
 mod twin;
+mod upgrade;

@@ -5,11 +5,11 @@ use std::fmt::Display;
 use std::ops::DerefMut;
 use std::rc::Rc;
 
-use pagebox_core::ProtectedId;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::checksum::xxh3;
 use pagebox_core::format1::shape::deltas_len;
 use pagebox_core::format1::{Error, File, Kind, Layout, Shape};
+use pagebox_core::{Extent, ProtectedId};
 use pagebox_store::{MemoryStore, PageSize, PageStore};
 use pagebox_tests::crash::{CrashStore, Moment, Reach, Survivors};
 use pagebox_tests::decode::{Image, Pages};
@@ -239,10 +239,14 @@ pub(crate) fn shows<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
             return Err(format!("page {page} is not what was committed"));
         }
     }
-    let lowest = (0..).find(|id| !model.protected.contains_key(id));
+    let count = model.protected.len() as u64;
+    let mut all = 0..=count;
+    let lowest = all
+        .find(|id| !model.protected.contains_key(id))
+        .unwrap_or(count);
     match file.find_free_id(store, ProtectedId(0)) {
-        Ok(id) if Some(id.0) == lowest => {}
-        Err(Error::NoFreeId { limit }) if Some(limit) == lowest => {}
+        Ok(id) if id.0 == lowest => {}
+        Err(Error::NoFreeId { limit }) if limit == lowest => {}
         found => return Err(format!("lowest free id {lowest:?}, not {found:?}")),
     }
     Ok(())
@@ -255,6 +259,38 @@ pub(crate) struct Before {
     was_durable: u64,
     durable: Model,
     model: Model,
+}
+
+/// A new file around regular pages.
+pub(crate) fn create_around<S: PageStore>(
+    store: &mut S,
+    shape: Shape,
+    page_count: u64,
+    regular: &BTreeSet<u64>,
+) -> Result<File, Error> {
+    let runs: Vec<Extent> = regular
+        .iter()
+        .map(|&first| Extent { first, count: 1 })
+        .collect();
+    File::create_around_shaped(store, shape, UUID, page_count, &runs)
+}
+
+/// Pages that another file may have as regular ones: some, most or all of some
+/// part of the first four groups, and some where homes would lie.
+pub(crate) fn regular_pages(shape: Shape, rng: &mut Rng) -> BTreeSet<u64> {
+    let end = rng.between(shape.head(), 4 * shape.group_len());
+    let density = *rng.pick(&[0, 20, 80, 99, 100]);
+    let mut pages: BTreeSet<u64> = (shape.head()..end)
+        .filter(|_| rng.chance(density, 100))
+        .collect();
+    let usual = Layout::regular(shape);
+    for group in 0..4 {
+        let home = usual.first(group) + rng.below(usual.homes_len(group));
+        if rng.chance(1, 2) && home < end {
+            pages.insert(home);
+        }
+    }
+    pages
 }
 
 /// What was committed, and how, for people.
@@ -286,6 +322,27 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             defers: 0,
             rng: Rng::new(seed),
             log: vec![format!("seed {seed}, {:?}", layout.shape())],
+        }
+    }
+
+    /// A file around regular pages that were there before it, as an upgraded
+    /// one is.
+    pub(crate) fn around(store: S, layout: Layout, regular: BTreeSet<u64>, seed: u64) -> Self {
+        let mut store = store;
+        let file = create_around(&mut store, layout.shape(), 0, &regular);
+        let model = Model {
+            regular,
+            ..Model::default()
+        };
+        Self {
+            store,
+            file: file.expect("there is room for the homes"),
+            layout,
+            durable: model.clone(),
+            model,
+            defers: 0,
+            rng: Rng::new(seed),
+            log: vec![format!("seed {seed}, {layout:?}")],
         }
     }
 

@@ -64,14 +64,14 @@ impl FilesView {
         states.any(is_so)
     }
 
-    /// Whether the story of format 0 is that of a file, or of none another is.
-    fn has_pairs(&self) -> bool {
-        self.some(Head::keeps_pairs) || !self.has_trees()
+    /// Whether the story of format 1 is that of a file, or of none another is.
+    fn has_trees(&self) -> bool {
+        self.some(Head::keeps_trees) || !self.has_pairs()
     }
 
-    /// The same of format 1.
-    fn has_trees(&self) -> bool {
-        self.some(Head::keeps_trees)
+    /// The same of format 0.
+    fn has_pairs(&self) -> bool {
+        self.some(Head::keeps_pairs)
     }
 
     /// Whether there is something that only a token opens.

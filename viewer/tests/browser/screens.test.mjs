@@ -40,16 +40,16 @@ async function open(address, options = {}) {
   return page;
 }
 
-/** Those that have words of their own for format 1. */
-function ofFormat1() {
-  const one = files["format 1.pages"];
-  const screens = ["overview", "map", "metadata", "directory", "page?n=0", "page?n=1", "page?n=3", "diff", "health", "live"];
+/** Those that have words of their own for format 0. */
+function ofFormat0() {
+  const zero = files["format 0.pages"];
+  const screens = ["overview", "map", "metadata", "directory", "page?n=0", "page?n=3", "diff?n=1", "health", "live"];
   return {
-    ...Object.fromEntries(screens.map((screen) => [`${screen} of format 1`, `${one}/${screen}`])),
-    "torn root": `${files["format 1 torn root.pages"]}/metadata`,
-    "finished commit": `${files["format 1 finished commit.pages"]}/metadata`,
-    "rotten header": `${files["format 1 rotten header.pages"]}/health`,
-    "rotten node": `${files["format 1 rotten node.pages"]}/directory`,
+    ...Object.fromEntries(screens.map((screen) => [`${screen} of format 0`, `${zero}/${screen}`])),
+    "unfinished commit of format 0": `${files["format 0 unfinished commit.pages"]}/metadata`,
+    "torn page 0": `${files["format 0 torn page 0.pages"]}/metadata`,
+    "stale side": `${files["format 0 stale side.pages"]}/metadata`,
+    "truncated, of format 0": `${files["format 0 truncated.pages"]}/health`,
   };
 }
 
@@ -65,18 +65,21 @@ function screens() {
     metadata: `${sound}/metadata`,
     directory: `${sound}/directory`,
     "page 0": `${sound}/page?n=0`,
-    "a directory page": `${sound}/page?n=3`,
-    diff: `${sound}/diff?n=1`,
+    "a root slot": `${sound}/page?n=1`,
+    "a leaf": `${sound}/page?n=3`,
+    diff: `${files["unfinished commit.pages"]}/diff`,
     health: `${sound}/health`,
     live: `${sound}/live`,
     "health of the rotten file": `${rotten}/health`,
     "map of the rotten file": `${rotten}/map`,
     "directory of the rotten file": `${rotten}/directory?only=problems`,
     "unfinished commit": `${files["unfinished commit.pages"]}/metadata`,
-    torn: `${files["torn page 0.pages"]}/metadata`,
-    "stale side": `${files["stale side.pages"]}/metadata`,
+    "torn root": `${files["torn root.pages"]}/metadata`,
+    "finished commit": `${files["finished commit.pages"]}/metadata`,
+    "rotten header": `${files["rotten header.pages"]}/health`,
+    "rotten node": `${files["rotten node.pages"]}/directory`,
     truncated: `${files["truncated.pages"]}/health`,
-    ...ofFormat1(),
+    ...ofFormat0(),
     "not a page file": `${files["not a page file.pages"]}/overview`,
   };
 }
@@ -153,7 +156,7 @@ test("forced colours keep what colour says", async () => {
     .evaluate((element) => getComputedStyle(element, "::before").content);
   assert.match(mark, /✕/);
   await page.goto(`${files["sound.pages"]}/metadata`);
-  assert.match(await page.locator("th.counts strong").innerText(), /counts$/);
+  assert.match(await page.locator("th.counts strong").first().innerText(), /counts$/);
   await page.context().close();
 });
 
@@ -173,7 +176,7 @@ test("paper gets the content and none of the controls", async () => {
   assert.equal(ground, "rgb(250, 250, 248)", "paper is light");
   await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
   const said = await page.locator(".paper").innerText();
-  assert.match(said, /^unfinished commit\.pages · unfinished commit · generation 2 · 20\d\d-/);
+  assert.match(said, /^unfinished commit\.pages · unfinished commit · generation 3 · 20\d\d-/);
   const lefts = await page.evaluate(() => ["main h1", ".bar .brand"].map(
     (name) => document.querySelector(name).getBoundingClientRect().left,
   ));
@@ -226,7 +229,7 @@ test("the map is walked, zoomed and opened by keyboard alone", async () => {
   };
   await page.keyboard.press("Home");
   await says(/page 0\b/);
-  await says(/superblock/);
+  await says(/header/);
   await page.keyboard.press("ArrowRight");
   await says(/page 1\b/);
   await page.keyboard.press("End");
@@ -246,7 +249,7 @@ test("the map is walked, zoomed and opened by keyboard alone", async () => {
   await page.keyboard.type("99999");
   await page.keyboard.press("Enter");
   const said = await page.locator(".go input").evaluate((input) => input.validationMessage);
-  assert.match(said, /from 0 to 127/);
+  assert.match(said, /from 0 to 443/);
   await page.keyboard.press("Escape");
   assert.equal(await page.locator(".go").isVisible(), false);
   await page.keyboard.press("n");
@@ -278,7 +281,7 @@ test("the address brings a view of the map back", async () => {
 
 test("a field and its bytes light up each other", async () => {
   const page = await open(`${files["sound.pages"]}/page?n=0`);
-  await page.locator('tr[data-f="1"]').hover();
+  await page.locator('tr[data-f="0"]').hover();
   const lit = await page.locator(".hex .lit").first().innerText();
   assert.match(lit, /^[0-9a-f]{2}( [0-9a-f]{2}){3}$/);
   await page.locator('.hex span[data-f="3"]').first().hover();
@@ -426,7 +429,7 @@ test("an answer that is an error leaves the screen as it was", async () => {
   };
   await page.route("**/metadata", refuse);
   await until("it is refused twice", async () => refused > 1);
-  assert.equal(await page.locator("h1").innerText(), "Metadata");
+  assert.equal(await page.locator("h1").innerText(), "Roots");
   await page.unroute("**/metadata", refuse);
   const drawn = () => page.locator(".sides tbody").innerText();
   const before = await drawn();
@@ -513,9 +516,9 @@ test("the map is filtered at once, and the address keeps it", async () => {
   await settled(page);
   const picture = () => page.locator("canvas").evaluate((canvas) => canvas.toDataURL());
   const all = await picture();
-  await page.getByLabel("Show only").selectOption("directory");
+  await page.getByLabel("Show only").selectOption("map-node");
   assert.notEqual(await picture(), all);
-  assert.equal(new URL(page.url()).searchParams.get("kind"), "directory");
+  assert.equal(new URL(page.url()).searchParams.get("kind"), "map-node");
   await page.reload();
   await settled(page);
   assert.notEqual(await picture(), all);
@@ -524,7 +527,7 @@ test("the map is filtered at once, and the address keeps it", async () => {
 });
 
 test("differences are gone through one by one", async () => {
-  const page = await open(`${files["sound.pages"]}/diff?n=1`);
+  const page = await open(`${files["unfinished commit.pages"]}/diff?n=1`);
   const places = [];
   for (;;) {
     places.push(await page.locator("tr.cursor mark").first().innerText());
@@ -546,9 +549,9 @@ test("somebody who never saw a page file reads which copy counts and why", async
   const page = await open(`${viewer}/`);
   await page.getByRole("link", { name: "A and B of unfinished commit.pages" }).click();
   const decision = page.locator("#recovery");
-  assert.match(await decision.locator("li.counts").innerText(), /generation 2\s+named by page 0: counts/);
-  assert.match(await decision.locator("li.waits").innerText(), /generation 3\s+newer, but not named/);
-  assert.match(await decision.innerText(), /it counts as not done: A with generation 2 is the state/);
+  assert.match(await decision.locator("li.counts").innerText(), /generation 3\s+counts/);
+  assert.match(await decision.locator("li.waits").innerText(), /generation 4\s+newer, but not finished/);
+  assert.match(await decision.innerText(), /not all that it reaches is as that commit wrote it/);
   assert.ok(await decision.locator(".steps .evidence code").count() > 2);
   await page.context().close();
 });
@@ -561,6 +564,15 @@ test("somebody who never saw a page file finds the rotten page", async () => {
   const found = page.locator(".finding.bad");
   await found.first().waitFor();
   assert.equal(await found.count(), 1);
+  assert.match(await found.innerText(), /Protected page 5: the checksum of page \d+ is/);
+  await page.context().close();
+});
+
+// A CRC tells which one it is.
+test("the bit that has rotted is shown in a file of format 0", async () => {
+  const page = await open(`${files["format 0 rotten page.pages"]}/health`);
+  await page.getByRole("link", { name: /Look at page/ }).first().click();
+  const found = page.locator(".finding.bad");
   assert.match(await found.innerText(), /one flipped bit explains it: byte 2048, bit 6/);
   assert.match(await page.locator("tr.cursor").innerText(), /^000800\s+40 00/);
   await page.context().close();

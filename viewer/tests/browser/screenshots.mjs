@@ -22,29 +22,30 @@ const SCREENS = {
   map: `${rotten}/map`,
   metadata: `${of("unfinished commit.pages")}/metadata`,
   directory: `${rotten}/directory`,
-  page: `${of("sound.pages")}/page?n=0`,
+  page: `${of("sound.pages")}/page?n=1`,
+  leaf: `${of("sound.pages")}/page?n=3`,
   "rotten-page": `${rotten}/page?n=${bad}`,
-  diff: `${of("sound.pages")}/diff?n=1`,
+  diff: `${of("torn root.pages")}/diff`,
   health: `${rotten}/health`,
   live: `${of("live.pages")}/live`,
-  torn: `${of("torn page 0.pages")}/overview`,
+  torn: `${of("torn root.pages")}/metadata`,
+  node: `${of("rotten node.pages")}/directory`,
   foreign: `${of("not a page file.pages")}/overview`,
-  "one-overview": `${of("format 1.pages")}/overview`,
-  "one-map": `${of("format 1 rotten page.pages")}/map?z=1`,
-  "one-roots": `${of("format 1.pages")}/metadata`,
-  "one-torn": `${of("format 1 torn root.pages")}/metadata`,
-  "one-directory": `${of("format 1.pages")}/directory?limit=8`,
-  "one-page": `${of("format 1.pages")}/page?n=1`,
-  "one-node": `${of("format 1 rotten node.pages")}/directory`,
-  "one-leaf": `${of("format 1.pages")}/page?n=3`,
-  "one-health": `${of("format 1 rotten page.pages")}/health`,
-  "one-diff": `${of("format 1 torn root.pages")}/diff`,
+  "zero-overview": `${of("format 0.pages")}/overview`,
+  "zero-map": `${of("format 0 rotten page.pages")}/map`,
+  "zero-metadata": `${of("format 0 unfinished commit.pages")}/metadata`,
+  "zero-torn": `${of("format 0 torn page 0.pages")}/overview`,
+  "zero-directory": `${of("format 0 rotten page.pages")}/directory`,
+  "zero-page": `${of("format 0.pages")}/page?n=0`,
+  "zero-health": `${of("format 0 rotten page.pages")}/health`,
+  "zero-diff": `${of("format 0.pages")}/diff?n=1`,
   about: `${viewer}/about`,
   nothing: `${viewer}/nothing`,
 };
 
-/** What the README shows: of which screen, from which part of it to which. */
-const README = { map: [".top", ".legend"], metadata: ["#recovery", ".sides"] };
+/** What the README shows: of which screen, from which part of it to which. A
+ * root record goes on for as many lines as it has deltas. */
+const README = { map: [".top", ".legend"], metadata: ["#recovery", ".sides tbody tr:nth-child(6)"] };
 
 async function show(page, name) {
   await page.goto(SCREENS[name]);

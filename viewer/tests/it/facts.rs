@@ -28,24 +28,12 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(crate) fn is_of_format_1(&self) -> bool {
-        self.name.starts_with("format 1")
+        !self.name.starts_with("format 0") && self.name != "not a page file.pages"
     }
 }
 
 const SOUND: Sample = Sample {
     name: "sound.pages",
-    generation: Some(3),
-    pages: Some(128),
-    free: Some(31),
-    regular: Some(44),
-    protected: Some(24),
-    allocated: Some(3),
-    can_be_changed: true,
-    has_errors: false,
-};
-
-const SOUND_OF_FORMAT_1: Sample = Sample {
-    name: "format 1.pages",
     generation: Some(4),
     pages: Some(444),
     free: Some(248),
@@ -57,63 +45,81 @@ const SOUND_OF_FORMAT_1: Sample = Sample {
     has_errors: false,
 };
 
+const SOUND_OF_FORMAT_0: Sample = Sample {
+    name: "format 0.pages",
+    generation: Some(3),
+    pages: Some(128),
+    free: Some(31),
+    regular: Some(44),
+    protected: Some(24),
+    allocated: Some(3),
+    can_be_changed: true,
+    has_errors: false,
+};
+
 /// The state before its last commit.
-const BEFORE_OF_FORMAT_1: Sample = Sample {
+const BEFORE: Sample = Sample {
     generation: Some(3),
     free: Some(248),
     regular: Some(40),
-    ..SOUND_OF_FORMAT_1
+    ..SOUND
 };
 
-pub(crate) const SAMPLES: [Sample; 14] = [
+pub(crate) const SAMPLES: [Sample; 15] = [
     SOUND,
-    SOUND_OF_FORMAT_1,
-    Sample {
-        name: "format 1 rotten page.pages",
-        has_errors: true,
-        ..SOUND_OF_FORMAT_1
-    },
-    Sample {
-        name: "format 1 finished commit.pages",
-        ..SOUND_OF_FORMAT_1
-    },
-    Sample {
-        name: "format 1 torn root.pages",
-        ..BEFORE_OF_FORMAT_1
-    },
-    Sample {
-        name: "format 1 unfinished commit.pages",
-        ..BEFORE_OF_FORMAT_1
-    },
-    Sample {
-        name: "format 1 rotten header.pages",
-        ..SOUND_OF_FORMAT_1
-    },
-    Sample {
-        name: "format 1 rotten node.pages",
-        has_errors: true,
-        ..SOUND_OF_FORMAT_1
-    },
     Sample {
         name: "rotten page.pages",
         has_errors: true,
         ..SOUND
     },
     Sample {
-        name: "torn page 0.pages",
+        name: "finished commit.pages",
         ..SOUND
     },
     Sample {
+        name: "torn root.pages",
+        ..BEFORE
+    },
+    Sample {
         name: "unfinished commit.pages",
+        ..BEFORE
+    },
+    Sample {
+        name: "rotten header.pages",
+        ..SOUND
+    },
+    Sample {
+        name: "rotten node.pages",
+        has_errors: true,
+        ..SOUND
+    },
+    Sample {
+        name: "truncated.pages",
+        can_be_changed: false,
+        has_errors: true,
+        ..SOUND
+    },
+    SOUND_OF_FORMAT_0,
+    Sample {
+        name: "format 0 rotten page.pages",
+        has_errors: true,
+        ..SOUND_OF_FORMAT_0
+    },
+    Sample {
+        name: "format 0 torn page 0.pages",
+        ..SOUND_OF_FORMAT_0
+    },
+    Sample {
+        name: "format 0 unfinished commit.pages",
         generation: Some(2),
         free: Some(34),
         regular: Some(41),
         // The other copy of the metadata is newer, and not the state before.
         allocated: None,
-        ..SOUND
+        ..SOUND_OF_FORMAT_0
     },
     Sample {
-        name: "stale side.pages",
+        name: "format 0 stale side.pages",
         generation: None,
         pages: None,
         free: None,
@@ -121,16 +127,16 @@ pub(crate) const SAMPLES: [Sample; 14] = [
         allocated: None,
         can_be_changed: false,
         has_errors: true,
-        ..SOUND
+        ..SOUND_OF_FORMAT_0
     },
     Sample {
-        name: "truncated.pages",
+        name: "format 0 truncated.pages",
         // Which of the allocated pages are protected was in the lost part.
         regular: None,
         protected: None,
         can_be_changed: false,
         has_errors: true,
-        ..SOUND
+        ..SOUND_OF_FORMAT_0
     },
     Sample {
         name: "not a page file.pages",

@@ -2,16 +2,25 @@
 
 use std::{fs, path::Path, time::SystemTime};
 
-use pagebox::{Engine, PageSize, Pager};
+use pagebox::{Engine, Format, NewFile, PageSize, Pager};
 use pagebox_viewer::{Builder, Viewer};
 
 use crate::server::Server;
 
-/// A page file with some of everything in it.
+/// A page file with some of everything in it, as it is made unless told otherwise.
 pub(crate) fn sample(path: &Path) -> Pager {
+    sample_of(Format::default(), path)
+}
+
+/// The same of a format.
+pub(crate) fn sample_of(format: Format, path: &Path) -> Pager {
+    let new = NewFile {
+        format,
+        ..NewFile::default()
+    };
     let mut pager = Engine::new()
         .unwrap()
-        .create(path, PageSize::KIB_4)
+        .create_with(path, PageSize::KIB_4, new)
         .unwrap();
     let mut tx = pager.begin().unwrap();
     let regular = tx.alloc_many(20).unwrap();

@@ -13,10 +13,10 @@ use crate::{
     server::Server,
 };
 
-const SOUND: &str = "format 1.pages";
+const SOUND: &str = "sound.pages";
 
 /// What is said of files of format 0 alone.
-const OF_FORMAT_0: [&str; 17] = [
+const OF_FORMAT_0: [&str; 19] = [
     "uperblock",
     "hadow",
     "irectory block",
@@ -34,6 +34,8 @@ const OF_FORMAT_0: [&str; 17] = [
     "bitmap",
     "rule R",
     "copies A and B",
+    "Allocated",
+    "What the last commit did",
 ];
 
 /// The screens of a file, and pages of every kind.
@@ -79,7 +81,7 @@ fn file_of_format_1_is_told_of_in_its_own_words() {
         .iter()
         .filter(|sample| sample.is_of_format_1())
         .collect();
-    assert_eq!(samples.len(), 7);
+    assert_eq!(samples.len(), 8);
     for sample in samples {
         for screen in screens() {
             let text = main_of(&demo.html(sample.name, &screen));
@@ -90,7 +92,7 @@ fn file_of_format_1_is_told_of_in_its_own_words() {
         assert_eq!(texts(&roots, "nav.tabs [aria-current]"), ["Roots"]);
     }
     // Those of format 0 keep theirs.
-    let metadata = demo.html("sound.pages", "metadata");
+    let metadata = demo.html("format 0.pages", "metadata");
     assert_eq!(texts(&metadata, "h1"), ["Metadata"]);
     for (screen, words) in [
         ("metadata", "only then writes page 0"),
@@ -99,7 +101,7 @@ fn file_of_format_1_is_told_of_in_its_own_words() {
         ("overview", "which take two each"),
         ("health", "both copies of the metadata"),
     ] {
-        let text = main_of(&demo.html("sound.pages", screen));
+        let text = main_of(&demo.html("format 0.pages", screen));
         assert!(text.contains(words), "{screen}: {text}");
     }
 }
@@ -137,13 +139,13 @@ fn overview_says_which_root_counts() {
     };
     says(SOUND, "Root A and Root B are alike: generation 4.");
     says(
-        "format 1 torn root.pages",
+        "torn root.pages",
         "Of the copies of the root, Root A counts, generation 3.",
     );
     says(SOUND, "248 further pages, regular or protected.");
     let state = |name| demo.json(name, "overview")["state"]["state"].clone();
-    assert_eq!(state("format 1 finished commit.pages"), "finished commit");
-    assert_eq!(state("torn page 0.pages"), "torn");
+    assert_eq!(state("finished commit.pages"), "finished commit");
+    assert_eq!(state("format 0 torn page 0.pages"), "torn");
 }
 
 #[test]
@@ -159,12 +161,12 @@ fn roots_tell_which_slot_counts_and_why() {
             "two records that are equal mean that the commit was acknowledged",
         ),
         (
-            "format 1 torn root.pages",
+            "torn root.pages",
             ["generation 3 counts", "no whole record not valid"],
             "B holds no whole record.",
         ),
         (
-            "format 1 unfinished commit.pages",
+            "unfinished commit.pages",
             [
                 "generation 3 counts",
                 "generation 4 newer, but not finished",
@@ -172,7 +174,7 @@ fn roots_tell_which_slot_counts_and_why() {
             "not all that it reaches is as that commit wrote it",
         ),
         (
-            "format 1 finished commit.pages",
+            "finished commit.pages",
             ["generation 3 older", "generation 4 counts"],
             "Only the copy of its record into A is missing",
         ),
@@ -284,7 +286,7 @@ fn other_copy_of_a_root_or_a_home_is_known() {
         assert_eq!(view["other_copy"], Value::Null, "page {page}");
     }
     // Without a word of pages the roots are compared.
-    let view = demo.json("format 1 torn root.pages", "diff");
+    let view = demo.json("torn root.pages", "diff");
     assert_eq!(
         (&view["left"]["page"], &view["right"]["page"]),
         (&json!(1), &json!(2))
@@ -317,15 +319,11 @@ fn health_tells_of_the_findings_of_format_1() {
         "{text}"
     );
     for (name, finding, page) in [
-        ("format 1 rotten page.pages", "protected-checksum", None),
-        ("format 1 torn root.pages", "root-other", Some(2)),
-        (
-            "format 1 unfinished commit.pages",
-            "unfinished-commit",
-            Some(2),
-        ),
-        ("format 1 rotten header.pages", "header", Some(0)),
-        ("format 1 rotten node.pages", "node", None),
+        ("rotten page.pages", "protected-checksum", None),
+        ("torn root.pages", "root-other", Some(2)),
+        ("unfinished commit.pages", "unfinished-commit", Some(2)),
+        ("rotten header.pages", "header", Some(0)),
+        ("rotten node.pages", "node", None),
     ] {
         let view = demo.json(name, "health");
         let found = view["findings"].as_array().unwrap();
@@ -345,7 +343,7 @@ fn health_tells_of_the_findings_of_format_1() {
 #[test]
 fn directory_that_lacks_a_node_says_so() {
     let demo = Demo::start();
-    let name = "format 1 rotten node.pages";
+    let name = "rotten node.pages";
     let text = main_of(&demo.html(name, "directory"));
     let words = "Not all of the directory could be read. The file counts 140 protected pages;";
     assert!(text.contains(words), "{text}");
@@ -374,7 +372,7 @@ fn words_of_both_formats_are_explained() {
     }
     assert_eq!(
         texts(&about, "#words ~ h3"),
-        ["Of every format", "Of format 0", "Of format 1"]
+        ["Of every format", "Of format 1", "Of format 0"]
     );
     for screen in ["metadata", "directory"] {
         let ways = links(&demo.html(SOUND, screen), "a[href*='/about#']");
@@ -437,7 +435,6 @@ fn main_text(server: &Server, screen: &str) -> String {
     main_of(&Html::parse_document(&answer.text()))
 }
 
-/// Such a file does not even say of which format it is.
 #[test]
 fn file_of_format_1_that_is_damaged_is_told_of_in_no_other_words() {
     let made = Made::new(PageSize::KIB_4);
@@ -456,6 +453,8 @@ fn file_of_format_1_that_is_damaged_is_told_of_in_no_other_words() {
     ];
     for (name, change) in damages {
         let server = made.with(change);
+        let text = main_text(&server, "overview");
+        assert!(text.contains("format 1.0"), "{name}: {text}");
         for screen in screens().into_iter().take(20) {
             let text = main_text(&server, &screen);
             is_in_its_own_words(name, &screen, &text);

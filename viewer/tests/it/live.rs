@@ -175,7 +175,6 @@ fn ten_thousand_commits_of_our_own_are_seen_without_a_mixture() {
             && info["protected_pages"] == before.protected_pages + odd
             && count(view, "regular") == before.regular_pages + 2 * odd
             && count(view, "protected-active") == before.protected_pages + odd
-            && count(view, "protected-shadow") == before.protected_pages + odd
     });
     last.replace(seen);
     assert!(seen > 20, "only {seen} states were seen");

@@ -681,12 +681,18 @@ fn demo_shows_a_changing_file_and_one_of_each_kind_of_damage() {
             .unwrap()
             .to_owned()
     };
+    for prefix in ["", "format 0 "] {
+        let verdict = |name| verdict(&format!("{prefix}{name}.pages"));
+        assert_eq!(verdict("rotten page"), "clean", "the roots are sound");
+        assert_eq!(verdict("unfinished commit"), "rolled-back");
+        assert_eq!(verdict("truncated"), "damaged");
+    }
     assert_eq!(verdict("sound.pages"), "clean");
-    assert_eq!(verdict("rotten page.pages"), "clean", "the roots are sound");
-    assert_eq!(verdict("unfinished commit.pages"), "rolled-back");
-    assert_eq!(verdict("torn page 0.pages"), "rolled-forward");
-    assert_eq!(verdict("stale side.pages"), "damaged");
-    assert_eq!(verdict("truncated.pages"), "damaged");
+    assert_eq!(verdict("finished commit.pages"), "rolled-forward");
+    assert_eq!(verdict("torn root.pages"), "rolled-back");
+    assert_eq!(verdict("format 0.pages"), "clean");
+    assert_eq!(verdict("format 0 torn page 0.pages"), "rolled-forward");
+    assert_eq!(verdict("format 0 stale side.pages"), "damaged");
     assert_eq!(verdict("not a page file.pages"), "not-a-page-file");
     let generation = || {
         let answer = program.get("/f/1/overview.json");

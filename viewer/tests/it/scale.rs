@@ -1,5 +1,5 @@
-//! The largest file that the format can have: 8,388,384 pages of 1 MiB, almost
-//! all of them holes.
+//! The largest file that format 0 can have: 8,388,384 pages of 1 MiB, almost all
+//! of them holes.
 
 use std::{
     fs::{File, OpenOptions},
@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pagebox::{Change, Engine, Geometry, PageBuffer, PageSize, PageStore, Store, StoreError};
+use pagebox::{
+    Change, Engine, Format, Geometry, NewFile, PageBuffer, PageSize, PageStore, Store, StoreError,
+};
 use pagebox_store::{Algorithm, Checksum, bounds, check_changes, seal};
 use serde_json::Value;
 
@@ -99,7 +101,11 @@ fn make(path: &Path) -> u64 {
         page_count: 0,
     };
     let engine = Engine::new().unwrap();
-    let mut pager = engine.create_store(store, PAGES).unwrap();
+    let new = NewFile {
+        format: Format::Zero,
+        page_count: PAGES,
+    };
+    let mut pager = engine.create_store(store, new).unwrap();
     // Half of the file is allocated, so that the page is in its middle.
     let filler = pager.alloc_many(u32::try_from(PAGES / 2).unwrap()).unwrap();
     let mut tx = pager.begin().unwrap();

@@ -1,9 +1,10 @@
 // The worker: the pager component on files of the browser's private file
 // system (OPFS), whose synchronous handles exist in workers only.
 
-import { newFile, PageFile, parts } from '../javascript/page-file.js';
+import { newFile, PageFile, pageSizeIn, parts } from '../javascript/page-file.js';
 import { dispose, PagerError, PageView, Store } from '../javascript/page-store.js';
 import { Opfs } from './opfs.js';
+import { createXXHash128 } from './pager/hash-wasm.js';
 import { instantiate } from './pager/pager.js';
 
 /** Pages that the map shows. */
@@ -52,26 +53,28 @@ async function withFile(name, use) {
 
 /** What is in a file that was dropped: a copy of it is looked at. */
 async function show(component, file) {
+  const xxh3 = await createXXHash128();
   const { entry: _, ...shown } = await withFile(file.name, async (opfs, handle) => {
     handle.truncate(0);
     handle.write(new Uint8Array(await file.arrayBuffer()), { at: 0 });
-    return describe(component, opfs);
+    return describe(component, opfs, xxh3);
   });
   return shown;
 }
 
 /** A new page file that holds a text, in protected page 0. */
 async function create(component, text) {
+  const xxh3 = await createXXHash128();
   const { entry, ...shown } = await withFile('new.pages', async (opfs, handle) => {
     handle.truncate(0);
     const start = (api, store) => api.create(store, newFile(4n));
-    const file = new PageFile(component.pager, new Store(opfs, 4096), start, () => {});
+    const file = new PageFile(component.pager, new Store(opfs, 4096, { xxh3 }), start, () => {});
     file.commit((tx) => {
       const [id] = tx.allocProtected(1);
       tx.stage(id).write(0, new TextEncoder().encode(text));
     });
     file.close();
-    return describe(component, opfs);
+    return describe(component, opfs, xxh3);
   });
   // A copy in memory: the next one is made in the same place.
   const bytes = await (await entry.getFile()).arrayBuffer();
@@ -81,10 +84,8 @@ async function create(component, text) {
 /** A figure. The bytes of a damaged file do not say all of them. */
 const known = (figure) => (figure === undefined ? 'not known' : String(figure));
 
-function describe({ pager, inspect }, opfs) {
-  const head = new Uint8Array(Math.min(512, opfs.size()));
-  opfs.read(head, 0);
-  const inspector = inspect.open(new Store(opfs, pager.pageSize(head)));
+function describe({ pager, inspect }, opfs, xxh3) {
+  const inspector = inspect.open(new Store(opfs, pageSizeIn(pager, opfs), { xxh3 }));
   try {
     const summary = inspector.summary();
     const kinds = inspector.pageKinds();

@@ -1,7 +1,7 @@
 // Page files in JavaScript, wherever the store's file is: the pager component's
 // exports with their arguments checked and their errors in words.
 
-import { checksum, dispose, integer, kind, PagerError, PageView, u64 } from './page-store.js';
+import { dispose, integer, kind, PagerError, PageView, u64 } from './page-store.js';
 
 /** An open page file. Pages and ids are BigInts; integers will do as arguments. */
 export class PageFile {
@@ -13,6 +13,8 @@ export class PageFile {
   #closed = false;
   // Where protected pages are whose bytes were verified, or written here.
   #places = new Map();
+  // Of the checksums of protected pages, once it is known.
+  #algorithm;
 
   /** `start` makes the pager of the component's exports; `close` closes the store's file. */
   constructor(api, store, start, close) {
@@ -40,7 +42,15 @@ export class PageFile {
   /** A protected page, verified, to read. */
   viewProtected(id) {
     const page = u64('id', id);
-    return this.#call('viewProtected', () => this.#pager.viewProtected(page));
+    return this.#call('viewProtected', () => {
+      try {
+        return this.#pager.viewProtected(page);
+      } catch (error) {
+        if (error.payload?.tag !== 'not-supported') throw error;
+        // It was never written: there are zeros, which no page has.
+        return new PageView(this.#store, { access: 'read' });
+      }
+    });
   }
 
   /** Makes durable what was written to regular pages. */
@@ -106,8 +116,9 @@ export class PageFile {
   /** Tells the component what is to be written: each page by a number, and its checksum. */
   #write(handle, staged) {
     if (staged.size === 0) return;
+    this.#algorithm ??= this.stats().algorithm;
     const pages = Array.from(staged, ([id, { bytes }], number) => {
-      return { id, buffer: BigInt(number), checksum: checksum('crc32', bytes) };
+      return { id, buffer: BigInt(number), checksum: this.#store.checksum(this.#algorithm, bytes) };
     });
     this.#call('commit', () => handle.write(pages));
   }
@@ -139,7 +150,7 @@ export class PageFile {
     const found = this.#call('stage', () => this.#pager.locateProtected(id));
     if (found.page === undefined) return new Uint8Array(pageSize); // zeros, which no page has
     const bytes = this.#store.read(found.page, 0, pageSize);
-    const { low, high } = checksum(found.checksum.algorithm, bytes);
+    const { low, high } = this.#store.checksum(found.checksum.algorithm, bytes);
     if (low === found.checksum.low && high === found.checksum.high) {
       this.#places.set(id, found.page);
       return bytes;
@@ -306,9 +317,27 @@ export function parts(load) {
   };
 }
 
-/** What a new file is to be: of format 0, with a number that no other file has. */
-export function newFile(pageCount) {
-  return { format: 0, pageCount, uuid: Array.from(crypto.getRandomValues(new BigUint64Array(2))) };
+/** What a new file is to be, with a number that no other file has. */
+export function newFile(pageCount, format = 1) {
+  return { format, pageCount, uuid: Array.from(crypto.getRandomValues(new BigUint64Array(2))) };
+}
+
+/**
+ * The page size of a file: it begins with it. Where that has rotted, a file of
+ * format 1 says it again within its first pages.
+ */
+export function pageSizeIn(api, file) {
+  const first = (most) => {
+    const bytes = new Uint8Array(Math.min(most, file.size()));
+    file.read(bytes, 0);
+    return bytes;
+  };
+  try {
+    return api.pageSize(first(512));
+  } catch (error) {
+    if (error.payload?.tag !== 'not-a-page-file') throw error;
+    return api.pageSize(first(3 << 20));
+  }
 }
 
 /** That a page size is one; gives it. */

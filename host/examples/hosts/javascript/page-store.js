@@ -6,8 +6,8 @@
 // `sync()`. Reading fills all of `bytes`; growing reserves the space and is
 // durable.
 //
-// Checksums are CRC-32, which is all that format 0 asks for. XXH3 comes with no
-// JavaScript: asked for it, this store answers `other`.
+// Format 0 asks for CRC-32, which is here, and format 1 for XXH3, which is that of
+// the package `hash-wasm`. A store without it answers `other`.
 
 /** What ends a thing: of older JavaScript, as the component's glue has it. */
 export const dispose = Symbol.dispose ?? Symbol.for('dispose');
@@ -79,6 +79,7 @@ export class Store {
   #file;
   #pageSize;
   #readOnly;
+  #xxh3;
   #ended = false;
   // What may be written by number, and the pages that it was written to.
   #buffers = [];
@@ -89,10 +90,12 @@ export class Store {
   // past those has ended too.
   #cuts = [];
 
-  constructor(file, pageSize, { readOnly = false } = {}) {
+  /** `xxh3` is what `createXXHash128` of `hash-wasm` gives. */
+  constructor(file, pageSize, { readOnly = false, xxh3 } = {}) {
     this.#file = file;
     this.#pageSize = pageSize;
     this.#readOnly = readOnly;
+    this.#xxh3 = xxh3;
   }
 
   /** Ends the store, and its views: its file may be another one's soon. */
@@ -167,7 +170,16 @@ export class Store {
   }
 
   checksums(pages, algorithm) {
-    return Array.from(pages, (page) => checksum(algorithm, this.read(page, 0, this.#pageSize)));
+    return Array.from(pages, (page) => this.checksum(algorithm, this.read(page, 0, this.#pageSize)));
+  }
+
+  /** The checksum of bytes, as the WIT has it. */
+  checksum(algorithm, bytes) {
+    if (algorithm === 'crc32') return { algorithm, low: BigInt(crc32(bytes)), high: 0n };
+    if (algorithm !== 'xxh3' || this.#xxh3 === undefined) throw other(`this host has no ${algorithm}`, 'other');
+    // The digest has the bytes of the whole number, the highest first.
+    const digest = new DataView(this.#xxh3.init().update(bytes).digest('binary').buffer);
+    return { algorithm, low: digest.getBigUint64(8), high: digest.getBigUint64(0) };
   }
 
   view(page, access) {
@@ -279,7 +291,10 @@ export class PageView {
   #cuts;
   #what;
 
-  /** `what` is `{ page, access }`, or `{ staged: { bytes }, owner }`. */
+  /**
+   * `what` is `{ page, access }`, where without a `page` there are zeros that no
+   * page has, or `{ staged: { bytes }, owner }`.
+   */
   constructor(store, what) {
     this.#store = store;
     this.#state = store.state;
@@ -299,6 +314,7 @@ export class PageView {
     const { page, staged } = this.#open();
     const count = len ?? Math.max(this.size - offset, 0);
     this.#require(offset, count);
+    if (!staged && page === undefined) return new Uint8Array(count);
     return staged ? staged.bytes.slice(offset, offset + count) : this.#store.read(page, offset, count);
   }
 
@@ -320,7 +336,7 @@ export class PageView {
 
   /** The checksum of the page: `low` and `high` are its bits, as BigInts. */
   checksum(algorithm = 'crc32') {
-    return checksum(algorithm, this.read());
+    return this.#store.checksum(algorithm, this.read());
   }
 
   share() {
@@ -341,7 +357,8 @@ export class PageView {
     const { staged } = this.#what;
     if (staged && staged.bytes === undefined) throw ended('its transaction is over');
     if (!staged && this.#state !== this.#store.state) throw ended(`a commit changed ${name} since`);
-    if (!staged && this.#store.cuts.slice(this.#cuts).some((pageCount) => pageCount <= this.#what.page)) {
+    const { page } = this.#what;
+    if (page !== undefined && this.#store.cuts.slice(this.#cuts).some((pageCount) => pageCount <= page)) {
       throw ended(`${name} became shorter`);
     }
     return this.#what;
@@ -359,12 +376,6 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit += 1) byte = byte & 1 ? (byte >>> 1) ^ 0xedb88320 : byte >>> 1;
   return byte;
 });
-
-/** The checksum of a page, as the WIT has it. */
-export function checksum(algorithm, bytes) {
-  if (algorithm !== 'crc32') throw other(`this host has no ${algorithm}`, 'other');
-  return { algorithm, low: BigInt(crc32(bytes)), high: 0n };
-}
 
 /** CRC-32 (ISO-HDLC, as in zlib). */
 export function crc32(bytes) {

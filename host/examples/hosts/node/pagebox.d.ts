@@ -28,8 +28,8 @@ export interface PageView {
   read(offset?: number, len?: number): Uint8Array<ArrayBuffer>;
   /** Replaces bytes from `offset`. */
   write(offset: number, bytes: Uint8Array): void;
-  /** The checksum of the page. This host has CRC-32 only. */
-  checksum(algorithm?: 'crc32'): Checksum;
+  /** The checksum of the page: CRC-32 unless said. */
+  checksum(algorithm?: Algorithm): Checksum;
 }
 
 /** A checksum: bits 0 to 63, and those above them. */
@@ -46,10 +46,11 @@ export type Algorithm = 'crc32' | 'xxh3';
  * damaged, and does not say.
  */
 export interface Stats {
+  /** `0.2` of format 0, `1.0` of format 1. */
   readonly format: string;
   /** What can be done with the file besides what every format can. */
   readonly capabilities: readonly string[];
-  /** Of the checksums of protected pages. */
+  /** Of the checksums of protected pages: `crc32` in format 0, `xxh3` in format 1. */
   readonly algorithm: Algorithm;
   /** In bytes. */
   readonly pageSize: number;
@@ -107,8 +108,10 @@ export interface PageFile extends Disposable {
 export interface CreateOptions {
   /** A power of two, 1024 to 1048576 bytes. 4096 unless said. */
   pageSize?: number;
-  /** Pages that there is room for at first. 4 unless said. */
+  /** Pages of the file at first: 4 unless said, or the few more that it has at least. */
   pageCount?: Id;
+  /** 1 unless said; 0 is that of `mappedpages` 0.2. */
+  format?: 0 | 1;
   /** Takes no lock, where there is none to be had. */
   unlocked?: boolean;
 }

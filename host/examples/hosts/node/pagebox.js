@@ -8,8 +8,10 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { newFile, PageFile, pageSizeOf, parts } from '../javascript/page-file.js';
-import { PagerError, PageView, Store, u64 } from '../javascript/page-store.js';
+import { createXXHash128 } from 'hash-wasm';
+
+import { newFile, PageFile, pageSizeIn, pageSizeOf, parts } from '../javascript/page-file.js';
+import { integer, PagerError, PageView, Store, u64 } from '../javascript/page-store.js';
 import { instantiate } from './pager/pager.js';
 
 export { PageFile, PagerError, PageView };
@@ -51,12 +53,6 @@ class File {
     const fd = this.#fd;
     this.#fd = undefined;
     if (fd !== undefined) fs.closeSync(fd);
-  }
-
-  /** The first bytes: enough to tell what it is. */
-  head() {
-    const head = new Uint8Array(512);
-    return head.subarray(0, fs.readSync(this.fd, head, 0, head.length, 0));
   }
 
   size() {
@@ -155,11 +151,16 @@ function nameOf(name) {
   throw new TypeError('name must be a string or a file URL');
 }
 
-/** Makes a page file and locks it: after a crash there is all of it, or none. */
-export async function create(name, { pageSize = 4096, pageCount = 4, unlocked = false } = {}) {
+/**
+ * Makes a page file and locks it: after a crash there is all of it, or none. It is
+ * of format 1, or of format 0, which `mappedpages` 0.2 reads, too.
+ */
+export async function create(name, { pageSize = 4096, pageCount = 4, format = 1, unlocked = false } = {}) {
   const file = nameOf(name);
   pageSizeOf(pageSize);
-  const count = u64('pageCount', pageCount);
+  integer('format', format, 1);
+  const wanted = newFile(u64('pageCount', pageCount), format);
+  const xxh3 = await createXXHash128();
   const pager = await instance();
   const exists = () =>
     Object.assign(new Error(`EEXIST: file already exists, '${file}'`), { code: 'EEXIST', path: file });
@@ -171,8 +172,8 @@ export async function create(name, { pageSize = 4096, pageCount = 4, unlocked = 
     let open;
     try {
       if (!unlocked) lock(made);
-      const store = new Store(made, pageSize);
-      open = new PageFile(pager, store, (api) => api.create(store, newFile(count)), () => made.close());
+      const store = new Store(made, pageSize, { xxh3 });
+      open = new PageFile(pager, store, (api) => api.create(store, wanted), () => made.close());
       try {
         fs.linkSync(temporary, file);
       } catch (error) {
@@ -196,16 +197,17 @@ export async function create(name, { pageSize = 4096, pageCount = 4, unlocked = 
 
 /**
  * Opens a page file to change it, and locks it; with `readOnly`, only to read it,
- * without a lock. Its page size is found in it. `unlocked` changes a file without
+ * without a lock. Its page size and its format are found in it. `unlocked` changes a file without
  * a lock, where there is none to be had: nobody else may write it meanwhile.
  */
 export async function open(name, { readOnly = false, unlocked = false } = {}) {
   const file = nameOf(name);
   const pager = await instance();
+  const xxh3 = await createXXHash128();
   const found = opened(file, readOnly, unlocked);
   let store;
   try {
-    store = new Store(found, sizeIn(pager, found.head()), { readOnly });
+    store = new Store(found, sizeIn(pager, found), { readOnly, xxh3 });
   } catch (error) {
     found.close();
     throw error;
@@ -214,9 +216,9 @@ export async function open(name, { readOnly = false, unlocked = false } = {}) {
   return new PageFile(pager, store, start, () => found.close());
 }
 
-function sizeIn(pager, head) {
+function sizeIn(pager, file) {
   try {
-    return pager.pageSize(head);
+    return pageSizeIn(pager, file);
   } catch (error) {
     if (error.payload?.tag === undefined) throw error;
     throw new PagerError(pager.describe(error.payload), error.payload.tag);

@@ -2,8 +2,8 @@
 
 Views stay on this side: the component passes handles, the host slices the file.
 
-Checksums are CRC-32, which is all that format 0 asks for. XXH3 is in no library
-that comes with Python: asked for it, this store answers `other`.
+Format 0 asks for CRC-32, which comes with Python, and format 1 for XXH3, which
+is that of the package `xxhash`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import zlib
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, NamedTuple, Union, overload
 
+import xxhash
 from wasmtime.component import Linker, Record, ResourceHost, ResourceType, Variant
 
 STORE, VIEW = 1, 2  # which resource a handle is of
+U64 = 1 << 64
 
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 # Whatever `memoryview` takes: bytes, bytearray, array, mmap.
@@ -55,12 +57,27 @@ def integer(name: str, value: Any, end: int) -> int:
     return number
 
 
-def crc32(algorithm: str, data: Buffer) -> Record:
+def in_one_piece(name: str, value: Any) -> memoryview:
+    """An argument that is to be bytes."""
+    try:
+        return memoryview(value).cast("B")
+    except TypeError:
+        raise TypeError(f"{name} must be bytes, or what else has its bytes in one piece, not "
+                        f"{type(value).__name__}") from None
+
+
+# The checksums of a page, by the names that the WIT has for them.
+CHECKSUMS: dict[str, Callable[[Buffer], int]] = {
+    "crc32": zlib.crc32,
+    "xxh3": xxhash.xxh3_128_intdigest,
+}
+
+
+def checksum(algorithm: str, data: Buffer) -> Record:
     """The checksum of a page, as the WIT has it."""
-    if algorithm != "crc32":
-        raise PagerError(f"this host has no {algorithm}", "other")
+    whole = CHECKSUMS[algorithm](data)
     made = Record()
-    for name, value in [("algorithm", algorithm), ("low", zlib.crc32(data)), ("high", 0)]:
+    for name, value in [("algorithm", algorithm), ("low", whole % U64), ("high", whole // U64)]:
         setattr(made, name, value)
     return made
 
@@ -161,10 +178,10 @@ class FileStore:
             error.filename = self.name
             raise
 
-    def head(self) -> bytes:
-        """The first bytes: enough to tell what it is."""
+    def head(self, length: int) -> bytes:
+        """The first bytes, fewer if there are no more."""
         with self.named():
-            return os.pread(self.fd, 512, 0)
+            return os.pread(self.fd, length, 0)
 
     def page_count(self) -> int:
         with self.named():
@@ -273,8 +290,10 @@ class View:
     `PagerError`, tag `ended`; so does writing to a protected page, tag
     `read-only`. An offset past the end of the page is an `IndexError`."""
 
-    def __init__(self, store: FileStore, page: int = 0, writable: bool = True,
+    def __init__(self, store: FileStore, page: int | None = None, writable: bool = True,
                  private: Private | None = None) -> None:
+        """Of a page, of a private buffer or, with neither, of zeros that no page
+        has."""
         self._store, self._page, self._writable, self._private = store, page, writable, private
         self._state, self._cuts = store.state, len(store.cuts)
         # Who would close the file if nobody used it any more.
@@ -298,17 +317,15 @@ class View:
             self._require("length", offset, length)
             if private is not None:
                 return bytes(private[offset:offset + length])
+            if self._page is None:
+                return bytes(length)
             return self._store.read(self._page, offset, length)
 
     def write(self, offset: int, data: Buffer) -> None:
         """Replaces bytes from `offset`. Of a regular page, durable after
         `PageFile.sync`."""
         offset = integer("offset", offset, 1 << 32)
-        try:
-            data = memoryview(data).cast("B")
-        except TypeError:
-            raise TypeError("data must be bytes, or what else has its bytes in one piece, not "
-                            f"{type(data).__name__}") from None
+        data = in_one_piece("data", data)
         self._store.check_process()
         with self._store.lock:
             private = self._buffer()
@@ -319,7 +336,7 @@ class View:
             self._require("data", offset, len(data))
             if private is not None:
                 private[offset:offset + len(data)] = data
-            else:
+            elif self._page is not None:  # zeros that no page has are read-only
                 self._store.write_at(self._page, offset, data)
 
     def __bytes__(self) -> bytes:
@@ -349,9 +366,9 @@ class View:
         start, stop, step = place.indices(len(self))
         if step != 1:
             raise ValueError(f"bytes are written in one piece, not in steps of {step}")
-        length = memoryview(data).nbytes
-        if length != max(stop - start, 0):
-            raise ValueError(f"{length} bytes for a place of {max(stop - start, 0)}")
+        data = in_one_piece("data", data)
+        if len(data) != max(stop - start, 0):
+            raise ValueError(f"data: {len(data)} bytes for a place of {max(stop - start, 0)}")
         self.write(start, data)
 
     def __repr__(self) -> str:
@@ -383,7 +400,7 @@ class View:
             return self._private.data
         if self._state != self._store.state:
             raise PagerError(f"this view has ended: a commit changed {name} since", "ended")
-        if any(page_count <= self._page for page_count in self._store.cuts[self._cuts:]):
+        if self._page is not None and any(page_count <= self._page for page_count in self._store.cuts[self._cuts:]):
             raise PagerError(f"this view has ended: {name} became shorter", "ended")
         return None
 
@@ -471,7 +488,7 @@ def add_to_linker(linker: Linker, store: FileStore) -> Views:
         views.written.update((it.buffer, it.page) for it in held)
 
     def checksums(pages: list[int], algorithm: str) -> list[Record]:
-        return [crc32(algorithm, store.read(page, 0, store.page_size)) for page in pages]
+        return [checksum(algorithm, store.read(page, 0, store.page_size)) for page in pages]
 
     def method(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(context: Any, handle: Any, *args: Any) -> Any:
@@ -482,7 +499,7 @@ def add_to_linker(linker: Linker, store: FileStore) -> Views:
     functions: dict[str, Callable[..., Any]] = {
         "page-view.read": lambda context, handle, *args: views.of(context, handle).read(*args),
         "page-view.write": lambda context, handle, *args: views.of(context, handle).write(*args),
-        "page-view.checksum": lambda context, handle, algorithm: crc32(
+        "page-view.checksum": lambda context, handle, algorithm: checksum(
             algorithm, bytes(views.of(context, handle))),
         "page-view.share": lambda context, handle: views.add(views.of(context, handle).share()),
         "store.geometry": method(store.geometry),

@@ -27,13 +27,16 @@ from typing import Any, Callable, Iterable
 import wasmtime
 from wasmtime.component import Component, Linker, Record, ResourceHost, Variant
 
-from page_store import (STORE, FileStore, PagerError, Path, Private, View, add_to_linker, crc32,
-                        integer)
+import byte_lists
+from page_store import (STORE, U64, FileStore, PagerError, Path, Private, View, add_to_linker,
+                        checksum, integer)
 
 __all__ = ["CommitInfo", "Engine", "PageFile", "PagerError", "Stats", "Transaction", "View"]
 
-U64 = 1 << 64
+byte_lists.install()
 
+# How a root record of format 1 begins.
+ROOT_RECORD = b"PBOXROOT"
 
 @dataclass(frozen=True)
 class Stats:
@@ -57,9 +60,12 @@ class Stats:
 
 @dataclass(frozen=True)
 class CommitInfo:
-    """What a commit did."""
+    """What a commit did: the generation that is committed now, the one that is
+    durable (the same, since no commit here is deferred), and the pages that the
+    file accounts for."""
 
     generation: int
+    durable: int
     page_count: int
 
 
@@ -81,18 +87,21 @@ class Engine:
         self.engine = wasmtime.Engine()
         self.component = Component.from_file(self.engine, os.fspath(component))
 
-    def create(self, path: Path, page_size: int = 4096, page_count: int = 4) -> PageFile:
+    def create(self, path: Path, page_size: int = 4096, page_count: int = 4, *,
+               format: int = 1) -> PageFile:
         """Makes a page file: after a crash there is all of it, or none.
 
-        `page_size` is a power of two, 1024 to 524288; the file has room for
-        `page_count` pages at first. Raises `FileExistsError` if there is a file
-        of this name."""
+        `page_size` is a power of two, 1024 to 524288; the file has `page_count`
+        pages at first, or the few more that a file has at least. `format` is 1, or
+        0 for a file that `mappedpages` 0.2 reads, too. Raises `FileExistsError` if
+        there is a file of this name."""
         page_size = integer("page_size", page_size, 1 << 32)
         # There are pages of 1048576 bytes, but wasmtime's Python package does
         # not copy as much at once.
         if page_size & (page_size - 1) or not 1 << 10 <= page_size <= 1 << 19:
             raise ValueError(f"page_size must be a power of two, 1024 to 524288, not {page_size}")
         page_count = integer("page_count", page_count, U64)
+        format = integer("format", format, 2)
         name = os.fsdecode(path)
         if os.path.lexists(name):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
@@ -102,7 +111,7 @@ class Engine:
             store = FileStore(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, name)
             store.page_size = page_size
             file = PageFile(self, store, "create", record(
-                format=0, page_count=page_count,
+                format=format, page_count=page_count,
                 uuid=(secrets.randbits(64), secrets.randbits(64))))
             try:
                 os.link(temporary, name)
@@ -126,7 +135,7 @@ class Engine:
 
     def open(self, path: Path, *, read_only: bool = False) -> PageFile:
         """Opens a page file to change it, and locks it; or only to read it,
-        without a lock. Its page size is found in it.
+        without a lock. Its page size and its format are found in it.
 
         Raises `PagerError`, tag `locked`, if somebody else has it open to change
         it, in this process or in another one."""
@@ -142,6 +151,8 @@ class PageFile:
         self._failed = False
         # Where protected pages are whose bytes were verified, or written here.
         self._places: dict[int, int] = {}
+        # Of the checksums of protected pages, once it is known.
+        self._algorithm: str | None = None
         try:
             self._store = wasmtime.Store(engine.engine)
             linker = Linker(engine.engine)
@@ -150,11 +161,38 @@ class PageFile:
             self._exports = self._instance.get_export_index(
                 self._store, "pagebox:pager/pager@0.2.0")
             if how == "open":
-                file.page_size = self._call("page-size", file.head())
+                file.page_size = self._page_size()
             self._pager: Any = self._call(how, ResourceHost.own(0, STORE), argument)
         except BaseException:
             file.close()
             raise
+
+    def _page_size(self) -> int:
+        """The page size of the file: it begins with it. Where that has rotted, a
+        file of format 1 says it again in its root records."""
+        def told(head: bytes) -> int:
+            size: int = self._call("page-size", head)
+            return size
+
+        try:
+            return told(self._file.head(512))
+        except PagerError as error:
+            if error.tag != "not-a-page-file":
+                raise
+            refused = error
+        # A megabyte takes half a second and 80 more of memory on its way into the
+        # component. So it gets no more than three pages, in which both records lie,
+        # and nothing where there is none. Pages count as 4096 bytes if they are
+        # smaller.
+        first_pages = self._file.head(3 << 20)
+        for bits in range(12, 21):
+            head = first_pages[:3 << bits]
+            if ROOT_RECORD in head:
+                try:
+                    return told(head)
+                except PagerError as error:
+                    refused = error
+        raise refused
 
     def _call(self, name: str, *args: Any) -> Any:
         """Calls an export of `pager`. Its error is raised."""
@@ -204,13 +242,19 @@ class PageFile:
         if location.page is None:
             return bytearray(size)  # zeros, which no page has
         data = self._file.read(location.page, 0, size)
-        if vars(crc32(location.checksum.algorithm, data)) == vars(location.checksum):
+        if vars(checksum(location.checksum.algorithm, data)) == vars(location.checksum):
             self._places[page] = location.page
             return bytearray(data)
         if location.generation == 0:
             return bytearray(size)  # allocated by another program, and never written
         self.view_protected(page)  # says what is wrong
         raise PagerError(f"protected page {page} changes while it is read", "changed")
+
+    def _checksum(self, data: bytearray) -> Record:
+        """Of bytes of a protected page."""
+        if self._algorithm is None:
+            self._algorithm = self.stats().algorithm
+        return checksum(self._algorithm, data)
 
     def stats(self) -> Stats:
         self._file.fd
@@ -224,7 +268,15 @@ class PageFile:
     def view_protected(self, page: int) -> View:
         """A protected page, verified, to read."""
         page = integer("page", page, U64)
-        return self._call_for_view("[method]pager.view-protected", self._pager, page)
+        try:
+            return self._call_for_view("[method]pager.view-protected", self._pager, page)
+        except PagerError as error:
+            if error.tag != "not-supported":
+                raise
+        # It was never written: there are zeros, which no page has.
+        view = View(self._file, writable=False)
+        view.file = self
+        return view
 
     def sync(self) -> None:
         """Makes durable what was written to regular pages."""
@@ -357,7 +409,7 @@ class Transaction:
             staged = {page: private.data for page, private in self._staged.items()
                       if private.data is not None}
             file._views.hold(list(staged.values()))
-            pages = [record(id=page, buffer=number, checksum=crc32("crc32", data))
+            pages = [record(id=page, buffer=number, checksum=file._checksum(data))
                      for number, (page, data) in enumerate(staged.items())]
             known, file._places = file._places, {}  # until it is known what became of it
             try:

@@ -67,6 +67,9 @@ fn file(path: &Path) {
     let mut pager = engine().create(path, PageSize::KIB_4).unwrap();
     let mut tx = pager.begin().unwrap();
     tx.alloc_protected_many(141).unwrap();
+    for id in PAIR {
+        tx.write(id).unwrap().fill(0);
+    }
     tx.commit().unwrap();
 }
 
@@ -173,7 +176,10 @@ fn file_in_use_is_never_called_damaged() {
 fn pager_to_read_that_fell_behind_says_so_until_it_is_reopened() {
     let (_folder, path) = folder();
     let mut writer = engine().create(&path, PageSize::KIB_4).unwrap();
-    let id = writer.alloc_protected().unwrap();
+    let mut tx = writer.begin().unwrap();
+    let id = tx.alloc_protected().unwrap();
+    tx.write(id).unwrap().fill(0);
+    tx.commit().unwrap();
     let mut reader = engine().open_read_only(&path).unwrap();
     assert!(reader.is_current().unwrap() && writer.is_current().unwrap());
     let mut byte = [9];

@@ -6,17 +6,27 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
-use pagebox::{MmapStore, PageId, PageSize, PageStore};
+use pagebox::{Format, MmapStore, NewFile, PageId, PageSize, PageStore};
 
 use super::{child, path};
 use crate::{P, engine, folder};
 
-/// As many as are zeroed one by one, and as are zeroed at once.
-const COUNTS: [u32; 2] = [3, 300];
+/// Each format, with as many pages as are zeroed one by one, and as are zeroed at
+/// once.
+const CASES: [(Format, u32); 4] = [
+    (Format::One, 3),
+    (Format::One, 300),
+    (Format::Zero, 3),
+    (Format::Zero, 300),
+];
 
 /// A file with `count` free pages that hold `0xAB`, durably, and that number.
-fn with_used_pages(path: &Path, count: u32) -> Vec<PageId> {
-    let mut pager = engine().create(path, PageSize::KIB_4).unwrap();
+fn with_used_pages(path: &Path, format: Format, count: u32) -> Vec<PageId> {
+    let new = NewFile {
+        format,
+        ..NewFile::default()
+    };
+    let mut pager = engine().create_with(path, PageSize::KIB_4, new).unwrap();
     let pages = pager.alloc_many(count).unwrap();
     for page in &pages {
         pager.page_mut(*page).unwrap().fill(0xAB);
@@ -47,9 +57,9 @@ fn are_zeros(path: &Path, pages: &[PageId]) {
 /// other processes saw them until then.
 #[test]
 fn recycled_page_reads_as_zeros_to_others_while_the_writer_lives() {
-    for count in COUNTS {
+    for (format, count) in CASES {
         let (_folder, path) = folder();
-        let pages = with_used_pages(&path, count);
+        let pages = with_used_pages(&path, format, count);
         let mut pager = engine().open(&path).unwrap();
         assert_eq!(pager.alloc_many(count).unwrap(), pages);
         are_zeros(&path, &pages);
@@ -88,9 +98,9 @@ fn allocator() {
 /// They were overwritten when the store was dropped, which it was not.
 #[test]
 fn recycled_page_reads_as_zeros_after_its_writer_died() {
-    for count in COUNTS {
+    for (format, count) in CASES {
         let (_folder, path) = folder();
-        let pages = with_used_pages(&path, count);
+        let pages = with_used_pages(&path, format, count);
         let status = child(&[], "real_files::recycled::allocator", &path)
             .env("PAGEBOX_TEST_COUNT", count.to_string())
             .output()
@@ -106,9 +116,9 @@ fn recycled_page_reads_as_zeros_after_its_writer_died() {
 
 #[test]
 fn recycled_page_reads_as_zeros_after_its_writer_ended_without_destructors() {
-    for count in COUNTS {
+    for (format, count) in CASES {
         let (_folder, path) = folder();
-        let pages = with_used_pages(&path, count);
+        let pages = with_used_pages(&path, format, count);
         let status = child(&[], "real_files::recycled::allocator", &path)
             .env("PAGEBOX_TEST_COUNT", count.to_string())
             .env("PAGEBOX_TEST_FORGETS", "")

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use pagebox::report::Check;
-use pagebox::{Error, PageId, PageSize, Pager, ProtectedId, StoreError};
+use pagebox::{Error, Format, NewFile, PageId, PageSize, Pager, ProtectedId, StoreError};
 
 use super::{child, mounting, path, skip, succeed, works};
 use crate::{engine, folder, sample};
@@ -42,7 +42,12 @@ fn fill(pager: &mut Pager) -> Vec<PageId> {
 #[ignore = "started by the tests of full disks, in a process of its own"]
 fn filler() {
     let path = path();
-    let mut pager = engine().create(&path, PageSize::KIB_4).unwrap();
+    // In format 1 a commit that allocates may take pages of its own besides.
+    let new = NewFile {
+        format: Format::Zero,
+        ..NewFile::default()
+    };
+    let mut pager = engine().create_with(&path, PageSize::KIB_4, new).unwrap();
     let protected = pager.alloc_protected().unwrap();
     let mut all = fill(&mut pager);
     let before = (pager.stats().unwrap(), fs::metadata(&path).unwrap().len());

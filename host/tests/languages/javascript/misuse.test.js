@@ -1,5 +1,5 @@
 // What goes wrong in a program that uses the Node host, and what becomes of it:
-// `PAGEBOX=pagebox node --test misuse.test.js`.
+// `FORMAT=1 PAGEBOX=pagebox node --test misuse.test.js`.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
@@ -9,11 +9,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 
+import { createXXHash128 } from 'hash-wasm';
+
 import { create, open, PagerError } from '../../../examples/hosts/node/pagebox.js';
 import { parts } from '../../../examples/hosts/javascript/page-file.js';
 import { Store } from '../../../examples/hosts/javascript/page-store.js';
 
 const { PAGEBOX } = process.env;
+const format = Number(process.env.FORMAT);
 const bytes = (text) => new TextEncoder().encode(text);
 const text = (view, len) => new TextDecoder().decode(view.read(0, len));
 
@@ -22,7 +25,7 @@ let folder, name, file, regular, page;
 beforeEach(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'misuse-'));
   name = path.join(folder, 'data.pages');
-  file = await create(name);
+  file = await create(name, { format });
   [regular, page] = file.commit((tx) => {
     const [made] = tx.allocProtected(1);
     tx.stage(made).write(0, bytes('hello'));
@@ -82,6 +85,7 @@ test('argument_of_a_wrong_type_is_named', async () => {
   assert.equal(text(file.viewProtected(page), 5), 'hello');
   await assert.rejects(create(7), TypeError);
   await assert.rejects(create(`${name}.2`, { pageSize: '4096' }), TypeError);
+  await assert.rejects(create(`${name}.2`, { format: '1' }), /TypeError: format must be a number, not string/);
   assert.deepEqual(fs.readdirSync(folder), ['data.pages']);
 });
 
@@ -111,6 +115,7 @@ test('argument_of_a_wrong_range_is_named', async () => {
   });
   await assert.rejects(create(`${name}.2`, { pageSize: 1000 }), RangeError);
   await assert.rejects(create(`${name}.2`, { pageCount: -1 }), RangeError);
+  await assert.rejects(create(`${name}.2`, { format: 2 }), /RangeError: format must be an integer of 0 to 1, not 2/);
   assert.deepEqual(fs.readdirSync(folder), ['data.pages']);
 });
 
@@ -317,6 +322,58 @@ test('page_whose_bytes_went_bad_is_not_staged', async () => {
   assert.throws(() => file.commit((tx) => tx.stage(page)), failed('checksum-mismatch'));
 });
 
+test('page_that_was_never_written_is_zeros_to_be_read', async () => {
+  const id = file.commit((tx) => tx.allocProtected(1)[0]);
+  const reader = await open(name, { readOnly: true });
+  for (const opened of [file, reader]) {
+    const view = opened.viewProtected(id);
+    assert.deepEqual(view.read(), new Uint8Array(4096));
+    assert.equal(view.read(4090, 6).length, 6);
+    assert.throws(() => view.read(4090, 7), RangeError);
+    assert.throws(() => view.write(0, bytes('never')), failed('read-only'));
+  }
+  reader.close();
+  const view = file.viewProtected(id);
+  file.commit((tx) => {
+    assert.deepEqual(tx.stage(id).read(), new Uint8Array(4096));
+    tx.stage(id).write(0, bytes('now'));
+  });
+  assert.throws(() => view.read(), failed('ended'));
+  assert.equal(text(file.viewProtected(id), 4), 'now\0');
+  assert.throws(() => file.viewProtected(id + 1n), failed('not-protected'));
+});
+
+test('file_without_its_first_bytes_is_read_where_it_says_them_again', async () => {
+  for (const pageSize of [1024, 4096, 16384]) {
+    const rotten = `${name}.${pageSize}`;
+    const made = await create(rotten, { pageSize, format });
+    const id = made.commit((tx) => {
+      const [id] = tx.allocProtected(1);
+      tx.stage(id).write(0, bytes('hello'));
+      return id;
+    });
+    made.close();
+    const found = fs.readFileSync(rotten);
+    fs.writeFileSync(rotten, found.fill(0, 0, 512));
+    if (format === 0) { // it says them once
+      await assert.rejects(open(rotten), failed('not-a-page-file'));
+      continue;
+    }
+    const read = await open(rotten, { readOnly: true });
+    assert.equal(read.stats().pageSize, pageSize);
+    assert.equal(text(read.viewProtected(id), 5), 'hello');
+    read.close();
+  }
+});
+
+test('what_is_no_page_file_is_refused', async () => {
+  for (const data of [bytes(''), bytes('hello'), bytes('PBOXROOT'.repeat(1000)), new Uint8Array(1 << 22).fill(7)]) {
+    fs.writeFileSync(`${name}.2`, data);
+    await assert.rejects(open(`${name}.2`), failed('not-a-page-file'));
+    assert(fs.readFileSync(`${name}.2`).equals(data));
+  }
+});
+
 /** Somebody else makes a file shorter while it is open: no argument is wrong. */
 test('page_that_is_gone_is_named_with_its_file', () => {
   const view = file.view(regular);
@@ -426,11 +483,19 @@ test('file_that_becomes_shorter_ends_views_of_what_is_gone', () => {
   }
 });
 
-test('checksum_that_there_is_not_says_so', () => {
-  const { store } = inMemory();
-  const [sum] = store.checksums(BigUint64Array.of(0n), 'crc32');
+test('checksums_are_those_of_the_contract', async () => {
+  const { store: bare } = inMemory();
+  const [sum] = bare.checksums(BigUint64Array.of(0n), 'crc32');
   assert.deepEqual(sum, { algorithm: 'crc32', low: 0xefb5af2en, high: 0n });
-  assert.throws(() => store.checksums(BigUint64Array.of(0n), 'xxh3'), failed('other'));
+  assert.throws(() => bare.checksums(BigUint64Array.of(0n), 'xxh3'), failed('other'));
+  const { store } = inMemory({ xxh3: await createXXHash128() });
+  for (const [data, low, high] of [
+    ['', 0x6001c324468d497fn, 0x99aa06d3014798d8n],
+    ['-hello-', 0xc779cfaa5e523818n, 0xb5e9c1ad071b3e7fn],
+  ]) {
+    const part = bytes(data).subarray(1, 6);
+    assert.deepEqual(store.checksum('xxh3', part), { algorithm: 'xxh3', low, high });
+  }
 });
 
 test('tags_of_the_host_s_own_are_documented', () => {
@@ -509,4 +574,46 @@ test('perl_locks_where_there_is_no_flock', { skip: !fs.existsSync('/usr/bin/perl
     process.env.PATH = before;
   }
   await assert.rejects(open(name), failed('locked'));
+});
+
+/** And no commit is there in part: both pages have the same number. */
+test('commit_that_was_acknowledged_outlives_a_kill', async () => {
+  file.commit((tx) => tx.allocProtected(1));
+  file.close();
+  const script = `
+    import { writeSync } from 'node:fs';
+    import { open } from '${import.meta.resolve('../../../examples/hosts/node/pagebox.js')}';
+    const file = await open(process.argv[1]);
+    const number = () => new DataView(file.viewProtected(0).read(4088).buffer).getBigUint64(0);
+    for (let count = number() + 1n; ; count += 1n) {
+      const bytes = new Uint8Array(8);
+      new DataView(bytes.buffer).setBigUint64(0, count);
+      file.commit((tx) => {
+        for (const id of [0, 1]) tx.stage(id).write(4088, bytes);
+        tx.alloc(1);
+      });
+      writeSync(1, count + '\\n');
+    }
+  `;
+  let count = 0;
+  for (let round = 0; round < 5; round += 1) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, name], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let told = '';
+    child.stdout.on('data', (text) => (told += text));
+    await once(child.stdout, 'data');
+    await new Promise((done) => setTimeout(done, 100 * Math.random()));
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    const acknowledged = Number(told.trimEnd().split('\n').at(-1));
+    assert(acknowledged > count, `${acknowledged} after ${count}`);
+    file = await open(name);
+    const found = [0, 1].map((id) => Number(new DataView(file.viewProtected(id).read(4088).buffer).getBigUint64(0)));
+    file.close();
+    count = found[0];
+    assert.deepEqual(found, [count, count]);
+    assert([acknowledged, acknowledged + 1].includes(count), `${count}, and ${acknowledged} was acknowledged`);
+    execFileSync(PAGEBOX, ['check', name]);
+  }
 });

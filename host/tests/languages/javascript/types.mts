@@ -44,9 +44,10 @@ assert(Object.keys(stats).length === 13, 'they are all declared');
 const view: PageView = file.viewProtected(0);
 const bytes: Uint8Array = view.read(0, 5);
 assert(bytes.length === 5 && view.size === 1024 && view.read().length === 1024, 'as long as asked for');
-const sum: Checksum = view.checksum('crc32');
-assert(typeof sum.low === 'bigint' && sum.high === 0n && sum.algorithm === stats.algorithm, 'a checksum is a number');
-assert(stats.format === '0.2' && stats.capabilities.length === 0, 'it is of format 0');
+const sum: Checksum = view.checksum();
+assert(typeof sum.low === 'bigint' && sum.high === 0n && sum.algorithm === 'crc32', 'a checksum is a number');
+assert(view.checksum(stats.algorithm).high > 0n, 'of any algorithm');
+assert(stats.format === '1.0' && stats.algorithm === 'xxh3', 'it is of format 1');
 file.sync();
 file.close();
 const again = await pagebox.open(new URL(`file://${name}`), { readOnly: true, unlocked: false });
@@ -56,4 +57,9 @@ try {
   assert(error instanceof pagebox.PagerError && error.tag === 'out-of-range', `${error}`);
 }
 again[Symbol.dispose ?? Symbol.for('dispose')]();
+const zero = await pagebox.create(`${name}.0`, { format: 0 });
+const figures: Stats = zero.stats();
+assert(figures.format === '0.2' && figures.algorithm === 'crc32', 'it is of format 0');
+assert(figures.capabilities.length === 0, 'it has what every file has');
+zero.close();
 console.log('all is as declared');

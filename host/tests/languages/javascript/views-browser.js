@@ -1,5 +1,5 @@
 // What a headless browser makes of the list of views on standard input:
-// `node views-browser.js < ../views.txt`.
+// `node views-browser.js FORMAT < ../views.txt`.
 
 import { readFileSync } from 'node:fs';
 
@@ -9,14 +9,14 @@ const list = readFileSync(0, 'utf8');
 const outcomes = await inBrowser(async (page, address) => {
   await page.goto(`${address}/`);
   return page.evaluate(
-    (list) =>
+    (asked) =>
       new Promise((done, failed) => {
         const worker = new Worker('/tests/languages/javascript/views-worker.js', { type: 'module' });
         worker.addEventListener('message', ({ data }) => done(data));
         worker.addEventListener('error', ({ message, filename }) => failed(new Error(`${message} ${filename}`)));
-        worker.postMessage(list);
+        worker.postMessage(asked);
       }),
-    list,
+    { list, format: Number(process.argv[2]) },
   );
 });
 console.log(outcomes);

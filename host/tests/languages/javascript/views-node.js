@@ -1,5 +1,5 @@
 // What the Node host makes of the list of views on standard input:
-// `node views-node.js FOLDER < ../views.txt`.
+// `node views-node.js FOLDER FORMAT < ../views.txt`.
 
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
@@ -8,13 +8,13 @@ import path from 'node:path';
 import { create, open } from '../../../examples/hosts/node/pagebox.js';
 import { outcomes } from './views.js';
 
-const [folder] = process.argv.slice(2);
+const [folder, format] = process.argv.slice(2);
 const name = path.join(folder, 'views.pages');
 const others = [];
 const host = {
   create: () => {
     fs.rmSync(name, { force: true });
-    return create(name, { pageSize: 1024 });
+    return create(name, { pageSize: 1024, format: Number(format) });
   },
   openToRead: () => open(name, { readOnly: true }),
   bytes: () => fs.readFileSync(name),

@@ -1,6 +1,7 @@
 // What the browser's host makes of the list of views that it is sent.
 
 import { Opfs } from '../../../examples/hosts/browser/opfs.js';
+import { createXXHash128 } from '../../../examples/hosts/browser/pager/hash-wasm.js';
 import { instantiate } from '../../../examples/hosts/browser/pager/pager.js';
 import { newFile, PageFile } from '../../../examples/hosts/javascript/page-file.js';
 import { PageView, Store } from '../../../examples/hosts/javascript/page-store.js';
@@ -14,6 +15,11 @@ const component = instantiate(
   { 'pagebox:pager/page-store': { PageView, Store } },
 );
 
+const hasher = createXXHash128();
+
+/** The format of new files. */
+let format;
+
 /** The handle of the file, until it is closed. */
 let handle;
 
@@ -24,7 +30,7 @@ async function opened(readOnly, start) {
   handle = mine;
   if (!readOnly) mine.truncate(0);
   const { pager } = await component;
-  const store = new Store(new Opfs(mine, 'views.pages'), 1024, { readOnly });
+  const store = new Store(new Opfs(mine, 'views.pages'), 1024, { readOnly, xxh3: await hasher });
   return new PageFile(pager, store, start, () => {
     mine.close();
     handle = undefined;
@@ -32,7 +38,7 @@ async function opened(readOnly, start) {
 }
 
 const host = {
-  create: () => opened(false, (api, store) => api.create(store, newFile(4n))),
+  create: () => opened(false, (api, store) => api.create(store, newFile(4n, format))),
   openToRead: () => opened(true, (api, store) => api.open(store, 'read')),
   bytes: () => {
     const bytes = new Uint8Array(handle?.getSize() ?? 0);
@@ -44,7 +50,8 @@ const host = {
 
 addEventListener('message', async ({ data }) => {
   try {
-    postMessage(await outcomes(data, host));
+    format = data.format;
+    postMessage(await outcomes(data.list, host));
   } catch (error) {
     postMessage(`${error.stack}`);
   }

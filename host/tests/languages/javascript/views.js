@@ -23,7 +23,11 @@ export async function outcomes(list, host) {
 async function outcome(name, host) {
   const [, verb, target, readOnly, event] = CASE.exec(name);
   let file = await host.create();
-  const [regular, pages] = file.commit((tx) => [tx.alloc(2), tx.allocProtected(2)]);
+  const [regular, pages] = file.commit((tx) => {
+    const made = tx.allocProtected(2);
+    for (const id of made) tx.stage(id).write(0, new TextEncoder().encode('first'));
+    return [tx.alloc(2), made];
+  });
   if (readOnly) {
     file.close();
     file = await host.openToRead();

@@ -40,7 +40,8 @@ def main(component: str, folder: str) -> None:
         file.begin().rollback()
         stats: Stats = file.stats()
         assert info.generation == stats.generation and stats.page_size == 1024
-        assert (stats.format, stats.capabilities, stats.algorithm) == ("0.2", [], "crc32")
+        assert (stats.format, stats.algorithm) == ("1.0", "xxh3")
+        assert all(isinstance(capability, str) for capability in stats.capabilities)
         page: int = file.alloc()
         made: int = file.alloc_protected()
         freed: CommitInfo = file.free(page)
@@ -56,6 +57,9 @@ def main(component: str, folder: str) -> None:
         except PagerError as error:
             tag: str = error.tag
             assert tag == "out-of-range", error
+    with engine.create(Path(folder) / "zero.pages", format=0) as file:
+        stats = file.stats()
+        assert (stats.format, stats.capabilities, stats.algorithm) == ("0.2", [], "crc32")
     print("all is as declared")
 
 

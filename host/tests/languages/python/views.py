@@ -1,5 +1,5 @@
 """What the Python host makes of each view in a list of cases:
-`python views.py pager.wasm FOLDER < ../views.txt` prints the list anew."""
+`python views.py pager.wasm FOLDER FORMAT < ../views.txt` prints the list anew."""
 
 import os
 import re
@@ -21,9 +21,11 @@ def read(path):
 
 def outcome(engine, path, case):
     verb, target, read_only, event = CASE.fullmatch(case).groups()
-    file = engine.create(path, page_size=1024)
+    file = engine.create(path, page_size=1024, format=int(sys.argv[3]))
     with file.begin() as tx:
         regular, protected = tx.alloc(2), tx.alloc_protected(2)
+        for page in protected:
+            tx.stage(page)[:5] = b"first"
     if read_only:
         file.close()
         file = engine.open(path, read_only=True)

@@ -8,9 +8,9 @@ use super::commit::{self, Images};
 use super::plan::blocks_needed;
 use super::slots::Directory;
 use super::state::{Root, Sound, State};
-use super::{Limits, MIN_PAGE_COUNT, NAME, reserve, superblock};
+use super::{Limits, MIN_PAGE_COUNT, NAME, RESERVED_PAGES, reserve, superblock};
 use crate::allocation::AllocationMap;
-use crate::bitmap::Bitmap;
+use crate::bitmap::{Bitmap, Overlay};
 use crate::changes::Changes;
 use crate::error::{Error, Operation};
 use crate::facts::{CommitInfo, Location, ProtectedPage, Stats, Wish};
@@ -31,6 +31,30 @@ pub struct File {
 impl File {
     /// Makes a new file of at least `page_count` pages in an empty store.
     pub(crate) fn create<S: PageStore>(store: &mut S, page_count: u64) -> Result<Self, Error> {
+        Self::create_with(store, page_count, &Overlay::default())
+    }
+
+    /// The same with these regular pages, and of fewer pages where there cannot
+    /// be so many.
+    pub(crate) fn create_around<S: PageStore>(
+        store: &mut S,
+        page_count: u64,
+        regular: &[Extent],
+    ) -> Result<Self, Error> {
+        let limit = Limits::of(store.geometry().page_size).page_count;
+        let regular = Overlay::of_runs(regular, limit).map_err(|page| Error::OutOfRange {
+            page,
+            page_count: limit,
+        })?;
+        let end = regular.max().map_or(0, |page| page + 1);
+        Self::create_with(store, page_count.min(limit).max(end), &regular)
+    }
+
+    fn create_with<S: PageStore>(
+        store: &mut S,
+        page_count: u64,
+        regular: &Overlay,
+    ) -> Result<Self, Error> {
         let page_size = store.geometry().page_size;
         let limits = Limits::of(page_size);
         let page_count = page_count.max(MIN_PAGE_COUNT);
@@ -39,11 +63,17 @@ impl File {
                 limit: limits.page_count,
             });
         }
+        let mut allocation = AllocationMap::from_used(Bitmap::new(page_count));
+        reserve(&mut allocation);
+        let lowest = regular.iter().next();
+        if let Some(page) = lowest.filter(|&page| page < RESERVED_PAGES) {
+            let kind = allocation.get(page);
+            return Err(Error::NotRegular { page, kind });
+        }
+        allocation.set_all(regular, PageKind::REGULAR);
         store
             .grow(page_count)
             .map_err(Error::store(Operation::Grow { page_count }))?;
-        let mut allocation = AllocationMap::from_used(Bitmap::new(page_count));
-        reserve(&mut allocation);
         let sound = Sound {
             root: Root {
                 page_size,
@@ -156,7 +186,7 @@ impl File {
     pub(crate) fn unknown_stats(page_size: PageSize) -> Stats {
         let limits = Limits::of(page_size);
         Stats {
-            format: "",
+            format: NAME,
             capabilities: &[],
             algorithm: Algorithm::Crc32,
             page_size,

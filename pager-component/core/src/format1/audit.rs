@@ -1,6 +1,9 @@
 //! The check of both trees, a bounded part at a time: SPACE, its leaves in order;
 //! then MAP, a node of the lowest level at a time with the pages that it names.
 //!
+//! A node of MAP is looked into once: what a second entry names is told of, and
+//! not followed, or a few nodes that share their children would take for ever.
+//!
 //! What is counted on the way is compared at the end. So the comparison is left
 //! out where the parts were not asked for in order, or something was not
 //! readable.
@@ -15,8 +18,10 @@ use super::findings;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
 use super::pages::Pages;
+use super::shape::Shape;
 use super::tally::Tally;
-use super::tree::{Fault, Seek, Tree, Which};
+use super::tree::{Fault, Seek, Sought, Tree, Which, in_node};
+use crate::codec::wide;
 use crate::facts::{CheckPart, ProtectedPage};
 use crate::finding::{self, Finding, FindingKind};
 use crate::ids::ProtectedId;
@@ -25,33 +30,79 @@ use crate::verify::protected_page;
 /// Leaves of SPACE that one part looks at.
 const LEAVES_A_PART: usize = 64;
 
+/// Nodes of MAP that one part passes over.
+const PASSED_A_PART: usize = 64;
+
+/// Bytes of protected pages that one part looks at, unless one page has more.
+const BYTES_A_PART: usize = 16 << 20;
+
 /// A part of the check: which groups, or which ids, come next.
 enum Part {
     Space { group: u64 },
     Map { id: u64 },
 }
 
+/// Above every group: cursors go up, and MAP comes after SPACE.
+const MAP: u64 = 1 << 62;
+
 impl Part {
     fn of(cursor: u64) -> Self {
-        if cursor.is_multiple_of(2) {
-            Self::Space { group: cursor / 2 }
-        } else {
-            Self::Map { id: cursor / 2 }
+        match cursor.checked_sub(MAP) {
+            None => Self::Space { group: cursor },
+            Some(id) => Self::Map { id },
         }
     }
 
     fn cursor(&self) -> u64 {
         match self {
-            Self::Space { group } => group * 2,
-            Self::Map { id } => id * 2 + 1,
+            Self::Space { group } => *group,
+            Self::Map { id } => MAP + id,
         }
     }
 }
 
+/// The first leaf from a group on.
+enum LeafPast {
+    /// Of this group; none: it cannot be believed.
+    At(u64, Option<Arc<[u8]>>),
+    /// There is none.
+    Nowhere,
+    /// Of none below this group: it is time for another part.
+    NotBelow(u64),
+}
+
+/// What MAP has from an id on.
+enum Below {
+    /// This node of the lowest level.
+    Node(u64),
+    /// Nothing to look into below this id.
+    Past(u64),
+    /// Nothing.
+    Nothing,
+}
+
+/// The first entry of a node for ids from `id` on, and its place; it is of
+/// `level`, in the node `index` above.
+fn first_child(
+    shape: Shape,
+    node: &[u8],
+    level: u32,
+    index: u64,
+    id: u64,
+) -> Option<(usize, Entry)> {
+    let start = shape.first_key(level + 1, index);
+    let first = shape.place_of(shape.index_of(level, id.max(start)));
+    (first..shape.fan()).find_map(|place| Some((place, in_node(node, place)?)))
+}
+
 impl File {
-    /// How many steps the check has: most of them are protected pages.
+    /// How many steps the check has: one for each group of pages and each
+    /// protected page, since both come to reading a page.
     pub(crate) fn check_total(&self) -> u64 {
-        self.record.protected.saturating_add(1)
+        let groups = self.layout.groups(self.record.page_count);
+        groups
+            .saturating_add(self.record.protected)
+            .saturating_add(1)
     }
 
     /// A part of the check. The first is 0.
@@ -70,6 +121,11 @@ impl File {
             Part::Space { group } => Some(self.check_space(store, group, &mut found)),
             Part::Map { id } => self.check_map(store, id, &mut found),
         };
+        let groups = self.layout.groups(self.record.page_count);
+        let done = match next {
+            Some(Part::Space { group }) => group.min(groups),
+            _ => groups.saturating_add(self.tally.ids),
+        };
         let next = next.map(|part| part.cursor());
         if self.tally.next.is_some() {
             self.tally.next = next;
@@ -79,7 +135,7 @@ impl File {
         }
         let total = self.check_total();
         let done = match next {
-            Some(_) => self.tally.ids.saturating_add(1).min(total - 1),
+            Some(_) => done.min(total - 1),
             None => total,
         };
         CheckPart {
@@ -103,13 +159,16 @@ impl File {
             let mut faults = Vec::new();
             let present = self.leaf_past(store, &space, group, &mut faults);
             self.note(Which::Space, faults, found);
-            let Some((present, leaf)) = present else {
-                return Part::Map { id: 0 };
+            let (present, leaf) = match present {
+                LeafPast::At(present, leaf) => (present, leaf),
+                LeafPast::Nowhere => return Part::Map { id: 0 },
+                LeafPast::NotBelow(group) => return Part::Space { group },
             };
             if let Some(leaf) = leaf {
                 let shape = self.layout.shape();
                 self.tally.space_data += leaf::count_of(&leaf, shape, Kind::Protected);
                 self.tally.space_nodes += leaf::count_of(&leaf, shape, Kind::Node);
+                self.tally.tables += leaf::count_of(&leaf, shape, Kind::Snapshots);
             }
             group = present + 1;
         }
@@ -125,10 +184,13 @@ impl File {
         space: &Tree,
         group: u64,
         faults: &mut Vec<Fault>,
-    ) -> Option<(u64, Option<Arc<[u8]>>)> {
+    ) -> LeafPast {
         let none = Pages::default();
         let (mut reader, pages) = if self.paged(store).is_ok() {
-            self.paged(store).ok()?
+            match self.paged(store) {
+                Ok(paged) => paged,
+                Err(_) => return LeafPast::Nowhere,
+            }
         } else {
             (self.reader(store), &none)
         };
@@ -136,10 +198,19 @@ impl File {
         let present = reader.seek_past(space, group, Seek::Present, faults);
         let changed = pages.next_changed(layout.group_start(group));
         let changed = changed.map(|page| layout.group_of(page));
-        let group = present.into_iter().chain(changed).min()?;
+        let present = match present {
+            Sought::At(present) => Some(present),
+            Sought::NotBelow(next) if changed.is_none_or(|changed| changed >= next) => {
+                return LeafPast::NotBelow(next);
+            }
+            Sought::Nowhere | Sought::NotBelow(_) => None,
+        };
+        let Some(group) = present.into_iter().chain(changed).min() else {
+            return LeafPast::Nowhere;
+        };
         let leaf = pages.leaf(&mut reader, space, group);
         let leaf = leaf.map_err(|error| faults.push(Fault::of(&error)));
-        Some((group, leaf.ok().flatten()))
+        LeafPast::At(group, leaf.ok().flatten())
     }
 
     fn check_map<S: Medium>(
@@ -150,46 +221,125 @@ impl File {
     ) -> Option<Part> {
         let map = self.record.map_tree();
         let shape = self.layout.shape();
-        let mut faults = Vec::new();
-        let mut reader = self.reader(store);
-        let present = reader.seek_past(&map, id, Seek::Present, &mut faults);
-        let changed = reader.deltas.next_stored(id);
-        self.note(Which::Map, faults, found);
-        let present = present.into_iter().chain(changed).min()?;
-        let index = shape.index_of(1, present);
-        self.check_path(store, &map, index, found);
-        match self.reader(store).stored_below(&map, index) {
-            Ok(stored) => {
-                for (id, entry) in stored {
-                    self.check_id(store, ProtectedId(id), entry, found);
+        let mut id = id;
+        for _ in 0..PASSED_A_PART {
+            let below = self.lowest_from(store, &map, id, found);
+            let changed = self.record.deltas.next_stored(id);
+            let changed = changed.map(|id| shape.index_of(1, id));
+            let index = match (below, changed) {
+                (Below::Node(index), Some(changed)) => index.min(changed),
+                (Below::Node(index), None) | (Below::Nothing, Some(index)) => index,
+                (Below::Past(next), Some(changed)) if shape.first_key(1, changed) < next => changed,
+                (Below::Past(next), _) => {
+                    id = next;
+                    continue;
                 }
-            }
-            Err(error) => self.note(Which::Map, alloc::vec![Fault::of(&error)], found),
+                (Below::Nothing, None) => return None,
+            };
+            return Some(self.check_lowest(store, &map, index, id, found));
         }
-        Some(Part::Map {
-            id: shape.first_key(1, index + 1),
-        })
+        Some(Part::Map { id })
     }
 
-    /// The nodes from the root to a node of the lowest level: each once.
-    fn check_path<S: Medium>(
+    /// The ids from `id` on that are stored below a node of the lowest level; as
+    /// many as one part looks at.
+    fn check_lowest<S: Medium>(
         &mut self,
         store: &S,
         map: &Tree,
         index: u64,
+        id: u64,
         found: &mut Vec<Finding>,
-    ) {
+    ) -> Part {
         let shape = self.layout.shape();
-        for level in 1..=map.height {
-            let index = shape.index_of(level - 1, index);
-            if level > 1 && !self.tally.above.insert((level, index)) {
-                continue;
-            }
-            if let Ok(Some(entry)) = self.reader(store).entry(map, level, index) {
-                self.tally.nodes += 1;
-                self.check_use(store, entry.number, Kind::Node, found);
-            }
+        let mut stored = Vec::new();
+        match self.reader(store).stored_below(map, index) {
+            Ok(below) => stored = below,
+            Err(error) => self.note(Which::Map, alloc::vec![Fault::of(&error)], found),
         }
+        stored.retain(|&(stored, _)| stored >= id);
+        let most = (BYTES_A_PART / shape.page_size.bytes()).max(1);
+        for &(id, entry) in stored.iter().take(most) {
+            self.check_id(store, ProtectedId(id), entry, found);
+        }
+        Part::Map {
+            id: match stored.get(most) {
+                Some(&(next, _)) => next,
+                None => shape.first_key(1, index + 1),
+            },
+        }
+    }
+
+    /// The first node of the lowest level for ids from `id` on, one step further
+    /// than where something is in the way. Each node above it is counted once.
+    fn lowest_from<S: Medium>(
+        &mut self,
+        store: &S,
+        map: &Tree,
+        id: u64,
+        found: &mut Vec<Finding>,
+    ) -> Below {
+        let shape = self.layout.shape();
+        let (mut level, mut index) = (map.height, 0);
+        let Some(mut entry) = map.root.filter(|_| shape.index_of(level, id) == 0) else {
+            return Below::Nothing;
+        };
+        loop {
+            let past = Below::Past(shape.first_key(level, index + 1));
+            if !self.is_first_to_name(store, level, index, entry.number, found) {
+                return past;
+            }
+            let node = match self.reader(store).node(Which::Map, level, index, &entry) {
+                Ok(node) => node,
+                Err(error) => {
+                    self.note(Which::Map, alloc::vec![Fault::of(&error)], found);
+                    return past;
+                }
+            };
+            if level == 1 {
+                return Below::Node(index);
+            }
+            level -= 1;
+            let Some((place, child)) = first_child(shape, &node, level, index, id) else {
+                return past;
+            };
+            index = (index << shape.fan_log2) + wide(place);
+            entry = child;
+        }
+    }
+
+    /// Whether no other entry was come by that names the page of this node.
+    fn is_first_to_name<S: Medium>(
+        &mut self,
+        store: &S,
+        level: u32,
+        index: u64,
+        page: u64,
+        found: &mut Vec<Finding>,
+    ) -> bool {
+        let seen = if level == 1 {
+            self.tally
+                .lowest
+                .filter(|&(of, _)| of == index)
+                .map(|(_, is_first)| is_first)
+        } else {
+            self.tally.above.get(&(level, index)).copied()
+        };
+        if let Some(is_first) = seen {
+            return is_first;
+        }
+        self.tally.nodes += 1;
+        let is_first = self.check_use(store, page, Kind::Node, found);
+        if !is_first {
+            // What is below is not counted.
+            self.tally.bad.insert(page);
+        }
+        if level == 1 {
+            self.tally.lowest = Some((index, is_first));
+        } else {
+            self.tally.above.insert((level, index), is_first);
+        }
+        is_first
     }
 
     fn check_id<S: Medium>(
@@ -215,12 +365,19 @@ impl File {
     }
 
     /// That SPACE says the same of a page that MAP names, and that nothing else
-    /// names it.
-    fn check_use<S: Medium>(&mut self, store: &S, page: u64, kind: Kind, found: &mut Vec<Finding>) {
+    /// names it: whether that is so.
+    fn check_use<S: Medium>(
+        &mut self,
+        store: &S,
+        page: u64,
+        kind: Kind,
+        found: &mut Vec<Finding>,
+    ) -> bool {
         let mut tell = |message| {
             found.push(Finding::new(findings::PAGE_USE, Some(page), message));
         };
-        if !self.tally.named.insert(page) {
+        let is_first = self.tally.named.insert(page);
+        if !is_first {
             tell(format!("two entries of MAP name page {page}"));
         }
         match self.kind(store, page) {
@@ -232,6 +389,7 @@ impl File {
             // What cannot be read was told of when SPACE was looked at.
             _ => {}
         }
+        is_first
     }
 
     fn note(&mut self, which: Which, faults: Vec<Fault>, found: &mut Vec<Finding>) {
@@ -275,6 +433,8 @@ impl File {
             words(Kind::Protected),
         ));
         found.extend(unnamed(tally.space_nodes, tally.nodes, words(Kind::Node)));
+        // No file that this program reads has snapshots.
+        found.extend(unnamed(tally.tables, 0, words(Kind::Snapshots)));
         found
     }
 }

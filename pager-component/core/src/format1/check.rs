@@ -115,11 +115,10 @@ fn leaf(
     if leaf::count_of(bytes, shape, Kind::Reserved) != reserved {
         return Err("a page that is not the file's own is marked as that");
     }
-    // Only the last group can have any.
-    for page in page_count..start + shape.group_len() {
-        if leaf::kind(bytes, page - start).is_used() {
-            return Err("a page past the page count is used");
-        }
+    // Only the last group can have any, and none of them is reserved.
+    let past = page_count.saturating_sub(start);
+    if leaf::next_taken(bytes, past, shape.group_len()).is_some() {
+        return Err("a page past the page count is used");
     }
     if leaf::count(bytes, shape) != (named.number, named.full) {
         return Err("it has not as many used pages as is said of it");

@@ -15,7 +15,7 @@ use super::reasons::first_page;
 use super::record;
 use super::shape::ENTRY_LEN;
 use super::slots;
-use super::tree::{Seek, Tree, Which};
+use super::tree::{Seek, Sought, Tree, Which};
 use crate::checksum::xxh3;
 use crate::codec::{part, u8_at, u32_at, u64_at, u128_at, wide};
 use crate::ids::{ProtectedId, Side};
@@ -23,9 +23,17 @@ use crate::kinds::PageKind;
 use crate::read::read_page;
 use crate::structure::{self, Field, Structure};
 
+/// The most nodes that are counted to find the one to begin with.
+const NODES_COUNTED: usize = 1 << 16;
+
+/// How often a look goes on after it has passed over much that cannot be
+/// believed.
+const LOOKS_MAX: usize = 16;
+
 impl File {
     /// Header and root slots, the nodes that the root names, and `limit` nodes
-    /// of MAP of the lowest level from the `start`-th on.
+    /// of MAP of the lowest level from the `start`-th on, as far as those before
+    /// are not too many to be counted.
     pub(crate) fn structures<S: Medium>(
         &mut self,
         store: &S,
@@ -45,12 +53,18 @@ impl File {
         let mut skipped = 0;
         let mut listed = 0;
         // The only node is the root.
-        while listed < limit && map.height > 1 {
+        while listed < limit && skipped < NODES_COUNTED && map.height > 1 {
             let mut reader = self.reader(store);
             let mut faults = Vec::new();
             let seek = Seek::Present;
-            let Some(present) = reader.seek_past(&map, id, seek, &mut faults) else {
-                break;
+            let present = match reader.seek_past(&map, id, seek, &mut faults) {
+                Sought::At(present) => present,
+                Sought::Nowhere => break,
+                Sought::NotBelow(next) => {
+                    skipped += faults.len();
+                    id = next;
+                    continue;
+                }
             };
             let index = shape.index_of(1, present);
             if skipped == start {
@@ -319,10 +333,23 @@ impl File {
         let mut reader = self.reader(store);
         let mut found = Vec::new();
         let mut from = start.0;
+        let mut looks = LOOKS_MAX;
         while found.len() < limit {
             let mut faults = Vec::new();
             let present = reader.seek_past(&map, from, Seek::Present, &mut faults);
             let changed = reader.deltas.next_stored(from);
+            let present = match present {
+                Sought::At(present) => Some(present),
+                Sought::NotBelow(next) if changed.is_none_or(|changed| changed >= next) => {
+                    looks -= 1;
+                    if looks == 0 {
+                        break;
+                    }
+                    from = next;
+                    continue;
+                }
+                Sought::Nowhere | Sought::NotBelow(_) => None,
+            };
             let Some(id) = present.into_iter().chain(changed).min() else {
                 break;
             };

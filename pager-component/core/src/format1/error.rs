@@ -120,6 +120,11 @@ pub enum Error {
         /// How many it can name.
         limit: u64,
     },
+    /// A transaction allocates more than can be held in memory until its commit.
+    TooMany {
+        /// The most that it can.
+        limit: u64,
+    },
     /// The commit counter is at its end.
     GenerationsExhausted,
     /// What is on the medium is not known since a write or a sync failed.
@@ -265,6 +270,7 @@ impl From<Error> for crate::error::Error {
             Error::IsProtected { id } => Self::NotFree { id },
             Error::Full { limit } => Self::Full { limit },
             Error::NoFreeId { limit } => Self::DirectoryFull { limit },
+            Error::TooMany { limit } => Self::TooMany { limit },
             Error::GenerationsExhausted => Self::GenerationsExhausted,
             Error::Poisoned => Self::Poisoned,
             Error::NotEmpty { page_count } => Self::NotEmpty { page_count },

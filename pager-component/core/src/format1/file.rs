@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use pagebox_store::{Algorithm, Change, PageStore};
+use pagebox_store::{Algorithm, Change, PageSize, PageStore};
 
 use super::cache::Cache;
 use super::deltas::Deltas;
@@ -24,6 +24,7 @@ use super::slots;
 use super::tally::Tally;
 use super::tree::Reader;
 use super::unfolded::Unfolded;
+use crate::bitmap::Overlay;
 use crate::changes::Changes;
 use crate::checksum::Xxh3;
 use crate::codec::wide;
@@ -127,6 +128,20 @@ impl File {
         uuid: Uuid,
         page_count: u64,
     ) -> Result<Self, Error> {
+        Self::create_with(store, layout, uuid, page_count, &Overlay::default())
+    }
+
+    /// Makes a new file with these regular pages, which the homes leave alone.
+    ///
+    /// # Errors
+    /// As [`File::create`].
+    pub(super) fn create_with<S: Medium>(
+        store: &mut S,
+        layout: Layout,
+        uuid: Uuid,
+        page_count: u64,
+        regular: &Overlay,
+    ) -> Result<Self, Error> {
         let geometry = store.geometry();
         if geometry.page_count != 0 || geometry.tail != 0 {
             return Err(Error::NotEmpty {
@@ -152,7 +167,7 @@ impl File {
             base: 1,
             proven: 1,
             page_count,
-            used: 0,
+            used: regular.len(),
             protected: 0,
             last_snapshot: 0,
             map_height: 1,
@@ -161,23 +176,12 @@ impl File {
             space: None,
             deltas: Deltas::default(),
         };
-        let blocks = record.encode();
-        let shape = layout.shape();
-        let mut pages = alloc::vec![(0, slots::whole(shape, &header.encode()))];
-        for side in Side::BOTH {
-            pages.extend(slots::pages(shape, side, &blocks));
-        }
-        let changes: Vec<Change<'_, S::Buffer>> =
-            slots::changes(&pages).chain([Change::Sync]).collect();
-        store
-            .write(&changes)
-            .map_err(Error::store(Operation::WriteNew))?;
-        Ok(Self {
+        let mut file = Self {
             layout,
             highest: record.generation,
             durable: record.generation,
             record,
-            blocks,
+            blocks: Vec::new(),
             side: Side::A,
             pending: Pending::default(),
             is_copied: true,
@@ -188,12 +192,31 @@ impl File {
             unfolded: None,
             unproven: Vec::new(),
             next_fit: 0,
-            regular: Some(0),
+            regular: Some(regular.len()),
             tally: Tally::default(),
             verdict: Verdict::Acknowledged,
             header_is_rotten: false,
             damage: None,
-        })
+        };
+        let nodes = file.mark(store, regular)?;
+        file.blocks = file.record.encode();
+        let shape = layout.shape();
+        let mut pages = alloc::vec![(0, slots::whole(shape, &header.encode()))];
+        for side in Side::BOTH {
+            pages.extend(slots::pages(shape, side, &file.blocks));
+        }
+        let nodes = nodes.iter().map(|node| Change::Bytes {
+            page: node.page,
+            bytes: &node.bytes,
+        });
+        let changes: Vec<Change<'_, S::Buffer>> = nodes
+            .chain(slots::changes(&pages))
+            .chain([Change::Sync])
+            .collect();
+        store
+            .write(&changes)
+            .map_err(Error::store(Operation::WriteNew))?;
+        Ok(file)
     }
 
     /// Opens a file: decides which root counts. Writes nothing.
@@ -361,6 +384,26 @@ impl File {
                     .saturating_sub(stats.free_pages.saturating_add(regular))
             }),
             generation: Some(stats.generation),
+        }
+    }
+
+    /// The figures of a file whose root records are lost.
+    pub(crate) fn unknown_stats(page_size: PageSize) -> facts::Stats {
+        let shape = Shape::of(page_size);
+        facts::Stats {
+            format: super::NAME,
+            capabilities: &[],
+            algorithm: Algorithm::Xxh3,
+            page_size,
+            page_count: None,
+            page_limit: shape.page_limit(),
+            free_pages: None,
+            regular_pages: None,
+            protected_pages: None,
+            protected_capacity: None,
+            protected_limit: shape.id_limit(),
+            internal_pages: None,
+            generation: None,
         }
     }
 

@@ -10,9 +10,12 @@
 //! Invariant: no homes overlap the head, other homes, or what any group keeps
 //! for itself ([`Layout::new`] refuses others).
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::shape::Shape;
+use crate::bitmap::Overlay;
+use crate::codec::wide;
 use crate::ids::Side;
 
 /// Groups whose homes the header names.
@@ -30,6 +33,37 @@ impl Layout {
     /// All homes at the regular place.
     pub fn regular(shape: Shape) -> Self {
         let homes = [0, 1, 2, 3].map(|group| regular_place(shape, group));
+        Self { shape, homes }
+    }
+
+    /// Homes that leave these regular pages alone: at the regular place, or,
+    /// where one of the pages lies there, in the lowest run that is nobody's, be
+    /// it past the end of the file.
+    pub fn around(shape: Shape, regular: &Overlay) -> Self {
+        let usual = Self::regular(shape);
+        let groups = [0, 1, 2, 3];
+        let place = |group| usual.first(group)..usual.first(group) + usual.homes_len(group);
+        let is_clear = |homes: &Range<u64>| !homes.clone().any(|page| regular.contains(page));
+        let mut placed: Vec<_> = groups.into_iter().map(place).filter(is_clear).collect();
+        let homes = groups.map(|group| {
+            let at_place = place(group);
+            if is_clear(&at_place) {
+                return at_place.start;
+            }
+            let is_taken = |page| {
+                let of = usual.group_of(page);
+                regular.contains(page)
+                    || placed.iter().any(|homes| homes.contains(&page))
+                    || (of >= wide(NAMED) && place(of).contains(&page))
+            };
+            let len = usual.homes_len(group);
+            let mut first = shape.head();
+            while let Some(page) = (first..first + len).rev().find(|&page| is_taken(page)) {
+                first = page + 1;
+            }
+            placed.push(first..first + len);
+            first
+        });
         Self { shape, homes }
     }
 
@@ -126,7 +160,7 @@ impl Layout {
     /// The node of SPACE that a page is a home of: its level, its index, and
     /// which side of it.
     pub fn node_at(&self, page: u64) -> Option<(u32, u64, Side)> {
-        let named = (0..crate::codec::wide(NAMED)).filter(|&group| self.is_odd(group));
+        let named = (0..wide(NAMED)).filter(|&group| self.is_odd(group));
         let group = named.chain([self.group_of(page)]).find(|&group| {
             (self.first(group)..self.first(group) + self.homes_len(group)).contains(&page)
         })?;
@@ -209,6 +243,30 @@ impl Layout {
         page_count.div_ceil(self.shape.group_len())
     }
 
+    /// How many pages below this one are the head's or homes.
+    pub fn reserved_below(&self, page: u64) -> u64 {
+        let group = self.group_of(page);
+        let nodes: u64 = (0..=self.shape.space_levels())
+            .map(|level| group.div_ceil(self.shape.first_key(level, 1)))
+            .sum();
+        let head = if group > 0 { self.shape.head() } else { 0 };
+        let elsewhere: u64 = (0..group.min(wide(NAMED)))
+            .filter(|&group| self.is_odd(group))
+            .map(|group| self.homes_len(group))
+            .sum();
+        let odd: u64 = self
+            .odd_homes()
+            .map(|homes| homes.end.min(page) - homes.start.min(page))
+            .sum();
+        head + 2 * nodes - elsewhere + odd + self.own(group).min(self.in_group(page))
+    }
+
+    /// The first group from `group` on with an odd home in it.
+    pub(super) fn next_odd(&self, group: u64) -> Option<u64> {
+        let groups = self.odd_homes().flatten().map(|page| self.group_of(page));
+        groups.filter(|&odd| odd >= group).min()
+    }
+
     /// How many of so many pages are the head's or homes.
     pub fn reserved(&self, page_count: u64) -> u64 {
         let groups = self.groups(page_count);
@@ -219,7 +277,7 @@ impl Layout {
             .zip(&self.homes)
             .filter(|&(group, _)| group >= groups && self.is_odd(group))
             .count();
-        self.shape.head() + 2 * nodes + 2 * crate::codec::wide(absent)
+        self.shape.head() + 2 * nodes + 2 * wide(absent)
     }
 }
 

@@ -188,8 +188,34 @@ pub fn next_free(leaf: &[u8], place: u64, end: u64) -> Option<u64> {
     None
 }
 
-/// The pages of a group, each with its place.
-pub(super) fn pages(layout: &Layout, group: u64) -> impl Iterator<Item = (u64, u64)> {
-    let start = layout.group_start(group);
-    (0..layout.shape().group_len()).map(move |place| (place, start + place))
+/// The first place from `place` on, below `end`, of a page that no allocation may
+/// take.
+pub(super) fn next_taken(leaf: &[u8], place: u64, end: u64) -> Option<u64> {
+    let mut from = place;
+    while from < end {
+        let word = u64_at(leaf, narrow(from / WORD * 8));
+        let here = (free(word) ^ LOWEST) >> (4 * (from % WORD));
+        if here != 0 {
+            let found = from + u64::from(here.trailing_zeros() / 4);
+            return (found < end).then_some(found);
+        }
+        from = (from / WORD + 1) * WORD;
+    }
+    None
+}
+
+/// The places of the pages of a kind, ascending.
+pub(super) fn places_of(leaf: &[u8], shape: Shape, kind: Kind) -> impl Iterator<Item = u64> + '_ {
+    let pattern = u64::from(kind.nibble()) * LOWEST;
+    let starts = (0..).step_by(narrow(WORD));
+    words(leaf, shape)
+        .zip(starts)
+        .flat_map(move |(word, start)| {
+            let mut left = zeros(word ^ pattern);
+            core::iter::from_fn(move || {
+                let bit = (left != 0).then(|| u64::from(left.trailing_zeros()))?;
+                left &= left - 1;
+                Some(start + bit / 4)
+            })
+        })
 }

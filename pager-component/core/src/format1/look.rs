@@ -156,11 +156,9 @@ impl File {
             let Some(node) = pages.leaf(&mut reader, &space, group)? else {
                 return Ok(Runs { runs, next: None });
             };
-            let places = leaf::pages(&layout, group).filter(|&(_, page)| page >= from);
-            for (place, page) in places {
-                if leaf::kind(&node, place) != Kind::Regular {
-                    continue;
-                }
+            let start = layout.group_start(group);
+            let places = leaf::places_of(&node, layout.shape(), Kind::Regular);
+            for page in places.map(|place| start + place).filter(|&it| it >= from) {
                 match runs.last_mut() {
                     Some(run) if run.first + run.count == page => run.count += 1,
                     _ => runs.push(Extent {

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use pagebox_store::{Change, StoreError};
 
 use super::entry::{Entry, in_node};
-use super::error::{Error, Operation};
+use super::error::{Damage, Error, Operation};
 use super::file::File;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
@@ -98,6 +98,10 @@ fn action(lost: bool, page: Option<u64>, id: Option<u64>, text: String) -> Actio
 /// Is told of each entry of level 0, and of each node that is lost: its level and
 /// index, its entry, and what is wrong with it.
 type Visit<'a> = dyn FnMut((u32, u64), &Entry, Option<&str>) + 'a;
+
+/// The most pages that are kept because it is not known whether they are free:
+/// one by one they must be held in memory.
+const KEPT_MAX: u64 = 1 << 22;
 
 /// What of a file proves itself.
 #[derive(Default)]
@@ -333,18 +337,29 @@ impl File {
                     continue;
                 }
             };
-            for (place, page) in leaf::pages(&layout, group) {
-                if leaf::kind(&leaf, place) == Kind::Regular {
-                    keep(page, found);
-                    past_the_end += u64::from(page >= page_count);
-                }
+            let start = layout.group_start(group);
+            for place in leaf::places_of(&leaf, shape, Kind::Regular) {
+                let page = start + place;
+                keep(page, found);
+                past_the_end += u64::from(page >= page_count);
             }
         }
+        let mut kept = 0;
         for (level, index, fault) in lost {
             let first = layout.group_start(shape.first_key(level, index));
-            let end = layout
-                .group_start(shape.first_key(level, index + 1))
-                .min(page_count);
+            // The last entry of a node may reach further than a number can.
+            let end = shape
+                .first_key(level, index + 1)
+                .min(layout.groups(page_count));
+            let end = layout.group_start(end).min(page_count);
+            kept += end.saturating_sub(first);
+            if kept > KEPT_MAX {
+                return Err(Error::Damaged(Damage::Unsound {
+                    generation: self.record.generation,
+                    page: 0,
+                    fault: "of too many pages it is not known whether they are free",
+                }));
+            }
             (first..end).for_each(|page| keep(page, found));
             let text = format!(
                 "it is not known which of the pages {first} to {} are free: all are kept: {fault}",
@@ -367,7 +382,8 @@ impl File {
         Ok(())
     }
 
-    /// Visits a tree, as far as it can be read.
+    /// Visits a tree, as far as it can be read. A node of MAP is followed from the
+    /// first entry that names it.
     fn walk<S: Medium>(&mut self, store: &S, tree: &Tree, f: &mut Visit<'_>) -> Result<(), Error> {
         let shape = self.layout.shape();
         let mut open: Vec<(u32, u64, Entry)> = tree
@@ -375,9 +391,14 @@ impl File {
             .map(|root| (tree.height, 0, root))
             .into_iter()
             .collect();
+        let mut named = Overlay::default();
         while let Some((level, index, entry)) = open.pop() {
             if level == 0 {
                 f((0, index), &entry, None);
+                continue;
+            }
+            if tree.which == Which::Map && !named.insert(entry.number) {
+                f((level, index), &entry, Some("another entry names it"));
                 continue;
             }
             match self.reader(store).node(tree.which, level, index, &entry) {

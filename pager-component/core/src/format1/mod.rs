@@ -82,6 +82,7 @@
 //! | `kinds`, `describe`, `fields`, `naming`, `reasons` | looking, in words for people |
 //! | `audit`, `tally`, [`findings`] | the check |
 //! | `mend` | mending |
+//! | `upgrade` | a new file around the regular pages of another one |
 //!
 //! # Example
 //! ```
@@ -141,6 +142,7 @@ mod slots;
 mod tally;
 mod tree;
 mod unfolded;
+mod upgrade;
 mod witness;
 
 pub use crate::facts::CommitInfo;

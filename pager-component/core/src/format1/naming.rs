@@ -16,8 +16,8 @@ use crate::ids::ProtectedId;
 use crate::kinds::PageKind;
 use crate::structure::Reference;
 
-/// The most nodes that are read to find out who names a page.
-const NODES_SEARCHED: usize = 1 << 13;
+/// The most entries of nodes that are looked at to find out who names a page.
+const ENTRIES_SEARCHED: usize = 1 << 20;
 
 /// Where the root record has the entries of the two trees, in its payload and in
 /// its first sector.
@@ -117,7 +117,7 @@ impl File {
     }
 
     /// The entry of MAP that names a page; none where that is not found among
-    /// as many nodes as are searched.
+    /// as many entries as are searched.
     pub(super) fn who_names<S: Medium>(&mut self, store: &S, page: u64) -> Option<Named> {
         let map = self.record.map_tree();
         let changed = (0..).zip(&self.record.deltas.ids);
@@ -156,8 +156,8 @@ impl File {
             if named.level <= lowest {
                 continue;
             }
-            searched += 1;
-            if searched > NODES_SEARCHED {
+            searched += self.layout.shape().fan();
+            if searched > ENTRIES_SEARCHED {
                 return None;
             }
             open.extend(self.below(store, &named));

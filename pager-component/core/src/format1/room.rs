@@ -15,6 +15,10 @@ use crate::ids::ProtectedId;
 /// What a growth adds at most in bytes, unless more is needed at once.
 const STEP_MAX: u64 = 256 << 20;
 
+/// Regular and protected pages that a transaction allocates at most: what is held
+/// of them until the commit fits the memory that a sandbox is given.
+const ALLOCATED_MAX: [u64; 2] = [1 << 22, 1 << 19];
+
 /// What a commit takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Need {
@@ -107,7 +111,7 @@ impl File {
     /// Checks that the format has room for all that a transaction allocates.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::NoFreeId`].
+    /// [`Error::Full`], [`Error::NoFreeId`], [`Error::TooMany`].
     pub(crate) fn expect_room(&self, wish: &Wish) -> Result<(), Error> {
         let shape = self.layout.shape();
         let ids = self.record.protected.saturating_add(wish.protected);
@@ -121,6 +125,14 @@ impl File {
         let taken = self.layout.reserved(limit) + self.record.used;
         if taken.saturating_add(new) > limit {
             return Err(Error::Full { limit });
+        }
+        for (wished, limit) in [wish.regular, wish.protected]
+            .into_iter()
+            .zip(ALLOCATED_MAX)
+        {
+            if wished > limit {
+                return Err(Error::TooMany { limit });
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! [`Tally`]: what a check has counted so far.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::bitmap::Overlay;
 
@@ -18,8 +18,13 @@ pub(super) struct Tally {
     /// The same, by SPACE.
     pub(super) space_data: u64,
     pub(super) space_nodes: u64,
-    /// Nodes above the lowest level that were counted.
-    pub(super) above: BTreeSet<(u32, u64)>,
+    /// Pages of the table of snapshots, by SPACE.
+    pub(super) tables: u64,
+    /// Nodes above the lowest level that were counted, and whether the entry that
+    /// was come by is the first one to name it.
+    pub(super) above: BTreeMap<(u32, u64), bool>,
+    /// The same of the last one of the lowest level.
+    pub(super) lowest: Option<(u64, bool)>,
     /// Pages that could not be believed, each told once.
     pub(super) bad: BTreeSet<u64>,
 }

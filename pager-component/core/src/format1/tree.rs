@@ -11,7 +11,7 @@ use super::cache::{Cache, Place};
 use super::check;
 use super::deltas::Deltas;
 pub(super) use super::entry::Entry;
-use super::entry::in_node;
+pub(super) use super::entry::in_node;
 pub(super) use super::entry::{Tree, Which};
 use super::error::Error;
 use super::layout::Layout;
@@ -26,6 +26,21 @@ pub(super) enum Seek {
     /// A key whose entry is present.
     Present,
 }
+
+/// What was found past nodes that cannot be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// The first key that is sought, as far as nodes could be read.
+    At(u64),
+    /// No key that the tree reaches.
+    Nowhere,
+    /// None below this key; further was not looked, since too much was passed.
+    NotBelow(u64),
+}
+
+/// The most nodes that one look passes over: whoever wrote the file may have
+/// named a bad one from everywhere.
+const PASSED_MAX: usize = 64;
 
 /// A node that could not be read or believed.
 pub(super) struct Fault {
@@ -50,6 +65,16 @@ impl Fault {
             },
         }
     }
+}
+
+/// What SPACE has of a group.
+pub(super) enum LeafSpan {
+    /// Its leaf.
+    Read(Arc<[u8]>),
+    /// No leaf: all is free but what is reserved.
+    Absent,
+    /// A leaf, or a node above it, that cannot be believed.
+    Unknown,
 }
 
 /// Reads nodes and leaves of one state of a file.
@@ -169,24 +194,70 @@ impl<S: Medium> Reader<'_, S> {
         from: u64,
         seek: Seek,
     ) -> Result<Option<u64>, Error> {
-        let fail = &mut |error| Err(error);
+        let fail = &mut |_, error| Err(error);
         self.seek_below(tree, (tree.height, 0), tree.root, from, seek, fail)
     }
 
-    /// As [`Reader::seek`]; what cannot be read is told of, and passed over.
+    /// As [`Reader::seek`]; what cannot be read is told of, and passed over, as
+    /// long as that is not too much.
     pub(super) fn seek_past(
         &mut self,
         tree: &Tree,
         from: u64,
         seek: Seek,
         faults: &mut Vec<Fault>,
-    ) -> Option<u64> {
-        let pass = &mut |error| {
+    ) -> Sought {
+        let mut passed = 0;
+        let mut next = from;
+        let pass = &mut |past, error| {
             faults.push(Fault::of(&error));
-            Ok(())
+            passed += 1;
+            next = past;
+            if passed < PASSED_MAX {
+                Ok(())
+            } else {
+                Err(error)
+            }
         };
         let found = self.seek_below(tree, (tree.height, 0), tree.root, from, seek, pass);
-        found.unwrap_or(None)
+        match found {
+            Ok(Some(key)) => Sought::At(key),
+            Ok(None) => Sought::Nowhere,
+            Err(_) => Sought::NotBelow(next),
+        }
+    }
+
+    /// What the tree of SPACE knows of a group, and the group up to which it
+    /// knows the same.
+    pub(super) fn leaf_span(&mut self, space: &Tree, group: u64) -> (LeafSpan, u64) {
+        let shape = self.layout.shape();
+        let (mut level, mut index, mut entry) = (space.height, 0, space.root);
+        if shape.index_of(level, group) != 0 {
+            return (LeafSpan::Absent, u64::MAX);
+        }
+        loop {
+            let end = shape.first_key(level, index + 1);
+            let Some(named) = entry else {
+                return (LeafSpan::Absent, end);
+            };
+            match self.node(Which::Space, level, index, &named) {
+                Ok(leaf) if level == 0 => return (LeafSpan::Read(leaf), end),
+                Ok(node) => {
+                    level -= 1;
+                    index = shape.index_of(level, group);
+                    let place = shape.place_of(index);
+                    entry = in_node(&node, place);
+                    // Its neighbours that are absent, too.
+                    let absent =
+                        (place..shape.fan()).take_while(|&it| in_node(&node, it).is_none());
+                    let absent = crate::codec::wide(absent.count());
+                    if absent > 0 {
+                        return (LeafSpan::Absent, shape.first_key(level, index + absent));
+                    }
+                }
+                Err(_) => return (LeafSpan::Unknown, end),
+            }
+        }
     }
 
     fn seek_below(
@@ -196,7 +267,7 @@ impl<S: Medium> Reader<'_, S> {
         entry: Option<Entry>,
         from: u64,
         seek: Seek,
-        on_fault: &mut dyn FnMut(Error) -> Result<(), Error>,
+        on_fault: &mut dyn FnMut(u64, Error) -> Result<(), Error>,
     ) -> Result<Option<u64>, Error> {
         let shape = self.layout.shape();
         let start = shape.first_key(level, index);
@@ -214,7 +285,10 @@ impl<S: Medium> Reader<'_, S> {
         }
         let node = match self.node(tree.which, level, index, &entry) {
             Ok(node) => node,
-            Err(error) => return on_fault(error).map(|()| None),
+            Err(error) => {
+                let past = shape.first_key(level, index + 1);
+                return on_fault(past, error).map(|()| None);
+            }
         };
         let first = shape.place_of(shape.index_of(level - 1, from.max(start)));
         for (place, child) in

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pagebox::{MemoryStore, PageSize};
+use pagebox::{Format, MemoryStore, PageSize};
 
 use super::Bench;
 use crate::contestants::{Core, CoreIn, Lane, Name, Pagebox, Pages, Peer, copy_in_one_write};
@@ -45,12 +45,16 @@ pub(crate) fn run_cpu(bench: &mut Bench) {
             let rounds = bench.rounds(1000);
             let page_count = if in_use == 100 { 256 } else { 16_384 };
             let memory = || MemoryStore::new(PageSize::KIB_4);
-            let mut pagebox = Pagebox::create_in(&bench.engine, memory(), page_count);
-            pagebox.alloc(in_use as u32);
+            let ours = |format| {
+                let mut pagebox = Pagebox::create_in(&bench.engine, format, memory(), page_count);
+                pagebox.alloc(in_use as u32);
+                Box::new(pagebox)
+            };
             let mut core = CoreIn::create(memory(), page_count);
             Pages::alloc(&mut core, in_use as u32);
             let mut lanes: Lanes = vec![
-                (Name::Pagebox, Box::new(pagebox)),
+                (Name::Pagebox, ours(Format::One)),
+                (Name::PageboxZero, ours(Format::Zero)),
                 (Name::PageboxCore, Box::new(core)),
                 (
                     Name::Mappedpages,
@@ -66,11 +70,21 @@ pub(crate) fn run_cpu(bench: &mut Bench) {
 /// Files of `page_count` pages, of which `pages` are regular and in use.
 fn create(bench: &Bench, folder: &Path, page_count: u64, pages: u64) -> Lanes {
     set_up(folder, || -> Lanes {
-        let pagebox = Pagebox::create(&bench.engine, folder, page_count, 0, pages);
+        let ours = |format| {
+            Box::new(Pagebox::create(
+                &bench.engine,
+                format,
+                folder,
+                page_count,
+                0,
+                pages,
+            ))
+        };
         let core = Core::create(folder, page_count, 0, pages);
         let peer = Peer::create(folder, 0, pages);
         vec![
-            (Name::Pagebox, Box::new(pagebox)),
+            (Name::Pagebox, ours(Format::One)),
+            (Name::PageboxZero, ours(Format::Zero)),
             (Name::PageboxCore, Box::new(core)),
             (Name::Mappedpages, Box::new(peer)),
         ]
@@ -84,11 +98,12 @@ fn copied(bench: &Bench, folder: &Path) -> Lanes {
         copy_in_one_write(&folder.join(name.text()), &target);
         target
     };
-    let pagebox = Pagebox::open(&bench.engine, copy(Name::Pagebox));
+    let ours = |name| Box::new(Pagebox::open(&bench.engine, copy(name)));
     let core = Core::open(copy(Name::PageboxCore));
     let peer = Peer::open(copy(Name::Mappedpages));
     vec![
-        (Name::Pagebox, Box::new(pagebox)),
+        (Name::Pagebox, ours(Name::Pagebox)),
+        (Name::PageboxZero, ours(Name::PageboxZero)),
         (Name::PageboxCore, Box::new(core)),
         (Name::Mappedpages, Box::new(peer)),
     ]

@@ -1,7 +1,7 @@
 //! Allocating and freeing at random, at several sizes and fillings: the cost of
 //! an operation should depend on neither. Without syncs, over stores in memory.
 
-use pagebox::PageSize;
+use pagebox::{Format, PageSize};
 
 use super::Bench;
 use crate::contestants::{CoreIn, Lane, Name, Pagebox, Pages, Peer};
@@ -42,10 +42,18 @@ pub(crate) fn run(bench: &mut Bench) {
                 let rounds = bench.rounds(200);
                 let in_use = page_count * percent / 100;
                 let store = || SparseStore::new(page_size);
-                let pagebox = Pagebox::create_in(&bench.engine, store(), page_count);
+                let ours = |format| {
+                    Box::new(Pagebox::create_in(
+                        &bench.engine,
+                        format,
+                        store(),
+                        page_count,
+                    ))
+                };
                 let core = CoreIn::create(store(), page_count);
                 let mut lanes: Vec<Lane<dyn Pages>> = vec![
-                    (Name::Pagebox, Box::new(pagebox)),
+                    (Name::Pagebox, ours(Format::One)),
+                    (Name::PageboxZero, ours(Format::Zero)),
                     (Name::PageboxCore, Box::new(core)),
                 ];
                 if page_size == PageSize::KIB_4 {

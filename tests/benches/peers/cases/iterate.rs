@@ -1,5 +1,7 @@
 //! Iterating over 10,000 regular pages, in a file with 1,000 protected ones.
 
+use pagebox::Format;
+
 use super::Bench;
 use crate::contestants::{Core, Lane, Name, Pagebox, Pages, Peer};
 use crate::measure::race;
@@ -12,11 +14,16 @@ pub(crate) fn run(bench: &mut Bench) {
     bench.in_memory(|bench, medium, folder| {
         let mut lanes = set_up(&folder, || -> Vec<Lane<dyn Pages>> {
             let engine = &bench.engine;
-            let pagebox = Pagebox::create(engine, &folder, 16384, PROTECTED, REGULAR);
+            let ours = |format| {
+                Box::new(Pagebox::create(
+                    engine, format, &folder, 16384, PROTECTED, REGULAR,
+                ))
+            };
             let core = Core::create(&folder, 16384, PROTECTED, REGULAR);
             let peer = Peer::create(&folder, PROTECTED, REGULAR);
             vec![
-                (Name::Pagebox, Box::new(pagebox)),
+                (Name::Pagebox, ours(Format::One)),
+                (Name::PageboxZero, ours(Format::Zero)),
                 (Name::PageboxCore, Box::new(core)),
                 (Name::Mappedpages, Box::new(peer)),
             ]

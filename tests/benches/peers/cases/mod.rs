@@ -3,6 +3,7 @@
 
 mod alloc;
 mod churn;
+mod deferred;
 mod growth;
 mod iterate;
 mod open;
@@ -34,8 +35,9 @@ pub(crate) struct Bench {
 type Group = (&'static str, fn(&mut Bench));
 
 /// All cases by the name of their group, which is a part of theirs.
-pub(crate) const GROUPS: [Group; 11] = [
+pub(crate) const GROUPS: [Group; 12] = [
     ("overwrite", overwrite::run),
+    ("deferred", deferred::run),
     ("protect", protect::run),
     ("alloc", alloc::run),
     ("alloc-cpu", alloc::run_cpu),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pagebox::Engine;
+use pagebox::{Engine, Format};
 
 use super::Bench;
 use crate::contestants::{Core, Name, PAGE, Pagebox, Peer, Records, content};
@@ -25,19 +25,22 @@ pub(crate) const CHILD: &str = "--child";
 pub(crate) fn run(bench: &mut Bench) {
     bench.on_media(|bench, medium, folder| {
         let engine = &bench.engine;
-        let (pagebox, core, peer) = set_up(&folder, || {
+        let ours = |format| Pagebox::create(engine, format, &folder, PAGE_COUNT, RECORDS, REGULAR);
+        let (one, zero, core, peer) = set_up(&folder, || {
             (
-                Pagebox::create(engine, &folder, PAGE_COUNT, RECORDS, REGULAR),
+                ours(Format::One),
+                ours(Format::Zero),
                 Core::create(&folder, PAGE_COUNT, RECORDS, REGULAR),
                 Peer::create(&folder, RECORDS, REGULAR),
             )
         });
         let files = [
-            (Name::Pagebox, pagebox.path().to_owned()),
+            (Name::Pagebox, one.path().to_owned()),
+            (Name::PageboxZero, zero.path().to_owned()),
             (Name::PageboxCore, core.path().to_owned()),
             (Name::Mappedpages, peer.path().to_owned()),
         ];
-        drop((pagebox, core, peer));
+        drop((one, zero, core, peer));
         for (name, path) in &files {
             let bytes = path.metadata().expect("the file is there").len();
             assert_eq!(bytes, PAGE_COUNT * PAGE as u64, "{name}: 64 MiB");
@@ -51,7 +54,7 @@ pub(crate) fn run(bench: &mut Bench) {
 /// Opens a contestant's file; pagebox starts its engine here, if it has none.
 fn open(engine: Option<&Engine>, name: Name, path: &Path) -> Box<dyn Records> {
     match name {
-        Name::Pagebox => {
+        Name::Pagebox | Name::PageboxZero => {
             let engine = engine.cloned();
             let engine = engine.unwrap_or_else(|| Engine::new().expect("an engine"));
             Box::new(Pagebox::open(&engine, path.to_owned()))
@@ -141,7 +144,13 @@ pub(crate) fn child(arguments: &[String]) {
     let [task, name, path] = arguments else {
         panic!("a child is told a task, a contestant and a file");
     };
-    let name = [Name::Pagebox, Name::PageboxCore, Name::Mappedpages]
+    let names = [
+        Name::Pagebox,
+        Name::PageboxZero,
+        Name::PageboxCore,
+        Name::Mappedpages,
+    ];
+    let name = names
         .into_iter()
         .find(|candidate| candidate.text() == name)
         .expect("a contestant that opens files");

@@ -1,5 +1,7 @@
 //! Durable overwrites of records, one or a hundred in a transaction.
 
+use pagebox::Format;
+
 use super::Bench;
 use crate::contestants::{
     Core, Floor, Lane, Lmdb, Name, PAGE, Pagebox, Peer, Records, Redb, content,
@@ -21,12 +23,11 @@ pub(crate) fn run(bench: &mut Bench) {
         // As many values as there are pages, where all pages are alike.
         let values = PAGE_COUNT - 100;
         let engine = &bench.engine;
+        let ours = |format| Pagebox::create(engine, format, &folder, PAGE_COUNT, RECORDS, pages);
         let mut lanes = set_up(&folder, || -> Vec<Lane<dyn Records>> {
             let mut lanes: Vec<Lane<dyn Records>> = vec![
-                (
-                    Name::Pagebox,
-                    Box::new(Pagebox::create(engine, &folder, PAGE_COUNT, RECORDS, pages)),
-                ),
+                (Name::Pagebox, Box::new(ours(Format::One))),
+                (Name::PageboxZero, Box::new(ours(Format::Zero))),
                 (
                     Name::PageboxCore,
                     Box::new(Core::create(&folder, PAGE_COUNT, RECORDS, pages)),

@@ -1,6 +1,8 @@
 //! Allocating a protected page, where there are few and where there are many:
 //! a commit should take the same.
 
+use pagebox::Format;
+
 use super::Bench;
 use crate::contestants::{Core, Lane, Name, Pagebox, Protects};
 use crate::measure::race;
@@ -12,11 +14,11 @@ pub(crate) fn run(bench: &mut Bench) {
             let engine = &bench.engine;
             let mut lanes = set_up(&folder, || -> Vec<Lane<dyn Protects>> {
                 let page_count = 2 * records + 512;
+                let ours =
+                    |format| Pagebox::create(engine, format, &folder, page_count, records, 0);
                 vec![
-                    (
-                        Name::Pagebox,
-                        Box::new(Pagebox::create(engine, &folder, page_count, records, 0)),
-                    ),
+                    (Name::Pagebox, Box::new(ours(Format::One))),
+                    (Name::PageboxZero, Box::new(ours(Format::Zero))),
                     (
                         Name::PageboxCore,
                         Box::new(Core::create(&folder, page_count, records, 0)),

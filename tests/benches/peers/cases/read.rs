@@ -4,6 +4,8 @@
 //! What is read was read just before, and is little enough to be in the
 //! processor's caches: reads of memory would cost everybody the same.
 
+use pagebox::Format;
+
 use super::Bench;
 use crate::contestants::{
     Core, Floor, Lane, Lmdb, Name, PAGE, Pagebox, Pages, Peer, Records, Redb,
@@ -62,11 +64,15 @@ pub(crate) fn run(bench: &mut Bench) {
         let folder = folder.expect("a folder to work in");
         let folder = folder.path();
         let mut lanes: Vec<Lane<Readers>> = set_up(folder, || {
-            let pagebox = Pagebox::create(&bench.engine, folder, 4096, COUNT, COUNT);
+            let ours = |format| {
+                let pagebox = Pagebox::create(&bench.engine, format, folder, 4096, COUNT, COUNT);
+                Box::new(of_kind(pagebox, protected))
+            };
             let core = Core::create(folder, 4096, COUNT, COUNT);
             let peer = Peer::create(folder, COUNT, COUNT);
             vec![
-                (Name::Pagebox, Box::new(of_kind(pagebox, protected))),
+                (Name::Pagebox, ours(Format::One)),
+                (Name::PageboxZero, ours(Format::Zero)),
                 (Name::PageboxCore, Box::new(of_kind(core, protected))),
                 (Name::Mappedpages, Box::new(of_kind(peer, protected))),
                 (Name::Redb, Box::new(records(Redb::create(folder, COUNT)))),

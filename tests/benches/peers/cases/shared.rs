@@ -17,7 +17,8 @@ const RECORDS: u64 = 1000;
 pub(crate) fn run(bench: &mut Bench) {
     bench.on_media(|bench, medium, folder| {
         let path = folder.join("pagebox");
-        let pager = bench.engine.create(&path, pagebox::PageSize::KIB_4);
+        let size = pagebox::PageSize::KIB_4;
+        let pager = bench.engine.create(&path, size);
         let pager = SharedPager::new(pager.expect("a new file"));
         let ids = pager.transact(|tx| tx.alloc_protected_many(RECORDS as u32));
         ids.expect("protected pages");

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use pagebox::{MmapStore, PageSize, Store};
-use pagebox_core::{Access, Pager, ProtectedId};
+use pagebox_core::{Access, Format, NewFile, Pager, ProtectedId};
 
-use super::{Pages, Protects, Records, adding, content, copying};
+use super::{Defers, Pages, Protects, Records, adding, content, copying};
 
 /// Over any store, with pages of any size.
 pub(crate) struct CoreIn<S>(RefCell<Pager<S>>);
@@ -15,8 +15,13 @@ pub(crate) struct CoreIn<S>(RefCell<Pager<S>>);
 impl<S: Store> CoreIn<S> {
     /// An empty file of at least `page_count` pages.
     pub(crate) fn create(store: S, page_count: u64) -> Self {
+        let new = NewFile {
+            format: Format::One,
+            page_count,
+            uuid: *b"not drawn at all",
+        };
         Self(RefCell::new(
-            Pager::create(store, page_count).expect("a new file"),
+            Pager::create_as(store, &new).expect("a new file"),
         ))
     }
 
@@ -184,6 +189,25 @@ impl Core {
     /// Where its file is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Defers for Core {
+    fn defer(&mut self, record: u64, bytes: &[u8]) {
+        let core = self.inner.0.get_mut();
+        let mut transaction = core.begin().expect("a transaction");
+        let id = ProtectedId(record);
+        let buffer = core.stage_blank(&mut transaction, id).expect("a buffer");
+        buffer.copy_from_slice(bytes);
+        core.commit_deferred(transaction).expect("a commit");
+    }
+
+    fn make_durable(&mut self) {
+        self.inner.0.get_mut().sync().expect("a sync");
+    }
+
+    fn reopen_records(self: Box<Self>) -> Box<dyn Records> {
+        Box::new(self.reopened())
     }
 }
 

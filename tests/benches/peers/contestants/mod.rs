@@ -28,9 +28,12 @@ pub(crate) const PAGE: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Name {
-    /// Through the sandbox.
+    /// Through the sandbox, in format 1.
     Pagebox,
-    /// The same code without a sandbox, over the same store.
+    /// Through the sandbox, in the peer's format.
+    #[serde(rename = "pagebox-0")]
+    PageboxZero,
+    /// The same code without a sandbox, over the same store, in format 1.
     PageboxCore,
     /// The peer.
     Mappedpages,
@@ -44,6 +47,7 @@ impl Name {
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Pagebox => "pagebox",
+            Self::PageboxZero => "pagebox-0",
             Self::PageboxCore => "pagebox-core",
             Self::Mappedpages => "mappedpages",
             Self::Redb => "redb",
@@ -72,6 +76,18 @@ pub(crate) trait Records {
 
     /// Closes the file and opens it anew.
     fn reopen(self: Box<Self>) -> Box<dyn Records>;
+}
+
+/// Replaces records without a sync.
+pub(crate) trait Defers {
+    /// Replaces a record: it is durable after the next call of the other.
+    fn defer(&mut self, record: u64, bytes: &[u8]);
+
+    /// Makes all that was replaced durable.
+    fn make_durable(&mut self);
+
+    /// Closes the file and opens it anew.
+    fn reopen_records(self: Box<Self>) -> Box<dyn Records>;
 }
 
 /// Hands out protected pages.

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use pagebox::{Engine, PageId, PageSize, Pager, ProtectedId, Store};
+use pagebox::{Engine, Format, NewFile, PageId, PageSize, Pager, ProtectedId, Store};
 
-use super::{Pages, Protects, Records, adding, content, copying};
+use super::{Defers, Name, Pages, Protects, Records, adding, content, copying};
 
 pub(crate) struct Pagebox {
     pager: Pager,
@@ -18,20 +18,31 @@ impl Pagebox {
     /// `pages` regular ones.
     pub(crate) fn create(
         engine: &Engine,
+        format: Format,
         folder: &Path,
         page_count: u64,
         records: u64,
         pages: u64,
     ) -> Self {
-        let path = folder.join("pagebox");
-        let pager = engine.create_with(&path, PageSize::KIB_4, page_count);
+        let name = match format {
+            Format::Zero => Name::PageboxZero,
+            _ => Name::Pagebox,
+        };
+        let path = folder.join(name.text());
+        let new = NewFile { format, page_count };
+        let pager = engine.create_with(&path, PageSize::KIB_4, new);
         fill(&mut pager.expect("a new file"), records, pages);
         Self::open(engine, path)
     }
 
     /// An empty file of at least `page_count` pages, in a store of any kind.
-    pub(crate) fn create_in(engine: &Engine, store: impl Store, page_count: u64) -> Self {
-        let pager = engine.create_store(store, page_count);
+    pub(crate) fn create_in(
+        engine: &Engine,
+        format: Format,
+        store: impl Store,
+        page_count: u64,
+    ) -> Self {
+        let pager = engine.create_store(store, NewFile { format, page_count });
         Self {
             pager: pager.expect("a new file"),
             engine: engine.clone(),
@@ -92,6 +103,23 @@ fn fill(pager: &mut Pager, records: u64, pages: u64) {
         bytes.copy_from_slice(&content(id.get(), 0));
     }
     pager.sync().expect("a sync");
+}
+
+impl Defers for Pagebox {
+    fn defer(&mut self, record: u64, bytes: &[u8]) {
+        let mut tx = self.pager.begin().expect("a transaction");
+        let replaced = tx.replace(ProtectedId::new(record), bytes);
+        replaced.expect("the page is there");
+        tx.commit_deferred().expect("a commit");
+    }
+
+    fn make_durable(&mut self) {
+        self.pager.sync().expect("a sync");
+    }
+
+    fn reopen_records(self: Box<Self>) -> Box<dyn Records> {
+        Box::new(self.reopened())
+    }
 }
 
 impl Protects for Pagebox {

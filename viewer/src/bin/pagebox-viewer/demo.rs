@@ -67,7 +67,7 @@ impl Demo {
             "live.pages",
             "Changes all the time: open its map and watch. Changed pages are outlined.",
         );
-        let pager = grown(engine, &live, Format::Zero, 24)?;
+        let pager = grown(engine, &live, Format::One, 24)?;
         let (stop, stopped) = channel();
         self.stop = Some(stop);
         self.work = Some(
@@ -78,86 +78,24 @@ impl Demo {
 
         let sound = self.add(
             "sound.pages",
-            "A sound file at rest, to compare the others with.",
-        );
-        let pager = grown(engine, &sound, Format::Zero, 24)?;
-        let (before, after) = around_a_commit(pager, &sound, Format::Zero)?;
-        self.damage(engine, &sound, &before, &after)?;
-
-        let sound = self.add(
-            "format 1.pages",
-            "A sound file of format 1: two root slots, and two trees below them.",
+            "A sound file at rest, to compare the others with: two root slots, and two trees below \
+             them.",
         );
         let pager = grown(engine, &sound, Format::One, 140)?;
         let (before, after) = around_a_commit(pager, &sound, Format::One)?;
-        self.damage_format_1(engine, &sound, &before, &after)
+        self.damage(engine, &sound, &before, &after)?;
+
+        let sound = self.add(
+            "format 0.pages",
+            "A sound file of format 0, that of mappedpages: what changes atomically is there twice.",
+        );
+        let pager = grown(engine, &sound, Format::Zero, 24)?;
+        let (before, after) = around_a_commit(pager, &sound, Format::Zero)?;
+        self.damage_format_0(engine, &sound, &before, &after)
     }
 
-    /// The samples of format 1, from the bytes of a file before and after a
+    /// The samples, from the bytes of a file before and after a
     /// commit.
-    fn damage_format_1(
-        &mut self,
-        engine: &Engine,
-        sound: &Path,
-        before: &[u8],
-        after: &[u8],
-    ) -> Result<(), Problem> {
-        let places = PlacesOfFormat1::of(engine, sound)?;
-        let size = PAGE_SIZE.bytes();
-
-        let mut bytes = after.to_vec();
-        flip(&mut bytes, places.protected * size + size / 2);
-        self.write(
-            "format 1 rotten page.pages",
-            "One bit of a protected page is not the one that was committed.",
-            &bytes,
-        )?;
-
-        // One record old, the other new: whole, and then cut off.
-        let mut bytes = after.to_vec();
-        overwrite(&mut bytes, before, places.roots[0] * size, size);
-        let finished = bytes.clone();
-        self.write(
-            "format 1 finished commit.pages",
-            "The power failed just after a commit, before its root record was copied. It counts.",
-            &bytes,
-        )?;
-        zero(&mut bytes, places.roots[1] * size + SECTOR, SECTOR);
-        self.write(
-            "format 1 torn root.pages",
-            "The power failed while a commit wrote its root record. It counts as not done.",
-            &bytes,
-        )?;
-
-        // The same, but what the disk had not written yet is a page that the new
-        // record reaches.
-        let mut bytes = finished;
-        overwrite(&mut bytes, before, places.written * size, size);
-        self.write(
-            "format 1 unfinished commit.pages",
-            "The power failed when the root record was written, but not all that it reaches.",
-            &bytes,
-        )?;
-
-        let mut bytes = after.to_vec();
-        flip(&mut bytes, UUID);
-        self.write(
-            "format 1 rotten header.pages",
-            "One bit of the header has rotted. Nothing is lost: the root records repeat it.",
-            &bytes,
-        )?;
-
-        let mut bytes = after.to_vec();
-        flip(&mut bytes, places.node * size + BIRTH);
-        self.write(
-            "format 1 rotten node.pages",
-            "One bit has rotted in a node of the tree that says where protected pages are.",
-            &bytes,
-        )?;
-        Ok(())
-    }
-
-    /// The samples, from the bytes of a file before and after a commit.
     fn damage(
         &mut self,
         engine: &Engine,
@@ -176,29 +114,45 @@ impl Demo {
             &bytes,
         )?;
 
-        // Everything of the commit but its last step, which writes page 0.
+        // One record old, the other new: whole, and then cut off.
         let mut bytes = after.to_vec();
-        overwrite(&mut bytes, before, 0, size);
+        overwrite(&mut bytes, before, places.roots[0] * size, size);
+        let finished = bytes.clone();
+        self.write(
+            "finished commit.pages",
+            "The power failed just after a commit, before its root record was copied. It counts.",
+            &bytes,
+        )?;
+        zero(&mut bytes, places.roots[1] * size + SECTOR, SECTOR);
+        self.write(
+            "torn root.pages",
+            "The power failed while a commit wrote its root record. It counts as not done.",
+            &bytes,
+        )?;
+
+        // The same, but what the disk had not written yet is a page that the new
+        // record reaches.
+        let mut bytes = finished;
+        overwrite(&mut bytes, before, places.written * size, size);
         self.write(
             "unfinished commit.pages",
-            "The power failed just before a commit's last step. It counts as not done.",
+            "The power failed when the root record was written, but not all that it reaches.",
             &bytes,
         )?;
 
-        // The last step itself, cut off: the first sector new, the rest old.
-        overwrite(&mut bytes, after, 0, SECTOR);
-        self.write(
-            "torn page 0.pages",
-            "The power failed in the middle of a commit's last step: page 0 is half new, half old.",
-            &bytes,
-        )?;
-
-        // A disk that said it had written the metadata, and had not.
         let mut bytes = after.to_vec();
-        overwrite(&mut bytes, before, places.metadata * size, size);
+        flip(&mut bytes, UUID);
         self.write(
-            "stale side.pages",
-            "A disk lost a write: page 0 names a copy of the metadata that is out of date.",
+            "rotten header.pages",
+            "One bit of the header has rotted. Nothing is lost: the root records repeat it.",
+            &bytes,
+        )?;
+
+        let mut bytes = after.to_vec();
+        flip(&mut bytes, places.node * size + BIRTH);
+        self.write(
+            "rotten node.pages",
+            "One bit has rotted in a node of the tree that says where protected pages are.",
             &bytes,
         )?;
 
@@ -209,6 +163,60 @@ impl Demo {
             "not a page file.pages",
             "Something else altogether, with a misleading name.",
             b"<html><body><script>alert('not a page file')</script></body></html>\n",
+        )?;
+        Ok(())
+    }
+
+    /// The samples of format 0, from the bytes of a file before and after a commit.
+    fn damage_format_0(
+        &mut self,
+        engine: &Engine,
+        sound: &Path,
+        before: &[u8],
+        after: &[u8],
+    ) -> Result<(), Problem> {
+        let places = PlacesOfFormat0::of(engine, sound)?;
+        let size = PAGE_SIZE.bytes();
+
+        let mut bytes = after.to_vec();
+        flip(&mut bytes, places.protected * size + size / 2);
+        self.write(
+            "format 0 rotten page.pages",
+            "One bit of a protected page is not the one that was committed.",
+            &bytes,
+        )?;
+
+        // Everything of the commit but its last step, which writes page 0.
+        let mut bytes = after.to_vec();
+        overwrite(&mut bytes, before, 0, size);
+        self.write(
+            "format 0 unfinished commit.pages",
+            "The power failed just before a commit's last step. It counts as not done.",
+            &bytes,
+        )?;
+
+        // The last step itself, cut off: the first sector new, the rest old.
+        overwrite(&mut bytes, after, 0, SECTOR);
+        self.write(
+            "format 0 torn page 0.pages",
+            "The power failed in the middle of a commit's last step: page 0 is half new, half old.",
+            &bytes,
+        )?;
+
+        // A disk that said it had written the metadata, and had not.
+        let mut bytes = after.to_vec();
+        overwrite(&mut bytes, before, places.metadata * size, size);
+        self.write(
+            "format 0 stale side.pages",
+            "A disk lost a write: page 0 names a copy of the metadata that is out of date.",
+            &bytes,
+        )?;
+
+        let cut = after.get(..after.len() / 4 * 3).unwrap_or(after);
+        self.write(
+            "format 0 truncated.pages",
+            "The end of the file is missing.",
+            cut,
         )?;
         Ok(())
     }
@@ -236,33 +244,6 @@ impl Drop for Demo {
 
 /// Where the bytes to be damaged are, in pages.
 struct Places {
-    /// The copy of the metadata that counts.
-    metadata: usize,
-    /// The active copy of a protected page.
-    protected: usize,
-}
-
-impl Places {
-    fn of(engine: &Engine, path: &Path) -> Result<Self, Problem> {
-        let mut inspector = engine.inspect(path)?;
-        let metadata = inspector
-            .structures(0, 0)?
-            .into_iter()
-            .find(|structure| structure.counts && structure.name == "metadata")
-            .map(|structure| structure.page);
-        let protected = inspector
-            .directory(5, 1, false)?
-            .first()
-            .and_then(|entry| entry.page);
-        Ok(Self {
-            metadata: place(metadata)?,
-            protected: place(protected)?,
-        })
-    }
-}
-
-/// Where the bytes to be damaged are in a file of format 1, in pages.
-struct PlacesOfFormat1 {
     /// Root slots A and B.
     roots: [usize; 2],
     /// A page that the last commit wrote.
@@ -273,7 +254,7 @@ struct PlacesOfFormat1 {
     node: usize,
 }
 
-impl PlacesOfFormat1 {
+impl Places {
     fn of(engine: &Engine, path: &Path) -> Result<Self, Problem> {
         let mut inspector = engine.inspect(path)?;
         let structures = inspector.structures(0, 9)?;
@@ -294,6 +275,33 @@ impl PlacesOfFormat1 {
             written: place(entry(0, &mut inspector)?)?,
             protected: place(entry(5, &mut inspector)?)?,
             node: place(named("map-node").last().copied())?,
+        })
+    }
+}
+
+/// Where the bytes to be damaged are in a file of format 0, in pages.
+struct PlacesOfFormat0 {
+    /// The copy of the metadata that counts.
+    metadata: usize,
+    /// The active copy of a protected page.
+    protected: usize,
+}
+
+impl PlacesOfFormat0 {
+    fn of(engine: &Engine, path: &Path) -> Result<Self, Problem> {
+        let mut inspector = engine.inspect(path)?;
+        let metadata = inspector
+            .structures(0, 0)?
+            .into_iter()
+            .find(|structure| structure.counts && structure.name == "metadata")
+            .map(|structure| structure.page);
+        let protected = inspector
+            .directory(5, 1, false)?
+            .first()
+            .and_then(|entry| entry.page);
+        Ok(Self {
+            metadata: place(metadata)?,
+            protected: place(protected)?,
         })
     }
 }

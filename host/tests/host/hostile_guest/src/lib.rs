@@ -400,6 +400,14 @@ impl pager::Guest for Guest {
         }
     }
 
+    fn create_around(
+        store: Store,
+        file: pager::NewFile,
+        _: Vec<Extent>,
+    ) -> Result<pager::Pager, pager::Error> {
+        Self::create(store, file)
+    }
+
     fn open(store: Store, _: pager::Access) -> Result<pager::Pager, pager::Error> {
         let misdeed = Misdeed::of(store);
         misdeed.anywhere("open");

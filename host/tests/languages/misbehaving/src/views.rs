@@ -50,6 +50,9 @@ impl Case {
         let tx = pager.begin().unwrap();
         let regular = tx.alloc(2).unwrap();
         let protected = tx.alloc_protected(2).unwrap();
+        for &id in &protected {
+            tx.stage(id).unwrap().write(0, b"first").unwrap();
+        }
         pager::commit(tx, Durability::Durable).unwrap();
         let pager = if read_only {
             drop(pager);
