@@ -4,12 +4,14 @@
 
 use pagebox_core::bitmap::Overlay;
 use pagebox_core::changes::{Change, Changes};
-use pagebox_core::format1::{File, Layout, Shape, Verdict};
+use pagebox_core::format1::record::Record;
+use pagebox_core::format1::{self, File, Layout, Shape, Verdict};
 use pagebox_core::{Error, Pager, ProtectedId};
 use pagebox_store::{MemoryStore, PageBuffer, PageStore};
 use pagebox_tests::counting::{CountingStore, Counts};
+use pagebox_tests::crash::{CrashStore, Record as Note};
 
-use super::scene::{SMALL, Scene, TINY, UUID, shows, state_of, with_deltas};
+use super::scene::{SMALL, Scene, TINY, UUID, reach, shows, state_of, with_deltas};
 
 fn page(shape: Shape, byte: u8) -> PageBuffer {
     PageBuffer::from(&vec![byte; shape.page_size.bytes()][..])
@@ -91,6 +93,36 @@ fn what_was_deferred_is_gone_after_a_crash_and_its_generations_come_again() {
     assert_eq!(info.generation, durable + 1);
 }
 
+/// What a process left that was killed is durable before a deferred commit takes
+/// the pages that it freed.
+#[test]
+fn first_deferred_commit_after_a_kill_settles() {
+    let mut store = CrashStore::new(SMALL.page_size);
+    let mut file = File::create_shaped(&mut store, Layout::regular(SMALL), UUID, 0).unwrap();
+    let changes = one(0, Change::New(Some(page(SMALL, 1))));
+    file.commit(&mut store, &changes).unwrap();
+    store.record(Note::Syncs);
+    let changes = one(0, Change::Write(page(SMALL, 2)));
+    file.commit(&mut store, &changes).unwrap();
+
+    let killed = store.take_moments().pop().unwrap().killed();
+    killed.guard(&reach(SMALL));
+    let (mut store, counter) = CountingStore::new(killed.clone());
+    let mut file = File::open_shaped(&store, SMALL).unwrap();
+    assert_eq!(file.verdict(), Verdict::Complete);
+    for (byte, syncs) in [(3, 2), (4, 0), (5, 0)] {
+        counter.take();
+        let changes = one(0, Change::Write(page(SMALL, byte)));
+        file.commit_deferred(&mut store, &changes).unwrap();
+        assert_eq!(counter.take().syncs, syncs, "byte {byte}");
+    }
+    let left = killed.now().durable();
+    let mut file = File::open_shaped(&left, SMALL).unwrap();
+    let mut bytes = vec![0; SMALL.page_size.bytes()];
+    file.read(&left, ProtectedId(0), &mut bytes).unwrap();
+    assert_eq!(bytes[0], 2);
+}
+
 /// A page that was born since the durable state is nobody's when it is freed.
 #[test]
 fn what_the_durable_state_does_not_read_is_free_at_once() {
@@ -142,6 +174,91 @@ fn full_store_makes_room_of_what_only_the_durable_state_reads() {
         let state = state_of(&store, shape).unwrap();
         assert!(state.is_acknowledged && state.protected.len() == 48);
     }
+}
+
+/// That takes no page that the changes name, or refuses them.
+#[test]
+fn full_store_makes_room_beside_the_pages_that_changes_name() {
+    let mut seen = [0; 3];
+    for deltas in [0, 48, 400] {
+        let shape = with_deltas(Layout::regular(TINY), deltas).shape();
+        let (mut store, mut file) = file_of(shape, 48);
+        for round in 0..40 {
+            let changes = one(round * 7 % 48, Change::Write(page(shape, round as u8)));
+            file.commit_deferred(&mut store, &changes).unwrap();
+            // The first free page; the first two; and so on.
+            let mut changes = Changes::default();
+            while let Ok(page) = file.find_free(&store, changes.allocated.max().unwrap_or(0) + 1) {
+                changes.allocated.insert(page);
+                let (mut store, mut file) = (store.clone(), file.clone());
+                let before = file.stats();
+                let done = file.commit_deferred(&mut store, &changes);
+                let is_flushed = file.stats().durable > before.durable;
+                match &done {
+                    Ok(_) => seen[usize::from(is_flushed)] += 1,
+                    Err(format1::Error::Full { .. }) => seen[2] += u32::from(is_flushed),
+                    Err(error) => panic!("{error}, after {round} of {deltas} bytes"),
+                }
+                let regular = done.map_or(0, |_| changes.allocated.len());
+                file.commit(&mut store, &Changes::default()).unwrap();
+                let state = state_of(&store, shape).unwrap();
+                assert_eq!(state.regular.len() as u64, regular);
+            }
+        }
+    }
+    assert!(seen.iter().all(|&count| count > 20), "{seen:?}");
+}
+
+/// The old root of MAP moves below a node that no id asks for.
+#[test]
+fn full_store_has_room_for_a_higher_map() {
+    // As many as the ids from 16 on take.
+    let shape = with_deltas(Layout::regular(TINY), 16 * 40).shape();
+    let (mut store, mut file) = file_of(shape, 4);
+    let mut pages = Vec::new();
+    while let Ok(page) = file.find_free(&store, 0) {
+        let mut regular = Changes::default();
+        regular.allocated.insert(page);
+        if file.commit(&mut store, &regular).is_err() {
+            break;
+        }
+        pages.push(page);
+    }
+    let mut seen = 0;
+    for free in 20..60 {
+        let mut store = store.clone();
+        let mut file = file.clone();
+        let free_some = |pages: &[u64]| Changes {
+            freed: pages.iter().copied().collect(),
+            ..Changes::default()
+        };
+        file.commit(&mut store, &free_some(&pages[..free])).unwrap();
+        file.close(&mut store).unwrap();
+        let mut file = File::open_shaped(&store, shape).unwrap();
+        let mut changes = Changes::default();
+        for id in 16..32 {
+            let bytes = Some(page(shape, 1));
+            changes
+                .protected
+                .insert(ProtectedId(id), Change::New(bytes));
+        }
+        if file.commit(&mut store, &changes).is_err() {
+            continue;
+        }
+        let durable = file.stats().durable;
+        // Now a durable commit folds.
+        file.commit_deferred(&mut store, &free_some(&pages[free..=free]))
+            .unwrap();
+        for id in 16..32 {
+            let changes = one(id, Change::Write(page(shape, 2)));
+            file.commit_deferred(&mut store, &changes).unwrap();
+        }
+        seen += u32::from(file.stats().durable > durable);
+        file.commit(&mut store, &Changes::default()).unwrap();
+        let state = state_of(&store, shape).unwrap();
+        assert_eq!(state.protected.len(), 20);
+    }
+    assert!(seen > 0);
 }
 
 /// Memory is bounded: a commit after too many is durable.
@@ -202,6 +319,34 @@ fn zeros_of_deferred_regular_pages_come_before_the_record() {
         file.commit_deferred(&mut store, &changes).unwrap();
         file.commit(&mut store, &Changes::default()).unwrap();
         assert_eq!(counter.take().syncs, 1);
+    }
+}
+
+/// More than 64 MiB since the durable state: two syncs, and nothing to verify
+/// after a crash.
+#[test]
+fn large_deferred_commits_are_synced_before_the_record() {
+    let shape = Shape::of(pagebox_store::PageSize::MIB_1);
+    for (commits, syncs) in [(4, 1), (5, 2)] {
+        let mut store = MemoryStore::new(shape.page_size);
+        let mut file = File::create(&mut store, UUID, 100).unwrap();
+        let (mut store, counter) = CountingStore::new(store);
+        for commit in 0..commits {
+            let mut changes = Changes::default();
+            for id in commit * 13..(commit + 1) * 13 {
+                let change = Change::New(Some(page(shape, 1)));
+                changes.protected.insert(ProtectedId(id), change);
+            }
+            file.commit_deferred(&mut store, &changes).unwrap();
+        }
+        assert_eq!(counter.take().syncs, 0);
+        let info = file.commit(&mut store, &Changes::default()).unwrap();
+        assert_eq!(counter.take().syncs, syncs, "{commits} commits");
+        let store = store.into_inner();
+        let slot = shape.page_size.bytes();
+        let record = Record::decode(&store.bytes()[slot..slot + 4096]).unwrap();
+        let is_proven = record.proven == info.generation;
+        assert_eq!(is_proven, syncs == 2, "{commits} commits");
     }
 }
 
