@@ -7,6 +7,10 @@ use serde::{Serialize, Serializer};
 use crate::ids::ProtectedId;
 use crate::wit::exports::pagebox::pager::pager as wit;
 
+/// How often figures are asked for that are still being counted: far more often
+/// than any file needs, and so often for one that does not say.
+pub(crate) const COUNTS_MAX: u32 = 1 << 10;
+
 /// Figures of a page file, in pages unless said otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 use wasmtime::component::ResourceAny;
 
+use crate::figures::COUNTS_MAX;
 use crate::home::Home;
 use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right};
@@ -40,10 +41,6 @@ pub struct Inspector {
     handle: ResourceAny,
     owner: Owner,
 }
-
-/// How often figures are asked for that are still being counted: far more often
-/// than any file needs, and so often for one that does not say.
-pub(crate) const COUNTS_MAX: u32 = 1 << 10;
 
 pub(crate) const CHECKING: &str = "checking the file";
 

@@ -33,9 +33,8 @@ use pagebox_store::{Algorithm, Geometry, PageSize};
 use wasmtime::component::ResourceAny;
 
 use crate::cache::Cache;
-use crate::figures::{CommitInfo, Stats};
+use crate::figures::{COUNTS_MAX, CommitInfo, Stats};
 use crate::home::Home;
-use crate::inspect::COUNTS_MAX;
 use crate::new_file::NewFile;
 use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right, Spare};
