@@ -200,11 +200,10 @@ impl File {
         let changed = changed.map(|page| layout.group_of(page));
         let present = match present {
             Sought::At(present) => Some(present),
-            Sought::Nowhere => None,
             Sought::NotBelow(next) if changed.is_none_or(|changed| changed >= next) => {
                 return LeafPast::NotBelow(next);
             }
-            Sought::NotBelow(_) => None,
+            Sought::Nowhere | Sought::NotBelow(_) => None,
         };
         let Some(group) = present.into_iter().chain(changed).min() else {
             return LeafPast::Nowhere;
