@@ -301,12 +301,26 @@ fn examine_sandboxed_1(file: &SparseStore, folder: &Path, native: &examine1::Exa
             assert!(errors > 0, "the check finds nothing");
             continue;
         };
-        assert_eq!(protected, native.protected, "{access:?}");
+        // The host asks for longer lists, in which it may come to what is not
+        // readable.
+        let agrees = |is_equal: bool, is_listed: bool| is_equal || !is_listed && errors > 0;
+        let is_listed = protected.is_some();
+        assert!(
+            agrees(protected == native.protected, is_listed),
+            "{access:?}: {protected:?}"
+        );
         let runs = native.regular.as_ref().map(|runs| {
             let pages = runs.iter().flat_map(|run| run.first..run.first + run.count);
-            pages.take(LISTED).collect()
+            // Those that were cut off are not listed.
+            pages
+                .filter(|&page| page < file.page_count())
+                .take(LISTED)
+                .collect()
         });
-        assert_eq!(regular, runs, "{access:?}");
+        assert!(
+            agrees(regular == runs, regular.is_some()),
+            "{access:?}: {regular:?}, not {runs:?}"
+        );
         if access == Access::Write {
             let mut transaction = pager.begin().unwrap();
             // More than memory has room for is refused.
