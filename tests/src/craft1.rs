@@ -6,7 +6,7 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::decode::Pages;
-use crate::decode1::{Numbers, root, u64_at};
+use crate::decode1::{Numbers, Root, root, u64_at};
 use crate::sparse::SparseStore;
 
 /// Payload bytes in a sector of a root record; its stamp follows.
@@ -153,7 +153,7 @@ impl Crafted {
     /// Of a sound file.
     pub fn of(store: &SparseStore, numbers: Numbers) -> Self {
         let slots = [1, 2].map(|slot| root(&bytes(store, slot * numbers.unit(), numbers.unit())));
-        let newest = slots.into_iter().flatten().max_by_key(|it| it.generation());
+        let newest = slots.into_iter().flatten().max_by_key(Root::generation);
         Self {
             store: store.clone(),
             numbers,
@@ -379,16 +379,13 @@ impl Crafted {
     pub fn put_bytes(&mut self, at: u64, bytes: &[u8]) {
         let page_len = self.numbers.page as usize;
         let offset = at as usize % page_len;
-        let mut page = at / self.numbers.page;
         let (first, rest) = bytes.split_at(bytes.len().min(page_len - offset));
-        for (offset, part) in [(offset, first)]
-            .into_iter()
-            .chain(rest.chunks(page_len).map(|part| (0, part)))
-        {
+        let parts = rest.chunks(page_len).map(|part| (0, part));
+        let parts = [(offset, first)].into_iter().chain(parts);
+        for (page, (offset, part)) in (at / self.numbers.page..).zip(parts) {
             if page < self.store.page_count() {
                 self.store.page_mut(page)[offset..offset + part.len()].copy_from_slice(part);
             }
-            page += 1;
         }
     }
 }

@@ -285,7 +285,7 @@ fn probe<S: PageStore>(pager: &mut Pager<S>, shown: &Shown) {
         .iter()
         .flatten()
         .map(|run| run.first + run.count)
-        .last();
+        .next_back();
     for page in (0..last.unwrap_or(40).min(400)).chain(edges) {
         let mut runs = shown.regular.iter().flatten();
         let is_regular = runs.any(|run| (run.first..run.first + run.count).contains(&page));
@@ -300,7 +300,7 @@ fn probe<S: PageStore>(pager: &mut Pager<S>, shown: &Shown) {
         .iter()
         .flatten()
         .map(|(id, _)| id + 1)
-        .last();
+        .next_back();
     for id in (0..last.unwrap_or(40).min(400)).chain(edges) {
         let found = pager.locate_protected(ProtectedId(id)).is_ok();
         let is_there = shown.protected.as_ref().map(|all| all.contains_key(&id));

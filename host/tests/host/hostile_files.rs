@@ -354,7 +354,7 @@ fn examine_sandboxed_1(file: &SparseStore, folder: &Path, native: &examine1::Exa
     assert_eq!(output.exists(), repaired.is_ok());
     if let (Ok(_), Ok(native)) = (repaired, &native.repaired) {
         let mended = fs::read(&output).unwrap();
-        let page_size = PageSize::from_bytes(file.page_size() as u32).unwrap();
+        let page_size = file.geometry().page_size;
         assert!(
             SparseStore::from_bytes(page_size, &mended) == *native,
             "mended otherwise"

@@ -82,7 +82,9 @@ fn main() {
         if used == Used::InPieces {
             memory(&engine, &files[1], rounds);
         }
-        files.map(|path| std::fs::remove_file(path).expect("it was made"));
+        for path in files {
+            std::fs::remove_file(path).expect("it was made");
+        }
     }
 }
 
@@ -212,7 +214,7 @@ fn check(engine: &Engine, path: &Path, log2: u32, name: &str) {
     });
     assert_eq!(found.expect("an answer").errors, 0);
     let seconds = start.elapsed().as_secs_f64();
-    let rate = (1_u64 << log2) as f64 / seconds / 1e6;
+    let rate = f64::from(1_u32 << log2) / seconds / 1e6;
     println!(
         "| {name} | check of 2^{log2} pages | {seconds:.3} s | {rate:.0} million pages a second | \
          told {told} times, {longest:.1?} apart at most |"
@@ -239,8 +241,8 @@ fn memory(engine: &Engine, path: &Path, rounds: usize) {
     let before = anonymous_bytes();
     read(if rounds < 10 { 10_000 } else { 1_000_000 });
     let after = anonymous_bytes();
-    let mib = (after - before.min(after)) as f64 / f64::from(1 << 20);
-    println!("| fragmented | memory that a million random reads take | | {mib:.1} MiB | |");
+    let kib = (after - before.min(after)) >> 10;
+    println!("| fragmented | memory that a million random reads take | | {kib} KiB | |");
 }
 
 /// Memory of this process that is of no file.
