@@ -9,9 +9,10 @@ use wasmtime::component::Component;
 
 use crate::copy::Copied;
 use crate::first_pages::page_size;
+use crate::format::Format;
 use crate::inspect::Inspector;
 use crate::limits::Limits;
-use crate::new_file::{Format, NewFile};
+use crate::new_file::NewFile;
 use crate::os::{self, Locked};
 use crate::pager::{Access, Pager};
 use crate::repair::RepairAction;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use pagebox_store::Checksum;
 
 use crate::StoreError;
+use crate::format::Format;
 use crate::ids::{PageId, ProtectedId};
-use crate::new_file::Format;
 use crate::wit::exports::pagebox::pager::pager as wit;
 
 /// Why something was not done. Unless said otherwise nothing changed.

@@ -49,6 +49,7 @@ mod engine;
 mod error;
 mod figures;
 mod first_pages;
+mod format;
 mod handles;
 mod home;
 mod ids;
@@ -79,12 +80,13 @@ pub use copy::Copied;
 pub use engine::Engine;
 pub use error::{Error, ErrorClass};
 pub use figures::{CommitInfo, ProtectedPage, Stats};
+pub use format::{Format, UnknownFormat};
 pub use handles::{StoreHandle, ViewHandle};
 pub use ids::{PageId, ProtectedId};
 pub use inspect::Inspector;
 pub use iter::{ProtectedPages, RegularPages};
 pub use limits::Limits;
-pub use new_file::{Format, NewFile, UnknownFormat};
+pub use new_file::NewFile;
 pub use page_stores::{PageStoreView, PageStores, add_to_linker};
 pub use pagebox_store::{
     Algorithm, Change, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, Staged,

@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::first_pages::page_size;
+use crate::format::Format;
 use crate::ids::ProtectedId;
 use crate::inspect::{Inspector, Severity};
-use crate::new_file::{Format, NewFile};
+use crate::new_file::NewFile;
 use crate::os::{self, Locked};
 use crate::pager::{Access, Pager};
 use crate::runtime::Runtime;
