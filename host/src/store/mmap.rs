@@ -64,7 +64,7 @@ use crate::os::{self, Locked};
 /// // What `engine.open(&path)` does, where the page size is known.
 /// let store = MmapStore::open(&path, PageSize::KIB_4)?;
 /// let pager = engine.open_store(store, Access::Write)?;
-/// assert_eq!(pager.stats()?.page_count, 4);
+/// assert_eq!(pager.stats()?.page_count, 16);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]

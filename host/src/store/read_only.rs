@@ -27,7 +27,7 @@ use crate::{Error, os};
 /// let _writer = engine.create(&path, PageSize::KIB_4)?;
 /// let store = ReadOnlyStore::open(&path, PageSize::KIB_4)?;
 /// let reader = engine.open_store(store, Access::Read)?;
-/// assert_eq!(reader.stats()?.generation, 0);
+/// assert_eq!(reader.stats()?.regular_pages, 0);
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
