@@ -166,6 +166,7 @@ impl Misdeed {
     fn committed(&self) -> pager::CommitInfo {
         pager::CommitInfo {
             generation: 100,
+            durable: 100,
             page_count: self.store.geometry().page_count,
         }
     }
@@ -383,6 +384,7 @@ impl pager::Guest for Guest {
         };
         Ok(pager::CommitInfo {
             generation: 100,
+            durable: 100,
             page_count,
         })
     }
