@@ -158,7 +158,7 @@ impl SharedPager {
     ///
     /// # Errors
     /// What `f` returns, and the errors of [`Transaction::commit`]. If a group
-    /// fails to commit, all in it get the same error. [`Error::WaitsForItself`]
+    /// cannot be made durable, all in it get the same error. [`Error::WaitsForItself`]
     /// and [`Error::Forked`], without calling `f`.
     ///
     /// # Panics

@@ -85,7 +85,9 @@ fn commit_in_turn(door: &Door, mut group: Group) {
                     continue;
                 }
                 Ok(false) => None,
-                Err(error) if leaves_ready(&error) => Some(error),
+                // Where the pager goes on, it is this one's alone: those before
+                // it are committed.
+                Err(error) if pager.begin().is_ok() => Some(error),
                 Err(error) => return Err(error),
             };
             failed.push((group.remove(index), error));

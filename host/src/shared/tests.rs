@@ -19,11 +19,12 @@ use crate::{
     Engine, Error, Format, NewFile, PageId, Pager, ProtectedId, SharedPager, Store, Transaction,
 };
 
-/// A store in memory whose syncs are counted, and fail on demand.
+/// A store in memory whose syncs are counted, and fail on demand, as growth does.
 struct Counted {
     inner: MemoryStore,
     syncs: Arc<AtomicU64>,
     fails: Arc<AtomicBool>,
+    refuses_growth: Arc<AtomicBool>,
 }
 
 impl PageStore for Counted {
@@ -59,6 +60,9 @@ impl PageStore for Counted {
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        if self.refuses_growth.load(Ordering::Relaxed) {
+            return Err(StoreError::ReadOnly);
+        }
         self.inner.grow(page_count)
     }
 }
@@ -74,6 +78,7 @@ struct Shared {
     pager: SharedPager,
     syncs: Arc<AtomicU64>,
     fails: Arc<AtomicBool>,
+    refuses_growth: Arc<AtomicBool>,
 }
 
 fn shared(page_size: PageSize) -> Shared {
@@ -85,8 +90,10 @@ fn shared_of(format: Format, page_size: PageSize) -> Shared {
         inner: MemoryStore::new(page_size),
         syncs: Arc::default(),
         fails: Arc::default(),
+        refuses_growth: Arc::default(),
     };
     let (syncs, fails) = (store.syncs.clone(), store.fails.clone());
+    let refuses_growth = store.refuses_growth.clone();
     let engine = Engine::new().expect("an engine");
     let new = NewFile {
         format,
@@ -100,6 +107,7 @@ fn shared_of(format: Format, page_size: PageSize) -> Shared {
         pager,
         syncs,
         fails,
+        refuses_growth,
     }
 }
 
@@ -248,6 +256,30 @@ fn failed_sync_fails_the_whole_group_until_reopened() {
     let reopened = shared.pager.with(Pager::reopen);
     reopened.expect("the store is well again");
     assert_eq!(shared.pager.transact(alloc).expect("a page"), FIRST);
+}
+
+/// Those before it are committed by then, and those behind it can be.
+#[test]
+fn request_that_a_store_refuses_to_grow_for_fails_alone() {
+    let shared = shared(PageSize::KIB_4);
+    shared
+        .pager
+        .transact(|tx| tx.alloc_many(10))
+        .expect("pages, and room for some more");
+    shared.refuses_growth.store(true, Ordering::Relaxed);
+    let (before, refused, behind) = shared.together(|pager| {
+        (
+            pager.submit_transaction(alloc),
+            pager.submit_transaction(|tx| tx.alloc_many(10_000)),
+            pager.submit_transaction(alloc),
+        )
+    });
+    let refused = refused.wait_only();
+    assert!(matches!(refused, Err(Error::Store { .. })), "{refused:?}");
+    assert_eq!(before.wait_only().expect("a page"), FIRST + 10);
+    assert_eq!(behind.wait_only().expect("a page"), FIRST + 11);
+    let stats = shared.pager.read().stats().expect("figures");
+    assert_eq!(stats.regular_pages, 12);
 }
 
 #[test]
