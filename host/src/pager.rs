@@ -26,6 +26,7 @@ mod locating;
 mod pages;
 mod staging;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -410,7 +411,9 @@ impl Pager {
     fn sync_deferred(&mut self) {
         if self.has_deferred() {
             // Nobody is left to be told, and a crash would have the same effect.
-            let _ = self.sync();
+            // A store that panics here, perhaps while a panic drops the pager,
+            // would end the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.sync()));
             self.committed.durable = self.committed.generation;
         }
     }

@@ -399,3 +399,31 @@ fn group_whose_commit_panics_gets_an_error() {
         pager.transact(write_protected).unwrap();
     });
 }
+
+/// Dropping a pager makes durable what was deferred; a store that panics then is
+/// no panic of whoever drops it, perhaps while another panic unwinds.
+#[test]
+fn store_that_panics_while_deferred_commits_are_made_durable_ends_nobody() {
+    for (is_unwinding, method) in [false, true]
+        .into_iter()
+        .flat_map(|unwinds| [Method::Write, Method::Sync].map(|method| (unwinds, method)))
+    {
+        let (_folder, path) = folder();
+        sample(&path);
+        let (store, switch) = Panicking::open(&path);
+        let mut pager = engine().open_store(store, Access::Write).unwrap();
+        let mut tx = pager.begin().unwrap();
+        write_protected(&mut tx).unwrap();
+        tx.commit_deferred().unwrap();
+        switch.set(method, 0);
+        let dropped = catch_unwind(AssertUnwindSafe(move || {
+            let pager = pager;
+            assert!(!is_unwinding, "a bug of the caller's");
+            drop(pager);
+        }));
+        assert_eq!(dropped.is_err(), is_unwinding, "{method:?}");
+        assert!(switch.clear(), "{method:?} was not called");
+        // Its lock is gone, and the file is as of before or after.
+        engine().open(&path).unwrap();
+    }
+}
