@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Cache {
     /// The key is a group of pages, the value a bit for each that is known.
     regular: Table<GROUP>,
-    /// The key is an id, the value the physical page plus 1.
+    /// The key is an id, the value the physical page plus 1, or [`ZEROS`].
     protected: Table<PAGE>,
     /// Ids plus 1 of protected pages that were found lately, by the low bits of
     /// their physical page. Only `protected` says whether it is there still.
@@ -46,6 +46,10 @@ const GROUP: u32 = 32;
 /// The bits of a physical page plus 1 in a shared place. One that needs more is
 /// never known there, nor is a protected id that needs more than the others.
 const PAGE: u32 = 36;
+
+/// Stands for the page of a protected page that no page holds: its bytes are
+/// zeros. Only the first ids have room for it.
+const ZEROS: u64 = u64::MAX;
 
 /// Values by key. 0 is none.
 #[derive(Debug, Default)]
@@ -192,14 +196,28 @@ impl Cache {
         }
     }
 
+    /// The physical page of a protected page, if it is known and has one.
     #[inline]
     pub(crate) fn protected(&self, id: u64) -> Option<u64> {
-        self.protected.get(id).checked_sub(1)
+        // One comparison for both that are no page: 0, which is none, and zeros.
+        let page = self.protected.get(id).wrapping_sub(1);
+        (page < ZEROS - 1).then_some(page)
+    }
+
+    /// Whether it is known that a protected page is zeros which no page holds.
+    pub(crate) fn is_zeros(&self, id: u64) -> bool {
+        self.protected.get(id) == ZEROS
+    }
+
+    pub(crate) fn add_zeros(&self, id: u64) {
+        if id < self.protected_end {
+            self.protected.change(id, |_| ZEROS);
+        }
     }
 
     pub(crate) fn add_protected(&self, id: u64, page: u64) {
-        if id < self.protected_end {
-            self.protected.change(id, |_| page.saturating_add(1));
+        if id < self.protected_end && page < ZEROS - 1 {
+            self.protected.change(id, |_| page + 1);
             if let Some(place) = self.place_of_holder(page) {
                 place.store(id.saturating_add(1), Ordering::Relaxed);
             }
@@ -220,7 +238,7 @@ impl Cache {
     }
 
     pub(crate) fn drop_protected(&self, id: u64) {
-        if self.protected(id).is_some() {
+        if self.protected.get(id) != 0 {
             self.protected.change(id, |_| 0);
         }
     }
@@ -280,7 +298,7 @@ mod tests {
         let mut cache = cache(END, END);
         let mut rng = Rng::new(1);
         let (mut regular, mut protected) = (HashMap::new(), HashMap::new());
-        let (mut known, mut held) = (0, 0);
+        let (mut known, mut held, mut zeros) = (0, 0, 0);
         for step in 0..200_000_u64 {
             // Ids that share slots, those of neighbours, and those without room.
             let id = rng.below(4) * (FAR * 32) + rng.below(70) + ((step % 3 / 2) << 38);
@@ -302,12 +320,22 @@ mod tests {
                     cache.drop_protected(id);
                     protected.insert(id, None);
                 }
+                4 if step % 2 == 0 => {
+                    cache.add_zeros(id);
+                    protected.insert(id, Some(ZEROS));
+                }
                 _ => {}
             }
             let is_regular = cache.is_regular(id);
             assert!(!is_regular || regular.get(&id) == Some(&true), "{id}");
             let page = cache.protected(id);
             assert!(page.is_none() || protected.get(&id) == Some(&page), "{id}");
+            let is_zeros = cache.is_zeros(id);
+            assert!(
+                !is_zeros || protected.get(&id) == Some(&Some(ZEROS)),
+                "{id}"
+            );
+            zeros += u64::from(is_zeros);
             if let Some(page) = page {
                 let holder = cache.holder(page);
                 assert!(holder.is_none_or(|id| protected.get(&id) == Some(&Some(page))));
@@ -317,9 +345,11 @@ mod tests {
         }
         assert!(known > 10_000, "{known} known");
         assert!(held > 1000, "{held} found by their pages");
+        assert!(zeros > 100, "{zeros} known to be zeros");
         cache.clear();
         assert!(regular.keys().all(|id| !cache.is_regular(*id)));
-        assert!(protected.keys().all(|id| cache.protected(*id).is_none()));
+        let is_known = |id: &u64| cache.protected(*id).is_some() || cache.is_zeros(*id);
+        assert!(!protected.keys().any(is_known));
     }
 
     #[test]

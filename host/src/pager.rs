@@ -217,11 +217,12 @@ impl Pager {
         Ok(())
     }
 
-    /// Makes room in the cache. What the sandbox says is bounded by what the
-    /// store holds.
+    /// Makes room in the cache. What the sandbox says of pages is bounded by what
+    /// the store holds; protected pages may be more than that, where they are
+    /// zeros, and the cache has a bound of its own.
     fn resize_cache(&mut self, regular: u64, protected: u64) {
         let bound = self.store.get().geometry().page_count;
-        self.cache.resize(regular.min(bound), protected.min(bound));
+        self.cache.resize(regular.min(bound), protected);
     }
 
     /// The shape of its store.

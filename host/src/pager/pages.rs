@@ -98,11 +98,16 @@ impl Pager {
         self.verified_page(id)
     }
 
-    /// The bytes of a protected page that is not in the cache.
+    /// The bytes of a protected page that is not known to be in a page.
     fn verified_page(&self, id: ProtectedId) -> Result<&[u8], Error> {
+        if self.cache.is_zeros(id.get()) {
+            self.expect_own()?;
+            return Ok(self.zeros());
+        }
         let location = self.locate_protected(id)?;
         let Some(page) = location.page else {
             self.expect_zeros(id, &location)?;
+            self.cache.add_zeros(id.get());
             return Ok(self.zeros());
         };
         let bytes = self.lendable(page)?;
@@ -183,5 +188,38 @@ fn writing(page: u64, cause: StoreError) -> Error {
             operation: format!("writing page {page}"),
             cause,
         },
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use crate::{Engine, Error, MemoryStore, PageSize};
+
+    /// What was never written is known after the first look, and no more once a
+    /// commit changes it.
+    #[test]
+    fn page_that_nobody_wrote_is_known_to_be_zeros() {
+        let store = MemoryStore::new(PageSize::KIB_4);
+        let mut pager = Engine::new().unwrap().create_store(store, 0).unwrap();
+        let mut tx = pager.begin().unwrap();
+        let ids = tx.alloc_protected_many(2000).unwrap();
+        tx.commit().unwrap();
+        // They take no pages, so there are more of them than pages.
+        assert!(pager.stats().unwrap().page_count < 200);
+        let (first, last) = (ids[0], ids[1999]);
+        for id in [first, last] {
+            assert!(!pager.cache().is_zeros(id.get()));
+            assert_eq!(pager.protected_page(id).unwrap(), [0; 4096]);
+            assert!(pager.cache().is_zeros(id.get()));
+            assert_eq!(pager.protected_page(id).unwrap(), [0; 4096]);
+        }
+        let mut tx = pager.begin().unwrap();
+        tx.write(first).unwrap()[0] = 1;
+        tx.free_protected(last).unwrap();
+        tx.commit().unwrap();
+        assert_eq!(pager.protected_page(first).unwrap()[0], 1);
+        let gone = pager.protected_page(last);
+        assert!(matches!(gone, Err(Error::NotProtected(_))), "{gone:?}");
     }
 }
