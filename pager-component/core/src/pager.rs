@@ -4,7 +4,7 @@
 //! | Phase | Reads | Writes |
 //! |---|---|---|
 //! | reading | yes | no, it was opened so |
-//! | ready | yes | yes: what it reads is durable |
+//! | ready | yes | yes: what it reads is durable, but for what was deferred |
 //! | poisoned | no | no: what is durable is not known until reopened |
 
 use alloc::vec::Vec;

@@ -326,3 +326,20 @@ fn guard_of_the_medium_sees_a_page_that_is_written_in_place() {
     };
     let _ = store.write(&[change]);
 }
+
+/// A protected page takes one page, and its share of the nodes above it.
+#[test]
+fn ten_thousand_protected_pages_take_little_more_than_themselves() {
+    const COUNT: u64 = 10_000;
+    let mut store = MemoryStore::new(PageSize::KIB_4);
+    let mut file = File::create(&mut store, UUID, 0).unwrap();
+    for first in (0..COUNT).step_by(500) {
+        let ids = first..first + 500;
+        let pages = ids.map(|id| (id, Some(page(PageSize::KIB_4, id as u8 | 1))));
+        file.commit(&mut store, &new(pages)).unwrap();
+    }
+    let stats = file.stats();
+    assert_eq!(stats.protected, COUNT);
+    let taken = stats.used_pages + stats.reserved_pages;
+    assert!(taken * 100 <= COUNT * 103, "{taken} pages");
+}

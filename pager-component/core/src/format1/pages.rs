@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::error::Error;
+use super::layout::Layout;
 use super::leaf::{self, Kind, in_words};
 use super::medium::Medium;
 use super::record::Record;
@@ -324,24 +325,36 @@ impl<'a> Changing<'a> {
             let Some(bytes) = leaf_under(reader, space, group, &layers)? else {
                 continue;
             };
-            let (number, full) = leaf::count(&bytes, layout.shape());
-            let entry = Entry {
-                number,
-                full,
-                side: next_side(Which::Space, old.as_ref()),
-                birth,
-                checksum: xxh3(&bytes),
-            };
-            leaves.push(Node {
-                which: Which::Space,
-                level: 0,
-                page: page_of(layout, Which::Space, 0, group, &entry),
-                entry,
-                bytes,
-            });
-            entries.insert(group, Some(entry));
+            let node = leaf_node(layout, group, old.as_ref(), bytes, birth);
+            entries.insert(group, Some(node.entry));
+            leaves.push(node);
         }
         Ok((leaves, entries))
+    }
+}
+
+/// A leaf with these bytes, in the place of an old one or as the first.
+pub(super) fn leaf_node(
+    layout: &Layout,
+    group: u64,
+    old: Option<&Entry>,
+    bytes: Arc<[u8]>,
+    birth: u64,
+) -> Node {
+    let (number, full) = leaf::count(&bytes, layout.shape());
+    let entry = Entry {
+        number,
+        full,
+        side: next_side(Which::Space, old),
+        birth,
+        checksum: xxh3(&bytes),
+    };
+    Node {
+        which: Which::Space,
+        level: 0,
+        page: page_of(layout, Which::Space, 0, group, &entry),
+        entry,
+        bytes,
     }
 }
 

@@ -104,35 +104,9 @@ pub fn stamps(slot: &[u8]) -> impl Iterator<Item = u64> + '_ {
 impl Record {
     /// The record, but for what changed since the last fold.
     pub(super) fn without_deltas(&self) -> Self {
-        let Self {
-            header,
-            generation,
-            base,
-            proven,
-            page_count,
-            used,
-            protected,
-            last_snapshot,
-            map_height,
-            space_height,
-            map,
-            space,
-            deltas: _,
-        } = *self;
         Self {
-            header,
-            generation,
-            base,
-            proven,
-            page_count,
-            used,
-            protected,
-            last_snapshot,
-            map_height,
-            space_height,
-            map,
-            space,
             deltas: Deltas::default(),
+            ..*self
         }
     }
 

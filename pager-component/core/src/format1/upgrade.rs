@@ -5,19 +5,17 @@
 
 use alloc::vec::Vec;
 
-use super::entry::Entry;
 use super::error::Error;
 use super::file::File;
 use super::header::Uuid;
 use super::layout::{Layout, NAMED};
 use super::leaf::{self, Kind, reserved_kind};
 use super::medium::Medium;
+use super::pages::leaf_node;
 use super::plan::height_byte;
-use super::rewrite::{Level, Node, fold, next_side};
+use super::rewrite::{Level, Node, fold};
 use super::shape::Shape;
-use super::tree::{Which, page_of};
 use crate::bitmap::Overlay;
-use crate::checksum::xxh3;
 use crate::codec::wide;
 use crate::ids::Extent;
 
@@ -89,22 +87,9 @@ impl File {
                 assert!(!layout.is_reserved(page), "a home lies on page {page}");
                 leaf::set(&mut bytes, page - start, Kind::Regular);
             }
-            let (number, full) = leaf::count(&bytes, layout.shape());
-            let entry = Entry {
-                number,
-                full,
-                side: next_side(Which::Space, None),
-                birth,
-                checksum: xxh3(&bytes),
-            };
-            leaves.push(Node {
-                which: Which::Space,
-                level: 0,
-                page: page_of(&layout, Which::Space, 0, group, &entry),
-                entry,
-                bytes: bytes.into(),
-            });
-            entries.insert(group, Some(entry));
+            let node = leaf_node(&layout, group, None, bytes.into(), birth);
+            entries.insert(group, Some(node.entry));
+            leaves.push(node);
         }
         let last = entries.last_key_value().map_or(0, |(&group, _)| group);
         let space = self.record.space_tree();
