@@ -132,16 +132,21 @@ fn a_rotten_metadata_page_is_shown_refused_and_mended() {
     }
 }
 
+/// Flips bits of protected page 1, wherever it is.
+fn rot_protected(file: &str, at: usize, bits: u8) {
+    let list = run(["list", file, "--json"]).done().json();
+    let page = list["protected"][1]["page"].as_u64().unwrap();
+    damage(file, |bytes| {
+        bytes[usize::try_from(page).unwrap() * P + at] ^= bits;
+    });
+}
+
 #[test]
 fn a_rotten_protected_page_is_never_served() {
     for (format, _) in FORMATS {
         let folder = Folder::new();
         let file = sound(&folder, format);
-        let list = run(["list", &file, "--json"]).done().json();
-        let page = list["protected"][1]["page"].as_u64().unwrap();
-        damage(&file, |bytes| {
-            bytes[usize::try_from(page).unwrap() * P + 99] ^= 1;
-        });
+        rot_protected(&file, 99, 1);
 
         let error = run(["read", &file, "1", "--protected"]).failed(3);
         assert!(
@@ -270,11 +275,7 @@ fn rotten_protected_page_is_mended_by_writing_it_whole() {
     for (format, _) in FORMATS {
         let folder = Folder::new();
         let file = sound(&folder, format);
-        let list = run(["list", &file, "--json"]).done().json();
-        let page = list["protected"][1]["page"].as_u64().unwrap();
-        damage(&file, |bytes| {
-            bytes[usize::try_from(page).unwrap() * P + 7] ^= 0x10;
-        });
+        rot_protected(&file, 7, 0x10);
         let found = errors(&file);
         assert_eq!(found[0]["id"], "protected-checksum");
         let message = found[0]["message"].as_str().unwrap();
