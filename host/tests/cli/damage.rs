@@ -132,13 +132,14 @@ fn a_rotten_metadata_page_is_shown_refused_and_mended() {
     }
 }
 
-/// Flips bits of protected page 1, wherever it is.
-fn rot_protected(file: &str, at: usize, bits: u8) {
+/// Flips bits of protected page 1, and says which page of the file it is.
+fn rot_protected(file: &str, at: usize, bits: u8) -> u64 {
     let list = run(["list", file, "--json"]).done().json();
     let page = list["protected"][1]["page"].as_u64().unwrap();
     damage(file, |bytes| {
         bytes[usize::try_from(page).unwrap() * P + at] ^= bits;
     });
+    page
 }
 
 #[test]
@@ -146,7 +147,7 @@ fn a_rotten_protected_page_is_never_served() {
     for (format, _) in FORMATS {
         let folder = Folder::new();
         let file = sound(&folder, format);
-        rot_protected(&file, 99, 1);
+        let page = rot_protected(&file, 99, 1);
 
         let error = run(["read", &file, "1", "--protected"]).failed(3);
         assert!(
