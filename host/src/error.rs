@@ -141,6 +141,10 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Views of the file are still read: whoever opens it anew would not keep
+    /// what they read. Drop them first.
+    #[error("views of the file are still open: drop them before it is opened again")]
+    ViewsOpen,
     /// Somebody else changed the file each time that it was read.
     #[error("busy: the file changed each time that it was read")]
     Busy,

@@ -39,6 +39,12 @@ pub struct Stats {
     pub internal_pages: u64,
     /// The commit counter. It only grows.
     pub generation: u64,
+    /// Those of the internal pages that were freed and are still read, by views
+    /// or by the state that is durable: they can be allocated when that is over.
+    pub held_pages: u64,
+    /// The oldest generation that a [`View`](crate::View) reads. One that was
+    /// forgotten keeps pages.
+    pub oldest_view: Option<u64>,
 }
 
 /// A protected page in a listing.
@@ -89,6 +95,8 @@ impl Stats {
             protected_limit: stats.protected_limit,
             internal_pages: stats.internal_pages?,
             generation: stats.generation?,
+            held_pages: stats.held_pages,
+            oldest_view: stats.oldest_view,
         })
     }
 }

@@ -73,6 +73,7 @@ mod store;
 mod transaction;
 mod unpublished;
 mod upgrade;
+mod view;
 mod wiped;
 pub mod wit;
 
@@ -102,6 +103,7 @@ pub use store::{FileStore, MmapStore, ReadOnlyStore, Store};
 pub use transaction::{Suspended, Transaction};
 pub use unpublished::remove_temporary_files;
 pub use upgrade::Upgraded;
+pub use view::View;
 
 /// The README's example.
 #[cfg(doctest)]

@@ -41,6 +41,7 @@ use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right, Spare};
 use crate::runtime::Runtime;
 use crate::sandbox::{Data, Sandbox};
+use crate::view::Dropped;
 use crate::wit::PagerComponent;
 use crate::wit::exports::pagebox::pager::pager as wit;
 use crate::wit::pagebox::pager::page_store::Extent;
@@ -102,6 +103,10 @@ pub struct Pager {
     algorithm: Algorithm,
     /// Whether the format has deferred commits.
     defers: bool,
+    /// Whether it has views.
+    has_views: bool,
+    /// What views leave behind.
+    dropped_pins: Dropped,
     /// Buffers that were used before.
     spare: Spare,
     /// Which opening of a pager of this process it is.
@@ -172,6 +177,20 @@ impl Pager {
         Self::new(runtime, sandbox, handle, store, access)
     }
 
+    /// The same file at the root of a view, to be read by an instance of its own.
+    pub(crate) fn open_at(&self, root: &[u8]) -> Result<Self, Error> {
+        let text = "the store has no second reader, so its pager has no views";
+        let store = self.store.get().viewer();
+        let mut store = Home::new(store.ok_or_else(|| Error::Other(text.into()))?);
+        let mut sandbox = self.runtime.sandbox()?;
+        let handle =
+            sandbox.ask_with(&mut store, Right::Read, "opening a view", |world, store| {
+                let exports = world.pagebox_pager_pager();
+                exports.call_open_at(store, PageStores::own(), root)
+            })?;
+        Self::new(&self.runtime, sandbox, handle, store, Access::Read)
+    }
+
     fn new(
         runtime: &Arc<Runtime>,
         sandbox: Sandbox<PagerComponent>,
@@ -190,6 +209,8 @@ impl Pager {
             committed: CommitInfo::default(),
             algorithm: Algorithm::Crc32,
             defers: false,
+            has_views: false,
+            dropped_pins: Dropped::default(),
             spare: Spare::default(),
             opening: next_opening(),
             unsure: false,
@@ -208,10 +229,9 @@ impl Pager {
             page_count: figures.page_count.unwrap_or(0),
         };
         self.algorithm = figures.algorithm.into();
-        self.defers = figures
-            .capabilities
-            .iter()
-            .any(|it| it == "deferred-commits");
+        let can = |word| figures.capabilities.iter().any(|it| it == word);
+        self.defers = can("deferred-commits");
+        self.has_views = can("views");
         let protected = figures.protected_capacity.max(figures.protected_pages);
         self.resize_cache(self.committed.page_count, protected.unwrap_or(0));
         Ok(())
@@ -374,6 +394,16 @@ impl Pager {
         self.defers
     }
 
+    /// Whether there can be views.
+    pub(crate) fn has_views(&self) -> bool {
+        self.has_views
+    }
+
+    /// What views leave behind.
+    pub(crate) fn dropped_pins(&self) -> &Dropped {
+        &self.dropped_pins
+    }
+
     /// Whether the last commits are not durable yet.
     pub(crate) fn has_deferred(&self) -> bool {
         self.committed.durable < self.committed.generation
@@ -424,7 +454,8 @@ impl Pager {
     /// which what was deferred is undone.
     ///
     /// # Errors
-    /// As [`Engine::open_store`](crate::Engine::open_store); the pager stays as unusable as it was.
+    /// As [`Engine::open_store`](crate::Engine::open_store), and
+    /// [`Error::ViewsOpen`]; the pager stays as unusable as it was.
     pub fn reopen(&mut self) -> Result<(), Error> {
         self.expect_own()?;
         self.sync_deferred();
@@ -434,10 +465,11 @@ impl Pager {
             std::mem::replace(&mut self.sandbox, Mutex::new(sandbox)),
             std::mem::replace(&mut self.handle, handle),
             std::mem::take(&mut self.cache),
+            std::mem::take(&mut self.dropped_pins),
         );
         let reopened = self.make_room();
         if reopened.is_err() {
-            (self.sandbox, self.handle, self.cache) = before;
+            (self.sandbox, self.handle, self.cache, self.dropped_pins) = before;
         } else {
             self.opening = next_opening();
             self.unsure = false;
@@ -458,6 +490,9 @@ fn open(
     store: &mut Home,
     access: Access,
 ) -> Result<ResourceAny, Error> {
+    if access == Access::Write && store.get().viewers() > 0 {
+        return Err(Error::ViewsOpen);
+    }
     let (wish, right) = match access {
         Access::Read => (wit::Access::Read, Right::Read),
         Access::Write => (wit::Access::Write, Right::Write),

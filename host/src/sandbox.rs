@@ -2,7 +2,7 @@
 //! deadline, and a trap is an error that names the operation.
 
 use pagebox_store::PageSize;
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::{Instance, InstancePre, ResourceAny};
 use wasmtime::{ResourceLimiter, Result, Trap, UpdateDeadline, bail};
 
 use crate::Error;
@@ -192,6 +192,14 @@ impl<W> Sandbox<W> {
         W: Describes,
     {
         self.call_with(home, right, operation, |world, store| told(world, store, f))?
+    }
+
+    /// Drops things of its own. One that cannot do that says so when it is next
+    /// called.
+    pub(crate) fn drop_all(&mut self, handles: Vec<ResourceAny>) {
+        for handle in handles {
+            let _ = self.call("dropping a view", |_, store| handle.resource_drop(store));
+        }
     }
 
     /// What it answered cannot be: nothing that it says is believed any more.

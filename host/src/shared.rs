@@ -27,7 +27,7 @@ use crate::shared::door::{Door, Reading};
 use crate::shared::promise::promise;
 use crate::shared::queue::Queue;
 use crate::shared::request::{InTransaction, Request, call};
-use crate::{Error, Pager, Transaction};
+use crate::{Error, Pager, Transaction, View};
 
 #[cfg(any(test, feature = "async"))]
 use crate::shared::{promise::Promise, request::Exclusive};
@@ -140,6 +140,17 @@ impl SharedPager {
     /// The same without waiting; none: there is a commit under way.
     pub fn try_read(&self) -> Option<ReadGuard<'_>> {
         self.0.door.try_read().map(ReadGuard)
+    }
+
+    /// The committed state, to be read while commits go on: what
+    /// [`Pager::view`] makes. Waits for the commit that is under way, if there is
+    /// one; reading the view waits for none.
+    ///
+    /// # Errors
+    /// As [`Pager::view`]; [`Error::WaitsForItself`], [`Error::Forked`].
+    pub fn view(&self) -> Result<View, Error> {
+        self.0.may_wait()?;
+        self.read().view()
     }
 
     /// Makes changes durable: all that `f` makes or, if it fails, none. They

@@ -142,6 +142,8 @@ impl From<Stats> for wit::Stats {
             protected_limit: stats.protected_limit,
             internal_pages: stats.internal_pages,
             generation: stats.generation,
+            held_pages: stats.held_pages,
+            oldest_view: stats.oldest_view,
         }
     }
 }

@@ -5,7 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use pagebox_core::{Access, Error, Format, NewFile, Operation, Pager, ProtectedId, Transaction};
+use pagebox_core::{
+    Access, Error, Format, NewFile, Operation, Pager, ProtectedId, Transaction, View,
+};
 
 use crate::Component;
 use crate::runtime::trap;
@@ -24,6 +26,12 @@ pub(crate) struct OpenPager(Rc<RefCell<Pager<HostStore>>>, ViewAccess);
 pub(crate) struct OpenTransaction {
     pager: Weak<RefCell<Pager<HostStore>>>,
     transaction: RefCell<Transaction<Buffer>>,
+}
+
+/// A view, and the pager that it is of.
+pub(crate) struct OpenView {
+    pager: Weak<RefCell<Pager<HostStore>>>,
+    view: RefCell<View>,
 }
 
 fn opened(pager: Pager<HostStore>, access: ViewAccess) -> wit::Pager {
@@ -66,6 +74,17 @@ impl OpenTransaction {
     }
 }
 
+impl OpenView {
+    fn with<R>(
+        &self,
+        f: impl FnOnce(&mut View, &HostStore) -> Result<R, Error>,
+    ) -> Result<R, wit::Error> {
+        let pager = self.pager.upgrade().ok_or(wit::Error::Closed)?;
+        let done = f(&mut self.view.borrow_mut(), pager.borrow().store());
+        Ok(done?)
+    }
+}
+
 fn new_file(file: wit::NewFile) -> Result<NewFile, Error> {
     let (low, high) = file.uuid;
     Ok(NewFile {
@@ -86,6 +105,14 @@ fn shared(buffer: &Buffer) -> Result<PageView, Error> {
         // The host has them itself.
         Buffer::Held(..) => Err(Error::NotSupported),
     }
+}
+
+/// The bytes of a protected page, which change by a commit alone.
+fn protected_view(store: &HostStore, page: Option<u64>) -> Result<PageView, Error> {
+    // There are zeros that no page holds, so there is nothing to view.
+    let page = page.ok_or(Error::NotSupported)?;
+    let view = store.view(page, ViewAccess::Read);
+    view.map_err(Error::store(Operation::Read { page }))
 }
 
 impl OpenPager {
@@ -120,6 +147,7 @@ impl OpenPager {
 impl wit::Guest for Component {
     type Pager = OpenPager;
     type Transaction = OpenTransaction;
+    type View = OpenView;
 
     fn commit(
         tx: wit::Transaction,
@@ -155,6 +183,11 @@ impl wit::Guest for Component {
             wit::Access::Write => (Access::Write, ViewAccess::ReadWrite),
         };
         Ok(opened(Pager::open(HostStore::new(store)?, access)?, views))
+    }
+
+    fn open_at(store: Store, root: Vec<u8>) -> Result<wit::Pager, wit::Error> {
+        let pager = Pager::open_at(HostStore::new(store)?, &root)?;
+        Ok(opened(pager, ViewAccess::Read))
     }
 
     fn close(pager: wit::Pager) -> Store {
@@ -204,13 +237,8 @@ impl wit::GuestPager for OpenPager {
 
     fn view_protected(&self, id: u64) -> Result<PageView, wit::Error> {
         let mut pager = self.0.borrow_mut();
-        // There are zeros that no page holds, so there is nothing to view.
-        let Some(page) = pager.verify_protected(ProtectedId(id))?.page else {
-            return Err(Error::NotSupported.into());
-        };
-        // It changes by a commit alone.
-        let view = pager.store().view(page, ViewAccess::Read);
-        Ok(view.map_err(Error::store(Operation::Read { page }))?)
+        let page = pager.verify_protected(ProtectedId(id))?.page;
+        Ok(protected_view(pager.store(), page)?)
     }
 
     fn allocated(&self, start: u64, limit: u32) -> Result<Vec<Extent>, wit::Error> {
@@ -226,6 +254,12 @@ impl wit::GuestPager for OpenPager {
 
     fn sync(&self) -> Result<(), wit::Error> {
         Ok(self.0.borrow_mut().sync()?)
+    }
+
+    fn pin(&self) -> Result<wit::View, wit::Error> {
+        let view = RefCell::new(self.0.borrow_mut().view()?);
+        let pager = Rc::downgrade(&self.0);
+        Ok(wit::View::new(OpenView { pager, view }))
     }
 
     fn begin(&self) -> Result<wit::Transaction, wit::Error> {
@@ -268,6 +302,34 @@ impl wit::GuestPager for OpenPager {
             pager.write(tx, pages)
         };
         Ok(self.transact(durability, write)?.1)
+    }
+}
+
+impl wit::GuestView for OpenView {
+    fn generation(&self) -> u64 {
+        self.view.borrow().generation()
+    }
+
+    fn root(&self) -> Vec<u8> {
+        self.view.borrow().root()
+    }
+
+    fn locate_protected(&self, id: u64) -> Result<wit::Location, wit::Error> {
+        self.with(|view, store| Ok(view.locate(store, ProtectedId(id))?.into()))
+    }
+
+    fn view_protected(&self, id: u64) -> Result<PageView, wit::Error> {
+        self.with(|view, store| {
+            let page = view.verify(store, ProtectedId(id))?.page;
+            protected_view(store, page)
+        })
+    }
+
+    fn protected(&self, start: u64, limit: u32) -> Result<Vec<wit::ProtectedPage>, wit::Error> {
+        self.with(|view, store| {
+            let pages = view.protected(store, ProtectedId(start), limit as usize)?;
+            Ok(pages.into_iter().map(Into::into).collect())
+        })
     }
 }
 

@@ -37,6 +37,7 @@ impl Pager {
     ) -> Result<R, Error> {
         self.expect_own()?;
         let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
+        sandbox.drop_all(self.dropped_pins.take());
         let mut store = self.store.shared();
         let handle = self.handle;
         while_sound(&self.cache, || {
@@ -64,9 +65,11 @@ impl Pager {
             sandbox,
             handle,
             unsure,
+            dropped_pins,
             ..
         } = self;
         let sandbox = sandbox.get_mut().unwrap_or_else(PoisonError::into_inner);
+        sandbox.drop_all(dropped_pins.take());
         let done = while_sound(cache, || {
             call(sandbox, store, right, operation, |exports, store| {
                 f(exports, store, *handle)

@@ -10,6 +10,7 @@
 //! it is handed out. After a failed sync nothing is known of any page.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 use pagebox_store::{
     Change, Geometry, PageBuffer, PageSize, SEAL_LEN, StoreError, bounds, check_changes, seal,
@@ -23,7 +24,8 @@ use crate::os::{self, Locked};
 /// A locked file of pages.
 #[derive(Debug)]
 pub(super) struct PageFile {
-    file: Locked,
+    /// Shared with what views read.
+    file: Arc<Locked>,
     page_size: PageSize,
     /// Whole pages.
     page_count: u64,
@@ -60,7 +62,7 @@ impl PageFile {
         #[expect(clippy::cast_possible_truncation, reason = "less than a page")]
         let tail = (len % bytes) as u32;
         Ok(Self {
-            file,
+            file: Arc::new(file),
             page_size,
             page_count: len / bytes,
             tail,
@@ -78,8 +80,13 @@ impl PageFile {
         }
     }
 
-    pub(super) fn locked(&self) -> &Locked {
+    pub(super) fn locked(&self) -> &Arc<Locked> {
         &self.file
+    }
+
+    /// How many views read it.
+    pub(super) fn viewers(&self) -> usize {
+        Arc::strong_count(&self.file) - 1
     }
 
     /// A page of zeros.

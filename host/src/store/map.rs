@@ -11,6 +11,12 @@
 //!    `&mut self` of the store that owns it, so never while a slice of it lives.
 //!    So are the bytes zeroed that the file is told to forget.
 //!
+//! 4. The map of a view shows bytes that the store's owner may write to, but no
+//!    slice of it does: slices are made of pages that the view's generation
+//!    reaches, and as long as it lives the component writes to none of them. A
+//!    component that did not keep to that could change bytes under a slice, which
+//!    are then read in no particular order, and no more.
+//!
 //! A child that was forked since has the same map, and no lock of its own. It
 //! makes no slices of it, and drops it with no more effect than that. Those
 //! that it has from before show what the parent does to the pages meanwhile.
@@ -31,7 +37,7 @@
 use std::fs::File;
 use std::io;
 
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 
 use crate::os::{self, Locked};
 
@@ -83,6 +89,24 @@ impl Map {
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.0
+    }
+}
+
+/// The first bytes of a locked file, mapped to be read by views.
+#[derive(Debug)]
+pub(super) struct ViewMap(Mmap);
+
+impl ViewMap {
+    /// Maps the first `len` bytes of a file.
+    pub(super) fn new(file: &Locked, len: usize) -> io::Result<Self> {
+        let file = long_enough(file, len)?;
+        // SAFETY: the lock is held (1), the file has at least `len` bytes (2),
+        // and nobody writes to a page of which a slice lives (4).
+        unsafe { MmapOptions::new().len(len).map(file) }.map(Self)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 

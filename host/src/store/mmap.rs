@@ -15,6 +15,7 @@ use super::Store;
 use super::file::{PageFile, io_error};
 use super::holes::Holes;
 use super::map::Map;
+use super::viewer::FileViewer;
 use crate::Error;
 use crate::os::{self, Locked};
 
@@ -217,6 +218,18 @@ impl PageStore for MmapStore {
 }
 
 impl Store for MmapStore {
+    fn viewer(&self) -> Option<Box<dyn Store>> {
+        let (file, len) = (self.file.locked(), self.map.bytes().len());
+        let mapped = FileViewer::mapped(file, self.geometry(), len);
+        // Where there is no place for a second map there is another way.
+        let positioned = |_| FileViewer::positioned(file, self.geometry());
+        Some(Box::new(mapped.unwrap_or_else(positioned)))
+    }
+
+    fn viewers(&self) -> usize {
+        self.file.viewers()
+    }
+
     #[inline]
     fn page(&self, page: u64) -> Option<&[u8]> {
         if !self.file.is_own() {

@@ -9,6 +9,7 @@ mod mmap;
 mod page_set;
 mod positioned;
 mod read_only;
+mod viewer;
 
 pub use mmap::MmapStore;
 pub use positioned::FileStore;
@@ -55,6 +56,20 @@ pub trait Store: PageStore<Buffer = PageBuffer> + Any + Send + Sync {
         None
     }
 
+    /// The store as it is now, to be read while this one goes on to be changed:
+    /// what a [`View`](crate::View) reads from. What it is asked for is not
+    /// changed as long as the view lives, so that it may be the same medium, or a
+    /// copy. None: the store has no such reader, and its pager no views.
+    fn viewer(&self) -> Option<Box<dyn Store>> {
+        None
+    }
+
+    /// How many such readers there are of the same medium. A file is not opened
+    /// to write as long as there is one: nobody would keep what it reads.
+    fn viewers(&self) -> usize {
+        0
+    }
+
     /// The bytes of a page to be changed in place, where the store has them in
     /// memory. What is written is durable after a later sync.
     ///
@@ -70,6 +85,10 @@ pub trait Store: PageStore<Buffer = PageBuffer> + Any + Send + Sync {
 impl Store for MemoryStore {
     fn page(&self, page: u64) -> Option<&[u8]> {
         Self::page(self, page).ok()
+    }
+
+    fn viewer(&self) -> Option<Box<dyn Store>> {
+        Some(Box::new(self.clone()))
     }
 
     fn page_mut(&mut self, page: u64) -> Result<Option<&mut [u8]>, StoreError> {

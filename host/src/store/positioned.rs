@@ -8,6 +8,7 @@ use pagebox_store::{
 
 use super::Store;
 use super::file::PageFile;
+use super::viewer::FileViewer;
 use crate::Error;
 use crate::os::Locked;
 
@@ -98,6 +99,15 @@ impl PageStore for FileStore {
 }
 
 impl Store for FileStore {
+    fn viewer(&self) -> Option<Box<dyn Store>> {
+        let viewer = FileViewer::positioned(self.0.locked(), self.geometry());
+        Some(Box::new(viewer))
+    }
+
+    fn viewers(&self) -> usize {
+        self.0.viewers()
+    }
+
     fn page_mut(&mut self, _: u64) -> Result<Option<&mut [u8]>, StoreError> {
         self.0.expect_own().map(|()| None)
     }

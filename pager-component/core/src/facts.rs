@@ -40,6 +40,11 @@ pub struct Stats {
     pub internal_pages: Option<u64>,
     /// The commit counter.
     pub generation: Option<u64>,
+    /// Those of the internal pages that were freed and are still read, by views
+    /// or by the state that is durable: they can be allocated when that is over.
+    pub held_pages: u64,
+    /// The oldest generation that a view reads.
+    pub oldest_view: Option<u64>,
 }
 
 /// When a commit is durable.

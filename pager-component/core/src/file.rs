@@ -14,7 +14,7 @@ use crate::facts::{
     CheckPart, CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats, Wish,
 };
 use crate::format0;
-use crate::format1;
+use crate::format1::{self, Pin};
 use crate::identity::Format;
 use crate::ids::{Extent, ProtectedId};
 use crate::kinds::PageKind;
@@ -115,6 +115,38 @@ impl File {
             Self::Zero(_) => Ok(false),
             Self::One(file) => Ok(file.flush(store)?),
         }
+    }
+
+    /// The committed state, to be read from as long as the pin lives.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] in a format that has no views.
+    pub fn view(&mut self) -> Result<(Self, Pin), Error> {
+        match self {
+            Self::Zero(_) => Err(Error::NotSupported),
+            Self::One(file) => {
+                let (file, pin) = file.view()?;
+                Ok((Self::One(file), pin))
+            }
+        }
+    }
+
+    /// The root of the committed state, with which [`File::open_at`] reads it;
+    /// empty in a format that has no views.
+    pub fn root(&self) -> Vec<u8> {
+        match self {
+            Self::Zero(_) => Vec::new(),
+            Self::One(file) => file.root(),
+        }
+    }
+
+    /// Opens a file to read the state of a view.
+    ///
+    /// # Errors
+    /// [`Error::Identity`], [`Error::PageSizeMismatch`], [`Error::Damaged`],
+    /// [`Error::Store`].
+    pub fn open_at<S: PageStore>(store: &S, root: &[u8]) -> Result<Self, Error> {
+        Ok(Self::One(format1::File::open_at(store, root)?))
     }
 
     /// What the checksums of its protected pages are.

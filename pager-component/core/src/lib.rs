@@ -74,7 +74,9 @@ pub mod recovery;
 pub mod repair;
 pub mod structure;
 pub mod transaction;
+mod verified;
 mod verify;
+mod view;
 
 pub use error::{Error, Operation};
 pub use facts::{CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats};
@@ -83,3 +85,4 @@ pub use ids::{Extent, ProtectedId, Side};
 pub use pager::{Access, Pager};
 pub use recovery::page_size;
 pub use transaction::Transaction;
+pub use view::View;

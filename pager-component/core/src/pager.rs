@@ -4,23 +4,24 @@
 //! | Phase | Reads | Writes |
 //! |---|---|---|
 //! | reading | yes | no, it was opened so |
+//! | viewing | protected pages | no, it shows the state of a [`View`] |
 //! | ready | yes | yes: what it reads is durable, but for what was deferred |
 //! | poisoned | no | no: what is durable is not known until reopened |
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use pagebox_store::{Algorithm, Checksum, PageStore};
+use pagebox_store::{Algorithm, PageStore};
 
-use crate::bitmap::Overlay;
 use crate::error::{Error, Operation};
 use crate::facts::{CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats};
 use crate::file::File;
 use crate::identity::Format;
 use crate::ids::{Extent, ProtectedId};
-use crate::read::page_checksum;
 use crate::recovery::{Explain, Recovery, Verdict, Witness, recover, recover_steadily};
 use crate::transaction::Transaction;
+use crate::verified::Verified;
+use crate::view::View;
 
 /// What a pager may do with its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub enum Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Reading,
+    Viewing,
     Ready,
     Poisoned,
 }
@@ -47,15 +49,10 @@ pub struct Pager<S> {
     verdict: Verdict,
     /// Differs for every committed state of every pager in the process.
     version: u64,
-    /// Protected pages whose bytes agreed with their checksum.
-    verified: Overlay,
+    verified: Verified,
     /// What the state rests on, where others may change it.
     witness: Option<Witness>,
 }
-
-/// Words of the set of verified pages, each of up to 64 of them: when there are
-/// more, all are verified again when they are next asked for.
-const VERIFIED_WORDS: usize = 1 << 16;
 
 fn next_version() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -139,6 +136,18 @@ impl<S: PageStore> Pager<S> {
         Ok(Self::new(store, file, Phase::Ready, verdict))
     }
 
+    /// Opens a page file to read the state of a [`View`], whose root this is:
+    /// the same, in another pager than the one that it is of, which has to keep
+    /// the view as long as this one is read. It has no regular pages.
+    ///
+    /// # Errors
+    /// [`Error::Identity`], [`Error::PageSizeMismatch`], [`Error::Damaged`],
+    /// [`Error::Store`].
+    pub fn open_at(store: S, root: &[u8]) -> Result<Self, Error> {
+        let file = File::open_at(&store, root)?;
+        Ok(Self::new(store, file, Phase::Viewing, Verdict::Clean))
+    }
+
     fn new(store: S, file: File, phase: Phase, verdict: Verdict) -> Self {
         Self {
             store,
@@ -146,7 +155,7 @@ impl<S: PageStore> Pager<S> {
             phase,
             verdict,
             version: next_version(),
-            verified: Overlay::default(),
+            verified: Verified::default(),
             witness: None,
         }
     }
@@ -203,9 +212,10 @@ impl<S: PageStore> Pager<S> {
     ///
     /// # Errors
     /// [`Error::OutOfRange`], [`Error::NotAllocated`], [`Error::NotRegular`],
-    /// [`Error::Corrupt`], [`Error::Poisoned`].
+    /// [`Error::Corrupt`], [`Error::Poisoned`]; [`Error::NotSupported`] in the
+    /// state of a view.
     pub fn locate(&mut self, page: u64) -> Result<(), Error> {
-        self.expect_sound()?;
+        self.expect_regular_pages()?;
         let found = self.file.regular(&self.store, page);
         self.unless_changed(found)
     }
@@ -228,35 +238,23 @@ impl<S: PageStore> Pager<S> {
     /// [`Error::Store`].
     pub fn verify_protected(&mut self, id: ProtectedId) -> Result<Location, Error> {
         let location = self.locate_protected(id)?;
-        if !self.verified.contains(id.0) {
-            if let Some(page) = location.page
-                && let actual = page_checksum(&self.store, page, location.checksum.algorithm)?
-                && actual != location.checksum
-            {
-                // Its bytes belong to a later state, perhaps: then they are
-                // not rotten.
-                return Err(if self.is_current()? {
-                    mismatch(id, page, location, actual)
-                } else {
-                    Error::Changed
-                });
-            }
-            // In the worst order one word is kept for each.
-            if self.verified.word_count() >= VERIFIED_WORDS {
-                self.verified = Overlay::default();
-            }
-            self.verified.insert(id.0);
+        match self.verified.expect(&self.store, id, location) {
+            Ok(()) => Ok(location),
+            // Its bytes belong to a later state, perhaps: then they are not
+            // rotten.
+            Err(Error::ChecksumMismatch { .. }) if !self.is_current()? => Err(Error::Changed),
+            Err(error) => Err(error),
         }
-        Ok(location)
     }
 
     /// Allocated regular pages in ascending runs from page `start` on, at most
     /// `limit` runs.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Poisoned`].
+    /// [`Error::Corrupt`], [`Error::Poisoned`]; [`Error::NotSupported`] in the
+    /// state of a view.
     pub fn allocated(&mut self, start: u64, limit: usize) -> Result<Vec<Extent>, Error> {
-        self.expect_sound()?;
+        self.expect_regular_pages()?;
         let found = self.file.runs(&self.store, start, limit);
         self.unless_changed(found)
     }
@@ -289,6 +287,18 @@ impl<S: PageStore> Pager<S> {
             Err(error) => Err(error),
         };
         self.poison_after(done)
+    }
+
+    /// The committed state as it is now, to be read while commits go on.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`]: nobody keeps what another process writes to;
+    /// [`Error::NotSupported`] where the format has no views;
+    /// [`Error::Poisoned`].
+    pub fn view(&mut self) -> Result<View, Error> {
+        self.expect_writable()?;
+        let (file, pin) = self.file.view()?;
+        Ok(View::new(file, pin))
     }
 
     /// A transaction on the committed state as it is now.
@@ -499,7 +509,7 @@ impl<S: PageStore> Pager<S> {
         if !transaction.is_empty() {
             self.version = next_version();
             for &id in changes.protected.keys() {
-                self.verified.remove(id.0);
+                self.verified.forget(id);
             }
         }
         Ok(self.file.committed())
@@ -532,13 +542,21 @@ impl<S: PageStore> Pager<S> {
     fn expect_sound(&self) -> Result<(), Error> {
         match self.phase {
             Phase::Poisoned => Err(Error::Poisoned),
-            Phase::Reading | Phase::Ready => Ok(()),
+            Phase::Reading | Phase::Viewing | Phase::Ready => Ok(()),
+        }
+    }
+
+    /// No view keeps regular pages, which are changed in place.
+    fn expect_regular_pages(&self) -> Result<(), Error> {
+        match self.phase {
+            Phase::Viewing => Err(Error::NotSupported),
+            _ => self.expect_sound(),
         }
     }
 
     fn expect_writable(&self) -> Result<(), Error> {
         match self.phase {
-            Phase::Reading => Err(Error::ReadOnly),
+            Phase::Reading | Phase::Viewing => Err(Error::ReadOnly),
             Phase::Poisoned => Err(Error::Poisoned),
             Phase::Ready => Ok(()),
         }
@@ -551,15 +569,5 @@ impl<S: PageStore> Pager<S> {
         } else {
             Err(Error::StaleTransaction)
         }
-    }
-}
-
-fn mismatch(id: ProtectedId, page: u64, location: Location, actual: Checksum) -> Error {
-    Error::ChecksumMismatch {
-        id,
-        page,
-        expected: location.checksum,
-        actual,
-        unproven: location.is_unproven(),
     }
 }

@@ -126,6 +126,7 @@ fn goes_on(
     // Some are deferred; then one is durable.
     for defers in [rng.below(5), 0] {
         next.defers = defers;
+        next.views_max = 1;
         let before = next.before();
         next.step().map_err(|error| error.to_string())?;
         let legal = next.legal(&before);
@@ -159,6 +160,7 @@ pub(crate) fn crashes(tally: &mut Tally, scene: &mut Scene<CrashStore>, rng: &mu
     for _ in 0..25 {
         // In runs, with durable ones between them.
         scene.defers = *rng.pick(&[0, 0, 3, 4]);
+        scene.views_max = *rng.pick(&[0, 2, 4]);
         if rng.chance(1, 8) {
             let longer = pagebox_store::PageStore::geometry(&scene.store).page_count + 20;
             scene.store.set_len(longer);
@@ -257,7 +259,9 @@ fn until_a_sync_fails(
     }
     tally.look(&[store.now()], &[&found], scene, rng);
     scene.defers = *rng.pick(&[0, 0, 2, 3]);
+    scene.views_max = 3;
     loop {
+        scene.change_views().unwrap();
         let durable = scene.durable.clone();
         let before = scene.model.clone();
         let (changes, after) = scene.changes();
@@ -267,6 +271,7 @@ fn until_a_sync_fails(
         // Where there was no room, what was deferred became durable first.
         let legal = [&durable, &before, &after];
         tally.look(&store.take_moments(), &legal, scene, rng);
+        scene.check_views();
         if done.is_err() {
             tally.look(&[store.now()], &legal, scene, rng);
             return vec![durable, before, after];

@@ -15,6 +15,7 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
         scene.lengthen_records();
         for _ in 0..6 {
             scene.defers = *rng.pick(&[0, 2, 4]);
+            scene.views_max = *rng.pick(&[0, 3]);
             let before = scene.before();
             scene.store.record(Record::Writes);
             scene

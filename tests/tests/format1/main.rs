@@ -21,3 +21,4 @@ mod scale;
 mod scene;
 mod twin;
 mod upgrade;
+mod views;

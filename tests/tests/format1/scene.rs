@@ -8,7 +8,7 @@ use std::rc::Rc;
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::checksum::xxh3;
 use pagebox_core::format1::shape::deltas_len;
-use pagebox_core::format1::{Error, File, Kind, Layout, Shape};
+use pagebox_core::format1::{Error, File, Kind, Layout, Pin, Shape};
 use pagebox_core::{Extent, ProtectedId};
 use pagebox_store::{MemoryStore, PageSize, PageStore};
 use pagebox_tests::crash::{CrashStore, Moment, Reach, Survivors};
@@ -179,7 +179,8 @@ pub(crate) fn agree<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
             _ => Kind::Free,
         };
         let found = file.kind(store, page).map_err(text)?;
-        if found != expected {
+        let is_held = (found, expected) == (Kind::Limbo, Kind::Free);
+        if found != expected && !is_held {
             return Err(format!("page {page} is {expected:?}, not {found:?}"));
         }
     }
@@ -212,9 +213,9 @@ pub(crate) fn agree<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
     Ok(())
 }
 
-/// Reads all of a file through its verbs, and compares it with what was
-/// committed, durable or not.
-pub(crate) fn shows<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
+/// Reads all protected pages through the verbs, and compares them with what was
+/// committed.
+pub(crate) fn shows_protected<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
     file: &mut File,
     store: &S,
     model: &Model,
@@ -233,6 +234,18 @@ pub(crate) fn shows<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
             return Err(format!("other bytes of {id}"));
         }
     }
+    Ok(())
+}
+
+/// Reads all of a file through its verbs, and compares it with what was
+/// committed, durable or not.
+pub(crate) fn shows<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
+    file: &mut File,
+    store: &S,
+    model: &Model,
+) -> Result<(), String> {
+    let text = |error: Error| error.to_string();
+    shows_protected(file, store, model)?;
     for page in 0..file.stats().page_count {
         let is_regular = file.kind(store, page).map_err(text)? == Kind::Regular;
         if is_regular != model.regular.contains(&page) {
@@ -293,6 +306,14 @@ pub(crate) fn regular_pages(shape: Shape, rng: &mut Rng) -> BTreeSet<u64> {
     pages
 }
 
+/// A state that somebody reads while commits go on.
+#[derive(Debug)]
+pub(crate) struct Viewed {
+    pub(crate) file: File,
+    pub(crate) pin: Pin,
+    pub(crate) model: Model,
+}
+
 /// What was committed, and how, for people.
 #[derive(Debug)]
 pub(crate) struct Scene<S: PageStore<Buffer: DerefMut<Target = [u8]>>> {
@@ -304,6 +325,9 @@ pub(crate) struct Scene<S: PageStore<Buffer: DerefMut<Target = [u8]>>> {
     pub(crate) durable: Model,
     /// How many of four commits may be deferred.
     pub(crate) defers: u64,
+    /// How many views there are at most.
+    pub(crate) views_max: usize,
+    pub(crate) views: Vec<Viewed>,
     pub(crate) rng: Rng,
     pub(crate) log: Vec<String>,
 }
@@ -320,6 +344,8 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             model: Model::default(),
             durable: Model::default(),
             defers: 0,
+            views_max: 0,
+            views: Vec::new(),
             rng: Rng::new(seed),
             log: vec![format!("seed {seed}, {:?}", layout.shape())],
         }
@@ -341,6 +367,8 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             durable: model.clone(),
             model,
             defers: 0,
+            views_max: 0,
+            views: Vec::new(),
             rng: Rng::new(seed),
             log: vec![format!("seed {seed}, {layout:?}")],
         }
@@ -358,6 +386,8 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             model: model.clone(),
             durable: model.clone(),
             defers: 0,
+            views_max: 0,
+            views: Vec::new(),
             rng,
             log: vec![format!("opened, seed {seed}, {:?}", layout.shape())],
         })
@@ -524,10 +554,59 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
         }
     }
 
-    /// Commits something that changes something.
+    /// Commits something that changes something. Views come and go before it, and
+    /// show what they showed after it.
     pub(crate) fn step(&mut self) -> Result<(), Error> {
+        self.change_views()?;
         let (changes, after) = self.changes();
-        self.commit(&changes, after)
+        self.commit(&changes, after)?;
+        self.check_views();
+        Ok(())
+    }
+
+    /// Takes a view, or drops one.
+    pub(crate) fn change_views(&mut self) -> Result<(), Error> {
+        if self.views_max == 0 {
+            return Ok(());
+        }
+        let is_full = self.views.len() >= self.views_max;
+        if !self.views.is_empty() && (is_full || self.rng.chance(1, 5)) {
+            // Often not the oldest.
+            let at = self.rng.below(self.views.len() as u64) as usize;
+            let gone = self.views.swap_remove(at);
+            self.log
+                .push(format!("view {} gone", gone.pin.generation()));
+        } else if self.rng.chance(1, 2) {
+            let (file, pin) = self.file.view()?;
+            self.log.push(format!("view {}", pin.generation()));
+            let model = self.model.clone();
+            self.views.push(Viewed { file, pin, model });
+        }
+        Ok(())
+    }
+
+    /// Each view shows what was committed when it was made: by its own nodes, and
+    /// by its root alone.
+    pub(crate) fn check_views(&mut self) {
+        for view in &mut self.views {
+            let root = view.file.root();
+            let shape = Some(self.layout.shape());
+            let anew = File::open_at_shaped(&self.store, &root, shape);
+            let mut anew = anew.unwrap_or_else(|error| panic!("{error}: {:#?}", self.log));
+            for file in [&mut view.file, &mut anew] {
+                let shown = shows_protected(file, &self.store, &view.model);
+                let generation = view.pin.generation();
+                shown.unwrap_or_else(|error| {
+                    panic!("view {generation} shows {error}: {:#?}", self.log)
+                });
+            }
+        }
+    }
+
+    /// The process that had the file open is gone, and its views with it.
+    pub(crate) fn replace_file(&mut self, file: File) {
+        self.file = file;
+        self.views.clear();
     }
 }
 

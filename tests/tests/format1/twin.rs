@@ -22,6 +22,7 @@ fn run(layout: Layout, seed: u64, steps: usize, seen: &mut Seen) -> Scene<Memory
     scene.lengthen_records();
     for _ in 0..steps {
         scene.defers = *rng.pick(&[0, 0, 3, 4]);
+        scene.views_max = *rng.pick(&[0, 3, 3]);
         let done = scene.step();
         done.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
         let shown = shows(&mut scene.file, &scene.store, &scene.model);
@@ -33,7 +34,8 @@ fn run(layout: Layout, seed: u64, steps: usize, seen: &mut Seen) -> Scene<Memory
             let checked = scene.durable.is(&state);
             checked.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
             if rng.chance(1, 12) {
-                scene.file = File::open_shaped(&scene.store, layout.shape()).unwrap();
+                let file = File::open_shaped(&scene.store, layout.shape()).unwrap();
+                scene.replace_file(file);
                 scene.model.clone_from(&scene.durable);
                 scene.log.push("killed".into());
             }
@@ -52,11 +54,16 @@ fn run(layout: Layout, seed: u64, steps: usize, seen: &mut Seen) -> Scene<Memory
         checked.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
         let next = rng.below(10);
         if next == 0 {
-            scene.file = File::open_shaped(&scene.store, layout.shape()).unwrap();
+            let file = File::open_shaped(&scene.store, layout.shape()).unwrap();
+            scene.replace_file(file);
             scene.log.push("reopened".into());
         } else if next == 1 {
-            scene.file.close(&mut scene.store).unwrap();
-            scene.file = File::open_shaped(&scene.store, layout.shape()).unwrap();
+            let file = File::open_shaped(&scene.store, layout.shape()).unwrap();
+            let closed = std::mem::replace(&mut scene.file, file);
+            closed.close(&mut scene.store).unwrap();
+            scene.check_views();
+            let file = File::open_shaped(&scene.store, layout.shape()).unwrap();
+            scene.replace_file(file);
             let state = decoded(&scene);
             scene.model.is(&state).unwrap();
             // One that committed nothing leaves them.

@@ -179,6 +179,8 @@ impl File {
             protected_limit: limits.protected(),
             internal_pages: owned.map(AllocationMap::internal),
             generation: self.state.generation(),
+            held_pages: 0,
+            oldest_view: None,
         }
     }
 
@@ -199,6 +201,8 @@ impl File {
             protected_limit: limits.protected(),
             internal_pages: None,
             generation: None,
+            held_pages: 0,
+            oldest_view: None,
         }
     }
 

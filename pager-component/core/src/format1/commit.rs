@@ -20,7 +20,9 @@
 //!    reads and the deferred commit frees is in limbo until a durable commit has
 //!    placed all that it stores. That one makes all before it durable, with its
 //!    one sync.
-//! 6. Any failure poisons, but of reading, and of a growth that changed nothing.
+//! 6. So is each view: what its generation reads and a commit frees is in limbo
+//!    until it is gone.
+//! 7. Any failure poisons, but of reading, and of a growth that changed nothing.
 //!
 //! So power lost at any time leaves the state before or the state after.
 
@@ -32,8 +34,8 @@ use super::cache::Place;
 use super::error::{Error, Operation};
 use super::file::{File, Phase};
 use super::medium::Medium;
-use super::pages::Pages;
 use super::pending::Pending;
+use super::pins::Readers;
 use super::plan::{Plan, Terms};
 use super::room::Need;
 use super::slots;
@@ -98,6 +100,7 @@ impl File {
         }
         self.expect_numbers(changes)?;
         self.settle(store)?;
+        self.release();
         let changed = self.record.deltas.ids.len() + self.record.deltas.regular.len();
         let durability = if self.pending.is_spent(changed, changes) {
             Durability::Durable
@@ -131,6 +134,7 @@ impl File {
         if self.pending.is_empty() {
             return Ok(false);
         }
+        self.release();
         let none = Changes::<S::Buffer>::default();
         let need = self.need(&none);
         self.commit_nothing(store, need, &none.allocated)?;
@@ -163,6 +167,18 @@ impl File {
         };
         let plan = self.plan(store, &none, &terms)?;
         self.write(store, &none, plan, false)
+    }
+
+    /// Lets be taken what was kept for views that are gone.
+    fn release(&mut self) {
+        self.pins.forget_dropped();
+        let readers = Readers {
+            pins: &self.pins,
+            durable: Some(self.durable),
+        };
+        if let Some(pages) = &mut self.pages {
+            pages.release(&readers);
+        }
     }
 
     /// What changes take, and the page count that has the room. Where there is
@@ -251,7 +267,17 @@ impl File {
             &plan.record.deltas,
         );
         let durable = Durability::Durable;
-        let need = self.need_after(&plan.record, &folded, changes, durable, false);
+        let mut need = self.need_after(&plan.record, &folded, changes, durable, false);
+        // What it replaces may be read by views still.
+        let readers = Readers {
+            pins: &self.pins,
+            durable: None,
+        };
+        let held = plan
+            .freed
+            .iter()
+            .filter(|it| readers.newest(it.birth, it.at).is_some());
+        need.room += wide(held.count());
         match self.smallest(&plan.record, &need) {
             Some(needed) if needed <= end => self.write(store, &none, plan, false),
             _ => Err(error),
@@ -361,8 +387,23 @@ impl File {
                 unfolded.add(shape, &map, plan.map_height, &plan.deltas);
             }
         } else {
-            self.pages = Some(Pages::folded(&self.record.space_tree()));
+            let space = self.record.space_tree();
+            self.pages.get_or_insert_default().fold(&space);
             self.unfolded = None;
+        }
+        let readers = Readers {
+            pins: &self.pins,
+            durable: (!is_durable).then_some(self.durable),
+        };
+        if let Some(pages) = &mut self.pages {
+            pages.hold(&readers, &plan.freed);
+            for page in plan.freed_regular {
+                pages.hold_regular(page);
+            }
+            if is_durable {
+                pages.release_regular();
+                pages.release(&readers);
+            }
         }
         if !is_durable {
             self.record.deltas = before;

@@ -99,7 +99,7 @@ impl File {
         }
         for side in Side::BOTH {
             if page == first_page(shape, side) {
-                return alloc::vec![self.root(store, side, page, bytes)];
+                return alloc::vec![self.root_record(store, side, page, bytes)];
             }
         }
         match self.page_kind(store, page) {
@@ -112,7 +112,7 @@ impl File {
         }
     }
 
-    fn root<S: Medium>(&self, store: &S, side: Side, page: u64, bytes: &[u8]) -> Structure {
+    fn root_record<S: Medium>(&self, store: &S, side: Side, page: u64, bytes: &[u8]) -> Structure {
         // It may be longer than its first page.
         let slot = slots::read(store, self.layout.shape().unit(), side);
         let (record, fault) = match slot.map(|slot| slot.found) {

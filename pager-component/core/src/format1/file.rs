@@ -17,6 +17,7 @@ use super::layout::Layout;
 use super::medium::Medium;
 use super::pages::Pages;
 use super::pending::Pending;
+use super::pins::Pins;
 use super::record::Record;
 use super::recover::{Decision, Verdict, recover};
 use super::shape::Shape;
@@ -56,6 +57,8 @@ pub struct File {
     pub(super) side: Side,
     /// What was committed since.
     pub(super) pending: Pending,
+    /// What views read.
+    pub(super) pins: Pins,
     /// Whether reads show the record in both slots.
     pub(super) is_copied: bool,
     /// Whether something was written since the last sync.
@@ -187,6 +190,7 @@ impl File {
             blocks: Vec::new(),
             side: Side::A,
             pending: Pending::default(),
+            pins: Pins::default(),
             is_copied: true,
             is_dirty: false,
             phase: Phase::Ready,
@@ -254,6 +258,7 @@ impl File {
             blocks: decision.chosen.blocks,
             side: decision.side,
             pending: Pending::default(),
+            pins: Pins::default(),
             is_copied: decision.verdict == Verdict::Acknowledged,
             is_dirty: false,
             highest: decision.highest,
@@ -364,22 +369,25 @@ impl File {
 
     /// The figures in the words of every format.
     pub(crate) fn figures<S: Medium>(&mut self, store: &S) -> facts::Stats {
+        self.pins.forget_dropped();
         let stats = self.stats();
         let regular_pages = self.regular_pages(store);
         // Nodes for them, and what is kept so that a full file can be freed.
         let reserve = 2 * (u64::from(self.record.map_height) + 1);
         let kept = reserve + self.need::<S::Buffer>(&Changes::default()).room;
         let fan = wide(self.layout.shape().fan());
-        let room = stats.free_pages.saturating_sub(kept);
+        let held_pages = self.limbo_len();
+        let free_pages = stats.free_pages.saturating_sub(held_pages);
+        let room = free_pages.saturating_sub(kept);
         let room = room - room.div_ceil(fan + 1);
         facts::Stats {
             format: super::NAME,
-            capabilities: &["deferred-commits"],
+            capabilities: &["deferred-commits", "views"],
             algorithm: Algorithm::Xxh3,
             page_size: self.layout.shape().page_size,
             page_count: Some(stats.page_count),
             page_limit: stats.page_limit,
-            free_pages: Some(stats.free_pages),
+            free_pages: Some(free_pages),
             regular_pages,
             protected_pages: Some(stats.protected),
             protected_capacity: Some(stats.protected.saturating_add(room)),
@@ -387,9 +395,11 @@ impl File {
             internal_pages: regular_pages.map(|regular| {
                 stats
                     .page_count
-                    .saturating_sub(stats.free_pages.saturating_add(regular))
+                    .saturating_sub(free_pages.saturating_add(regular))
             }),
             generation: Some(stats.generation),
+            held_pages,
+            oldest_view: self.pins.oldest(),
         }
     }
 
@@ -410,6 +420,8 @@ impl File {
             protected_limit: shape.id_limit(),
             internal_pages: None,
             generation: None,
+            held_pages: 0,
+            oldest_view: None,
         }
     }
 
@@ -456,7 +468,8 @@ impl File {
         })
     }
 
-    /// Pages that the durable state reads, and the committed one does not.
+    /// Pages that the durable state or a view reads, and the committed one does
+    /// not.
     pub(super) fn limbo_len(&self) -> u64 {
         self.pages.as_ref().map_or(0, Pages::limbo_len)
     }

@@ -77,6 +77,8 @@
 //! | `rewrite`, `plan` | what a commit will do |
 //! | `file`, `look` | the verbs that write nothing; create, close |
 //! | `pending` | what deferred commits did |
+//! | `pins`, `limbo` | which generations are read; what is kept for them |
+//! | `view` | a committed state, to be read while commits go on |
 //! | `settle`, `room`, `commit` | all that writes, grows or syncs |
 //! | `slots`, `recover`, `witness` | which root counts; whether it still does |
 //! | `kinds`, `describe`, `fields`, `naming`, `reasons` | looking, in words for people |
@@ -123,12 +125,14 @@ pub mod header;
 mod kinds;
 pub mod layout;
 pub mod leaf;
+mod limbo;
 mod look;
 mod medium;
 mod mend;
 mod naming;
 mod pages;
 mod pending;
+mod pins;
 mod places;
 mod plan;
 mod reasons;
@@ -143,6 +147,7 @@ mod tally;
 mod tree;
 mod unfolded;
 mod upgrade;
+mod view;
 mod witness;
 
 pub use crate::facts::CommitInfo;
@@ -152,6 +157,7 @@ pub use layout::Layout;
 pub use leaf::Kind;
 pub use look::{Location, Runs};
 pub use medium::Medium;
+pub use pins::Pin;
 pub use recover::Verdict;
 pub use shape::Shape;
 pub use slots::identify;

@@ -1,9 +1,8 @@
 //! [`Pages`]: what pages became since the last fold, laid over the leaves of
 //! SPACE, which are as of then; and [`Changing`]: what a commit makes of them.
 //!
-//! A page that is freed while the durable state still reads it is in *limbo*:
-//! nobody takes it before a durable commit has placed all that it stores. In a
-//! leaf that was read it is free, since nothing outlives a process.
+//! A page that is freed while somebody still reads it, the durable state or a
+//! view, is in [`Limbo`]: nobody takes it before the last of them is gone.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -12,7 +11,9 @@ use alloc::vec::Vec;
 use super::error::Error;
 use super::layout::Layout;
 use super::leaf::{self, Kind, in_words};
+use super::limbo::{Freed, Limbo};
 use super::medium::Medium;
+use super::pins::Readers;
 use super::record::Record;
 use super::rewrite::{Level, Node, next_side};
 use super::tree::{Entry, Reader, Seek, Tree, Which, page_of};
@@ -29,8 +30,8 @@ pub(super) struct Pages {
     kinds: Kinds,
     /// Those of them that are free.
     freed: BTreeSet<u64>,
-    /// Those of them that are in limbo.
-    limbo: BTreeSet<u64>,
+    /// Pages that are free, here or in their leaves, and not to be taken.
+    limbo: Limbo,
     /// No page below is free.
     lowest: u64,
 }
@@ -42,6 +43,14 @@ impl Pages {
             used: space.root.map_or(0, |root| root.number),
             ..Self::default()
         }
+    }
+
+    /// The same after a fold: the leaves say all but what is in limbo.
+    pub(super) fn fold(&mut self, space: &Tree) {
+        *self = Self {
+            limbo: core::mem::take(&mut self.limbo),
+            ..Self::folded(space)
+        };
     }
 
     /// What the deltas of a record make of its leaves.
@@ -61,7 +70,7 @@ impl Pages {
         for &id in deltas.ids.keys() {
             let old = reader.entry(&map, 0, id)?;
             if let Some(old) = old.filter(|old| old.number != 0) {
-                pages.free(reader, &space, old.number, Kind::Protected, Freed::AtOnce)?;
+                pages.free(reader, &space, old.number, Kind::Protected)?;
             }
         }
         let misfit = |page| Error::Corrupt {
@@ -73,7 +82,7 @@ impl Pages {
             // A regular page that was freed, and then taken.
             let was_regular = pages.kind(reader, &space, page)? == Kind::Regular;
             if was_regular && deltas.regular.get(&page) == Some(&false) {
-                pages.free(reader, &space, page, Kind::Regular, Freed::AtOnce)?;
+                pages.free(reader, &space, page, Kind::Regular)?;
             }
             let taken = pages.take(reader, &space, page, Kind::Protected);
             taken.map_err(|error| match error {
@@ -85,7 +94,7 @@ impl Pages {
             match (is_regular, pages.kind(reader, &space, page)?) {
                 (true, Kind::Free) => pages.take(reader, &space, page, Kind::Regular)?,
                 (false, Kind::Regular) => {
-                    pages.free(reader, &space, page, Kind::Regular, Freed::AtOnce)?;
+                    pages.free(reader, &space, page, Kind::Regular)?;
                 }
                 (true, Kind::Regular) | (false, _) => {}
                 (true, _) => return Err(misfit(page)),
@@ -103,7 +112,36 @@ impl Pages {
 
     /// Pages in limbo.
     pub(super) fn limbo_len(&self) -> u64 {
-        crate::codec::wide(self.limbo.len())
+        self.limbo.len()
+    }
+
+    /// Keeps what a commit freed from being taken, as long as it is read.
+    pub(super) fn hold(&mut self, readers: &Readers<'_>, freed: &[Freed]) {
+        for &freed in freed {
+            self.limbo.hold(readers, freed);
+        }
+    }
+
+    /// The same of a regular page that the durable state has.
+    pub(super) fn hold_regular(&mut self, page: u64) {
+        self.limbo.hold_regular(page);
+    }
+
+    /// Another state is durable than the one that held regular pages.
+    pub(super) fn release_regular(&mut self) {
+        let released = self.limbo.release_regular();
+        self.lower(&released);
+    }
+
+    /// Lets be taken what nobody reads any more.
+    pub(super) fn release(&mut self, readers: &Readers<'_>) {
+        let released = self.limbo.release(readers);
+        self.lower(&released);
+    }
+
+    fn lower(&mut self, released: &[u64]) {
+        let lowest = released.iter().copied().min();
+        self.lowest = lowest.map_or(self.lowest, |page| page.min(self.lowest));
     }
 
     /// What a page is.
@@ -114,6 +152,7 @@ impl Pages {
         page: u64,
     ) -> Result<Kind, Error> {
         match self.kinds.get(&page) {
+            _ if self.limbo.contains(page) => Ok(Kind::Limbo),
             Some(&kind) => Ok(kind),
             None => in_leaf(reader, space, page),
         }
@@ -130,9 +169,9 @@ impl Pages {
         leaf_under(reader, space, group, &[&self.kinds])
     }
 
-    /// Whether a page that its leaf calls free is so still.
+    /// Whether a page that its leaf calls free is so still, and can be taken.
     pub(super) fn leaves_free(&self, page: u64) -> bool {
-        self.kinds.get(&page).is_none_or(|&kind| kind == Kind::Free)
+        self.kinds.get(&page).is_none_or(|&kind| kind == Kind::Free) && !self.limbo.contains(page)
     }
 
     /// The first page from `page` on that became something.
@@ -174,29 +213,14 @@ impl Pages {
         self.used = changes.used;
         for (page, kind) in changes.kinds {
             self.kinds.insert(page, kind);
-            self.freed.remove(&page);
-            self.limbo.remove(&page);
-            match kind {
-                Kind::Free => {
-                    self.freed.insert(page);
-                    self.lowest = self.lowest.min(page);
-                }
-                Kind::Limbo => {
-                    self.limbo.insert(page);
-                }
-                _ => {}
+            if kind == Kind::Free {
+                self.freed.insert(page);
+                self.lowest = self.lowest.min(page);
+            } else {
+                self.freed.remove(&page);
             }
         }
     }
-}
-
-/// When a page that is freed can be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Freed {
-    /// As soon as the commit is done that frees it.
-    AtOnce,
-    /// When a durable commit has placed all that it stores.
-    WhenDurable,
 }
 
 /// What a commit did to pages.
@@ -268,15 +292,10 @@ impl<'a> Changing<'a> {
         space: &Tree,
         page: u64,
         kind: Kind,
-        freed: Freed,
     ) -> Result<(), Error> {
         match self.kind(reader, space, page)? {
             found if found == kind => {
-                let kind = match freed {
-                    Freed::AtOnce => Kind::Free,
-                    Freed::WhenDurable => Kind::Limbo,
-                };
-                self.changes.kinds.insert(page, kind);
+                self.changes.kinds.insert(page, Kind::Free);
                 self.changes.used = self.changes.used.saturating_sub(1);
                 Ok(())
             }
@@ -289,13 +308,6 @@ impl<'a> Changing<'a> {
                 let fault = "MAP names it, and SPACE says that it is something else";
                 Err(Error::Corrupt { page, fault })
             }
-        }
-    }
-
-    /// Nothing reads the pages any more that were in limbo before.
-    pub(super) fn release(&mut self) {
-        for &page in &self.before.limbo {
-            self.changes.kinds.insert(page, Kind::Free);
         }
     }
 

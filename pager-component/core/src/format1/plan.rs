@@ -9,8 +9,9 @@ use super::entry::Entry;
 use super::error::{Error, Operation};
 use super::file::File;
 use super::leaf::Kind;
+use super::limbo::Freed;
 use super::medium::Medium;
-use super::pages::{Changing, Freed, PageChanges};
+use super::pages::{Changing, PageChanges};
 use super::places::Places;
 use super::record::Record;
 use super::rewrite::{Folded, Node, fold};
@@ -39,6 +40,10 @@ pub(super) struct Plan {
     pub(super) nodes: Vec<Node>,
     /// What it does to pages; none: it folds, and the leaves say so.
     pub(super) pages: Option<PageChanges>,
+    /// What it frees that has a birth: a view may read it, or the durable state.
+    pub(super) freed: Vec<Freed>,
+    /// Regular pages that it frees and that the durable state has.
+    pub(super) freed_regular: Vec<u64>,
     /// The height that MAP has after the next fold.
     pub(super) map_height: u32,
     /// Where the next large transaction looks first.
@@ -66,6 +71,16 @@ impl File {
         next.ok_or(Error::GenerationsExhausted)
     }
 
+    /// Of the regular pages that changes free, those that the durable state has
+    /// after them, too: they have no birth.
+    fn durable_of<B>(&self, changes: &Changes<B>, durability: Durability) -> Vec<u64> {
+        let is_durable = |page: &u64| !self.pending.has_allocated(*page);
+        match durability {
+            Durability::Durable => Vec::new(),
+            Durability::Deferred => changes.freed.iter().filter(is_durable).collect(),
+        }
+    }
+
     /// Decides what a commit writes, to pages that are free. Each change is
     /// checked against the committed state.
     pub(super) fn plan<S: Medium>(
@@ -87,16 +102,9 @@ impl File {
             Durability::Durable => self.record.deltas.clone(),
             Durability::Deferred => Deltas::default(),
         };
-        // The durable state is one more reader.
-        let freed = |is_newer: bool| match durability {
-            Durability::Deferred if !is_newer => Freed::WhenDurable,
-            _ => Freed::AtOnce,
-        };
-        let regular_freed: Vec<(u64, Freed)> = changes
-            .freed
-            .iter()
-            .map(|page| (page, freed(self.pending.has_allocated(page))))
-            .collect();
+        let freed_regular = self.durable_of(changes, durability);
+        // A view of the generation that a fold gets may be older than the fold.
+        let at = generation.max(self.record.generation.saturating_add(1));
         let is_run = durability == Durability::Deferred || need.written >= NEXT_FIT;
         let (map, space) = (record.map_tree(), record.space_tree());
         let (mut reader, committed) = self.paged(store)?;
@@ -132,31 +140,33 @@ impl File {
             record.deltas.extend(deltas.clone());
         }
         let mut nodes = Vec::new();
-        let mut replaced_nodes = Vec::new();
+        let mut nodes_replaced = Vec::new();
         if need.folds {
             let ids = core::mem::take(&mut record.deltas).ids;
             let height = need.map_height;
             let map = fold(&mut reader, &map, height, ids, generation, |reader| {
                 taking.take(reader, Kind::Node)
             })?;
-            (nodes, replaced_nodes) = (map.nodes, map.replaced);
+            (nodes, nodes_replaced) = (map.nodes, map.replaced);
             record.map = map.tree.root;
             record.map_height = height_byte(map.tree.height);
         }
 
         let Taking { places, pages, .. } = &mut taking;
-        for old in replaced {
-            let freed = freed(old.birth > durable);
-            pages.free(&mut reader, &space, old.number, Kind::Protected, freed)?;
+        let of_kind = |kind| move |old: Entry| (old, kind);
+        let replaced = replaced.into_iter().map(of_kind(Kind::Protected));
+        let nodes_replaced = nodes_replaced.into_iter().map(of_kind(Kind::Node));
+        let mut freed = Vec::new();
+        for (old, kind) in replaced.chain(nodes_replaced) {
+            pages.free(&mut reader, &space, old.number, kind)?;
+            freed.push(Freed {
+                page: old.number,
+                birth: old.birth,
+                at,
+            });
         }
-        for page in replaced_nodes {
-            pages.free(&mut reader, &space, page, Kind::Node, Freed::AtOnce)?;
-        }
-        for (page, freed) in regular_freed {
-            pages.free(&mut reader, &space, page, Kind::Regular, freed)?;
-        }
-        if durability == Durability::Durable {
-            pages.release();
+        for page in changes.freed.iter() {
+            pages.free(&mut reader, &space, page, Kind::Regular)?;
         }
         record.generation = generation;
         record.proven = durable;
@@ -176,6 +186,8 @@ impl File {
             nodes,
             next_fit: if is_run { places.position() } else { next_fit },
             pages: (!need.folds).then(|| taking.pages.into_changes()),
+            freed,
+            freed_regular,
             map_height: need.map_height,
         })
     }

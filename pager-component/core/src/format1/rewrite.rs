@@ -30,8 +30,8 @@ pub(super) struct Node {
 pub(super) struct Folded {
     pub(super) tree: Tree,
     pub(super) nodes: Vec<Node>,
-    /// Pages of the nodes that these replace: of MAP, each is free now.
-    pub(super) replaced: Vec<u64>,
+    /// The nodes that these replace: of MAP, each has a page that is free now.
+    pub(super) replaced: Vec<Entry>,
 }
 
 /// Entries of one level, by index; none: absent.
@@ -68,7 +68,7 @@ pub(super) fn fold<S: Medium>(
                 entry::encode(&mut bytes, at, entry.as_ref());
             }
             if let (Which::Map, Some(old)) = (tree.which, &old) {
-                folded.replaced.push(old.number);
+                folded.replaced.push(*old);
             }
             let Some(mut entry) = describe(shape, tree.which, &bytes, old.as_ref(), birth) else {
                 above.insert(index, None);
