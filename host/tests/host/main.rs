@@ -20,6 +20,7 @@ mod real_files;
 mod sandbox;
 mod stores;
 mod transactions;
+mod views;
 
 use std::path::{Path, PathBuf};
 

@@ -273,6 +273,42 @@ fn child_of_a_reader_is_refused_but_by_the_bare_store() {
     succeed(&mut child(&[], role, &path));
 }
 
+/// Not a test: its child has a view, and drops it.
+#[test]
+#[ignore = "started by a test, in a process of its own"]
+fn parent_of_one_that_views() {
+    let path = path();
+    let (_, protected) = sample(&path);
+    let mut pager = engine().open(&path).unwrap();
+    let view = pager.view().unwrap();
+    assert_eq!(&view.protected_page(protected).unwrap()[..5], b"hello");
+    let Some(child) = fork() else {
+        end(|| {
+            is_forked(view.protected_page(protected));
+            is_forked(view.read_protected(protected, 0, &mut [0; 5]));
+            is_forked(pager.view());
+            drop((view, pager));
+        })
+    };
+    child.succeed();
+    is_locked(&path);
+    let mut tx = pager.begin().unwrap();
+    tx.write(protected).unwrap().fill(1);
+    tx.commit().unwrap();
+    drop(pager);
+    is_locked(&path);
+    assert_eq!(&view.protected_page(protected).unwrap()[..5], b"hello");
+    drop(view);
+    engine().open(&path).unwrap();
+}
+
+#[test]
+fn child_that_uses_its_copy_of_a_view_is_refused() {
+    let (_folder, path) = folder();
+    let role = "real_files::forked::parent_of_one_that_views";
+    succeed(&mut child(&[], role, &path));
+}
+
 /// Not a test: its child has a store and no pager.
 #[test]
 #[ignore = "started by a test, in a process of its own"]
