@@ -340,7 +340,9 @@ impl Pager {
         // in the way of nothing else.
         let is_uncounted = stats.regular_pages.is_none() && stats.internal_pages.is_none();
         let sums_up = sum == stats.page_count || is_uncounted && stats.free_pages.is_some();
+        let holds = stats.internal_pages.unwrap_or(geometry.page_count);
         stats.page_size == geometry.page_size.bytes_u32()
+            && stats.held_pages <= holds
             // A damaged file, which can be read only, does not say all.
             && (self.access == Access::Read
                 || stats.page_count.is_some_and(|pages| pages <= geometry.page_count)

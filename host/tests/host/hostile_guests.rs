@@ -239,7 +239,7 @@ fn each(calls: &[(&str, &str)], misdeed: &str, cause: &str, run: impl Fn(&Case, 
 
 /// Every call that a host makes of a guest that has the store, and what it
 /// calls it.
-const CALLS: [(&str, &str); 16] = [
+const CALLS: [(&str, &str); 17] = [
     ("open", "opening the file"),
     ("begin", "beginning a transaction"),
     ("alloc", "allocating pages"),
@@ -255,12 +255,13 @@ const CALLS: [(&str, &str); 16] = [
     ("one-alloc-protected", "allocating pages"),
     ("one-free-protected", "freeing pages"),
     ("syncing", "syncing"),
+    ("pin", "making a view"),
     ("inspect", "looking at the file"),
 ];
 
 /// Those of a pager.
 fn of_a_pager() -> &'static [(&'static str, &'static str)] {
-    &CALLS[..15]
+    &CALLS[..16]
 }
 
 /// Those that change the store.
@@ -284,6 +285,7 @@ fn call(case: &Case, place: &str) -> Error {
     let mut pager = case.open();
     let result = match place {
         "syncing" => pager.sync(),
+        "pin" => pager.view().map(drop),
         "write" => write(&mut pager),
         "one-alloc" => pager.alloc().map(drop),
         "one-free" => pager.free(REGULAR),
@@ -340,6 +342,43 @@ fn guest_that_loops_for_ever_is_ended() {
     let error = inspector.summary().unwrap_err();
     case.answered(&error, "summing up the file", "it took too long");
     assert!(matches!(inspector.summary(), Err(Error::SandboxGone)));
+}
+
+/// What a view reads is in an instance of its own: the pager goes on when that
+/// one fails, and is not believed when it answers what cannot be.
+#[test]
+fn guest_whose_views_are_none_is_ended() {
+    let case = Case::new("trap in open at");
+    let mut pager = case.open();
+    let error = pager.view().unwrap_err();
+    pager.sync().unwrap();
+    drop(pager);
+    case.answered(&error, "opening a view", "unreachable");
+    let case = Case::new("view another generation");
+    let pager = case.open();
+    let error = pager.view().unwrap_err();
+    case.is_gone(pager);
+    case.answered(&error, "making a view", "generation 2");
+    let case = Case::new("give a root that is none");
+    let mut pager = case.open();
+    let error = pager.view().unwrap_err();
+    assert!(matches!(error, Error::Damaged(_)), "{error}");
+    pager.sync().unwrap();
+    drop(pager);
+    case.is_harmless();
+    for misdeed in ["trap in dropping a view", "spin in dropping a view"] {
+        let case = Case::new(misdeed);
+        let pager = case.open();
+        let view = pager.view().unwrap();
+        assert_eq!(view.protected_page(PROTECTED).unwrap()[0], 9);
+        drop(view);
+        case.is_gone(pager);
+        case.is_harmless();
+    }
+    let case = Case::new("give a root without end");
+    let error = case.open().view().unwrap_err();
+    assert!(error.is_system(), "{error}");
+    case.is_harmless();
 }
 
 /// Nobody waits for the answer of a rollback: the failure shows in the next
@@ -524,6 +563,7 @@ fn guest_that_lies_about_figures_is_found_out() {
         "claim another page size",
         "claim too many pages",
         "claim what does not sum up",
+        "claim to hold what it does not have",
         "claim what overflows",
         // What a damaged file does not say, which cannot be opened to write.
         "claim no page count",

@@ -63,6 +63,10 @@ export interface Stats {
   readonly protectedLimit: bigint;
   readonly internalPages: bigint | undefined;
   readonly generation: bigint | undefined;
+  /** Pages that were freed and are still read, by views or by the durable state. */
+  readonly heldPages: bigint;
+  /** The oldest generation that a view reads. */
+  readonly oldestView: bigint | undefined;
 }
 
 /** Pending changes, until `commit` returns. */

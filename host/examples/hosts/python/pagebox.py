@@ -56,6 +56,8 @@ class Stats:
     protected_limit: int
     internal_pages: int | None
     generation: int | None
+    held_pages: int  # freed, and still read by views or by the durable state
+    oldest_view: int | None  # the oldest generation that a view reads
 
 
 @dataclass(frozen=True)

@@ -342,9 +342,53 @@ impl Drop for Tx {
     }
 }
 
+struct View {
+    name: String,
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        match &*self.name {
+            "trap in dropping a view" => trap(),
+            "spin in dropping a view" => spin(),
+            _ => {}
+        }
+    }
+}
+
+impl pager::GuestView for View {
+    fn generation(&self) -> u64 {
+        match &*self.name {
+            "view another generation" => 2,
+            _ => 1,
+        }
+    }
+
+    fn root(&self) -> Vec<u8> {
+        match &*self.name {
+            "give a root without end" => vec![7; 40 << 20],
+            "give a root that is none" => Vec::new(),
+            _ => vec![7],
+        }
+    }
+
+    fn locate_protected(&self, _: u64) -> Result<pager::Location, pager::Error> {
+        trap()
+    }
+
+    fn view_protected(&self, _: u64) -> Result<PageView, pager::Error> {
+        trap()
+    }
+
+    fn protected(&self, _: u64, _: u32) -> Result<Vec<pager::ProtectedPage>, pager::Error> {
+        trap()
+    }
+}
+
 impl pager::Guest for Guest {
     type Pager = Pager;
     type Transaction = Tx;
+    type View = View;
 
     fn commit(
         tx: pager::Transaction,
@@ -429,6 +473,18 @@ impl pager::Guest for Guest {
         }))
     }
 
+    fn open_at(store: Store, root: Vec<u8>) -> Result<pager::Pager, pager::Error> {
+        let misdeed = Misdeed::of(store);
+        misdeed.anywhere("open at");
+        if root != [7] {
+            return Err(pager::Error::Damaged);
+        }
+        Ok(pager::Pager::new(Pager {
+            misdeed,
+            listed: AtomicU32::new(0),
+        }))
+    }
+
     fn close(_: pager::Pager) -> Store {
         trap()
     }
@@ -466,7 +522,7 @@ impl pager::GuestPager for Pager {
         let page_count = self.misdeed.store.geometry().page_count;
         let mut stats = pager::Stats {
             format: "0.2".into(),
-            capabilities: Vec::new(),
+            capabilities: vec!["views".into()],
             algorithm: Algorithm::Crc32,
             page_size: 1024,
             page_count: Some(page_count),
@@ -478,6 +534,8 @@ impl pager::GuestPager for Pager {
             protected_limit: 1914,
             internal_pages: Some(7),
             generation: Some(1),
+            held_pages: 0,
+            oldest_view: None,
         };
         match &*self.misdeed.name {
             "claim another page size" => stats.page_size = 4096,
@@ -485,6 +543,7 @@ impl pager::GuestPager for Pager {
                 stats.page_count = Some(1 << 40);
                 stats.free_pages = Some((1 << 40) - 8);
             }
+            "claim to hold what it does not have" => stats.held_pages = 8,
             "claim what does not sum up" => stats.free_pages = Some(page_count - 9),
             "claim what overflows" => stats.free_pages = Some(u64::MAX),
             "claim an absurd capacity" => {
@@ -595,6 +654,12 @@ impl pager::GuestPager for Pager {
     fn sync(&self) -> Result<(), pager::Error> {
         self.misdeed.anywhere("syncing");
         Ok(())
+    }
+
+    fn pin(&self) -> Result<pager::View, pager::Error> {
+        self.misdeed.anywhere("pin");
+        let name = self.misdeed.name.clone();
+        Ok(pager::View::new(View { name }))
     }
 
     fn begin(&self) -> Result<pager::Transaction, pager::Error> {
