@@ -40,6 +40,11 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
+        // There a protected page has bytes to view before it is written.
+        Self::of_format(0)
+    }
+
+    fn of_format(format: u32) -> Self {
         let engine = engine();
         let mut linker = Linker::<Data>::new(engine.wasmtime());
         pagebox::add_to_linker(&mut linker).unwrap();
@@ -50,8 +55,7 @@ impl Case {
         let handle = store.data_mut().0.insert(medium).unwrap();
         let pagers = exports.pagebox_pager_pager();
         let file = NewFile {
-            // There a protected page has bytes to view before it is written.
-            format: 0,
+            format,
             page_count: 0,
             uuid: (0, 0),
         };
@@ -269,4 +273,71 @@ fn buffer_is_gone_for_those_who_share_it_when_its_transaction_is() {
     let medium: Box<dyn Any> = pages.remove(&handle).unwrap();
     assert!(medium.downcast::<MemoryStore>().is_ok());
     assert_eq!(pages.left_open(), (0, 0));
+}
+
+/// The contract's own view, as a program or a host in any language has it.
+#[test]
+fn view_of_the_contract_shows_its_state_until_the_pager_is_closed() {
+    let mut case = Case::of_format(1);
+    let [changed, other] = case.protected[..] else {
+        panic!("there are two")
+    };
+    case.change(changed);
+    let exports = case.exports.pagebox_pager_pager().clone();
+    let (pagers, views) = (exports.pager(), exports.view());
+    let view = pagers.call_pin(&mut case.store, case.pager);
+    let view = view.unwrap().unwrap();
+    let then = pagers.call_locate_protected(&mut case.store, case.pager, changed);
+    let then = then.unwrap().unwrap();
+    for _ in 0..5 {
+        case.change(changed);
+        case.change(other);
+    }
+    let store = &mut case.store;
+    let stats = pagers.call_stats(&mut *store, case.pager).unwrap();
+    let generation = views.call_generation(&mut *store, view).unwrap();
+    assert_eq!((stats.held_pages, stats.oldest_view), (1, Some(generation)));
+    let found = views.call_locate_protected(&mut *store, view, changed);
+    let found = found.unwrap().unwrap();
+    assert_eq!((found.page, found.generation), (then.page, then.generation));
+    let page = views.call_view_protected(&mut *store, view, changed);
+    let page = page.unwrap().unwrap();
+    let pages = &mut store.data_mut().0;
+    let mut bytes = [0; 7];
+    pages.read_view(&page, 0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"changed");
+    let refused = pages.write_view(&page, 0, WRITTEN);
+    assert!(matches!(refused, Err(StoreError::ReadOnly)));
+    pages.drop_view(&page);
+    // That one was zeros then, which no page has.
+    let zeros = views.call_view_protected(&mut *store, view, other);
+    assert!(matches!(zeros.unwrap(), Err(Error::NotSupported)));
+    let listed = views.call_protected(&mut *store, view, 0, 10);
+    let listed = listed.unwrap().unwrap();
+    let ids: Vec<u64> = listed.iter().map(|page| page.id).collect();
+    assert_eq!(ids, [changed, other]);
+    assert_eq!(listed[0].location.page, then.page);
+    assert_eq!(listed[1].location.page, None);
+    let none = views.call_locate_protected(&mut *store, view, 7);
+    assert!(matches!(none.unwrap(), Err(Error::NotProtected(7))));
+
+    let handle = case.close();
+    let closed = views.call_locate_protected(&mut case.store, view, changed);
+    assert!(matches!(closed.unwrap(), Err(Error::Closed)));
+    let root = views.call_root(&mut case.store, view).unwrap();
+    let again = exports.call_open_at(&mut case.store, handle, &root);
+    let again = again.unwrap().unwrap();
+    let found = pagers.call_locate_protected(&mut case.store, again, changed);
+    assert_eq!(found.unwrap().unwrap().page, then.page);
+    for refused in [
+        pagers.call_locate(&mut case.store, again, case.regular[0]),
+        pagers
+            .call_allocated(&mut case.store, again, 0, 9)
+            .map(|it| it.map(drop)),
+    ] {
+        assert!(matches!(refused.unwrap(), Err(Error::NotSupported)));
+    }
+    let refused = pagers.call_begin(&mut case.store, again).unwrap();
+    assert!(matches!(refused, Err(Error::ReadOnly)));
+    view.resource_drop(&mut case.store).unwrap();
 }

@@ -35,7 +35,7 @@ const MEMORY: f64 = 4_194_304.0;
     clippy::redundant_closure_for_method_calls,
     reason = "a method of one lifetime is no function of every lifetime"
 )]
-pub(crate) const GOALS: [Goal; 42] = [
+pub(crate) const GOALS: [Goal; 45] = [
     goal(
         "overwrite-1",
         "at most 0.6 x the peer",
@@ -288,6 +288,24 @@ pub(crate) const GOALS: [Goal; 42] = [
         "read-threads-2",
         "two readers at least 1.8 x one",
         |r| r.to_case("read-threads-1"),
+        1.0 / 1.8,
+    ),
+    goal(
+        "view-threads-1",
+        "at most 2 x a pager's",
+        |r| r.to_case("read-threads-1"),
+        2.0,
+    ),
+    goal(
+        "view-threads-2",
+        "two readers at least 1.8 x one",
+        |r| r.to_case("view-threads-1"),
+        1.0 / 1.8,
+    ),
+    goal(
+        "view-writer-2",
+        "beside a writer, two readers at least 1.8 x one",
+        |r| r.to_case("view-writer-1"),
         1.0 / 1.8,
     ),
     goal(

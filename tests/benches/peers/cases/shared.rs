@@ -1,9 +1,10 @@
 //! One pager and many threads: writers of a protected page each, whose changes
-//! are committed together, and readers at the same time.
+//! are committed together; readers at the same time; and views beside a writer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use pagebox::{ProtectedId, SharedPager};
+use pagebox::{Error, ProtectedId, SharedPager};
 
 use super::Bench;
 use crate::contestants::{Floor, Name, PAGE, Records, content};
@@ -25,6 +26,7 @@ pub(crate) fn run(bench: &mut Bench) {
         let floor = Floor::create(&folder, RECORDS);
         write(bench, medium, &pager, floor);
         read(bench, medium, &pager);
+        view(bench, medium, &pager);
         drop(pager);
         let pager = bench.engine.open(&path).expect("the file opens again");
         for record in 0..MANY {
@@ -105,36 +107,73 @@ fn replace(pager: &SharedPager, record: u64, times: u64, version: u64) -> Vec<st
         .collect()
 }
 
+/// Reads a thread and sample.
+const READS: u64 = 100_000;
+
+/// One thread that reads, and two.
 fn read(bench: &mut Bench, medium: Medium, pager: &SharedPager) {
-    const READS: u64 = 100_000;
     let rounds = bench.rounds(50);
     let mut recorders = [Recorder::default(), Recorder::default()];
     for _ in 0..rounds {
-        for (recorder, threads) in recorders.iter_mut().zip(1..) {
-            recorder.time(threads * READS, || {
-                std::thread::scope(|scope| {
-                    for _ in 0..threads {
-                        scope.spawn(|| copy(pager, READS));
-                    }
-                });
-            });
-        }
+        in_threads(&mut recorders, || {
+            let pager = pager.read();
+            copy(|id| pager.protected_page(id));
+        });
     }
-    for (recorder, case) in recorders
-        .into_iter()
-        .zip(["read-threads-1", "read-threads-2"])
-    {
+    let cases = ["read-threads-1", "read-threads-2"];
+    add(bench, medium, recorders, cases);
+}
+
+/// The same with views, and beside a writer; and what it takes to make one.
+fn view(bench: &mut Bench, medium: Medium, pager: &SharedPager) {
+    let rounds = bench.rounds(50);
+    let mut making = Recorder::default();
+    let (mut alone, mut beside) = (Recorders::default(), Recorders::default());
+    for round in 0..rounds {
+        let view = making.time(1, || pager.view()).expect("a view");
+        in_threads(&mut alone, || copy(|id| view.protected_page(id)));
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    replace(pager, round % MANY, 1, round);
+                }
+            });
+            in_threads(&mut beside, || copy(|id| view.protected_page(id)));
+            is_over.store(true, Ordering::Relaxed);
+        });
+    }
+    bench.add(vec![making.row("view", medium, Name::Pagebox)]);
+    add(bench, medium, alone, ["view-threads-1", "view-threads-2"]);
+    add(bench, medium, beside, ["view-writer-1", "view-writer-2"]);
+}
+
+/// Of one thread, and of two.
+type Recorders = [Recorder; 2];
+
+fn in_threads(recorders: &mut Recorders, read: impl Fn() + Sync) {
+    for (recorder, threads) in recorders.iter_mut().zip(1..) {
+        recorder.time(threads * READS, || {
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(&read);
+                }
+            });
+        });
+    }
+}
+
+fn add(bench: &mut Bench, medium: Medium, recorders: Recorders, cases: [&str; 2]) {
+    for (recorder, case) in recorders.into_iter().zip(cases) {
         bench.add(vec![recorder.row(case, medium, Name::Pagebox)]);
     }
 }
 
-/// Copies protected pages through one guard.
-fn copy(pager: &SharedPager, reads: u64) {
-    let pager = pager.read();
+/// Copies protected pages.
+fn copy<'p>(page: impl Fn(ProtectedId) -> Result<&'p [u8], Error>) {
     let mut buffer = [0; PAGE];
-    for read in 0..reads {
-        let id = ProtectedId::new(read % RECORDS);
-        let page = pager.protected_page(id).expect("the page");
+    for read in 0..READS {
+        let page = page(ProtectedId::new(read % RECORDS)).expect("the page");
         buffer.copy_from_slice(page);
         std::hint::black_box(&buffer);
     }
