@@ -106,6 +106,8 @@ fn a_new_file_of_each_format_is_the_same_in_every_host() {
 /// What `workload.py` and `workload.js` do.
 fn run(pager: &mut Pager) -> Result<(), Error> {
     let size = pager.page_size().bytes();
+    let capabilities = pager.stats()?.capabilities;
+    let defers = capabilities.iter().any(|it| it == "deferred-commits");
     let mut tx = pager.begin()?;
     let regular = tx.alloc_many(5)?;
     let first = tx.alloc_protected()?;
@@ -132,7 +134,11 @@ fn run(pager: &mut Pager) -> Result<(), Error> {
             tx.free_protected_many(&ids[..4])?;
             tx.free_many(&pages[1..])?;
             tx.write(first)?[5] = number;
-            tx.commit()?;
+            if defers {
+                tx.commit_deferred()?;
+            } else {
+                tx.commit()?;
+            }
         }
     }
     pager.free(regular[1])?;

@@ -10,6 +10,8 @@ export class PageFile {
   #close;
   #pager;
   #failed = false;
+  // Whether a commit may not be durable yet.
+  #deferred = false;
   #closed = false;
   // Where protected pages are whose bytes were verified, or written here.
   #places = new Map();
@@ -53,9 +55,10 @@ export class PageFile {
     });
   }
 
-  /** Makes durable what was written to regular pages. */
+  /** Makes durable what was written to regular pages, and what was deferred. */
   sync() {
     this.#call('sync', () => this.#pager.sync());
+    this.#deferred = false;
   }
 
   /**
@@ -88,8 +91,15 @@ export class PageFile {
    * Commits what `change` does to a transaction: all of it or, if it throws,
    * none. Gives what `change` returns, which must not be a promise: nothing
    * waits for it.
+   *
+   * With `deferred` (of format 1) it syncs nothing: it is seen at once, and durable
+   * with the next commit that is not deferred, with `sync`, or when the file is
+   * closed. A crash before that undoes it, and those after it, and nothing else.
    */
-  commit(change) {
+  commit(change, { deferred = false, ...unknown } = {}) {
+    if (typeof deferred !== 'boolean') throw new TypeError(`deferred must be a boolean, not ${kind(deferred)}`);
+    const [other] = Object.keys(unknown);
+    if (other !== undefined) throw new TypeError(`there is no option ${other}`);
     if (typeof change !== 'function') throw new TypeError(`change must be a function, not ${kind(change)}`);
     const handle = this.#call('begin', () => this.#pager.begin());
     const call = (what, operation) => this.#call(what, () => operation(handle));
@@ -109,7 +119,7 @@ export class PageFile {
       if (!this.#closed && !this.#failed) this.#call('rollback', () => handle[dispose]());
       throw error;
     }
-    this.#finish(handle, tx);
+    this.#finish(handle, tx, deferred ? 'deferred' : 'durable');
     return result;
   }
 
@@ -123,13 +133,14 @@ export class PageFile {
     this.#call('commit', () => handle.write(pages));
   }
 
-  #finish(handle, tx) {
+  #finish(handle, tx, durability) {
     const staged = Array.from(tx.staged);
     const known = this.#places;
     this.#places = new Map(); // until it is known what became of them
     this.#store.hold(staged.map(([, { bytes }]) => bytes));
     try {
-      this.#call('commit', () => this.#api.commit(handle, 'durable'));
+      const info = this.#call('commit', () => this.#api.commit(handle, durability));
+      this.#deferred = info.durable < info.generation;
       for (const id of tx.freed) known.delete(id);
       staged.forEach(([id], number) => known.set(id, this.#store.written.get(number)));
       this.#places = known;
@@ -161,13 +172,22 @@ export class PageFile {
     throw new PagerError(`protected page ${id} changes while it is read`, 'changed');
   }
 
-  /** Closes the file, whatever happened before. Closing it again does nothing. */
+  /**
+   * Makes durable what was deferred, and closes the file, whatever happened before.
+   * Closing it again does nothing.
+   */
   close() {
     if (this.#closed) return;
-    this.#closed = true;
-    // All that the component would do is forget: its memory goes with it.
-    this.#store[dispose]();
-    this.#close();
+    try {
+      if (this.#deferred && !this.#failed) this.sync();
+    } catch (error) {
+      if (error.tag !== 'poisoned') throw error; // that was told before
+    } finally {
+      this.#closed = true;
+      // All else that the component would do is forget: its memory goes with it.
+      this.#store[dispose]();
+      this.#close();
+    }
   }
 
   [dispose]() {

@@ -93,7 +93,7 @@ export interface PageFile extends Disposable {
   view(id: Id): PageView;
   /** A protected page, verified, to read. */
   viewProtected(id: Id): PageView;
-  /** Makes durable what was written to regular pages. */
+  /** Makes durable what was written to regular pages, and what was deferred. */
   sync(): void;
   /** Allocates a regular page, which reads as zeros, and commits that. */
   alloc(): bigint;
@@ -104,9 +104,17 @@ export interface PageFile extends Disposable {
   /** Frees a protected page, and commits that. */
   freeProtected(id: Id): void;
   /** Commits what `change` does: all of it or, if it throws, none. */
-  commit<T>(change: (tx: Transaction) => Synchronous<T>): T;
-  /** Closes the file. Closing it again does nothing. */
+  commit<T>(change: (tx: Transaction) => Synchronous<T>, options?: CommitOptions): T;
+  /** Makes durable what was deferred, and closes the file. Closing it again does nothing. */
   close(): void;
+}
+
+export interface CommitOptions {
+  /**
+   * Syncs nothing: durable with the next commit that is not deferred, with `sync`, or
+   * at `close`. A crash before that undoes it. Of format 1.
+   */
+  deferred?: boolean;
 }
 
 export interface CreateOptions {

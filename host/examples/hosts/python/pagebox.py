@@ -63,8 +63,8 @@ class Stats:
 @dataclass(frozen=True)
 class CommitInfo:
     """What a commit did: the generation that is committed now, the one that is
-    durable (the same, since no commit here is deferred), and the pages that the
-    file accounts for."""
+    durable (the same, or an earlier one if commits since were deferred), and the
+    pages that the file accounts for."""
 
     generation: int
     durable: int
@@ -151,6 +151,7 @@ class PageFile:
     def __init__(self, engine: Engine, file: FileStore, how: str, argument: Any) -> None:
         self._file = file
         self._failed = False
+        self._deferred = False  # whether a commit may not be durable yet
         # Where protected pages are whose bytes were verified, or written here.
         self._places: dict[int, int] = {}
         # Of the checksums of protected pages, once it is known.
@@ -281,8 +282,9 @@ class PageFile:
         return view
 
     def sync(self) -> None:
-        """Makes durable what was written to regular pages."""
+        """Makes durable what was written to regular pages, and what was deferred."""
         self._call("[method]pager.sync", self._pager)
+        self._deferred = False
 
     def alloc(self) -> int:
         """Allocates a regular page, which reads as zeros, and commits that: a
@@ -307,19 +309,32 @@ class PageFile:
         self._places.pop(page, None)
         return CommitInfo(**fields(info))
 
-    def begin(self) -> Transaction:
-        return Transaction(self)
+    def begin(self, *, deferred: bool = False) -> Transaction:
+        """A transaction, to be committed. A deferred one (of format 1) syncs
+        nothing: it is seen at once, and durable with the next one that is not
+        deferred, with `sync`, or when the file is closed. A crash before that
+        undoes it, and those after it, and nothing else."""
+        if not isinstance(deferred, bool):
+            raise TypeError(f"deferred must be a bool, not {type(deferred).__name__}")
+        return Transaction(self, deferred)
 
     def close(self) -> None:
-        """Closes the file and gives up its lock, whatever happened before.
-        Transactions that are open never happened. Closing it again does
-        nothing."""
-        # All that the component would do is forget: its memory goes with it.
+        """Makes durable what was deferred, closes the file and gives up its lock,
+        whatever happened before. Transactions that are open never happened. Closing
+        it again does nothing."""
+        # All else that the component would do is forget: its memory goes with it.
         if os.getpid() != self._file.process:
             self._file.close()  # the lock may be held for ever here
             return
         with self._file.lock:
-            self._file.close()
+            try:
+                if self._deferred and not self._file.is_closed and not self._failed:
+                    self.sync()
+            except PagerError as error:
+                if error.tag != "poisoned":  # that was told before
+                    raise
+            finally:
+                self._file.close()
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):
@@ -339,8 +354,9 @@ class Transaction:
     at commit, by their number and checksum, and never sees them: a list of bytes
     takes milliseconds on its way into it."""
 
-    def __init__(self, file: PageFile) -> None:
+    def __init__(self, file: PageFile, deferred: bool = False) -> None:
         self._file = file
+        self._durability = "deferred" if deferred else "durable"
         self._staged: dict[int, Private] = {}
         self._created: set[int] = set()
         self._freed: set[int] = set()
@@ -404,7 +420,8 @@ class Transaction:
 
     def commit(self) -> CommitInfo:
         """Makes the changes durable: all of them or, if it raises, none or all;
-        which it is shows when the file is opened again."""
+        which it is shows when the file is opened again. Of a deferred transaction
+        they are seen at once and durable later."""
         file, handle = self._file, self._open()
         with file._file.lock:
             self._handle = None
@@ -424,6 +441,7 @@ class Transaction:
                 known.pop(page, None)
             known.update((page, written[number]) for number, page in enumerate(staged))
             file._places = known
+            file._deferred = info.durable < info.generation
         return CommitInfo(**fields(info))
 
     def _commit(self, handle: Any, pages: list[Record]) -> Any:
@@ -433,7 +451,7 @@ class Transaction:
             except PagerError:
                 handle.drop(self._file._store)
                 raise
-        return self._file._enter("commit", handle, "durable")
+        return self._file._enter("commit", handle, self._durability)
 
     def _end(self) -> None:
         """Nothing is staged any more."""

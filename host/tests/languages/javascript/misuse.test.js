@@ -70,6 +70,8 @@ test('argument_of_a_wrong_type_is_named', async () => {
     ['id must be a BigInt or an integer, not string', () => file.view('3')],
     ['id must be a BigInt or an integer, not undefined', () => file.viewProtected()],
     ['change must be a function, not undefined', () => file.commit()],
+    ['deferred must be a boolean, not number', () => file.commit(() => {}, { deferred: 1 })],
+    ['there is no option later', () => file.commit(() => {}, { later: true })],
   ]) {
     refused(TypeError, begins, operation);
   }
@@ -125,6 +127,35 @@ test('integers_will_do_as_ids', () => {
   assert.equal(file.view(regular).read().length, file.view(regular).size);
   file.commit((tx) => tx.free([Number(regular)]));
   assert.throws(() => file.view(regular), failed('not-allocated'));
+});
+
+test('what_is_deferred_is_durable_after_a_sync_a_commit_or_a_close', async () => {
+  const seenByOthers = async () => {
+    const reader = await open(name, { readOnly: true });
+    const found = text(reader.viewProtected(page), 5);
+    reader.close();
+    return found;
+  };
+  const defer = (word) => file.commit((tx) => tx.stage(page).write(0, bytes(word)), { deferred: true });
+  if (format === 0) {
+    assert.throws(() => defer('never'), failed('not-supported'));
+    file.commit((tx) => tx.stage(page).write(0, bytes('after')));
+    assert.equal(await seenByOthers(), 'after');
+    return;
+  }
+  for (const [word, end] of [
+    ['first', () => file.sync()],
+    ['other', () => file.commit(() => {})],
+    ['third', () => file.alloc()],
+    ['close', () => file.close()],
+  ]) {
+    const before = await seenByOthers();
+    defer(word);
+    assert.equal(text(file.viewProtected(page), 5), word);
+    assert.equal(await seenByOthers(), before);
+    end();
+    assert.equal(await seenByOthers(), word);
+  }
 });
 
 /** It committed nothing, and then failed with "not a valid Transaction". */

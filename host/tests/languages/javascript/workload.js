@@ -7,7 +7,8 @@ import { create, open } from '../../../examples/hosts/node/pagebox.js';
 const bytes = (text) => new TextEncoder().encode(text);
 
 function run(file) {
-  const { pageSize } = file.stats();
+  const { pageSize, capabilities } = file.stats();
+  const deferred = capabilities.includes('deferred-commits');
   const filled = (byte) => new Uint8Array(pageSize).fill(byte);
   const [regular, first] = file.commit((tx) => {
     const regular = tx.alloc(5);
@@ -29,7 +30,7 @@ function run(file) {
         tx.freeProtected(ids.slice(0, 4));
         tx.free(pages.slice(1));
         tx.stage(first).write(5, Uint8Array.of(number));
-      });
+      }, { deferred });
     }
   }
   file.free(regular[1]);

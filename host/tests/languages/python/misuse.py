@@ -276,6 +276,48 @@ class OneCall(Case):
         self.check()
 
 
+class Deferring(Case):
+    def seen_by_others(self):
+        with ENGINE.open(self.path, read_only=True) as reader:
+            return bytes(reader.view_protected(self.protected)[:5])
+
+    def defer(self, file, text):
+        with file.begin(deferred=True) as tx:
+            tx.stage(self.protected)[:5] = text
+        self.assertEqual(file.view_protected(self.protected)[:5], text)
+
+    @unittest.skipUnless(FORMAT == 1, "format 0 has no deferred commits")
+    def test_what_is_deferred_is_durable_after_a_sync_a_commit_or_a_close(self):
+        file = self.create()
+        def commit():
+            file.begin().commit()
+
+        for text, end in ((b"first", file.sync), (b"other", commit),
+                          (b"third", file.alloc), (b"close", file.close)):
+            before = self.seen_by_others()
+            self.defer(file, text)
+            self.assertEqual(self.seen_by_others(), before)
+            end()
+            self.assertEqual(self.seen_by_others(), text)
+        self.check()
+
+    @unittest.skipUnless(FORMAT == 0, "format 1 has deferred commits")
+    def test_format_that_cannot_says_so_and_goes_on(self):
+        file = self.create()
+        tx = file.begin(deferred=True)
+        tx.stage(self.protected)[:5] = b"never"
+        self.fails("not-supported", tx.commit)
+        self.assertEqual(file.view_protected(self.protected)[:5], b"hello")
+        with file.begin() as tx:
+            tx.stage(self.protected)[:5] = b"after"
+        file.close()
+        self.assertEqual(self.seen_by_others(), b"after")
+
+    def test_argument_is_checked(self):
+        file = self.create()
+        self.raises(TypeError, "deferred must be a bool", file.begin, deferred=1)
+
+
 class Staging(Case):
     def test_staged_page_starts_as_what_was_committed_last(self):
         file = self.create()

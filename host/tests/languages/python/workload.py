@@ -9,7 +9,8 @@ from pagebox import Engine
 
 
 def run(file):
-    size = file.stats().page_size
+    stats = file.stats()
+    size, defers = stats.page_size, "deferred-commits" in stats.capabilities
     with file.begin() as tx:
         regular = tx.alloc(5)
         first, = tx.alloc_protected(1)
@@ -26,7 +27,7 @@ def run(file):
                 tx.stage(page)[:] = bytes([(10 * number + page) % 251]) * size
             pages = tx.alloc(3)
         if number % 3 == 2:
-            with file.begin() as tx:
+            with file.begin(deferred=defers) as tx:
                 tx.free_protected(ids[:4])
                 tx.free(pages[1:])
                 tx.stage(first)[5] = number
