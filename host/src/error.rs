@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pagebox_store::Checksum;
+use pagebox_store::{Checksum, IoError};
 
 use crate::StoreError;
 use crate::format::Format;
@@ -400,7 +400,7 @@ fn of_cause(cause: wit::Cause, failure: Option<StoreError>) -> StoreError {
         (wit::Cause::Fenced, _) => StoreError::Fenced,
         (wit::Cause::Io, Some(failure @ StoreError::Io(_)))
         | (wit::Cause::Other, Some(failure @ StoreError::Other(_))) => failure,
-        (wit::Cause::Io, _) => StoreError::Io(None),
+        (wit::Cause::Io, _) => StoreError::Io(IoError::default()),
         (wit::Cause::Other, _) => StoreError::Other(None),
     }
 }

@@ -90,8 +90,8 @@ pub use limits::Limits;
 pub use new_file::NewFile;
 pub use page_stores::{PageStoreView, PageStores, add_to_linker};
 pub use pagebox_store::{
-    Algorithm, Change, Checksum, Geometry, MemoryStore, PageBuffer, PageSize, PageStore, Staged,
-    StoreError, UnsupportedPageSize, bounds, check_changes, seal,
+    Algorithm, Change, Checksum, Geometry, IoError, MemoryStore, PageBuffer, PageSize, PageStore,
+    Staged, StoreError, UnsupportedPageSize, bounds, check_changes, seal,
 };
 pub use pager::{Access, Pager};
 pub use repair::RepairAction;

@@ -8,7 +8,7 @@
     reason = "generated; the WIT has prose for what needs it"
 )]
 
-use pagebox_store::{Algorithm, Checksum, Geometry, StoreError};
+use pagebox_store::{Algorithm, Checksum, Geometry, IoError, StoreError};
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance};
 use wasmtime::{AsContextMut, format_err};
 
@@ -178,7 +178,7 @@ impl From<StoreError> for page_store::StoreError {
             StoreError::InsufficientSpace => Self::InsufficientSpace,
             StoreError::ReadOnly => Self::ReadOnly,
             StoreError::Fenced => Self::Fenced,
-            StoreError::Io(text) => Self::Io(text),
+            StoreError::Io(IoError { text, .. }) => Self::Io(text),
             StoreError::Other(text) => Self::Other(text),
             error => Self::Other(Some(error.to_string())),
         }
@@ -192,7 +192,7 @@ impl From<page_store::StoreError> for StoreError {
             page_store::StoreError::InsufficientSpace => Self::InsufficientSpace,
             page_store::StoreError::ReadOnly => Self::ReadOnly,
             page_store::StoreError::Fenced => Self::Fenced,
-            page_store::StoreError::Io(text) => Self::Io(text),
+            page_store::StoreError::Io(text) => Self::Io(IoError { code: None, text }),
             page_store::StoreError::Other(text) => Self::Other(text),
         }
     }

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use pagebox_store::{
-    Algorithm, Change, Checksum, Geometry, PageSize, PageStore, Staged, StoreError,
+    Algorithm, Change, Checksum, Geometry, IoError, PageSize, PageStore, Staged, StoreError,
     UnsupportedPageSize,
 };
 
@@ -147,7 +147,7 @@ impl From<wit::StoreError> for StoreError {
             wit::StoreError::InsufficientSpace => Self::InsufficientSpace,
             wit::StoreError::ReadOnly => Self::ReadOnly,
             wit::StoreError::Fenced => Self::Fenced,
-            wit::StoreError::Io(text) => Self::Io(text),
+            wit::StoreError::Io(text) => Self::Io(IoError { code: None, text }),
             wit::StoreError::Other(text) => Self::Other(text),
         }
     }

@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 
 use pagebox_core::{Error, Operation, ProtectedId};
-use pagebox_store::StoreError;
+use pagebox_store::{IoError, StoreError};
 
 use crate::runtime::Local;
 use crate::wit::exports::pagebox::pager::pager as wit;
@@ -97,7 +97,7 @@ fn of_cause(cause: wit::Cause) -> StoreError {
         wit::Cause::InsufficientSpace => StoreError::InsufficientSpace,
         wit::Cause::ReadOnly => StoreError::ReadOnly,
         wit::Cause::Fenced => StoreError::Fenced,
-        wit::Cause::Io => StoreError::Io(None),
+        wit::Cause::Io => StoreError::Io(IoError::default()),
         wit::Cause::Other => StoreError::Other(None),
     }
 }

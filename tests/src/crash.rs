@@ -296,7 +296,7 @@ impl Inner {
         {
             self.medium.sync_fails(how);
             self.guard = Guard::Unknown;
-            return Err(StoreError::Io(Some("this sync was told to fail".into())));
+            return Err(StoreError::io("this sync was told to fail"));
         }
         self.earlier.clear();
         if self.medium.sync(pages) && !matches!(self.guard, Guard::Any) {

@@ -99,7 +99,7 @@ impl Switch {
         inner.failures += u64::from(fails);
         match fails {
             true if verb == Verb::Grow && fault.no_space => Err(StoreError::InsufficientSpace),
-            true => Err(StoreError::Io(Some(format!("{verb:?} was told to fail")))),
+            true => Err(StoreError::io(format!("{verb:?} was told to fail"))),
             false => Ok(()),
         }
     }

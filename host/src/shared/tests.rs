@@ -53,7 +53,7 @@ impl PageStore for Counted {
             }
             self.syncs.fetch_add(1, Ordering::Relaxed);
             if self.fails.load(Ordering::Relaxed) {
-                return Err(StoreError::Io(Some("the disk is on fire".into())));
+                return Err(StoreError::io("the disk is on fire"));
             }
         }
         self.inner.write(changes)

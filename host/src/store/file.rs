@@ -13,7 +13,8 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use pagebox_store::{
-    Change, Geometry, PageBuffer, PageSize, SEAL_LEN, StoreError, bounds, check_changes, seal,
+    Change, Geometry, IoError, PageBuffer, PageSize, SEAL_LEN, StoreError, bounds, check_changes,
+    seal,
 };
 
 use super::ahead::Ahead;
@@ -274,7 +275,10 @@ impl PageFile {
                     .and_then(|()| os::write_at(file, &tail, whole))
                     .map_err(|stays| {
                         let text = format!("{error}; and the file stays longer: {stays}");
-                        StoreError::Io(Some(text))
+                        StoreError::Io(IoError {
+                            code: stays.raw_os_error(),
+                            text: Some(text),
+                        })
                     })?;
                 Err(error)
             }
@@ -301,7 +305,10 @@ impl PageFile {
         // Last: what fails before it shortens the file again.
         map(&self.file, len).map_err(|error| {
             let text = format!("{len} bytes find no place in the address space: {error}");
-            StoreError::Io(Some(text))
+            StoreError::Io(IoError {
+                code: error.raw_os_error(),
+                text: Some(text),
+            })
         })
     }
 }
@@ -320,7 +327,10 @@ impl Drop for PageFile {
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
 pub(super) fn io_error(error: io::Error) -> StoreError {
-    StoreError::Io(Some(error.to_string()))
+    StoreError::Io(IoError {
+        code: error.raw_os_error(),
+        text: Some(error.to_string()),
+    })
 }
 
 /// What a failure to reserve space is.
@@ -354,10 +364,14 @@ mod tests {
             .extend(40, |locked, len| {
                 longest = locked.file().metadata()?.len();
                 assert_eq!(len, 40 * 1024);
-                Err(io::ErrorKind::OutOfMemory.into())
+                Err(io::Error::from_raw_os_error(12))
             })
             .unwrap_err();
-        assert!(matches!(error, StoreError::Io(_)), "{error}");
+        let code = match &error {
+            StoreError::Io(failure) => failure.code,
+            error => panic!("{error}"),
+        };
+        assert_eq!(code, Some(12));
         assert_eq!(longest, 40 * 1024);
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
         assert_eq!((file.page_count, file.tail), (2, 100));

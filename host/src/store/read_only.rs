@@ -9,6 +9,7 @@ use pagebox_store::{
 };
 
 use super::Store;
+use super::file::io_error;
 use crate::{Error, os};
 
 /// A file opened to read, by positioned reads: no lock, no map, no write.
@@ -74,8 +75,7 @@ impl PageStore for ReadOnlyStore {
 
     fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
         let position = bounds(self.geometry(), page, offset, bytes.len())?;
-        os::read_at(&self.file, bytes, position)
-            .map_err(|error| StoreError::Io(Some(error.to_string())))
+        os::read_at(&self.file, bytes, position).map_err(io_error)
     }
 
     fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {

@@ -126,7 +126,7 @@ fn is_told(error: &Error, verb: Verb) -> bool {
         ],
     };
     let is_told = match cause {
-        StoreError::Io(Some(text)) => text.ends_with("was told to fail"),
+        StoreError::Io(error) => error.to_string().ends_with("was told to fail"),
         cause => verb == Verb::Grow && *cause == StoreError::InsufficientSpace,
     };
     is_told && expected.iter().any(|text| operation.starts_with(text))

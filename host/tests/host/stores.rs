@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use pagebox::{
-    Access, Algorithm, Change, Checksum, Engine, Error, FileStore, Geometry, Limits, MemoryStore,
-    MmapStore, PageBuffer, PageSize, PageStore, ReadOnlyStore, Store, StoreError,
+    Access, Algorithm, Change, Checksum, Engine, Error, FileStore, Geometry, IoError, Limits,
+    MemoryStore, MmapStore, PageBuffer, PageSize, PageStore, ReadOnlyStore, Store, StoreError,
 };
 use pagebox_tests::rng::Rng;
 
@@ -77,7 +77,10 @@ impl PageStore for Foreign {
 
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         if self.writes_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
-            return Err(StoreError::Io(Some("the cable is out".into())));
+            return Err(StoreError::Io(IoError {
+                code: Some(5),
+                text: Some("the cable is out".into()),
+            }));
         }
         std::thread::sleep(self.delay);
         self.inner.write(changes)
@@ -152,7 +155,10 @@ fn failed_write_poisons_until_reopened() {
         matches!(
             &error,
             Error::Store {
-                cause: StoreError::Io(_),
+                cause: StoreError::Io(IoError {
+                    code: Some(5),
+                    ..
+                }),
                 ..
             }
         ),

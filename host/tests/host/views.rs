@@ -237,7 +237,7 @@ impl PageStore for Slow {
         {
             begins.send(()).unwrap();
             if !goes_on.recv().unwrap() {
-                return Err(StoreError::Io(Some("the medium failed".into())));
+                return Err(StoreError::io("the medium failed"));
             }
         }
         Ok(())

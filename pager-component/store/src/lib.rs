@@ -19,6 +19,7 @@ mod page_size;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
+use core::fmt;
 
 pub use checksum::{Algorithm, Checksum};
 pub use memory::MemoryStore;
@@ -68,11 +69,36 @@ pub enum StoreError {
     #[error("another writer has taken the store over")]
     Fenced,
     /// The medium failed.
-    #[error("{}", .0.as_deref().unwrap_or("input/output error"))]
-    Io(Option<String>),
+    #[error("{0}")]
+    Io(IoError),
     /// Anything else.
     #[error("{}", .0.as_deref().unwrap_or("unknown store error"))]
     Other(Option<String>),
+}
+
+impl StoreError {
+    /// A failure of the medium in words.
+    pub fn io(text: impl Into<String>) -> Self {
+        Self::Io(IoError {
+            code: None,
+            text: Some(text.into()),
+        })
+    }
+}
+
+/// How a medium failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IoError {
+    /// The operating system's code, where it said one: `errno` on Unix.
+    pub code: Option<i32>,
+    /// For people.
+    pub text: Option<String>,
+}
+
+impl fmt::Display for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text.as_deref().unwrap_or("input/output error"))
+    }
 }
 
 /// One step of [`PageStore::write`]. `B` is the store's private buffer.

@@ -30,7 +30,7 @@ const SIZE: PageSize = PageSize::MIB_1;
 
 #[expect(clippy::needless_pass_by_value, reason = "as map_err passes it")]
 fn failed(error: io::Error) -> StoreError {
-    StoreError::Io(Some(error.to_string()))
+    StoreError::io(error.to_string())
 }
 
 impl PageStore for SparseStore {

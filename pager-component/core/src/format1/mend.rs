@@ -67,7 +67,7 @@ fn has_errors<S: Medium>(file: &mut File, store: &S) -> Result<bool, Error> {
                 return Ok(true);
             }
             let page = error.page.unwrap_or(0);
-            return Err(Error::reading(page)(StoreError::Io(Some(error.message))));
+            return Err(Error::reading(page)(StoreError::io(error.message)));
         }
         next = part.next;
     }
