@@ -38,7 +38,8 @@ fn screens_work_in_a_browser() {
         1,
     );
     let status = Command::new("node")
-        .args(["--test", "--test-reporter=spec"])
+        // Two files, on as many cores.
+        .args(["--test", "--test-reporter=spec", "--test-concurrency=2"])
         .args(["layout.test.mjs", "screens.test.mjs"])
         .current_dir(&folder)
         .env("PAGEBOX_VIEWER", format!("http://{}", program.address))
