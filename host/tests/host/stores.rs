@@ -155,10 +155,7 @@ fn failed_write_poisons_until_reopened() {
         matches!(
             &error,
             Error::Store {
-                cause: StoreError::Io(IoError {
-                    code: Some(5),
-                    ..
-                }),
+                cause: StoreError::Io(IoError { code: Some(5), .. }),
                 ..
             }
         ),
