@@ -29,6 +29,7 @@ use alloc::vec::Vec;
 use pagebox_store::{Change, StoreError};
 
 use super::cache::Place;
+use super::deltas::Deltas;
 use super::error::{Error, Operation};
 use super::file::{File, Phase};
 use super::medium::Medium;
@@ -289,7 +290,13 @@ impl File {
         if is_first_ordered {
             plan.record.proven = plan.record.generation;
         }
-        let blocks = plan.record.encode();
+        let none = Deltas::default();
+        let before = if plan.folds() {
+            &none
+        } else {
+            &self.record.deltas
+        };
+        let blocks = plan.record.encode_with(before, &plan.deltas);
         let side = self.side.other();
 
         // Until here nothing was written, so a failure changes nothing.
@@ -337,8 +344,7 @@ impl File {
     /// What was committed becomes what memory says.
     fn apply<B>(&mut self, changes: &Changes<B>, plan: Plan) {
         let (shape, map) = (self.layout.shape(), self.record.map_tree());
-        let before = core::mem::take(&mut self.record.deltas);
-        let is_durable = plan.record.generation == self.durable;
+        let mut deltas = core::mem::take(&mut self.record.deltas);
         for node in plan.nodes {
             let place = Place {
                 page: node.page,
@@ -357,16 +363,14 @@ impl File {
         if let Some(pages) = plan.pages {
             let before = self.pages.as_mut().zip(self.unfolded.as_mut());
             if let Some((before, unfolded)) = before {
-                before.apply(pages);
+                before.apply(&pages);
                 unfolded.add(shape, &map, plan.map_height, &plan.deltas);
             }
+            deltas.extend(plan.deltas);
+            self.record.deltas = deltas;
         } else {
             self.pages = Some(Pages::folded(&self.record.space_tree()));
             self.unfolded = None;
-        }
-        if !is_durable {
-            self.record.deltas = before;
-            self.record.deltas.extend(plan.deltas);
         }
         self.is_dirty = true;
     }

@@ -28,10 +28,9 @@ const NEXT_FIT: u64 = 8;
 /// Everything that a commit writes.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// The state after it. Of a deferred commit without the deltas, which nobody
-    /// writes then.
+    /// The state after it, without deltas.
     pub(super) record: Record,
-    /// What it changes.
+    /// What it adds to the deltas; nothing where it folds.
     pub(super) deltas: Deltas,
     /// New contents of protected pages, and where they go.
     pub(super) contents: Vec<(ProtectedId, u64)>,
@@ -43,6 +42,13 @@ pub(super) struct Plan {
     pub(super) map_height: u32,
     /// Where the next large transaction looks first.
     pub(super) next_fit: u64,
+}
+
+impl Plan {
+    /// Whether it writes the changed nodes of both trees.
+    pub(super) fn folds(&self) -> bool {
+        self.pages.is_none()
+    }
 }
 
 /// How a commit is to be done.
@@ -83,10 +89,6 @@ impl File {
         let generation = self.next_generation(changes)?;
         let (durable, next_fit) = (self.durable, self.next_fit);
         let mut record = self.record.without_deltas();
-        let before = match durability {
-            Durability::Durable => self.record.deltas.clone(),
-            Durability::Deferred => Deltas::default(),
-        };
         // The durable state is one more reader.
         let freed = |is_newer: bool| match durability {
             Durability::Deferred if !is_newer => Freed::WhenDurable,
@@ -109,6 +111,8 @@ impl File {
             },
             pages: Changing::of(committed),
             space,
+            // Pages that are kept stay free where nobody takes them.
+            leaves_none_below: !is_run && kept.is_empty(),
         };
 
         // Nothing is freed before everything has its place.
@@ -124,17 +128,11 @@ impl File {
                 .pages
                 .take(&mut reader, &space, page, Kind::Regular)?;
         }
-        let regular = &mut deltas.regular;
-        regular.extend(changes.allocated.iter().map(|page| (page, true)));
-        regular.extend(changes.freed.iter().map(|page| (page, false)));
-        record.deltas = before;
-        if durability == Durability::Durable {
-            record.deltas.extend(deltas.clone());
-        }
         let mut nodes = Vec::new();
         let mut replaced_nodes = Vec::new();
         if need.folds {
-            let ids = core::mem::take(&mut record.deltas).ids;
+            let mut ids = reader.deltas.ids.clone();
+            ids.append(&mut deltas.ids);
             let height = need.map_height;
             let map = fold(&mut reader, &map, height, ids, generation, |reader| {
                 taking.take(reader, Kind::Node)
@@ -142,6 +140,10 @@ impl File {
             (nodes, replaced_nodes) = (map.nodes, map.replaced);
             record.map = map.tree.root;
             record.map_height = height_byte(map.tree.height);
+        } else {
+            let regular = &mut deltas.regular;
+            regular.extend(changes.allocated.iter().map(|page| (page, true)));
+            regular.extend(changes.freed.iter().map(|page| (page, false)));
         }
 
         let Taking { places, pages, .. } = &mut taking;
@@ -186,6 +188,8 @@ struct Taking<'a> {
     places: Places<'a>,
     pages: Changing<'a>,
     space: Tree,
+    /// Whether no page below the last one that it took is free.
+    leaves_none_below: bool,
 }
 
 /// What becomes of protected pages.
@@ -206,6 +210,9 @@ impl Taking<'_> {
             fault: "the file has fewer free pages than it counts",
         })?;
         self.pages.take(reader, &self.space, page, kind)?;
+        if self.leaves_none_below {
+            self.pages.raise_lowest(page + 1);
+        }
         Ok(page)
     }
 
