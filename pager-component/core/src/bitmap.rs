@@ -346,6 +346,19 @@ impl Overlay {
         found
     }
 
+    /// The lowest bit from `from` on that it holds.
+    pub fn next(&self, from: u64) -> Option<u64> {
+        let (first, mask) = place(from);
+        let here = self.word(first) & !(mask - 1);
+        let (word, bits) = if here == 0 {
+            let (&word, &bits) = self.words.range(first + 1..).next()?;
+            (word, bits)
+        } else {
+            (first, here)
+        };
+        Some(word * WORD + u64::from(bits.trailing_zeros()))
+    }
+
     /// The highest bit that it holds.
     pub fn max(&self) -> Option<u64> {
         let (word, bits) = self.words.last_key_value()?;

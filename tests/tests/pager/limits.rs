@@ -1,7 +1,7 @@
 //! Where the format ends, and how a file gets there.
 
 use pagebox_core::recovery::{Explain, recover};
-use pagebox_core::{Access, Error, Pager, ProtectedId};
+use pagebox_core::{Access, Error, Format, NewFile, Pager, ProtectedId};
 use pagebox_store::{MemoryStore, PageSize, PageStore};
 use pagebox_tests::craft::pages_max;
 
@@ -59,6 +59,27 @@ fn no_page_past_the_limit_is_free() {
     assert_eq!(
         words.map(|word| file.free_word(&store, word).unwrap()),
         [u64::MAX, u64::from(u32::MAX), 0, 0]
+    );
+}
+
+/// The limit of 2^47 - 1 pages is one page short of a word of 64.
+#[test]
+fn no_page_past_the_limit_of_format_1_is_free() {
+    let new = NewFile {
+        format: Format::One,
+        page_count: 0,
+        uuid: [1; 16],
+    };
+    let pager = Pager::create_as(MemoryStore::new(PageSize::KIB_64), &new).unwrap();
+    let store = pager.close();
+    let mut file = recover(&store, Explain::No).unwrap().file;
+    // The header, both roots, and eight homes.
+    assert_eq!(file.free_word(&store, 0).unwrap(), !0b111_1111_1111);
+    let last = ((1 << 47) - 1) / 64;
+    let words = [last - 1, last, last + 1, u64::MAX / 64];
+    assert_eq!(
+        words.map(|word| file.free_word(&store, word).unwrap()),
+        [u64::MAX, u64::MAX >> 1, 0, 0]
     );
 }
 

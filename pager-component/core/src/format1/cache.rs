@@ -7,7 +7,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
-use super::entry::Entry;
+use super::entry::{Entry, Tree};
 
 /// Bytes that it holds at most, unless four pages are more.
 const BYTES_MAX: usize = 8 << 20;
@@ -27,6 +27,13 @@ struct Held {
     bytes: Arc<[u8]>,
 }
 
+impl Held {
+    /// Its bytes, if it is what an entry describes.
+    fn described_by(&self, entry: &Entry) -> Option<Arc<[u8]>> {
+        (self.entry == *entry).then(|| self.bytes.clone())
+    }
+}
+
 /// Nodes and leaves that were checked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cache {
@@ -34,17 +41,46 @@ pub(super) struct Cache {
     young: BTreeMap<Place, Held>,
     /// Asked for before that.
     old: BTreeMap<Place, Held>,
+    /// The last leaf that was asked for: who asks what a page is asks for its
+    /// neighbours next. It counts for the tree that it was found in: the root
+    /// has the checksum of all below.
+    last_leaf: Option<LastLeaf>,
+}
+
+/// A leaf, and where it was found.
+#[derive(Clone, Debug)]
+pub(super) struct LastLeaf {
+    space: Tree,
+    group: u64,
+    /// None: it is absent.
+    pub(super) bytes: Option<Arc<[u8]>>,
 }
 
 impl Cache {
     /// The bytes that an entry describes.
     pub(super) fn get(&mut self, place: Place, entry: &Entry) -> Option<Arc<[u8]>> {
-        if !self.young.contains_key(&place) {
-            let held = self.old.remove(&place)?;
-            self.keep(place, held);
+        if let Some(held) = self.young.get(&place) {
+            return held.described_by(entry);
         }
-        let held = self.young.get(&place)?;
-        (held.entry == *entry).then(|| held.bytes.clone())
+        let held = self.old.remove(&place)?;
+        let bytes = held.described_by(entry);
+        self.keep(place, held);
+        bytes
+    }
+
+    /// The leaf of a group that was asked for last; none: it was another one.
+    pub(super) fn last_leaf(&self, space: &Tree, group: u64) -> Option<&LastLeaf> {
+        let last = self.last_leaf.as_ref();
+        last.filter(|last| last.group == group && last.space == *space)
+    }
+
+    /// Keeps the leaf of a group at hand; none: it is absent.
+    pub(super) fn put_last_leaf(&mut self, space: &Tree, group: u64, bytes: Option<Arc<[u8]>>) {
+        self.last_leaf = Some(LastLeaf {
+            space: *space,
+            group,
+            bytes,
+        });
     }
 
     /// Keeps what an entry describes.

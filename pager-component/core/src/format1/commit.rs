@@ -31,6 +31,7 @@ use alloc::vec::Vec;
 use pagebox_store::{Change, StoreError};
 
 use super::cache::Place;
+use super::deltas::Deltas;
 use super::error::{Error, Operation};
 use super::file::{File, Phase};
 use super::medium::Medium;
@@ -315,7 +316,13 @@ impl File {
         if is_first_ordered {
             plan.record.proven = plan.record.generation;
         }
-        let blocks = plan.record.encode();
+        let none = Deltas::default();
+        let before = if plan.folds() {
+            &none
+        } else {
+            &self.record.deltas
+        };
+        let blocks = plan.record.encode_with(before, &plan.deltas);
         let side = self.side.other();
 
         // Until here nothing was written, so a failure changes nothing.
@@ -363,8 +370,7 @@ impl File {
     /// What was committed becomes what memory says.
     fn apply<B>(&mut self, changes: &Changes<B>, plan: Plan) {
         let (shape, map) = (self.layout.shape(), self.record.map_tree());
-        let before = core::mem::take(&mut self.record.deltas);
-        let is_durable = plan.record.generation == self.durable;
+        let mut deltas = core::mem::take(&mut self.record.deltas);
         for node in plan.nodes {
             let place = Place {
                 page: node.page,
@@ -383,14 +389,17 @@ impl File {
         if let Some(pages) = plan.pages {
             let before = self.pages.as_mut().zip(self.unfolded.as_mut());
             if let Some((before, unfolded)) = before {
-                before.apply(pages);
+                before.apply(&pages);
                 unfolded.add(shape, &map, plan.map_height, &plan.deltas);
             }
+            deltas.extend(plan.deltas);
+            self.record.deltas = deltas;
         } else {
             let space = self.record.space_tree();
             self.pages.get_or_insert_default().fold(&space);
             self.unfolded = None;
         }
+        let is_durable = self.record.generation == self.durable;
         let readers = Readers {
             pins: &self.pins,
             durable: (!is_durable).then_some(self.durable),
@@ -404,10 +413,6 @@ impl File {
                 pages.release_regular();
                 pages.release(&readers);
             }
-        }
-        if !is_durable {
-            self.record.deltas = before;
-            self.record.deltas.extend(plan.deltas);
         }
         self.is_dirty = true;
     }

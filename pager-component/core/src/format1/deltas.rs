@@ -35,7 +35,15 @@ impl Deltas {
 
     /// Bytes that they take in a record.
     pub fn encoded_len(&self) -> usize {
-        self.ids.len() * ID_LEN + self.regular.len() * PAGE_LEN
+        encoded_len(self.counts_with(&Self::default()))
+    }
+
+    /// How many ids and regular pages changed, of these and later ones.
+    pub(super) fn counts_with(&self, later: &Self) -> [usize; 2] {
+        [
+            count(&self.ids, &later.ids),
+            count(&self.regular, &later.regular),
+        ]
     }
 
     /// The highest id that is stored since the fold; 0 if none is.
@@ -64,15 +72,15 @@ impl Deltas {
         id + wide(run.count())
     }
 
-    /// Writes them at `at`.
-    pub(super) fn encode(&self, bytes: &mut [u8], at: usize) {
+    /// Writes them at `at`, with what changed after them.
+    pub(super) fn encode_with(&self, later: &Self, bytes: &mut [u8], at: usize) {
         let mut at = at;
-        for (id, entry) in &self.ids {
+        merge(&self.ids, &later.ids, |id, entry| {
             put(bytes, at, &id.to_le_bytes());
             entry::encode(bytes, at + 8, entry.as_ref());
             at += ID_LEN;
-        }
-        for (page, &is_regular) in &self.regular {
+        });
+        merge(&self.regular, &later.regular, |page, &is_regular| {
             let kind = if is_regular {
                 Kind::Regular
             } else {
@@ -81,7 +89,7 @@ impl Deltas {
             let word = page | u64::from(kind.nibble()) << KIND_SHIFT;
             put(bytes, at, &word.to_le_bytes());
             at += PAGE_LEN;
-        }
+        });
     }
 
     /// Reads so many from the start of these bytes; none where they can't be.
@@ -117,6 +125,31 @@ impl Deltas {
         }
         Some(deltas)
     }
+}
+
+/// Bytes that so many ids and regular pages take in a record.
+pub(super) fn encoded_len([ids, regular]: [usize; 2]) -> usize {
+    ids * ID_LEN + regular * PAGE_LEN
+}
+
+/// How many numbers two maps have together.
+fn count<T>(before: &BTreeMap<u64, T>, later: &BTreeMap<u64, T>) -> usize {
+    let new = later.keys().filter(|number| !before.contains_key(number));
+    before.len() + new.count()
+}
+
+/// Calls `f` with what two maps have, ascending; where both have a number, with
+/// the later.
+fn merge<T>(before: &BTreeMap<u64, T>, later: &BTreeMap<u64, T>, mut f: impl FnMut(u64, &T)) {
+    let mut old = before.iter().peekable();
+    for (&number, new) in later {
+        while let Some((&before, value)) = old.next_if(|(before, _)| **before < number) {
+            f(before, value);
+        }
+        old.next_if(|(before, _)| **before == number);
+        f(number, new);
+    }
+    old.for_each(|(&number, value)| f(number, value));
 }
 
 /// Whether a number comes after all that are there.

@@ -51,7 +51,7 @@ pub(super) enum Which {
 }
 
 /// A tree as a root record names it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tree {
     pub(super) which: Which,
     pub(super) height: u32,

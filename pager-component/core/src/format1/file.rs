@@ -5,6 +5,7 @@
 //! nothing that it reaches is written; memory changes after the medium did.
 //! `record` is that one, or what deferred commits made of it.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use pagebox_store::{Algorithm, Change, PageSize, PageStore};
@@ -209,7 +210,7 @@ impl File {
         let nodes = file.mark(store, regular)?;
         file.blocks = file.record.encode();
         let shape = layout.shape();
-        let mut pages = alloc::vec![(0, slots::whole(shape, &header.encode()))];
+        let mut pages = alloc::vec![(0, Cow::Owned(slots::whole(shape, &header.encode())))];
         for side in Side::BOTH {
             pages.extend(slots::pages(shape, side, &file.blocks));
         }

@@ -129,20 +129,38 @@ pub fn absent(layout: &Layout, group: u64) -> Vec<u8> {
     leaf
 }
 
+/// The word of sixteen pages from `first` on of an absent leaf.
+pub(super) fn absent_word(layout: &Layout, first: u64) -> u64 {
+    let pages = first..first + WORD;
+    layout
+        .reserved_in(layout.group_of(first))
+        .filter(|page| pages.contains(page))
+        .map(|page| u64::from(Kind::Reserved.nibble()) << (4 * (page - first)))
+        .fold(0, |word, nibble| word | nibble)
+}
+
 /// Pages in a word of a leaf.
-const WORD: u64 = 16;
+pub(super) const WORD: u64 = 16;
 
 /// The lowest bit of each nibble.
-const LOWEST: u64 = 0x1111_1111_1111_1111;
+pub(super) const LOWEST: u64 = 0x1111_1111_1111_1111;
 
 /// The lowest bit of each nibble of a word that is zero.
-const fn zeros(word: u64) -> u64 {
+pub(super) const fn zeros(word: u64) -> u64 {
     !(word | word >> 1 | word >> 2 | word >> 3) & LOWEST
 }
 
 /// The lowest bit of each nibble of a page that an allocation may take: 0 or 4.
-const fn free(word: u64) -> u64 {
+pub(super) const fn free(word: u64) -> u64 {
     zeros(word & (0xB * LOWEST))
+}
+
+/// The lowest bits of nibbles, one behind the other.
+pub(super) const fn packed(lowest: u64) -> u64 {
+    let pairs = (lowest | lowest >> 3) & 0x0303_0303_0303_0303;
+    let fours = (pairs | pairs >> 6) & 0x000F_000F_000F_000F;
+    let eights = (fours | fours >> 12) & 0x0000_00FF_0000_00FF;
+    (eights | eights >> 24) & 0xFFFF
 }
 
 /// The pages of a group, sixteen at a time.

@@ -2,11 +2,11 @@
 //! before the last of those is gone. In a leaf of SPACE they are free: nothing
 //! here outlives a process.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::pins::Readers;
-use crate::codec::wide;
+use crate::bitmap::Overlay;
 
 /// A page of a protected page, or a node of MAP, that was freed.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Freed {
 /// Pages that are free, and read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Limbo {
-    pages: BTreeSet<u64>,
+    pages: Overlay,
     /// Those that have a birth, by the newest of their readers: when it is gone
     /// they are the next older one's, if there is one. So each is looked at once
     /// for each of its readers, and not at every commit.
@@ -33,12 +33,18 @@ pub(super) struct Limbo {
 impl Limbo {
     /// How many there are.
     pub(super) fn len(&self) -> u64 {
-        wide(self.pages.len())
+        self.pages.len()
     }
 
     /// Whether a page is there.
     pub(super) fn contains(&self, page: u64) -> bool {
-        self.pages.contains(&page)
+        self.pages.contains(page)
+    }
+
+    /// Which of sixteen pages from `first` on, a multiple of that, are there, as
+    /// bits.
+    pub(super) fn sixteen(&self, first: u64) -> u64 {
+        self.pages.word(first / 64) >> (first % 64) & 0xFFFF
     }
 
     /// Takes in a page that was freed, if anybody reads it.
@@ -58,7 +64,7 @@ impl Limbo {
     /// Lets the regular pages go: another state is durable.
     pub(super) fn release_regular(&mut self) -> Vec<u64> {
         let released = core::mem::take(&mut self.regular);
-        for page in &released {
+        for &page in &released {
             self.pages.remove(page);
         }
         released
@@ -75,7 +81,7 @@ impl Limbo {
                 if let Some(older) = readers.newest(freed.birth, freed.at.min(reader)) {
                     self.by_reader.entry(older).or_default().push(freed);
                 } else {
-                    self.pages.remove(&freed.page);
+                    self.pages.remove(freed.page);
                     released.push(freed.page);
                 }
             }

@@ -12,6 +12,7 @@ use super::places::Places;
 use super::tree::Seek;
 use crate::bitmap::Overlay;
 use crate::checksum::{Xxh3, xxh3, xxh3_of_zeros};
+use crate::codec::narrow;
 use crate::facts;
 use crate::ids::{Extent, ProtectedId};
 
@@ -206,16 +207,17 @@ impl File {
         self.expect_sound()?;
         let limit = self.layout.shape().page_limit();
         let first = word.saturating_mul(64);
-        let end = first.saturating_add(64).min(limit);
-        let taken = Overlay::default();
+        if first >= limit {
+            return Ok(0);
+        }
         let space = self.record.space_tree();
         let (mut reader, pages) = self.paged(store)?;
-        let mut places = Places::ascending(space, pages, &taken, first, end);
         let mut free = 0;
-        while let Some(page) = places.take(&mut reader)? {
-            free |= 1 << (page - first);
+        for place in (0..64).step_by(narrow(leaf::WORD)) {
+            free |= pages.free_word(&mut reader, &space, first + place)? << place;
         }
-        Ok(free)
+        let past = (first + 64).saturating_sub(limit);
+        Ok(free & u64::MAX >> past)
     }
 
     /// Protected pages in ascending order from id `from` on, at most `limit`.

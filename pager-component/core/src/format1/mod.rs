@@ -73,7 +73,7 @@
 //! | [`shape`], [`layout`] | arithmetic |
 //! | `check` | what must hold of what is read |
 //! | `cache`, `tree` | the trees, read as far as they are asked for |
-//! | `pages`, `places`, `unfolded` | what the deltas come to: what pages are; which are free; what a fold writes |
+//! | `pages`, `nibbles`, `places`, `unfolded` | what the deltas come to: what pages are; which are free; what a fold writes |
 //! | `rewrite`, `plan` | what a commit will do |
 //! | `file`, `look` | the verbs that write nothing; create, close |
 //! | `pending` | what deferred commits did |
@@ -130,6 +130,7 @@ mod look;
 mod medium;
 mod mend;
 mod naming;
+mod nibbles;
 mod pages;
 mod pending;
 mod pins;

@@ -4,7 +4,6 @@
 //! A page that is freed while somebody still reads it, the durable state or a
 //! view, is in [`Limbo`]: nobody takes it before the last of them is gone.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -13,13 +12,14 @@ use super::layout::Layout;
 use super::leaf::{self, Kind, in_words};
 use super::limbo::{Freed, Limbo};
 use super::medium::Medium;
+use super::nibbles::Nibbles;
 use super::pins::Readers;
 use super::record::Record;
 use super::rewrite::{Level, Node, next_side};
 use super::tree::{Entry, Reader, Seek, Tree, Which, page_of};
+use crate::bitmap::Overlay;
 use crate::checksum::xxh3;
-
-type Kinds = BTreeMap<u64, Kind>;
+use crate::codec::{narrow, put, u64_at};
 
 /// What pages became since the last fold.
 #[derive(Clone, Debug, Default)]
@@ -27,9 +27,9 @@ pub(super) struct Pages {
     /// Used pages, of the whole file.
     used: u64,
     /// What these pages are, whatever their leaves say.
-    kinds: Kinds,
+    kinds: Nibbles,
     /// Those of them that are free.
-    freed: BTreeSet<u64>,
+    freed: Overlay,
     /// Pages that are free, here or in their leaves, and not to be taken.
     limbo: Limbo,
     /// No page below is free.
@@ -102,7 +102,7 @@ impl Pages {
         }
         let changes = pages.changes;
         if changes.used == record.used {
-            folded.apply(changes);
+            folded.apply(&changes);
             Ok(folded)
         } else {
             let fault = "the root record counts other used pages";
@@ -151,9 +151,9 @@ impl Pages {
         space: &Tree,
         page: u64,
     ) -> Result<Kind, Error> {
-        match self.kinds.get(&page) {
+        match self.kinds.get(page) {
             _ if self.limbo.contains(page) => Ok(Kind::Limbo),
-            Some(&kind) => Ok(kind),
+            Some(kind) => Ok(kind),
             None => in_leaf(reader, space, page),
         }
     }
@@ -171,17 +171,37 @@ impl Pages {
 
     /// Whether a page that its leaf calls free is so still, and can be taken.
     pub(super) fn leaves_free(&self, page: u64) -> bool {
-        self.kinds.get(&page).is_none_or(|&kind| kind == Kind::Free) && !self.limbo.contains(page)
+        self.kinds.get(page).is_none_or(|kind| kind == Kind::Free) && !self.limbo.contains(page)
+    }
+
+    /// Which of the sixteen pages of a word from `first` on are free, as bits.
+    pub(super) fn free_word<S: Medium>(
+        &self,
+        reader: &mut Reader<'_, S>,
+        space: &Tree,
+        first: u64,
+    ) -> Result<u64, Error> {
+        let layout = reader.layout;
+        let group = layout.group_of(first);
+        let in_leaf = match reader.leaf(space, group)? {
+            Some(leaf) => {
+                let place = first - layout.group_start(group);
+                u64_at(&leaf, narrow(place / 2))
+            }
+            None => leaf::absent_word(layout, first),
+        };
+        let free = self.kinds.word(first / leaf::WORD).free_over(in_leaf);
+        Ok(leaf::packed(free) & !self.limbo.sixteen(first))
     }
 
     /// The first page from `page` on that became something.
     pub(super) fn next_changed(&self, page: u64) -> Option<u64> {
-        next(&self.kinds, page)
+        self.kinds.next(page)
     }
 
     /// The first page from `page` on that became free.
     pub(super) fn next_freed(&self, page: u64) -> Option<u64> {
-        self.freed.range(page..).next().copied()
+        self.freed.next(page)
     }
 
     /// No page below is free, as far as is known.
@@ -209,15 +229,16 @@ impl Pages {
     }
 
     /// Makes what a commit did to pages part of what they are.
-    pub(super) fn apply(&mut self, changes: PageChanges) {
+    pub(super) fn apply(&mut self, changes: &PageChanges) {
         self.used = changes.used;
-        for (page, kind) in changes.kinds {
+        self.raise_lowest(changes.lowest);
+        for (page, kind) in changes.kinds.iter() {
             self.kinds.insert(page, kind);
             if kind == Kind::Free {
                 self.freed.insert(page);
                 self.lowest = self.lowest.min(page);
             } else {
-                self.freed.remove(&page);
+                self.freed.remove(page);
             }
         }
     }
@@ -227,7 +248,9 @@ impl Pages {
 #[derive(Debug, Default)]
 pub(super) struct PageChanges {
     used: u64,
-    kinds: Kinds,
+    kinds: Nibbles,
+    /// No page below is free, unless the commit frees it.
+    lowest: u64,
 }
 
 /// What a commit makes of pages, laid over what they are.
@@ -243,9 +266,15 @@ impl<'a> Changing<'a> {
             before,
             changes: PageChanges {
                 used: before.used,
-                kinds: Kinds::new(),
+                kinds: Nibbles::default(),
+                lowest: 0,
             },
         }
+    }
+
+    /// No page below this was found to be free.
+    pub(super) fn raise_lowest(&mut self, page: u64) {
+        self.changes.lowest = page;
     }
 
     /// Used pages, of the whole file.
@@ -263,8 +292,8 @@ impl<'a> Changing<'a> {
         space: &Tree,
         page: u64,
     ) -> Result<Kind, Error> {
-        match self.changes.kinds.get(&page) {
-            Some(&kind) => Ok(kind),
+        match self.changes.kinds.get(page) {
+            Some(kind) => Ok(kind),
             None => self.before.kind(reader, space, page),
         }
     }
@@ -313,7 +342,7 @@ impl<'a> Changing<'a> {
 
     /// The first page from `page` on that became something since the last fold.
     fn next_changed(&self, page: u64) -> Option<u64> {
-        let own = next(&self.changes.kinds, page);
+        let own = self.changes.kinds.next(page);
         own.into_iter().chain(self.before.next_changed(page)).min()
     }
 
@@ -370,10 +399,6 @@ pub(super) fn leaf_node(
     }
 }
 
-fn next(kinds: &Kinds, page: u64) -> Option<u64> {
-    kinds.range(page..).next().map(|(&page, _)| page)
-}
-
 /// What the leaf of a page says of it.
 fn in_leaf<S: Medium>(reader: &mut Reader<'_, S>, space: &Tree, page: u64) -> Result<Kind, Error> {
     let layout = reader.layout;
@@ -393,13 +418,14 @@ fn leaf_under<S: Medium>(
     reader: &mut Reader<'_, S>,
     space: &Tree,
     group: u64,
-    layers: &[&Kinds],
+    layers: &[&Nibbles],
 ) -> Result<Option<Arc<[u8]>>, Error> {
     let layout = reader.layout;
     let start = layout.group_start(group);
-    let pages = start..start + layout.shape().group_len();
+    let first = start / leaf::WORD;
+    let end = first + layout.shape().group_len() / leaf::WORD;
     let old = reader.leaf(space, group)?;
-    let is_changed = |layer: &&Kinds| layer.range(pages.clone()).next().is_some();
+    let is_changed = |layer: &&Nibbles| layer.words(first, end).next().is_some();
     if !layers.iter().any(is_changed) {
         return Ok(old);
     }
@@ -408,8 +434,10 @@ fn leaf_under<S: Medium>(
         None => leaf::absent(layout, group),
     };
     for layer in layers {
-        for (&page, &kind) in layer.range(pages.clone()) {
-            leaf::set(&mut bytes, page - start, kind);
+        for (number, word) in layer.words(first, end) {
+            let at = narrow(number - first) * 8;
+            let word = word.over(u64_at(&bytes, at));
+            put(&mut bytes, at, &word.to_le_bytes());
         }
     }
     Ok(Some(bytes.into()))

@@ -29,10 +29,9 @@ const NEXT_FIT: u64 = 8;
 /// Everything that a commit writes.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// The state after it. Of a deferred commit without the deltas, which nobody
-    /// writes then.
+    /// The state after it, without deltas.
     pub(super) record: Record,
-    /// What it changes.
+    /// What it adds to the deltas; nothing where it folds.
     pub(super) deltas: Deltas,
     /// New contents of protected pages, and where they go.
     pub(super) contents: Vec<(ProtectedId, u64)>,
@@ -48,6 +47,13 @@ pub(super) struct Plan {
     pub(super) map_height: u32,
     /// Where the next large transaction looks first.
     pub(super) next_fit: u64,
+}
+
+impl Plan {
+    /// Whether it writes the changed nodes of both trees.
+    pub(super) fn folds(&self) -> bool {
+        self.pages.is_none()
+    }
 }
 
 /// How a commit is to be done.
@@ -98,10 +104,6 @@ impl File {
         let generation = self.next_generation(changes)?;
         let (durable, next_fit) = (self.durable, self.next_fit);
         let mut record = self.record.without_deltas();
-        let before = match durability {
-            Durability::Durable => self.record.deltas.clone(),
-            Durability::Deferred => Deltas::default(),
-        };
         let freed_regular = self.durable_of(changes, durability);
         // A view of the generation that a fold gets may be older than the fold.
         let at = generation.max(self.record.generation.saturating_add(1));
@@ -117,6 +119,8 @@ impl File {
             },
             pages: Changing::of(committed),
             space,
+            // Pages that are kept stay free where nobody takes them.
+            leaves_none_below: !is_run && kept.is_empty(),
         };
 
         // Nothing is freed before everything has its place.
@@ -132,17 +136,11 @@ impl File {
                 .pages
                 .take(&mut reader, &space, page, Kind::Regular)?;
         }
-        let regular = &mut deltas.regular;
-        regular.extend(changes.allocated.iter().map(|page| (page, true)));
-        regular.extend(changes.freed.iter().map(|page| (page, false)));
-        record.deltas = before;
-        if durability == Durability::Durable {
-            record.deltas.extend(deltas.clone());
-        }
         let mut nodes = Vec::new();
         let mut nodes_replaced = Vec::new();
         if need.folds {
-            let ids = core::mem::take(&mut record.deltas).ids;
+            let mut ids = reader.deltas.ids.clone();
+            ids.append(&mut deltas.ids);
             let height = need.map_height;
             let map = fold(&mut reader, &map, height, ids, generation, |reader| {
                 taking.take(reader, Kind::Node)
@@ -150,6 +148,10 @@ impl File {
             (nodes, nodes_replaced) = (map.nodes, map.replaced);
             record.map = map.tree.root;
             record.map_height = height_byte(map.tree.height);
+        } else {
+            let regular = &mut deltas.regular;
+            regular.extend(changes.allocated.iter().map(|page| (page, true)));
+            regular.extend(changes.freed.iter().map(|page| (page, false)));
         }
 
         let Taking { places, pages, .. } = &mut taking;
@@ -198,6 +200,8 @@ struct Taking<'a> {
     places: Places<'a>,
     pages: Changing<'a>,
     space: Tree,
+    /// Whether no page below the last one that it took is free.
+    leaves_none_below: bool,
 }
 
 /// What becomes of protected pages.
@@ -218,6 +222,9 @@ impl Taking<'_> {
             fault: "the file has fewer free pages than it counts",
         })?;
         self.pages.take(reader, &self.space, page, kind)?;
+        if self.leaves_none_below {
+            self.pages.raise_lowest(page + 1);
+        }
         Ok(page)
     }
 

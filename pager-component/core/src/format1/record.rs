@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, SECTOR};
 
-use super::deltas::Deltas;
+use super::deltas::{self, Deltas};
 use super::entry::{self, Entry, Tree, Which};
 use super::header::{Header, decode_homes, encode_homes};
 pub use super::shape::{BLOCK, PIECE};
@@ -112,11 +112,19 @@ impl Record {
 
     /// The blocks of a slot that it takes.
     pub fn encode(&self) -> Vec<u8> {
-        let blocks = (DELTAS + self.deltas.encoded_len()).div_ceil(BLOCK_PAYLOAD);
-        let mut payload = vec![0; blocks * BLOCK_PAYLOAD];
+        self.encode_with(&self.deltas, &Deltas::default())
+    }
+
+    /// As [`Record::encode`], with these deltas and what changed after them.
+    pub(super) fn encode_with(&self, deltas: &Deltas, later: &Deltas) -> Vec<u8> {
+        let counts = deltas.counts_with(later);
+        let blocks = (DELTAS + deltas::encoded_len(counts)).div_ceil(BLOCK_PAYLOAD);
+        // The payload in one piece, until its checksum is known.
+        let mut slot = vec![0; blocks * BLOCK];
+        let (payload, _) = slot.split_at_mut(blocks * BLOCK_PAYLOAD);
         let length = wide(payload.len());
-        put(&mut payload, 0, &MAGIC);
-        put(&mut payload, 8, &length.to_le_bytes());
+        put(payload, 0, &MAGIC);
+        put(payload, 8, &length.to_le_bytes());
         let numbers = [
             self.generation,
             self.base,
@@ -127,30 +135,27 @@ impl Record {
             self.last_snapshot,
         ];
         for (number, at) in numbers.iter().zip((32..).step_by(8)) {
-            put(&mut payload, at, &number.to_le_bytes());
+            put(payload, at, &number.to_le_bytes());
         }
         let [log2, ..] = self.header.page_size.log2().to_le_bytes();
-        put(
-            &mut payload,
-            88,
-            &[log2, self.map_height, self.space_height],
-        );
-        let counts = [self.deltas.ids.len(), self.deltas.regular.len()];
+        put(payload, 88, &[log2, self.map_height, self.space_height]);
         for (count, at) in counts.into_iter().zip([96, 100]) {
-            put(&mut payload, at, &offset(count).to_le_bytes());
+            put(payload, at, &offset(count).to_le_bytes());
         }
-        put(&mut payload, 112, &self.header.uuid);
-        put(&mut payload, 128, &encode_homes(self.header.homes));
-        entry::encode(&mut payload, 160, self.map.as_ref());
-        entry::encode(&mut payload, 192, self.space.as_ref());
-        self.deltas.encode(&mut payload, DELTAS);
-        let sum = xxh3(part(&payload, 32, payload.len() - 32));
-        put(&mut payload, 16, &sum.to_le_bytes());
+        put(payload, 112, &self.header.uuid);
+        put(payload, 128, &encode_homes(self.header.homes));
+        entry::encode(payload, 160, self.map.as_ref());
+        entry::encode(payload, 192, self.space.as_ref());
+        deltas.encode_with(later, payload, DELTAS);
+        let sum = xxh3(part(payload, 32, payload.len() - 32));
+        put(payload, 16, &sum.to_le_bytes());
 
-        let mut slot = Vec::with_capacity(blocks * BLOCK);
-        for piece in payload.chunks_exact(PIECE) {
-            slot.extend_from_slice(piece);
-            slot.extend_from_slice(&self.generation.to_le_bytes());
+        // Each piece to its sector, the last first: none is in the way.
+        for sector in (0..slot.len() / SECTOR).rev() {
+            let piece = sector * PIECE;
+            slot.copy_within(piece..piece + PIECE, sector * SECTOR);
+            let stamp = self.generation.to_le_bytes();
+            put(&mut slot, sector * SECTOR + PIECE, &stamp);
         }
         slot
     }

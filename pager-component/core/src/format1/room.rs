@@ -218,5 +218,5 @@ fn len_with<B>(deltas: &Deltas, changes: &Changes<B>) -> usize {
     let new_pages = pages
         .filter(|page| !deltas.regular.contains_key(page))
         .count();
-    deltas.encoded_len() + new_ids * deltas::ID_LEN + new_pages * deltas::PAGE_LEN
+    deltas.encoded_len() + deltas::encoded_len([new_ids, new_pages])
 }

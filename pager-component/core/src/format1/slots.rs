@@ -1,5 +1,6 @@
 //! Where header and root records lie on the medium; reads them.
 
+use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -135,12 +136,17 @@ fn at_unit<S: Medium>(store: &S, size: u64, side: Side) -> Result<Option<Header>
 }
 
 /// The pages of a root slot that a record takes, with their bytes.
-pub(super) fn pages(shape: Shape, side: Side, blocks: &[u8]) -> Vec<(u64, Vec<u8>)> {
+pub(super) fn pages(shape: Shape, side: Side, blocks: &[u8]) -> Vec<(u64, Cow<'_, [u8]>)> {
     let first = position(shape.unit(), side) >> shape.page_size.log2();
     let pages = blocks.chunks(shape.page_size.bytes());
-    (first..)
-        .zip(pages.map(|bytes| whole(shape, bytes)))
-        .collect()
+    let whole = pages.map(|bytes| {
+        if bytes.len() == shape.page_size.bytes() {
+            Cow::Borrowed(bytes)
+        } else {
+            Cow::Owned(whole(shape, bytes))
+        }
+    });
+    (first..).zip(whole).collect()
 }
 
 /// A page that begins with these bytes; the rest is zeros.
@@ -152,9 +158,10 @@ pub(super) fn whole(shape: Shape, bytes: &[u8]) -> Vec<u8> {
 
 /// Pages to be written.
 pub(super) fn changes<'a, B: 'a>(
-    pages: &'a [(u64, Vec<u8>)],
+    pages: &'a [(u64, impl AsRef<[u8]>)],
 ) -> impl Iterator<Item = Change<'a, B>> {
-    pages
-        .iter()
-        .map(|&(page, ref bytes)| Change::Bytes { page, bytes })
+    pages.iter().map(|&(page, ref bytes)| Change::Bytes {
+        page,
+        bytes: bytes.as_ref(),
+    })
 }

@@ -149,10 +149,15 @@ impl<S: Medium> Reader<'_, S> {
 
     /// The leaf of a group as of the last fold; none: it is absent.
     pub(super) fn leaf(&mut self, space: &Tree, group: u64) -> Result<Option<Arc<[u8]>>, Error> {
-        match self.entry(space, 0, group)? {
-            Some(entry) => self.node(Which::Space, 0, group, &entry).map(Some),
-            None => Ok(None),
+        if let Some(last) = self.cache.last_leaf(space, group) {
+            return Ok(last.bytes.clone());
         }
+        let leaf = match self.entry(space, 0, group)? {
+            Some(entry) => Some(self.node(Which::Space, 0, group, &entry)?),
+            None => None,
+        };
+        self.cache.put_last_leaf(space, group, leaf.clone());
+        Ok(leaf)
     }
 
     /// What is stored for a protected id now.

@@ -66,9 +66,8 @@ impl File {
         let shape = shape.unwrap_or(Shape::of(header.page_size));
         let layout = Layout::new(shape, header.homes).ok_or(Error::Damaged(Damage::Homes))?;
         let is_whole = root.len() >= BLOCK && record::len_of(root, root.len()) == Ok(root.len());
-        let record = Record::decode(root)
-            .ok()
-            .filter(|it| is_whole && it.header == header);
+        let record = is_whole.then(|| Record::decode(root)).and_then(Result::ok);
+        let record = record.filter(|record| record.header == header);
         let record = record.ok_or(Error::Damaged(Damage::NoRoot))?;
         check::root(&layout, geometry.page_count, &record).map_err(|fault| {
             Error::Damaged(Damage::Unsound {
