@@ -108,7 +108,9 @@ impl File {
         } else {
             durability
         };
-        let stored = store.geometry().page_count;
+        let first_regular = changes.allocated.iter().next();
+        // Pages that the file gets for them hold nothing yet.
+        let recycles = first_regular.is_some_and(|page| page < store.geometry().page_count);
         let (need, page_count) = self.find_room(store, changes, durability)?;
         let terms = Terms {
             need,
@@ -117,8 +119,6 @@ impl File {
             kept: &changes.allocated,
         };
         let plan = self.plan(store, changes, &terms)?;
-        let first_regular = changes.allocated.iter().next();
-        let recycles = first_regular.is_some_and(|page| page < stored);
         match durability {
             Durability::Durable => self.write(store, changes, plan, recycles)?,
             Durability::Deferred => self.write_deferred(store, changes, plan, recycles)?,

@@ -119,8 +119,9 @@ impl File {
             },
             pages: Changing::of(committed),
             space,
-            // Pages that are kept stay free where nobody takes them.
-            leaves_none_below: !is_run && kept.is_empty(),
+            // What it keeps it takes as well, or it folds, and then the next
+            // one looks from the start.
+            leaves_none_below: !is_run,
         };
 
         // Nothing is freed before everything has its place.
