@@ -139,7 +139,9 @@ fn full_store_has_room_again_when_the_view_is_gone() {
         let (mut view, pin) = file.view().unwrap();
         let mut written = 0;
         for id in 0..40 {
+            let before = file.stats().generation;
             if file.commit(&mut store, &write(shape, [id], 2)).is_err() {
+                assert_eq!(file.stats().generation, before, "it folded for nothing");
                 break;
             }
             written += 1;
@@ -245,6 +247,16 @@ fn figures_say_what_views_keep() {
     assert_eq!(elsewhere.allocated(0, 9), Err(Error::NotSupported));
     assert_eq!(elsewhere.stats().regular_pages, None);
     assert_eq!(elsewhere.begin().unwrap_err(), Error::ReadOnly);
+    // No allocation takes what it keeps.
+    let mut transaction = pager.begin().unwrap();
+    let taken = pager.alloc(&mut transaction, 40).unwrap();
+    pager.commit(transaction).unwrap();
+    let mut transaction = pager.begin().unwrap();
+    pager.free(&mut transaction, &taken).unwrap();
+    pager.commit(transaction).unwrap();
+    for &id in &ids {
+        assert_eq!(first_byte(&mut view, pager.store(), id), 1);
+    }
     drop(view);
     commit_byte(&mut pager, &ids[4..5], 4);
     let stats = pager.stats();
