@@ -485,9 +485,18 @@ impl State {
         if end > self.length {
             self.resize(end.max(self.hint))?;
         }
+        // Rolling a journal back writes what was there. Where that is there still,
+        // because what it undoes was never committed, it takes no room: a full
+        // medium must not stand in its way.
+        let may_be_there = self.batch.is_none();
+        let mut now = vec![0; if may_be_there { page.bytes() } else { 0 }];
         self.pend(|transaction| {
             for (id, within, part) in parts(page, offset, bytes.len()) {
                 let bytes = &bytes[part];
+                let now = &mut now[..if may_be_there { bytes.len() } else { 0 }];
+                if may_be_there && transaction.read_at(id, within, now).is_ok() && now == bytes {
+                    continue;
+                }
                 if bytes.len() == page.bytes() {
                     transaction.replace(id, bytes)?;
                 } else {

@@ -2,7 +2,8 @@
 //! nothing.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-// mod extension;
+mod damage;
+mod extension;
 mod failing;
 mod kill;
 mod ledger;

@@ -176,3 +176,29 @@ fn reader_of_another_process_sees_each_commit() {
     writer.execute_batch("delete from t; vacuum").unwrap();
     assert_eq!(count(&reader), 0);
 }
+
+/// A writer whose transaction spilled has left a journal that is not hot: who
+/// only reads sees the state before, and lets the journal be.
+#[test]
+fn reader_is_not_disturbed_by_the_journal_of_a_writer_at_work() {
+    let folder = folder();
+    let path = folder.path().join("data.pages");
+    let writer = open(&path, PAGES[0]);
+    writer
+        .execute_batch(
+            "create table t (x); insert into t values (1);
+             pragma cache_size = 2; begin;
+             with recursive n(i) as (select 1 union all select i + 1 from n where i < 100)
+             insert into t select zeroblob(5000) from n",
+        )
+        .unwrap();
+    let journal = path.with_extension("pages-journal");
+    assert!(journal.exists());
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let reader = try_open(&path, PAGES[0], flags).unwrap();
+    assert_eq!(count(&reader), 1);
+    assert!(journal.exists());
+    writer.execute_batch("commit").unwrap();
+    assert_eq!(count(&reader), 101);
+    assert!(!journal.exists());
+}

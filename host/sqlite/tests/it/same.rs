@@ -15,8 +15,7 @@ fn insert(table: &str, count: u32, values: &str) -> String {
     format!("insert into {table} {NUMBERS} {count}) select {values} from n;")
 }
 
-/// What is done, a step after the other. `OTHER` is another database, that the
-/// last of them attach.
+/// What is done to rows, a step after the other.
 fn steps() -> Vec<(&'static str, String)> {
     vec![
         (
@@ -86,6 +85,12 @@ fn steps() -> Vec<(&'static str, String)> {
                 insert("c (big)", 300, "zeroblob(3000)")
             ),
         ),
+    ]
+}
+
+/// What is done to files after that. `OTHER` is another database.
+fn more_steps() -> Vec<(&'static str, String)> {
+    vec![
         (
             "vacuum",
             "delete from a where id > 1000; delete from c; vacuum;".into(),
@@ -115,6 +120,15 @@ fn steps() -> Vec<(&'static str, String)> {
              update a set v = v || '1'; pragma page_size = 4096; vacuum;"
                 .into(),
         ),
+        (
+            "temporary and in memory",
+            "create temp table s as select * from a; attach ':memory:' as m;
+             create table m.t as select * from temp.s; delete from a where id % 11 = 0;
+             begin; insert into a select * from m.t where id % 11 = 0 and id < 500;
+             delete from m.t; rollback; insert into a select * from m.t where id % 11 = 0;
+             drop table temp.s; detach m;"
+                .into(),
+        ),
         ("indices", "reindex; analyze; drop index a_v;".into()),
     ]
 }
@@ -131,7 +145,7 @@ fn compare(vfs: &str, pragmas: &str) {
         (open(&path, vfs), path)
     });
     pages.0.execute_batch(pragmas).unwrap();
-    for (name, sql) in steps() {
+    for (name, sql) in steps().into_iter().chain(more_steps()) {
         for (db, path) in [&stock, &pages] {
             run(db, &sql, &path.with_extension("other"));
         }
@@ -143,6 +157,10 @@ fn compare(vfs: &str, pragmas: &str) {
     }
     let expected = contents(&stock.0);
     let path = pages.1;
+    let copy = path.with_extension("copy");
+    run(&pages.0, "vacuum into 'OTHER'", &copy);
+    assert!(contents(&open(&copy, vfs)) == expected, "{vfs}: the copy");
+    assert_clean(&copy);
     drop(pages.0);
     let again = open(&path, vfs);
     assert!(contents(&again) == expected, "{vfs}, {pragmas}: reopened");
