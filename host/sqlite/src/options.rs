@@ -45,7 +45,8 @@ impl Options {
 
     /// Databases that are no files: `open` has the pager of a name, which is an
     /// absolute path to SQLite. It is called when a database is first read, and
-    /// again after its last connection was closed.
+    /// again after its last connection was closed. SQLite makes no journal where
+    /// there is no file of that name: `pragma journal_mode = memory` needs none.
     #[must_use]
     pub fn open_with(
         mut self,

@@ -48,7 +48,7 @@ fn transaction_on_a_failing_medium_is_done_or_not_done() {
         }
         failures += disk.failed();
     }
-    assert!(failures > 100 && errors > 0, "{failures}, {errors}");
+    assert!(errors > 0 && failures > 2 * errors, "{failures}, {errors}");
     figures::print(&format!(
         "{failures} calls of the medium under SQLite failed, {errors} transactions with them: \
          nothing lost"

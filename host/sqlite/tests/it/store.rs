@@ -187,13 +187,15 @@ fn pager(path: &Path, access: Access) -> Result<Pager, pagebox::Error> {
     engine().open_store(disk, access)
 }
 
-/// A database on such a medium, without a journal.
+/// A database on such a medium, without a journal. SQLite makes a journal beside
+/// files only, with the rights of the file.
 pub(crate) fn on_disk(disk: &Disk, path: &Path) -> Connection {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
         let options = Options::new(engine()).open_with(pager);
         options.register(DISKS).unwrap();
     });
+    std::fs::write(path, []).unwrap();
     MEDIA.lock().unwrap().insert(path.to_owned(), disk.clone());
     let db = open(path, DISKS);
     db.execute_batch("pragma journal_mode = memory").unwrap();
