@@ -23,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pagebox::{Access, Engine};
 use rusqlite::ffi;
@@ -91,9 +91,12 @@ struct Vfs {
     options: Options,
     name: CString,
     /// The open databases.
-    databases: Mutex<HashMap<(PathBuf, bool), Weak<Database>>>,
+    databases: Mutex<Databases>,
     next: AtomicU64,
 }
+
+/// By their paths, and whether they may be written to.
+type Databases = HashMap<(PathBuf, bool), Weak<Database>>;
 
 /// SQLite's file: what `open` makes of its memory.
 #[repr(C)]
@@ -218,6 +221,12 @@ impl Vfs {
         unsafe { &*(*vfs).pAppData.cast() }
     }
 
+    fn databases(&self) -> MutexGuard<'_, Databases> {
+        self.databases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A connection to a database, that may do as much as the flags ask for and
     /// the file allows.
     fn connect(&'static self, path: PathBuf, flags: c_int) -> Result<Connection, c_int> {
@@ -226,10 +235,7 @@ impl Vfs {
         } else {
             allowed(&path, flags).map_err(|_| ffi::SQLITE_CANTOPEN)?
         };
-        let mut databases = self
-            .databases
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut databases = self.databases();
         databases.retain(|_, it| it.strong_count() > 0);
         let key = (path.clone(), access == Access::Write);
         let open = databases.get(&key).and_then(Weak::upgrade);
@@ -411,8 +417,6 @@ unsafe fn with(
 ) -> c_int {
     // SAFETY: `open` put it there, and nobody else uses it meanwhile (1).
     let connection = unsafe { &mut *(*file.cast::<Opened>()).connection };
-    let database = connection.database.clone();
-    let vfs = connection.vfs;
     let done = catch_unwind(AssertUnwindSafe(|| f(connection)));
     let (code, words) = match done {
         Ok(Ok(())) => return ffi::SQLITE_OK,
@@ -425,13 +429,13 @@ unsafe fn with(
             "commits that were not durable are lost: close all connections".into(),
         ),
         Err(_) => {
-            database.distrust();
+            connection.database.distrust();
             (ffi::SQLITE_IOERR, "it panicked".into())
         }
     };
     if let Ok(words) = CString::new(words) {
         // SAFETY: the format takes one text, which ends in a zero byte.
-        unsafe { (vfs.sqlite.log)(code, c"pagebox: %s".as_ptr(), words.as_ptr()) };
+        unsafe { (connection.vfs.sqlite.log)(code, c"pagebox: %s".as_ptr(), words.as_ptr()) };
     }
     code
 }
@@ -441,6 +445,7 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     guard(|| {
         // SAFETY: `open` made it of a box, and it is used no more (1).
         let mut connection = unsafe { Box::from_raw((*file).connection) };
+        let vfs = connection.vfs;
         let Connection {
             database,
             id,
@@ -448,8 +453,11 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
             ..
         } = &mut *connection;
         database.unlock(*id, level, Level::None);
-        // The last one that is dropped closes the pager, which syncs what was
-        // deferred.
+        // The last one closes the pager. Nobody opens the database meanwhile, who
+        // would find it locked.
+        let databases = vfs.databases();
+        drop(connection);
+        drop(databases);
         ffi::SQLITE_OK
     })
 }

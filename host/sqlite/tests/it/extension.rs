@@ -29,17 +29,22 @@ fn extension() -> PathBuf {
     extension
 }
 
-/// Runs a program; none: this machine has no such program, where that may be.
+/// Runs a program; none: this machine has no such program, or one that loads no
+/// extensions and says so by its exit code.
 fn run(command: &mut Command) -> Option<String> {
-    let output = match command.output() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let required = std::env::var_os("PAGEBOX_REQUIRE_SQLITE").is_some();
-            assert!(!required, "{command:?}: {error}");
-            eprintln!("skipped: {command:?}: {error}");
-            return None;
-        }
-        output => output.unwrap(),
+    const LOADS_NONE: i32 = 77;
+    let output = command.output();
+    let missing = match &output {
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        Ok(output) => output.status.code() == Some(LOADS_NONE),
     };
+    if missing {
+        let required = std::env::var_os("PAGEBOX_REQUIRE_SQLITE").is_some();
+        assert!(!required, "{command:?}: {output:?}");
+        eprintln!("skipped: {command:?}: {output:?}");
+        return None;
+    }
+    let output = output.unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {error}");
     Some(String::from_utf8(output.stdout).unwrap())
@@ -55,6 +60,8 @@ const PYTHON: &str = r#"
 import sqlite3, sys
 extension, path = sys.argv[1:]
 loader = sqlite3.connect(":memory:")
+if not hasattr(loader, "enable_load_extension"):
+    sys.exit(77)
 loader.enable_load_extension(True)
 loader.load_extension(extension)
 db = sqlite3.connect(f"file:{path}?vfs=pagebox", uri=True)
