@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{io, iter};
 
+use pagebox::report::Check;
 use pagebox::{Access, Error, NewFile, PageSize, Pager, ProtectedId, Suspended, Transaction};
 use rusqlite::ffi::SQLITE_IOERR;
 
@@ -169,6 +170,21 @@ impl Database {
             state.placeholder = None;
         }
         self.locks().unlock(id, level, wish);
+    }
+
+    /// What the pager's own check finds in the file, for people.
+    pub(crate) fn check(&self, options: &Options) -> Result<String> {
+        let check = Check::of_file(&options.engine, &self.path, |_, _| {})?;
+        let findings: Vec<_> = check
+            .findings
+            .iter()
+            .map(|it| it.message.as_str())
+            .collect();
+        Ok(if findings.is_empty() {
+            "ok".into()
+        } else {
+            findings.join("\n")
+        })
     }
 
     /// Whether somebody means to write.

@@ -59,6 +59,12 @@ impl Sqlite {
         }
     }
 
+    /// A text that SQLite frees.
+    fn text(&self, text: &CStr) -> *mut c_char {
+        // SAFETY: the format takes one text, which ends in a zero byte.
+        unsafe { (self.mprintf)(c"%s".as_ptr(), text.as_ptr()) }
+    }
+
     /// Those that SQLite hands to an extension: a list of pointers to functions,
     /// to which each version adds at the end. They stand in it where the
     /// structure of `sqlite3ext.h` has them.
@@ -595,9 +601,15 @@ unsafe extern "C" fn file_control(
                     let size = *arg.cast::<ffi::sqlite3_int64>();
                     database.expect_size(size.cast_unsigned());
                 }
-                ffi::SQLITE_FCNTL_VFSNAME => {
-                    // SQLite frees it.
-                    *arg.cast() = (vfs.sqlite.mprintf)(c"%s".as_ptr(), vfs.name.as_ptr());
+                ffi::SQLITE_FCNTL_VFSNAME => *arg.cast() = vfs.sqlite.text(&vfs.name),
+                ffi::SQLITE_FCNTL_PRAGMA => {
+                    // What is answered, the name, its value.
+                    let texts: *mut *mut c_char = arg.cast();
+                    is_known = CStr::from_ptr(*texts.add(1)).to_bytes() == b"pagebox_check";
+                    if is_known {
+                        let found = database.check(&vfs.options)?;
+                        *texts = vfs.sqlite.text(&CString::new(found).unwrap_or_default());
+                    }
                 }
                 _ => is_known = false,
             }

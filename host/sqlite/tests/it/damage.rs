@@ -71,6 +71,41 @@ fn full_medium_ends_a_statement_and_nothing_else() {
     }
 }
 
+/// Its limit of memory is met in the middle of a transaction.
+#[test]
+fn transaction_that_is_too_large_is_undone_wholly() {
+    const NARROW: &str = "narrow";
+    let folder = folder();
+    let path = folder.path().join("data.pages");
+    drop(open(&folder.path().join("other.pages"), PAGES[0]));
+    let mut limits = Limits::default();
+    limits.staged = 100 << 12;
+    let engine = Engine::with_limits(limits).unwrap();
+    Options::new(&engine).register(NARROW).unwrap();
+    for locking in ["normal", "exclusive"] {
+        for pages in [2, 2000] {
+            let db = open(&path, NARROW);
+            db.execute_batch(&format!(
+                "pragma journal_mode = memory; pragma locking_mode = {locking};
+                 pragma cache_size = {pages}; create table if not exists t (x)"
+            ))
+            .unwrap();
+            for _ in 0..2 {
+                let before = count(&db);
+                let sql = "insert into t values (zeroblob(200)), (zeroblob(500000))";
+                let full = db.execute_batch(sql).unwrap_err();
+                assert_eq!(full.sqlite_error_code(), Some(ErrorCode::DiskFull));
+                assert_eq!(count(&db), before);
+                assert_sound(&db);
+                db.execute_batch("insert into t values (1)").unwrap();
+                assert_eq!(count(&db), before + 1);
+                assert_sound(&db);
+            }
+        }
+        assert_clean(&path);
+    }
+}
+
 #[test]
 fn page_that_rotted_is_an_error_and_no_other_row() {
     let folder = folder();
@@ -82,6 +117,8 @@ fn page_that_rotted_is_an_error_and_no_other_row() {
          insert into t select i, 'row ' || i || hex(zeroblob(50)) from n",
     )
     .unwrap();
+    let check = "pragma pagebox_check";
+    assert_eq!(rows(&db, check).unwrap(), ["[Text(\"ok\")]"]);
     drop(db);
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.windows(8).position(|it| it == b"row 4500").unwrap();
@@ -102,6 +139,8 @@ fn page_that_rotted_is_an_error_and_no_other_row() {
         }
     }
     assert!((400..500).contains(&good), "{good} rows were read");
+    let found = rows(&db, check).unwrap();
+    assert!(found[0].contains("the checksum of page"), "{found:?}");
 }
 
 #[test]

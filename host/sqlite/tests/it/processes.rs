@@ -84,6 +84,8 @@ fn empty_file_is_made_a_database_by_one_of_two() {
         rows(&other, "select * from sqlite_schema").unwrap().len(),
         0
     );
+    // Who only meant to write keeps nobody out.
+    other.execute_batch("begin immediate; rollback").unwrap();
     one.execute_batch("begin immediate").unwrap();
     let refused = other.execute_batch("create table t (x)");
     assert_eq!(code(refused), ErrorCode::DatabaseBusy);
@@ -92,6 +94,24 @@ fn empty_file_is_made_a_database_by_one_of_two() {
     assert_eq!(code(refused), ErrorCode::DatabaseBusy);
     drop(one);
     assert_eq!(count(&other), 0);
+}
+
+/// One that found an empty file does not write over what was put there since.
+#[test]
+fn database_that_was_made_meanwhile_is_not_made_again() {
+    let folder = folder();
+    let path = folder.path().join("data.pages");
+    let [one, other] = [0, 1].map(|it| open(&path, PAGES[it]));
+    other
+        .execute_batch("begin; select * from sqlite_schema")
+        .unwrap();
+    one.execute_batch("create table t (x); insert into t values (1)")
+        .unwrap();
+    drop(one);
+    let refused = other.execute_batch("create table t (x)");
+    assert_eq!(code(refused), ErrorCode::DatabaseBusy);
+    other.execute_batch("rollback").unwrap();
+    assert_eq!(count(&other), 1);
 }
 
 #[test]

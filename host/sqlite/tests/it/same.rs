@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use pagebox::report::Info;
 use pagebox_tests::scratch::folder;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{PAGES, STOCK, assert_clean, assert_sound, contents, open, rows, try_open};
+use crate::{PAGES, STOCK, assert_clean, assert_sound, contents, engine, open, rows, try_open};
 
 /// Rows that a generator makes, so that a step is a line.
 const NUMBERS: &str = "with recursive n(i) as (select 1 union all select i + 1 from n where i < ";
@@ -173,6 +174,13 @@ fn compare(vfs: &str, pragmas: &str) {
     reader.execute_batch("delete from a").unwrap_err();
     assert_clean(&path);
     assert_clean(&path.with_extension("other"));
+    // The page file has as many protected pages as the database is long.
+    let size = "select page_count * page_size from pragma_page_count, pragma_page_size";
+    let bytes: i64 = again.query_row(size, [], |row| row.get(0)).unwrap();
+    let mut inspector = engine().inspect(&path).unwrap();
+    let info = Info::of(&mut inspector).unwrap();
+    let expected = bytes.cast_unsigned().div_ceil(info.page_size.into());
+    assert_eq!(info.protected_pages, Some(expected), "{vfs}, {pragmas}");
     // Those of SQLite are left where it is to keep its journal.
     let keeps = pragmas.contains("persist") || pragmas.contains("truncate");
     let left: Vec<_> = std::fs::read_dir(folder.path())
@@ -252,5 +260,30 @@ fn file_is_empty_until_something_is_written() {
     drop(db);
     let db = open(&path, PAGES[0]);
     db.execute_batch("insert into t (y) values (1)").unwrap();
+    assert_clean(&path);
+}
+
+/// Stock SQLite says of this mode that a database may be ruined by a roll-back.
+#[test]
+fn transaction_that_spilled_is_rolled_back_without_any_journal() {
+    let folder = folder();
+    let path = folder.path().join("data.pages");
+    let db = open(&path, PAGES[0]);
+    db.execute_batch(
+        "pragma journal_mode = off; pragma cache_size = 2;
+         create table t (x); insert into t values (1); create index i on t (x)",
+    )
+    .unwrap();
+    for _ in 0..3 {
+        db.execute_batch(&format!(
+            "begin; {} delete from t where rowid < 50; rollback",
+            insert("t", 200, "zeroblob(i * 20)")
+        ))
+        .unwrap();
+        assert_eq!(rows(&db, "select * from t").unwrap(), ["[Integer(1)]"]);
+        assert_sound(&db);
+    }
+    db.execute_batch("insert into t values (2)").unwrap();
+    assert_sound(&db);
     assert_clean(&path);
 }
