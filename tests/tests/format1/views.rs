@@ -216,6 +216,7 @@ fn first_byte(view: &mut View, store: &MemoryStore, id: ProtectedId) -> u8 {
 fn figures_say_what_views_keep() {
     let mut pager = pager(Format::One);
     let mut transaction = pager.begin().unwrap();
+    let below = pager.alloc(&mut transaction, 5).unwrap();
     let ids = pager.alloc_protected(&mut transaction, 10).unwrap();
     pager.commit(transaction).unwrap();
     commit_byte(&mut pager, &ids, 1);
@@ -247,9 +248,13 @@ fn figures_say_what_views_keep() {
     assert_eq!(elsewhere.allocated(0, 9), Err(Error::NotSupported));
     assert_eq!(elsewhere.stats().regular_pages, None);
     assert_eq!(elsewhere.begin().unwrap_err(), Error::ReadOnly);
-    // No allocation takes what it keeps.
+    // No allocation takes what it keeps, between pages that are free.
+    let mut transaction = pager.begin().unwrap();
+    pager.free(&mut transaction, &below).unwrap();
+    pager.commit(transaction).unwrap();
     let mut transaction = pager.begin().unwrap();
     let taken = pager.alloc(&mut transaction, 40).unwrap();
+    assert_eq!(taken[..5], below);
     pager.commit(transaction).unwrap();
     let mut transaction = pager.begin().unwrap();
     pager.free(&mut transaction, &taken).unwrap();
