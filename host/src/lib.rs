@@ -44,6 +44,7 @@ mod check;
 mod clock;
 mod config;
 mod copy;
+mod dropped;
 mod effects;
 mod engine;
 mod error;

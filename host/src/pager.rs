@@ -34,6 +34,7 @@ use pagebox_store::{Algorithm, Geometry, PageSize};
 use wasmtime::component::ResourceAny;
 
 use crate::cache::Cache;
+use crate::dropped::Dropped;
 use crate::figures::{COUNTS_MAX, CommitInfo, Stats};
 use crate::home::Home;
 use crate::new_file::NewFile;
@@ -41,7 +42,6 @@ use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right, Spare};
 use crate::runtime::Runtime;
 use crate::sandbox::{Data, Sandbox};
-use crate::view::Dropped;
 use crate::wit::PagerComponent;
 use crate::wit::exports::pagebox::pager::pager as wit;
 use crate::wit::pagebox::pager::page_store::Extent;

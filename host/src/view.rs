@@ -6,12 +6,11 @@
 //! cannot wait for that instance, which may be in a commit: the pin goes to a
 //! list, and is dropped with the next call.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use pagebox_store::PageSize;
 use wasmtime::component::ResourceAny;
 
 use crate::Error;
+use crate::dropped::Dropped;
 use crate::figures::ProtectedPage;
 use crate::ids::ProtectedId;
 use crate::iter::ProtectedPages;
@@ -63,22 +62,6 @@ pub struct View {
 struct Pin {
     handle: ResourceAny,
     dropped: Dropped,
-}
-
-/// Pins that nobody needs any more, and that are still to be dropped.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Dropped(Arc<Mutex<Vec<ResourceAny>>>);
-
-impl Dropped {
-    fn add(&self, handle: ResourceAny) {
-        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        handles.push(handle);
-    }
-
-    /// All of them.
-    pub(crate) fn take(&self) -> Vec<ResourceAny> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 impl Drop for Pin {

@@ -14,11 +14,12 @@ use crate::facts::{
     CheckPart, CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats, Wish,
 };
 use crate::format0;
-use crate::format1::{self, Pin};
+use crate::format1;
 use crate::identity::Format;
 use crate::ids::{Extent, ProtectedId};
 use crate::kinds::PageKind;
 use crate::page_map::{FreeRuns, Kinds};
+use crate::pin::Pin;
 use crate::structure::{Entry, LastCommit, Reference, Structure};
 
 /// An open page file.

@@ -68,6 +68,7 @@ pub mod inspect;
 pub mod kinds;
 pub mod page_map;
 pub mod pager;
+mod pin;
 mod read;
 mod reasoning;
 pub mod recovery;
@@ -83,6 +84,7 @@ pub use facts::{CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats}
 pub use identity::Format;
 pub use ids::{Extent, ProtectedId, Side};
 pub use pager::{Access, Pager};
+pub use pin::Pin;
 pub use recovery::page_size;
 pub use transaction::Transaction;
 pub use view::View;

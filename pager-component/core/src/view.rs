@@ -7,8 +7,8 @@ use pagebox_store::PageStore;
 use crate::error::Error;
 use crate::facts::{Location, ProtectedPage};
 use crate::file::File;
-use crate::format1::Pin;
 use crate::ids::ProtectedId;
+use crate::pin::Pin;
 use crate::verified::Verified;
 
 /// The protected pages of one committed state. As long as it lives, no commit

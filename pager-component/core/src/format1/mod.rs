@@ -158,7 +158,6 @@ pub use layout::Layout;
 pub use leaf::Kind;
 pub use look::{Location, Runs};
 pub use medium::Medium;
-pub use pins::Pin;
 pub use recover::Verdict;
 pub use shape::Shape;
 pub use slots::identify;

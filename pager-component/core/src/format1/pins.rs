@@ -2,20 +2,10 @@
 //! one, each until the last of its readers is dropped.
 
 use alloc::collections::BTreeMap;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Weak;
 use core::sync::atomic::{Ordering, fence};
 
-/// Keeps what a generation reads from being written, until it and its clones
-/// are dropped, wherever that is.
-#[derive(Clone, Debug)]
-pub struct Pin(Arc<u64>);
-
-impl Pin {
-    /// The generation.
-    pub fn generation(&self) -> u64 {
-        *self.0
-    }
-}
+use crate::pin::Pin;
 
 /// The generations that are pinned.
 #[derive(Clone, Debug, Default)]
@@ -25,9 +15,9 @@ impl Pins {
     /// Pins a generation.
     pub(super) fn pin(&mut self, generation: u64) -> Pin {
         let living = self.0.get(&generation).and_then(Weak::upgrade);
-        let pin = living.unwrap_or_else(|| Arc::new(generation));
-        self.0.insert(generation, Arc::downgrade(&pin));
-        Pin(pin)
+        let pin = living.map_or_else(|| Pin::new(generation), Pin::again);
+        self.0.insert(generation, pin.downgrade());
+        pin
     }
 
     /// Forgets those whose readers are gone.

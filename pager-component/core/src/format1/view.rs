@@ -10,12 +10,12 @@ use super::error::{Damage, Error};
 use super::file::File;
 use super::layout::Layout;
 use super::medium::Medium;
-use super::pins::Pin;
 use super::record::{self, BLOCK, Record};
 use super::recover::{Decision, Verdict, Verified};
 use super::shape::Shape;
 use super::slots::{self, Found};
 use crate::ids::Side;
+use crate::pin::Pin;
 
 impl File {
     /// The committed state, to be read from as long as the pin lives, also when
