@@ -37,10 +37,13 @@ assert(stats.pageSize === 1024, 'bytes are a number');
 for (const figure of [
   stats.pageCount, stats.pageLimit, stats.freePages, stats.regularPages, stats.protectedPages,
   stats.protectedCapacity, stats.protectedLimit, stats.internalPages, stats.generation,
+  stats.heldPages,
 ]) {
   assert(typeof figure === 'bigint', 'pages are BigInts');
 }
-assert(Object.keys(stats).length === 13, 'they are all declared');
+assert(Object.keys(stats).length === 15, 'they are all declared');
+assert(stats.oldestView === undefined, 'no view is open');
+file.commit((tx) => tx.stage(ids.made[0]!).write(0, new TextEncoder().encode('hello')), { deferred: true });
 const view: PageView = file.viewProtected(0);
 const bytes: Uint8Array = view.read(0, 5);
 assert(bytes.length === 5 && view.size === 1024 && view.read().length === 1024, 'as long as asked for');

@@ -366,7 +366,7 @@ impl pager::GuestView for View {
 
     fn root(&self) -> Vec<u8> {
         match &*self.name {
-            "give a root without end" => vec![7; 40 << 20],
+            "give a root without end" => vec![7; 100 << 20],
             "give a root that is none" => Vec::new(),
             _ => vec![7],
         }
