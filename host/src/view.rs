@@ -47,7 +47,7 @@ const OPERATION: &str = "making a view";
 /// Until it is dropped it keeps pages that commits have freed
 /// ([`Stats::held_pages`](crate::Stats::held_pages)), and the lock of the file,
 /// which nobody can open to write meanwhile, nor [reopen](Pager::reopen). Making
-/// one takes about as long as opening a file: keep it for more than one read, or
+/// one takes longer than opening a file does: keep it for more than one read, or
 /// read the pager itself.
 #[derive(Debug)]
 pub struct View {
