@@ -109,7 +109,7 @@ impl Inner {
         self.calls += 1;
         if self.fail_every > 0 && self.calls.is_multiple_of(self.fail_every) {
             self.failed += 1;
-            return Err(StoreError::Io(None));
+            return Err(StoreError::io("it was told to fail"));
         }
         Ok(())
     }
