@@ -460,6 +460,7 @@ impl Pager {
     /// [`Error::ViewsOpen`]; the pager stays as unusable as it was.
     pub fn reopen(&mut self) -> Result<(), Error> {
         self.expect_own()?;
+        expect_unviewed(&self.store, self.access)?;
         self.sync_deferred();
         let mut sandbox = self.runtime.sandbox()?;
         let handle = open(&mut sandbox, &mut self.store, self.access)?;
@@ -486,15 +487,23 @@ impl Drop for Pager {
     }
 }
 
+/// That nobody reads views of a file that is to be written: nobody would keep
+/// what they read.
+fn expect_unviewed(store: &Home, access: Access) -> Result<(), Error> {
+    if access == Access::Write && store.get().viewers() > 0 {
+        Err(Error::ViewsOpen)
+    } else {
+        Ok(())
+    }
+}
+
 /// Hands a store to a sandbox that is to open it.
 fn open(
     sandbox: &mut Sandbox<PagerComponent>,
     store: &mut Home,
     access: Access,
 ) -> Result<ResourceAny, Error> {
-    if access == Access::Write && store.get().viewers() > 0 {
-        return Err(Error::ViewsOpen);
-    }
+    expect_unviewed(store, access)?;
     let (wish, right) = match access {
         Access::Read => (wit::Access::Read, Right::Read),
         Access::Write => (wit::Access::Write, Right::Write),

@@ -14,6 +14,7 @@ use crate::dropped::Dropped;
 use crate::figures::ProtectedPage;
 use crate::ids::ProtectedId;
 use crate::iter::ProtectedPages;
+use crate::owner::Owner;
 use crate::pager::Pager;
 use crate::wit::exports::pagebox::pager::pager as wit;
 
@@ -62,11 +63,16 @@ pub struct View {
 struct Pin {
     handle: ResourceAny,
     dropped: Dropped,
+    owner: Owner,
 }
 
 impl Drop for Pin {
+    /// A child that was forked has nothing to drop, and a thread that it does not
+    /// have may hold the list for ever.
     fn drop(&mut self) {
-        self.dropped.add(self.handle);
+        if self.owner.is_here() {
+            self.dropped.add(self.handle);
+        }
     }
 }
 
@@ -89,6 +95,7 @@ impl Pager {
         let pin = Pin {
             handle,
             dropped: self.dropped_pins().clone(),
+            owner: Owner::here(),
         };
         let (generation, root) = self.ask(OPERATION, |exports, store, _| {
             let view = exports.view();

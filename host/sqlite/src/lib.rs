@@ -28,8 +28,11 @@
 
 mod code;
 mod database;
+mod failure;
 mod locks;
+mod names;
 mod options;
+mod state;
 #[expect(unsafe_code, reason = "it is what SQLite calls")]
 mod vfs;
 

@@ -29,7 +29,8 @@ use pagebox::{Access, Engine};
 use rusqlite::ffi;
 
 use crate::code;
-use crate::database::{Database, Failure};
+use crate::database::Database;
+use crate::failure::Failure;
 use crate::locks::{Id, Level};
 use crate::options::Options;
 

@@ -11,30 +11,12 @@ use pagebox_store::{MemoryStore, PageBuffer, PageStore};
 use pagebox_tests::counting::{CountingStore, Counts};
 use pagebox_tests::crash::{CrashStore, Record as Note};
 
-use super::scene::{SMALL, Scene, TINY, UUID, reach, shows, state_of, with_deltas};
-
-fn page(shape: Shape, byte: u8) -> PageBuffer {
-    PageBuffer::from(&vec![byte; shape.page_size.bytes()][..])
-}
+use super::scene::{SMALL, Scene, TINY, UUID, file_of, page, reach, shows, state_of, with_deltas};
 
 fn one(id: u64, change: Change<PageBuffer>) -> Changes<PageBuffer> {
     let mut changes = Changes::default();
     changes.protected.insert(ProtectedId(id), change);
     changes
-}
-
-/// Ids from 0 on, each with bytes, durable.
-fn file_of(shape: Shape, count: u64) -> (MemoryStore, File) {
-    let mut store = MemoryStore::new(shape.page_size);
-    let mut file = File::create_shaped(&mut store, Layout::regular(shape), UUID, 0).unwrap();
-    let mut changes = Changes::default();
-    for id in 0..count {
-        changes
-            .protected
-            .insert(ProtectedId(id), Change::New(Some(page(shape, 1))));
-    }
-    file.commit(&mut store, &changes).unwrap();
-    (store, file)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use pagebox_core::checksum::xxh3;
 use pagebox_core::format1::shape::deltas_len;
 use pagebox_core::format1::{Error, File, Kind, Layout, Shape};
 use pagebox_core::{Extent, Pin, ProtectedId};
-use pagebox_store::{MemoryStore, PageSize, PageStore};
+use pagebox_store::{MemoryStore, PageBuffer, PageSize, PageStore};
 use pagebox_tests::crash::{CrashStore, Moment, Reach, Survivors};
 use pagebox_tests::decode::{Image, Pages};
 use pagebox_tests::decode1::{Numbers, State, decode};
@@ -42,6 +42,25 @@ const fn small(page_size: PageSize, group_log2: u32, number_bits: u32) -> Shape 
 /// Bytes that records have for deltas, in tests: all; none, so that each commit
 /// folds; one id and one page; and a few.
 pub(crate) const DELTAS: [usize; 5] = [usize::MAX, 0, 48, 128, 400];
+
+/// A page full of a byte.
+pub(crate) fn page(shape: Shape, byte: u8) -> PageBuffer {
+    PageBuffer::from(&vec![byte; shape.page_size.bytes()][..])
+}
+
+/// Ids from 0 on, each with bytes, durable.
+pub(crate) fn file_of(shape: Shape, count: u64) -> (MemoryStore, File) {
+    let mut store = MemoryStore::new(shape.page_size);
+    let mut file = File::create_shaped(&mut store, Layout::regular(shape), UUID, 0).unwrap();
+    let mut changes = Changes::default();
+    for id in 0..count {
+        changes
+            .protected
+            .insert(ProtectedId(id), Change::New(Some(page(shape, 1))));
+    }
+    file.commit(&mut store, &changes).unwrap();
+    (store, file)
+}
 
 /// The same layout with records that hold other deltas.
 pub(crate) fn with_deltas(layout: Layout, len: usize) -> Layout {

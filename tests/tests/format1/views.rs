@@ -8,11 +8,7 @@ use pagebox_core::{Access, Error, Format, NewFile, Pager, ProtectedId, View};
 use pagebox_store::{MemoryStore, PageBuffer, PageStore};
 use pagebox_tests::counting::{CountingStore, Counts};
 
-use super::scene::{SMALL, TINY, UUID, with_deltas};
-
-fn page(shape: Shape, byte: u8) -> PageBuffer {
-    PageBuffer::from(&vec![byte; shape.page_size.bytes()][..])
-}
+use super::scene::{SMALL, TINY, UUID, file_of, page, with_deltas};
 
 fn write(shape: Shape, ids: impl IntoIterator<Item = u64>, byte: u8) -> Changes<PageBuffer> {
     let mut changes = Changes::default();
@@ -22,18 +18,6 @@ fn write(shape: Shape, ids: impl IntoIterator<Item = u64>, byte: u8) -> Changes<
             .insert(ProtectedId(id), Change::Write(page(shape, byte)));
     }
     changes
-}
-
-fn file_of(shape: Shape, count: u64) -> (MemoryStore, File) {
-    let mut store = MemoryStore::new(shape.page_size);
-    let mut file = File::create_shaped(&mut store, Layout::regular(shape), UUID, 0).unwrap();
-    let mut changes = Changes::default();
-    for id in 0..count {
-        let new = Change::New(Some(page(shape, 1)));
-        changes.protected.insert(ProtectedId(id), new);
-    }
-    file.commit(&mut store, &changes).unwrap();
-    (store, file)
 }
 
 fn byte<S: PageStore>(file: &mut File, store: &S, id: u64) -> u8 {

@@ -146,7 +146,7 @@ pub(super) const WORD: u64 = 16;
 pub(super) const LOWEST: u64 = 0x1111_1111_1111_1111;
 
 /// The lowest bit of each nibble of a word that is zero.
-pub(super) const fn zeros(word: u64) -> u64 {
+const fn zeros(word: u64) -> u64 {
     !(word | word >> 1 | word >> 2 | word >> 3) & LOWEST
 }
 

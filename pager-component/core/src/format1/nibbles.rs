@@ -27,10 +27,9 @@ impl Word {
         leaf & !self.known | self.kinds
     }
 
-    /// Of each page that an allocation may take the lowest bit of its nibble.
-    /// What is in limbo may not be, unless a leaf that was read says so.
+    /// The lowest bit of the nibble of each page that is free then.
     pub(super) fn free_over(self, leaf: u64) -> u64 {
-        leaf::free(leaf) & !self.known | leaf::zeros(self.kinds) & self.known
+        leaf::free(self.over(leaf))
     }
 
     /// The first place from `place` on that it knows.
@@ -148,7 +147,7 @@ mod tests {
                     let read = leaf::kind(&leaf, page);
                     let kind = twin.get(&page).copied();
                     assert_eq!(leaf::kind(&over, place), kind.unwrap_or(read));
-                    let is_free = kind.map_or(read.is_free(), |kind| kind == Kind::Free);
+                    let is_free = kind.unwrap_or(read).is_free();
                     assert_eq!(free >> place & 1 == 1, is_free, "step {step}, page {page}");
                 }
             }

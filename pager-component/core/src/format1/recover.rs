@@ -14,6 +14,7 @@ use super::cache::Cache;
 use super::check;
 use super::entry::{Entry, in_node};
 use super::error::{Damage, Error};
+use super::header::Header;
 use super::layout::Layout;
 use super::medium::Medium;
 use super::record::{Record, RecordFault};
@@ -73,19 +74,30 @@ pub(super) struct Verified {
     pub(super) unproven: Vec<(u64, Xxh3)>,
 }
 
-/// Decides which root of a file counts, in a shape if it has another than that
-/// of its page size.
-pub(super) fn recover<S: Medium>(store: &S, shape: Option<Shape>) -> Result<Decision, Error> {
-    let (header, header_is_rotten) = slots::identify(store)?;
-    let geometry = store.geometry();
-    if header.page_size != geometry.page_size {
+/// The header of the file in a store, whether it is rotten, and where the file
+/// has what; in a shape if it has another than that of its page size.
+pub(super) fn lay_out<S: Medium>(
+    store: &S,
+    shape: Option<Shape>,
+) -> Result<(Header, bool, Layout), Error> {
+    let (header, is_rotten) = slots::identify(store)?;
+    let page_size = store.geometry().page_size;
+    if header.page_size != page_size {
         return Err(Error::PageSizeMismatch {
             file: header.page_size,
-            store: geometry.page_size,
+            store: page_size,
         });
     }
     let shape = shape.unwrap_or(Shape::of(header.page_size));
     let layout = Layout::new(shape, header.homes).ok_or(Error::Damaged(Damage::Homes))?;
+    Ok((header, is_rotten, layout))
+}
+
+/// Decides which root of a file counts, in a shape if it has another than that
+/// of its page size.
+pub(super) fn recover<S: Medium>(store: &S, shape: Option<Shape>) -> Result<Decision, Error> {
+    let (header, header_is_rotten, layout) = lay_out(store, shape)?;
+    let shape = layout.shape();
     let mut stamps = Vec::new();
     let mut read = |side| -> Result<Result<Found, RecordFault>, Error> {
         let Slot { found, stamps: new } = slots::read(store, shape.unit(), side)?;

@@ -11,9 +11,9 @@ use super::file::File;
 use super::layout::Layout;
 use super::medium::Medium;
 use super::record::{self, BLOCK, Record};
-use super::recover::{Decision, Verdict, Verified};
+use super::recover::{Decision, Verdict, Verified, lay_out};
 use super::shape::Shape;
-use super::slots::{self, Found};
+use super::slots::Found;
 use crate::ids::Side;
 use crate::pin::Pin;
 
@@ -55,21 +55,12 @@ impl File {
         root: &[u8],
         shape: Option<Shape>,
     ) -> Result<Self, Error> {
-        let (header, _) = slots::identify(store)?;
-        let geometry = store.geometry();
-        if header.page_size != geometry.page_size {
-            return Err(Error::PageSizeMismatch {
-                file: header.page_size,
-                store: geometry.page_size,
-            });
-        }
-        let shape = shape.unwrap_or(Shape::of(header.page_size));
-        let layout = Layout::new(shape, header.homes).ok_or(Error::Damaged(Damage::Homes))?;
+        let (header, _, layout) = lay_out(store, shape)?;
         let is_whole = root.len() >= BLOCK && record::len_of(root, root.len()) == Ok(root.len());
         let record = is_whole.then(|| Record::decode(root)).and_then(Result::ok);
         let record = record.filter(|record| record.header == header);
         let record = record.ok_or(Error::Damaged(Damage::NoRoot))?;
-        check::root(&layout, geometry.page_count, &record).map_err(|fault| {
+        check::root(&layout, store.geometry().page_count, &record).map_err(|fault| {
             Error::Damaged(Damage::Unsound {
                 generation: record.generation,
                 page: 0,
