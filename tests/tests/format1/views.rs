@@ -158,9 +158,10 @@ fn root_that_is_none_is_refused() {
         root[at] ^= 1;
         assert!(open(&root).is_err(), "byte {at}");
     }
-    // Of another file.
+    // Of another file, which has as many pages.
     let mut other = MemoryStore::new(SMALL.page_size);
-    File::create_shaped(&mut other, Layout::regular(SMALL), [9; 16], 0).unwrap();
+    let pages = store.geometry().page_count;
+    File::create_shaped(&mut other, Layout::regular(SMALL), [9; 16], pages).unwrap();
     File::open_at_shaped(&other, &root, Some(SMALL)).unwrap_err();
     // Of pages that the file does not have.
     let (mut longer, mut file) = file_of(SMALL, 4);
