@@ -187,7 +187,8 @@ struct Own {
 }
 
 impl Own {
-    /// As the header says it, or else the root records.
+    /// As the header says it, or else the root record that counts: another one can
+    /// have a sum that fits, and say nothing that can be.
     fn of(file: &SparseStore, numbers: Numbers) -> Self {
         let bytes = |at: u64| {
             let mut bytes = Vec::new();
@@ -202,13 +203,16 @@ impl Own {
         let header = bytes(0);
         let is_sound = header.len() >= 512
             && header[496..512] == xxhash_rust::xxh3::xxh3_128(&header[..496]).to_le_bytes();
-        let mut payload = None;
-        for slot in [1, 2] {
-            let slot = bytes(slot * numbers.unit());
-            if slot.len() as u64 == numbers.unit() {
-                payload = payload.or(root(&slot).map(|root| root.payload));
-            }
-        }
+        let counts = Pager::open(file.clone(), Access::Read)
+            .ok()
+            .and_then(|mut pager| pager.stats().generation);
+        let payload = [1, 2]
+            .map(|slot| bytes(slot * numbers.unit()))
+            .into_iter()
+            .filter(|slot| slot.len() as u64 == numbers.unit())
+            .filter_map(|slot| root(&slot))
+            .map(|root| root.payload)
+            .find(|payload| counts.is_none_or(|it| it == u64_at(payload, 32)));
         let said = match payload {
             _ if is_sound => header[32..64].to_vec(),
             Some(payload) => payload[128..160].to_vec(),
