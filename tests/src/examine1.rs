@@ -187,8 +187,9 @@ struct Own {
 }
 
 impl Own {
-    /// As the header says it, or else the root record that counts: another one can
-    /// have a sum that fits, and say nothing that can be.
+    /// As the root record says it that counts; where none does, as the header or
+    /// any record says it, of those whose sums are right. The bytes of such a one can
+    /// still say what cannot be: then it is no header, and no record.
     fn of(file: &SparseStore, numbers: Numbers) -> Self {
         let bytes = |at: u64| {
             let mut bytes = Vec::new();
@@ -200,23 +201,27 @@ impl Own {
             }
             bytes
         };
-        let header = bytes(0);
-        let is_sound = header.len() >= 512
-            && header[496..512] == xxhash_rust::xxh3::xxh3_128(&header[..496]).to_le_bytes();
         let counts = Pager::open(file.clone(), Access::Read)
             .ok()
             .and_then(|mut pager| pager.stats().generation);
-        let payload = [1, 2]
+        let records: Vec<Vec<u8>> = [1, 2]
             .map(|slot| bytes(slot * numbers.unit()))
             .into_iter()
             .filter(|slot| slot.len() as u64 == numbers.unit())
             .filter_map(|slot| root(&slot))
             .map(|root| root.payload)
-            .find(|payload| counts.is_none_or(|it| it == u64_at(payload, 32)));
-        let said = match payload {
-            _ if is_sound => header[32..64].to_vec(),
-            Some(payload) => payload[128..160].to_vec(),
-            None => vec![0; 32],
+            .collect();
+        let counting = records
+            .iter()
+            .find(|payload| counts == Some(u64_at(payload, 32)));
+        let header = bytes(0);
+        let is_sound = header.len() >= 512
+            && header[496..512] == xxhash_rust::xxh3::xxh3_128(&header[..496]).to_le_bytes();
+        let said = match (counting, records.first()) {
+            (Some(record), _) => record[128..160].to_vec(),
+            (None, _) if is_sound => header[32..64].to_vec(),
+            (None, Some(record)) => record[128..160].to_vec(),
+            (None, None) => vec![0; 32],
         };
         Self {
             numbers,

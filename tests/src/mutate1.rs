@@ -176,11 +176,19 @@ pub fn mutate(specimen: &Crafted, rng: &mut Rng) -> SparseStore {
 /// A value that hurts.
 fn value(now: u64, pages: u64, rng: &mut Rng) -> u64 {
     match rng.below(6) {
-        0 => rng.below(pages + 2),
+        0 => rng.below(pages.saturating_add(2)),
         1 => now.wrapping_add(1),
         2 => now.wrapping_sub(1),
         3 => now ^ 1 << rng.below(64),
-        4 => *rng.pick(&[0, 1, 2, 3, pages.wrapping_sub(1), pages, pages + 1]),
+        4 => *rng.pick(&[
+            0,
+            1,
+            2,
+            3,
+            pages.wrapping_sub(1),
+            pages,
+            pages.saturating_add(1),
+        ]),
         _ => *rng.pick(&[
             1 << 31,
             1 << 32,
