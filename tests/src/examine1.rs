@@ -218,9 +218,8 @@ impl Own {
         let is_sound = header.len() >= 512
             && header[496..512] == xxhash_rust::xxh3::xxh3_128(&header[..496]).to_le_bytes();
         let said = match (counting, records.first()) {
-            (Some(record), _) => record[128..160].to_vec(),
             (None, _) if is_sound => header[32..64].to_vec(),
-            (None, Some(record)) => record[128..160].to_vec(),
+            (Some(record), _) | (None, Some(record)) => record[128..160].to_vec(),
             (None, None) => vec![0; 32],
         };
         Self {
