@@ -53,6 +53,39 @@ impl Root {
     pub fn generation(&self) -> u64 {
         self.number(32)
     }
+
+    /// What the record says of changes since its trees were written.
+    ///
+    /// # Errors
+    /// What cannot be about them, in words.
+    pub fn deltas(&self) -> Result<Deltas, String> {
+        let payload = &self.payload;
+        let count = |at: usize| u32::from_le_bytes(payload[at..at + 4].try_into().expect("four"));
+        let ids_end = 256 + 40 * u64::from(count(96));
+        let end = ids_end + 8 * u64::from(count(100));
+        if end > payload.len() as u64 {
+            return Err("more deltas than the record has room for".into());
+        }
+        let mut deltas = Deltas::default();
+        for delta in payload[256..ids_end as usize].chunks(40) {
+            let id = u64_at(delta, 0);
+            if deltas.ids.keys().any(|&before| before >= id) {
+                return Err(format!("the delta of {id} is not in order"));
+            }
+            deltas.ids.insert(id, entry(&delta[8..])?);
+        }
+        for delta in payload[ids_end as usize..end as usize].chunks(8) {
+            let word = u64_at(delta, 0);
+            let (page, kind) = (word & 0xFFFF_FFFF_FFFF, word >> 48);
+            if kind > 1 || deltas.regular.insert(page, kind == 1).is_some() {
+                return Err(format!("the delta of page {page} is {word:#x}"));
+            }
+        }
+        if payload[end as usize..].iter().any(|&byte| byte != 0) {
+            return Err("bytes after the deltas".into());
+        }
+        Ok(deltas)
+    }
 }
 
 /// What is stored for a protected id.
@@ -133,10 +166,7 @@ impl State {
 pub fn decode(pages: &dyn Pages, numbers: Numbers) -> Result<State, String> {
     let unit = numbers.unit();
     let header = bytes_at(pages, 0, 512)?;
-    let sound = header[..4] == *b"PBOX"
-        && header[4] == 1
-        && u128_at(&header, 496) == xxh3_128(&header[..496])
-        && 1 << header[8] == numbers.page;
+    let sound = is_header(&header, numbers);
     let slots: Vec<Option<Root>> = (1..=2)
         .map(|number| {
             let slot = bytes_at(pages, number * unit, unit).ok()?;
@@ -179,6 +209,15 @@ pub fn decode(pages: &dyn Pages, numbers: Numbers) -> Result<State, String> {
         }
     }
     Err(format!("no root counts: {}", errors.join("; ")))
+}
+
+/// Whether these bytes, 512 or more, begin with a header of this page size.
+pub fn is_header(bytes: &[u8], numbers: Numbers) -> bool {
+    bytes[..4] == *b"PBOX"
+        && bytes[4] == 1
+        && u128_at(bytes, 496) == xxh3_128(&bytes[..496])
+        && bytes[8] < 64
+        && 1 << bytes[8] == numbers.page
 }
 
 /// A valid record at the start of these bytes.
@@ -240,7 +279,7 @@ impl Reader<'_> {
             slot: 0,
             heights,
             reserved,
-            deltas: self.deltas()?,
+            deltas: self.root.deltas()?,
         };
         // More than the numbers of pages and ids have bits.
         if heights
@@ -309,36 +348,6 @@ impl Reader<'_> {
             ));
         }
         Ok(state)
-    }
-
-    /// What the record says of changes since its trees were written.
-    fn deltas(&self) -> Result<Deltas, String> {
-        let payload = &self.root.payload;
-        let count = |at: usize| u32::from_le_bytes(payload[at..at + 4].try_into().expect("four"));
-        let ids_end = 256 + 40 * u64::from(count(96));
-        let end = ids_end + 8 * u64::from(count(100));
-        if end > payload.len() as u64 {
-            return Err("more deltas than the record has room for".into());
-        }
-        let mut deltas = Deltas::default();
-        for delta in payload[256..ids_end as usize].chunks(40) {
-            let id = u64_at(delta, 0);
-            if deltas.ids.keys().any(|&before| before >= id) {
-                return Err(format!("the delta of {id} is not in order"));
-            }
-            deltas.ids.insert(id, entry(&delta[8..])?);
-        }
-        for delta in payload[ids_end as usize..end as usize].chunks(8) {
-            let word = u64_at(delta, 0);
-            let (page, kind) = (word & 0xFFFF_FFFF_FFFF, word >> 48);
-            if kind > 1 || deltas.regular.insert(page, kind == 1).is_some() {
-                return Err(format!("the delta of page {page} is {word:#x}"));
-            }
-        }
-        if payload[end as usize..].iter().any(|&byte| byte != 0) {
-            return Err("bytes after the deltas".into());
-        }
-        Ok(deltas)
     }
 
     /// The state from that of the last fold.

@@ -14,7 +14,7 @@ use pagebox_store::PageStore;
 
 use crate::counting::{Counter, CountingStore};
 use crate::decode::Pages;
-use crate::decode1::{Numbers, decode, root, u64_at};
+use crate::decode1::{Numbers, decode, is_header, root, u64_at};
 use crate::shown::numbers;
 use crate::sparse::SparseStore;
 
@@ -187,9 +187,8 @@ struct Own {
 }
 
 impl Own {
-    /// As the root record says it that counts; where none does, as the header or
-    /// any record says it, of those whose sums are right. The bytes of such a one can
-    /// still say what cannot be: then it is no header, and no record.
+    /// As the header says it, or else a root record: one whose deltas can be, if
+    /// there is one.
     fn of(file: &SparseStore, numbers: Numbers) -> Self {
         let bytes = |at: u64| {
             let mut bytes = Vec::new();
@@ -201,26 +200,18 @@ impl Own {
             }
             bytes
         };
-        let counts = Pager::open(file.clone(), Access::Read)
-            .ok()
-            .and_then(|mut pager| pager.stats().generation);
-        let records: Vec<Vec<u8>> = [1, 2]
-            .map(|slot| bytes(slot * numbers.unit()))
-            .into_iter()
-            .filter(|slot| slot.len() as u64 == numbers.unit())
-            .filter_map(|slot| root(&slot))
-            .map(|root| root.payload)
-            .collect();
-        let counting = records
-            .iter()
-            .find(|payload| counts == Some(u64_at(payload, 32)));
         let header = bytes(0);
-        let is_sound = header.len() >= 512
-            && header[496..512] == xxhash_rust::xxh3::xxh3_128(&header[..496]).to_le_bytes();
-        let said = match (counting, records.first()) {
-            (None, _) if is_sound => header[32..64].to_vec(),
-            (Some(record), _) | (None, Some(record)) => record[128..160].to_vec(),
-            (None, None) => vec![0; 32],
+        let said = if header.len() >= 512 && is_header(&header, numbers) {
+            header[32..64].to_vec()
+        } else {
+            let slots = [1, 2].map(|slot| bytes(slot * numbers.unit()));
+            let records = slots
+                .iter()
+                .filter(|slot| slot.len() as u64 == numbers.unit())
+                .filter_map(|slot| root(slot));
+            records
+                .min_by_key(|record| record.deltas().is_err())
+                .map_or(vec![0; 32], |record| record.payload[128..160].to_vec())
         };
         Self {
             numbers,
