@@ -126,6 +126,15 @@ pub enum Error {
     /// [`read`](crate::Pager::read) and [`write`](crate::Pager::write).
     #[error("this store cannot lend its pages as slices: copy them with read and write")]
     NotLendable,
+    /// There is no snapshot of this name.
+    #[error("there is no snapshot {0:?}")]
+    NoSnapshot(String),
+    /// There is a snapshot of this name already.
+    #[error("there is a snapshot {0:?} already")]
+    IsSnapshot(String),
+    /// No snapshot can have this name.
+    #[error("{0}")]
+    SnapshotName(String),
     /// Another transaction was committed since this one began.
     #[error("another transaction was committed since this one began")]
     StaleTransaction,
@@ -326,6 +335,8 @@ impl Error {
                 | wit::Error::Duplicate(_)
                 | wit::Error::Full(_)
                 | wit::Error::DirectoryFull(_)
+                | wit::Error::NoSnapshot
+                | wit::Error::IsSnapshot
                 | wit::Error::StaleTransaction
                 | wit::Error::Poisoned
                 | wit::Error::ReadOnly
@@ -369,6 +380,9 @@ impl Error {
             wit::Error::Duplicate(id) => Self::Duplicate(id),
             wit::Error::Full(limit) => Self::Full(limit),
             wit::Error::DirectoryFull(limit) => Self::DirectoryFull(limit),
+            wit::Error::NoSnapshot => Self::NoSnapshot(String::new()),
+            wit::Error::IsSnapshot => Self::IsSnapshot(String::new()),
+            wit::Error::SnapshotName => Self::SnapshotName(words),
             wit::Error::StaleTransaction => Self::StaleTransaction,
             wit::Error::Poisoned => Self::Poisoned,
             wit::Error::ReadOnly => Self::ReadOnly,

@@ -10,6 +10,7 @@ use crate::home::Home;
 use crate::owner::Owner;
 use crate::page_stores::{PageStores, Right};
 use crate::sandbox::{Data, Sandbox, nonsense};
+use crate::snapshots::Snapshot;
 use crate::wit::Inspecting;
 use crate::wit::inspecting::exports::pagebox::pager::inspect as wit;
 use crate::wit::pagebox::pager::page_store::{Checksum, Extent};
@@ -120,6 +121,36 @@ impl Inspector {
         self.call("looking for changes", |exports, store, this| {
             exports.call_is_current(store, this)
         })
+    }
+
+    /// The snapshots, oldest first. A file of format 0 has none.
+    ///
+    /// # Errors
+    /// [`Error::Other`] where they cannot be read; [`Error::Sandbox`].
+    pub fn snapshots(&mut self) -> Result<Vec<Snapshot>, Error> {
+        let snapshots = self.call("listing snapshots", |exports, store, this| {
+            exports.call_snapshots(store, this)
+        })?;
+        let snapshots = snapshots.map_err(Error::Other)?;
+        Ok(snapshots.into_iter().map(Into::into).collect())
+    }
+
+    /// Shows a snapshot from now on, in place of the committed state: all else that
+    /// it is asked is about the protected pages of that. Which other pages are
+    /// free is not known then.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; [`Error::Other`] where it cannot be read;
+    /// [`Error::Sandbox`].
+    pub fn show_snapshot(&mut self, name: &str) -> Result<(), Error> {
+        let shown = self.call("looking for a snapshot", |exports, store, this| {
+            exports.call_show_snapshot(store, this, name)
+        })?;
+        match shown {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::NoSnapshot(name.into())),
+            Err(text) => Err(Error::Other(text)),
+        }
     }
 
     /// Figures of the file, and what recovery decides about it.

@@ -69,6 +69,7 @@ mod sandbox;
 mod shared;
 mod single;
 mod slab;
+mod snapshots;
 mod steady;
 mod store;
 mod transaction;
@@ -100,6 +101,7 @@ pub use runtime::COMPONENT;
 #[cfg(feature = "async")]
 pub use shared::Pending;
 pub use shared::{ReadGuard, SharedPager};
+pub use snapshots::{ChangedPage, ChangedPages, Snapshot};
 pub use store::{FileStore, MmapStore, ReadOnlyStore, Store};
 pub use transaction::{Suspended, Transaction};
 pub use unpublished::remove_temporary_files;

@@ -180,7 +180,12 @@ impl Pager {
     /// The same file at the root of a view, to be read by an instance of its own.
     pub(crate) fn open_at(&self, root: &[u8]) -> Result<Self, Error> {
         let text = "the store has no second reader, so its pager has no views";
-        let store = self.store.get().viewer();
+        let store = self.store.get();
+        let store = match self.access {
+            // Others write to it, perhaps.
+            Access::Read => store.reader().or_else(|| store.viewer()),
+            Access::Write => store.viewer(),
+        };
         let mut store = Home::new(store.ok_or_else(|| Error::Other(text.into()))?);
         let mut sandbox = self.runtime.sandbox()?;
         let handle =

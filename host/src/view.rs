@@ -15,7 +15,8 @@ use crate::figures::ProtectedPage;
 use crate::ids::ProtectedId;
 use crate::iter::ProtectedPages;
 use crate::owner::Owner;
-use crate::pager::Pager;
+use crate::pager::{Answer, Pager};
+use crate::sandbox::Data;
 use crate::wit::exports::pagebox::pager::pager as wit;
 
 const OPERATION: &str = "making a view";
@@ -55,7 +56,8 @@ pub struct View {
     // Before the pin: the pages are kept until nobody can read them any more.
     pager: Pager,
     generation: u64,
-    _pin: Pin,
+    /// None: nothing keeps it but the name of a snapshot.
+    _pin: Option<Pin>,
 }
 
 /// Keeps what a view reads, in the instance of the pager that it is of.
@@ -89,32 +91,51 @@ impl Pager {
         if !self.has_views() {
             return Err(Error::Other("the format has no views".into()));
         }
-        let handle = self.ask(OPERATION, |exports, store, pager| {
+        let view = self.pinned(OPERATION, |exports, store, pager| {
             exports.pager().call_pin(store, pager)
         })?;
+        if view.generation != self.committed().generation {
+            let cause = format!("it made a view of generation {}", view.generation);
+            return Err(self.distrust(OPERATION, cause));
+        }
+        Ok(view)
+    }
+
+    /// A state that `pin` pins in the sandbox.
+    pub(crate) fn pinned(
+        &self,
+        operation: &'static str,
+        pin: impl FnOnce(&wit::Guest, &mut wasmtime::Store<Data>, ResourceAny) -> Answer<ResourceAny>,
+    ) -> Result<View, Error> {
+        let handle = self.ask(operation, pin)?;
         let pin = Pin {
             handle,
             dropped: self.dropped_pins().clone(),
             owner: Owner::here(),
         };
-        let (generation, root) = self.ask(OPERATION, |exports, store, _| {
+        let (generation, root) = self.ask(operation, |exports, store, _| {
             let view = exports.view();
             let generation = view.call_generation(&mut *store, handle)?;
             Ok(Ok((generation, view.call_root(store, handle)?)))
         })?;
-        if generation != self.committed().generation {
-            let cause = format!("it made a view of generation {generation}");
-            return Err(self.distrust(OPERATION, cause));
-        }
         Ok(View {
             pager: self.open_at(&root)?,
             generation,
-            _pin: pin,
+            _pin: Some(pin),
         })
     }
 }
 
 impl View {
+    /// The state of a snapshot that nothing keeps but its name.
+    pub(crate) fn unpinned(pager: Pager) -> Result<Self, Error> {
+        Ok(Self {
+            generation: pager.committed().generation,
+            pager,
+            _pin: None,
+        })
+    }
+
     /// The generation that it reads.
     pub fn generation(&self) -> u64 {
         self.generation

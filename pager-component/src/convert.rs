@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use pagebox_core::identity::IdentityFault;
 use pagebox_core::{
-    CommitInfo, Durability, Error, Extent, Location, Operation, ProtectedPage, Stats,
+    ChangedPage, CommitInfo, Durability, Error, Extent, Location, Operation, ProtectedPage,
+    SnapshotInfo, Stats,
 };
 use pagebox_store::{StoreError, UnsupportedPageSize};
 
@@ -25,9 +26,7 @@ impl From<Error> for wit::Error {
 /// What the WIT carries of an error.
 fn numbers(error: &Error) -> wit::Error {
     match *error {
-        Error::Identity(IdentityFault::Version { .. } | IdentityFault::Unread(_)) => {
-            wit::Error::UnsupportedVersion
-        }
+        Error::Identity(IdentityFault::Version { .. }) => wit::Error::UnsupportedVersion,
         Error::Identity(_) => wit::Error::NotAPageFile,
         Error::PageSizeMismatch { file, store } => wit::Error::PageSizeMismatch(wit::PageSizes {
             file: file.bytes_u32().into(),
@@ -66,6 +65,9 @@ fn numbers(error: &Error) -> wit::Error {
         Error::Changed => wit::Error::Changed,
         Error::NotSupported => wit::Error::NotSupported,
         Error::NotEmpty { page_count } => wit::Error::NotEmpty(page_count),
+        Error::NoSnapshot => wit::Error::NoSnapshot,
+        Error::IsSnapshot => wit::Error::IsSnapshot,
+        Error::SnapshotName(_) => wit::Error::SnapshotName,
         Error::Store {
             operation,
             ref source,
@@ -167,6 +169,26 @@ impl From<ProtectedPage> for wit::ProtectedPage {
         Self {
             id: page.id.0,
             location: page.location.into(),
+        }
+    }
+}
+
+impl From<SnapshotInfo> for wit::Snapshot {
+    fn from(snapshot: SnapshotInfo) -> Self {
+        Self {
+            name: snapshot.name,
+            generation: snapshot.generation,
+            time: snapshot.time,
+        }
+    }
+}
+
+impl From<ChangedPage> for wit::ChangedPage {
+    fn from(page: ChangedPage) -> Self {
+        Self {
+            id: page.id.0,
+            before: page.before.map(Into::into),
+            after: page.after.map(Into::into),
         }
     }
 }

@@ -1,10 +1,9 @@
 //! The export `inspect`.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use pagebox_core::ProtectedId;
 use pagebox_core::facts::CheckPart;
 use pagebox_core::finding::{Finding, Severity};
 use pagebox_core::inspect::{EntryInfo, Inspector, MarkedTile, PageInfo, Summary};
@@ -12,6 +11,7 @@ use pagebox_core::kinds::PageKind;
 use pagebox_core::page_map::FreeSpace;
 use pagebox_core::recovery::Step;
 use pagebox_core::structure::{Field, LastCommit, Reference, Structure};
+use pagebox_core::{Error, ProtectedId, SnapshotInfo};
 
 use crate::Component;
 use crate::convert::words_of;
@@ -39,6 +39,21 @@ impl wit::GuestInspector for OpenInspector {
     fn summary(&self) -> wit::Summary {
         let mut inspector = self.0.borrow_mut();
         summary(inspector.summary(), inspector.last_commit())
+    }
+
+    fn snapshots(&self) -> Result<Vec<wit::Snapshot>, String> {
+        match self.0.borrow_mut().snapshots() {
+            Ok(snapshots) => Ok(convert(snapshots)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn show_snapshot(&self, name: String) -> Result<bool, String> {
+        match self.0.borrow_mut().show_snapshot(&name) {
+            Ok(()) => Ok(true),
+            Err(Error::NoSnapshot) => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     fn page_kinds(&self) -> Vec<wit::PageKind> {
@@ -97,6 +112,16 @@ impl wit::GuestInspector for OpenInspector {
 
     fn findings(&self, cursor: u64) -> wit::FindingsPart {
         self.0.borrow_mut().findings(cursor).into()
+    }
+}
+
+impl From<SnapshotInfo> for wit::Snapshot {
+    fn from(snapshot: SnapshotInfo) -> Self {
+        Self {
+            name: snapshot.name,
+            generation: snapshot.generation,
+            time: snapshot.time,
+        }
     }
 }
 

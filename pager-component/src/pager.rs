@@ -131,6 +131,24 @@ impl OpenPager {
         ))
     }
 
+    /// What the component commits by itself, and what is committed then.
+    fn done(
+        &self,
+        f: impl FnOnce(&mut Pager<HostStore>) -> Result<u64, Error>,
+    ) -> Result<wit::Done, wit::Error> {
+        let mut pager = self.0.borrow_mut();
+        let pages = f(&mut pager)?;
+        let info = pager.committed().into();
+        Ok(wit::Done { pages, info })
+    }
+
+    /// A view that is dropped with its pager at the latest.
+    fn viewed(&self, view: View) -> wit::View {
+        let pager = Rc::downgrade(&self.0);
+        let view = RefCell::new(view);
+        wit::View::new(OpenView { pager, view })
+    }
+
     /// A transaction that allocates one page.
     fn transact_id(
         &self,
@@ -257,9 +275,53 @@ impl wit::GuestPager for OpenPager {
     }
 
     fn pin(&self) -> Result<wit::View, wit::Error> {
-        let view = RefCell::new(self.0.borrow_mut().view()?);
-        let pager = Rc::downgrade(&self.0);
-        Ok(wit::View::new(OpenView { pager, view }))
+        let view = self.0.borrow_mut().view()?;
+        Ok(self.viewed(view))
+    }
+
+    fn snapshots(&self) -> Result<Vec<wit::Snapshot>, wit::Error> {
+        let snapshots = self.0.borrow_mut().snapshots()?;
+        Ok(snapshots.into_iter().map(Into::into).collect())
+    }
+
+    fn create_snapshot(&self, name: String, time: u64) -> Result<wit::CommitInfo, wit::Error> {
+        let mut pager = self.0.borrow_mut();
+        pager.create_snapshot(&name, time)?;
+        Ok(pager.committed().into())
+    }
+
+    fn delete_snapshot(&self, name: String) -> Result<wit::Done, wit::Error> {
+        self.done(|pager| pager.delete_snapshot(&name))
+    }
+
+    fn restore_snapshot(&self, name: String) -> Result<wit::Done, wit::Error> {
+        self.done(|pager| pager.restore(&name))
+    }
+
+    fn snapshot_pages(&self, name: String) -> Result<u64, wit::Error> {
+        Ok(self.0.borrow_mut().held_alone(&name)?)
+    }
+
+    fn pin_snapshot(&self, name: String) -> Result<wit::View, wit::Error> {
+        let view = self.0.borrow_mut().view_snapshot(&name)?;
+        Ok(self.viewed(view))
+    }
+
+    fn snapshot_root(&self, name: String) -> Result<Vec<u8>, wit::Error> {
+        Ok(self.0.borrow_mut().root_of(&name)?)
+    }
+
+    fn changes(
+        &self,
+        before: Option<String>,
+        after: Option<String>,
+        start: u64,
+        limit: u32,
+    ) -> Result<Vec<wit::ChangedPage>, wit::Error> {
+        let states = [before.as_deref(), after.as_deref()];
+        let mut pager = self.0.borrow_mut();
+        let pages = pager.changes_between(states, ProtectedId(start), limit as usize)?;
+        Ok(pages.into_iter().map(Into::into).collect())
     }
 
     fn begin(&self) -> Result<wit::Transaction, wit::Error> {

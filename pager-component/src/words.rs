@@ -70,6 +70,9 @@ fn sentence(error: &wit::Error) -> String {
         wit::Error::Changed => Error::Changed,
         wit::Error::NotEmpty(page_count) => Error::NotEmpty { page_count },
         wit::Error::NotSupported => Error::NotSupported,
+        wit::Error::NoSnapshot => Error::NoSnapshot,
+        wit::Error::IsSnapshot => Error::IsSnapshot,
+        wit::Error::SnapshotName => return "no snapshot can have this name".into(),
         wit::Error::Closed => return "the pager is closed".into(),
         wit::Error::Other => return "unknown error".into(),
     };

@@ -4,10 +4,13 @@
 //! oracle for it. It reads all that the root reaches and compares it with what
 //! the leaves of SPACE say of every page, so it is slow, and strict.
 
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_128;
 
+pub use self::snapshots::Snapshot;
 use crate::decode::Pages;
 
 /// The numbers that follow from the page size; small ones for small files.
@@ -126,8 +129,12 @@ pub struct State {
     pub protected: BTreeMap<u64, Stored>,
     /// Regular pages.
     pub regular: BTreeSet<u64>,
-    /// Pages of the nodes of MAP.
+    /// Pages of the nodes of MAP, as it is now.
     pub nodes: BTreeSet<u64>,
+    /// What is kept of times before, oldest first.
+    pub snapshots: Vec<Snapshot>,
+    /// Pages of the table of snapshots.
+    pub tables: BTreeSet<u64>,
     /// Pages of homes that count.
     pub homes: BTreeSet<u64>,
     /// Whether both slots hold this root.
@@ -151,11 +158,32 @@ impl State {
         if !self.is_acknowledged {
             pages.extend(slot..slot + unit);
         }
-        pages.extend(self.protected.values().map(|stored| stored.page));
+        pages.extend(self.all_data());
+        pages.extend(self.all_nodes());
+        pages.extend(&self.tables);
         pages.extend(&self.regular);
-        pages.extend(&self.nodes);
         pages.extend(&self.homes);
         pages
+    }
+
+    /// Pages of what is stored for protected ids, now or in a snapshot.
+    pub fn all_data(&self) -> BTreeSet<u64> {
+        let kept = self.snapshots.iter().map(|snapshot| &snapshot.protected);
+        let all = kept.chain([&self.protected]).flat_map(BTreeMap::values);
+        let pages = all.map(|stored| stored.page);
+        pages.filter(|&page| page != 0).collect()
+    }
+
+    /// Pages of the nodes of MAP, as it is now or in a snapshot.
+    pub fn all_nodes(&self) -> BTreeSet<u64> {
+        let kept = self.snapshots.iter().map(|snapshot| &snapshot.nodes);
+        kept.chain([&self.nodes]).flatten().copied().collect()
+    }
+
+    /// How many pages are used.
+    pub fn used(&self) -> u64 {
+        let named = self.all_data().len() + self.all_nodes().len();
+        (named + self.tables.len() + self.regular.len()) as u64
     }
 }
 
@@ -250,6 +278,20 @@ struct Reader<'a> {
     homes: [u64; 4],
 }
 
+/// MAP at one time.
+#[derive(Clone, Debug, Default)]
+struct Tree {
+    /// What is stored for ids.
+    protected: BTreeMap<u64, Stored>,
+    /// Pages of nodes.
+    nodes: BTreeSet<u64>,
+    /// The entries that are there, by level and index.
+    entries: BTreeMap<(u32, u64), Entry>,
+    /// What the base says of ids that changed since. Their pages may be free, and
+    /// others' by now.
+    replaced: BTreeMap<u64, Entry>,
+}
+
 /// An entry that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
@@ -274,6 +316,8 @@ impl Reader<'_> {
             protected: BTreeMap::new(),
             regular: BTreeSet::new(),
             nodes: BTreeSet::new(),
+            snapshots: Vec::new(),
+            tables: BTreeSet::new(),
             homes: BTreeSet::new(),
             is_acknowledged: false,
             slot: 0,
@@ -292,10 +336,10 @@ impl Reader<'_> {
         if heights[0] == 0 || youngest > state.generation {
             return Err("no MAP, or a base that is younger than the root".into());
         }
+        let mut now = Tree::default();
         let map = entry(&self.root.payload[160..192])?;
-        let mut replaced = BTreeSet::new();
         let root_at = (u32::from(heights[0]), 0);
-        self.map(&mut state, &mut replaced, root_at, map, youngest)?;
+        self.map(&mut now, &state.deltas.ids, root_at, map, youngest)?;
         let space = entry(&self.root.payload[192..224])?;
         let mut kinds = BTreeMap::new();
         self.space(
@@ -306,27 +350,21 @@ impl Reader<'_> {
             space,
             youngest,
         )?;
+        let table = self.table(&state.reserved)?;
+        let kept = self.kept(&table.rows)?;
 
-        self.replay(&mut state, &replaced, &mut kinds)?;
-        if self.root.number(72) != state.protected.len() as u64 {
+        let newest = table.rows.last().map_or(0, |row| row.generation);
+        self.replay(&state, &mut now, newest, &mut kinds)?;
+        if self.root.number(72) != now.protected.len() as u64 {
             return Err("the root counts other protected ids".into());
         }
-        let data: BTreeSet<u64> = state
-            .protected
-            .values()
-            .map(|it| it.page)
-            .filter(|&page| page != 0)
-            .collect();
-        let with_page = state.protected.values().filter(|it| it.page != 0).count();
-        if data.len() != with_page || !data.is_disjoint(&state.nodes) {
-            return Err("a page is named twice".into());
-        }
+        let times = table.rows.iter().map(|row| row.generation).zip(&kept);
+        let times: Vec<_> = times.chain([(state.generation, &now)]).collect();
+        let named = snapshots::named_by_all(&times, &table.pages)?;
         for page in 0..page_count {
             let expected = match page {
                 _ if state.reserved.contains(&page) => 5,
-                _ if data.contains(&page) => 2,
-                _ if state.nodes.contains(&page) => 3,
-                _ => 0,
+                _ => named.get(&page).copied().unwrap_or(0),
             };
             let found = kinds
                 .get(&page)
@@ -340,11 +378,19 @@ impl Reader<'_> {
                 _ => return Err(format!("page {page} is {expected}, its leaf says {found}")),
             }
         }
-        let named = data.len() + state.nodes.len() + state.regular.len();
-        if self.root.number(64) != named as u64 {
+        if let Some(page) = named.keys().find(|page| state.reserved.contains(page)) {
+            return Err(format!("page {page} is reserved, and named"));
+        }
+        state.protected = now.protected;
+        state.nodes = now.nodes;
+        let snapshots = table.rows.into_iter().zip(kept);
+        state.snapshots = snapshots.map(|(row, tree)| row.shows(tree)).collect();
+        state.tables = table.pages;
+        if self.root.number(64) != state.used() {
             return Err(format!(
-                "{} used pages, and {named} are",
-                self.root.number(64)
+                "{} used pages, and {} are",
+                self.root.number(64),
+                state.used()
             ));
         }
         Ok(state)
@@ -353,22 +399,28 @@ impl Reader<'_> {
     /// The state from that of the last fold.
     fn replay(
         &self,
-        state: &mut State,
-        replaced: &BTreeSet<u64>,
+        state: &State,
+        now: &mut Tree,
+        newest_snapshot: u64,
         kinds: &mut BTreeMap<u64, u8>,
     ) -> Result<(), String> {
-        let Deltas { ids, regular } = state.deltas.clone();
-        for page in replaced {
-            if kinds.insert(*page, 0) != Some(2) {
-                return Err(format!("page {page} was not that of a protected one"));
+        let Deltas { ids, regular } = &state.deltas;
+        let with_page = now.replaced.values().filter(|entry| entry.number != 0);
+        for Entry { number, birth, .. } in with_page {
+            if kinds.get(number) != Some(&2) {
+                return Err(format!("page {number} was not that of a protected one"));
+            }
+            // Else it is the newest snapshot's, too.
+            if *birth > newest_snapshot {
+                kinds.insert(*number, 0);
             }
         }
-        for (&id, entry) in &ids {
+        for (&id, entry) in ids {
             let Some(entry) = entry else { continue };
             if entry.birth <= self.root.number(40) {
                 return Err(format!("the delta of {id} is older than the trees"));
             }
-            self.stored(state, id, entry, state.generation)?;
+            self.stored(now, id, entry, state.generation)?;
             if entry.number == 0 {
                 continue;
             }
@@ -379,7 +431,7 @@ impl Reader<'_> {
                 kind => return Err(format!("the page of {id} is of kind {kind}")),
             }
         }
-        for (&page, &is_regular) in &regular {
+        for (&page, &is_regular) in regular {
             let kind = kinds.get(&page).copied().unwrap_or(0);
             match (is_regular, kind) {
                 (true, 0 | 1) => drop(kinds.insert(page, 1)),
@@ -404,32 +456,31 @@ impl Reader<'_> {
         }
     }
 
+    /// What MAP says below an entry, but for ids that changed since.
     fn map(
         &self,
-        state: &mut State,
-        replaced: &mut BTreeSet<u64>,
+        tree: &mut Tree,
+        changed: &BTreeMap<u64, Option<Entry>>,
         (level, index): (u32, u64),
         entry: Option<Entry>,
         youngest: u64,
     ) -> Result<(), String> {
         let Some(entry) = entry else { return Ok(()) };
-        if level == 0 && state.deltas.ids.contains_key(&index) {
-            // Its page is free, and may be another's by now.
-            if entry.number != 0 && !replaced.insert(entry.number) {
-                return Err(format!("page {} was named twice", entry.number));
-            }
+        if level == 0 && changed.contains_key(&index) {
+            tree.replaced.insert(index, entry);
             return Ok(());
         }
         if level == 0 {
-            return self.stored(state, index, &entry, youngest);
+            return self.stored(tree, index, &entry, youngest);
         }
         if entry.birth > youngest || entry.birth == 0 || entry.side != 0 {
             return Err(format!("MAP entry ({level}, {index})"));
         }
         let node = self.named(entry.number, &entry)?;
-        if !state.nodes.insert(entry.number) {
+        if !tree.nodes.insert(entry.number) {
             return Err(format!("node {} is named twice", entry.number));
         }
+        tree.entries.insert((level, index), entry);
         let children = self.children(node)?;
         if children.iter().all(Option::is_none) {
             return Err(format!("node {} is empty", entry.number));
@@ -442,19 +493,13 @@ impl Reader<'_> {
             return Err(format!("node {} is full or not", entry.number));
         }
         for (child, below) in (index * self.numbers.fan..).zip(children) {
-            self.map(state, replaced, (level - 1, child), below, entry.birth)?;
+            self.map(tree, changed, (level - 1, child), below, entry.birth)?;
         }
         Ok(())
     }
 
     /// What an entry stores for an id.
-    fn stored(
-        &self,
-        state: &mut State,
-        id: u64,
-        entry: &Entry,
-        youngest: u64,
-    ) -> Result<(), String> {
+    fn stored(&self, tree: &mut Tree, id: u64, entry: &Entry, youngest: u64) -> Result<(), String> {
         if entry.birth > youngest || entry.birth == 0 || entry.side != 0 || !entry.full {
             return Err(format!("the entry of {id}"));
         }
@@ -473,7 +518,8 @@ impl Reader<'_> {
             birth: entry.birth,
             checksum,
         };
-        state.protected.insert(id, stored);
+        tree.protected.insert(id, stored);
+        tree.entries.insert((0, id), *entry);
         Ok(())
     }
 

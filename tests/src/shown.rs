@@ -79,9 +79,8 @@ impl Shown {
     }
 
     fn one(state: decode1::State, numbers: Numbers) -> Self {
-        let data = state.protected.values().filter(|it| it.page != 0).count();
-        let reserved = state.reserved.range(..state.page_count).count();
-        let used = data + state.nodes.len() + state.regular.len();
+        let reserved = state.reserved.range(..state.page_count).count() as u64;
+        let used = state.used();
         let protected = state.protected.iter().map(|(&id, stored)| {
             let page = ShownPage {
                 page: (stored.page != 0).then_some(stored.page),
@@ -99,7 +98,7 @@ impl Shown {
             page_size: numbers.page as usize,
             generation: state.generation,
             page_count: state.page_count,
-            free: state.page_count - (reserved + used) as u64,
+            free: state.page_count - (reserved + used),
             protected: protected.collect(),
             regular: state.regular,
             is_as_we_commit: if state.is_acknowledged {

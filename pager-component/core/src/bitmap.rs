@@ -311,6 +311,13 @@ impl Overlay {
         fresh
     }
 
+    /// Adds the bits of another one.
+    pub fn extend(&mut self, other: &Self) {
+        for (word, bits) in other.words() {
+            self.insert_word(word, bits);
+        }
+    }
+
     /// Adds the bits from `first` on, below `end`.
     fn insert_run(&mut self, first: u64, end: u64) {
         let mut next = first;

@@ -3,6 +3,8 @@
 
 use alloc::collections::BTreeMap;
 
+use pagebox_store::Checksum;
+
 use crate::bitmap::Overlay;
 use crate::ids::ProtectedId;
 
@@ -15,6 +17,19 @@ pub enum Change<B> {
     Write(B),
     /// It is freed.
     Free,
+    /// It gets the bytes that a page of the file has.
+    Copy(Copied),
+}
+
+/// Bytes that are in the file already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// The page that has them; none: they are zeros.
+    pub from: Option<u64>,
+    /// Of that page.
+    pub checksum: Checksum,
+    /// Whether the protected page that gets them is allocated, too.
+    pub is_new: bool,
 }
 
 impl<B> Change<B> {
@@ -23,7 +38,24 @@ impl<B> Change<B> {
         match self {
             Self::New(bytes) => bytes.as_ref(),
             Self::Write(bytes) => Some(bytes),
-            Self::Free => None,
+            Self::Free | Self::Copy(_) => None,
+        }
+    }
+
+    /// Whether the protected page is allocated.
+    pub fn is_new(&self) -> bool {
+        match self {
+            Self::New(_) => true,
+            Self::Copy(copied) => copied.is_new,
+            Self::Write(_) | Self::Free => false,
+        }
+    }
+
+    /// Whether what it stores takes a page.
+    pub fn takes_page(&self) -> bool {
+        match self {
+            Self::Copy(copied) => copied.from.is_some(),
+            change => change.bytes().is_some(),
         }
     }
 }

@@ -62,9 +62,7 @@ fn of_error<S: PageStore>(store: &S, error: &Error) -> Finding {
         return finding.clone();
     }
     let kind = match error {
-        Error::Identity(IdentityFault::Version { .. } | IdentityFault::Unread(_)) => {
-            finding::UNSUPPORTED_VERSION
-        }
+        Error::Identity(IdentityFault::Version { .. }) => finding::UNSUPPORTED_VERSION,
         Error::Identity(_) => finding::NOT_A_PAGE_FILE,
         Error::PageSizeMismatch { .. } => finding::PAGE_SIZE,
         Error::Corrupt { .. } => finding::SUPERBLOCK_HEAD,

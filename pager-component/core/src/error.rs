@@ -161,6 +161,21 @@ pub enum Error {
         /// The most that it can.
         limit: u64,
     },
+    /// There is no snapshot of this name.
+    #[error("there is no snapshot of this name")]
+    NoSnapshot,
+    /// There is a snapshot of this name already.
+    #[error("there is a snapshot of this name already")]
+    IsSnapshot,
+    /// No snapshot can be called so.
+    #[error("no snapshot can have this name: {0}")]
+    SnapshotName(&'static str),
+    /// A file has at most so many snapshots.
+    #[error("the file has {limit} snapshots, and can have no more")]
+    TooManySnapshots {
+        /// How many.
+        limit: u64,
+    },
     /// The commit counter is at its end.
     #[error("the generation counter is at its end: the file can be read, but not changed")]
     GenerationsExhausted,
@@ -203,7 +218,7 @@ pub enum Error {
 /// What a file is whose first bytes are not those that we know.
 fn what_of(fault: &IdentityFault) -> &'static str {
     match fault {
-        IdentityFault::Version { .. } | IdentityFault::Unread(_) => "unsupported version",
+        IdentityFault::Version { .. } => "unsupported version",
         _ => "not a page file",
     }
 }

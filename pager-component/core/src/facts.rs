@@ -2,6 +2,7 @@
 //! [`ProtectedPage`], [`CheckPart`]; and what is asked of it, [`Wish`],
 //! [`Durability`] and [`NewFile`].
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use pagebox_store::{Algorithm, Checksum, PageSize};
@@ -125,6 +126,28 @@ pub struct NewFile {
     /// A number that no other file has, drawn at random by the caller. Format 0
     /// has no place for it.
     pub uuid: [u8; 16],
+}
+
+/// A committed state of the protected pages that has a name, and stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    /// What it is called.
+    pub name: String,
+    /// The generation that was committed when it was taken.
+    pub generation: u64,
+    /// When that was, in nanoseconds since 1970, as its maker said.
+    pub time: u64,
+}
+
+/// A protected page that two states have otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangedPage {
+    /// Its id.
+    pub id: ProtectedId,
+    /// Where the first one has its bytes; none: it has no such page.
+    pub before: Option<Location>,
+    /// Where the second one does.
+    pub after: Option<Location>,
 }
 
 /// All that a transaction allocates.

@@ -11,7 +11,8 @@ use pagebox_store::{Algorithm, PageSize, PageStore};
 use crate::changes::Changes;
 use crate::error::Error;
 use crate::facts::{
-    CheckPart, CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats, Wish,
+    ChangedPage, CheckPart, CommitInfo, Durability, Location, NewFile, ProtectedPage, SnapshotInfo,
+    Stats, Wish,
 };
 use crate::format0;
 use crate::format1;
@@ -148,6 +149,133 @@ impl File {
     /// [`Error::Store`].
     pub fn open_at<S: PageStore>(store: &S, root: &[u8]) -> Result<Self, Error> {
         Ok(Self::One(format1::File::open_at(store, root)?))
+    }
+
+    /// The generation of the snapshot that it reads by its root alone.
+    pub fn shown_snapshot(&self) -> Option<u64> {
+        match self {
+            Self::Zero(_) => None,
+            Self::One(file) => file.shown_snapshot(),
+        }
+    }
+
+    /// Its snapshots, oldest first; of a format that has none, no snapshots.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Store`].
+    pub fn snapshots<S: PageStore>(&mut self, store: &S) -> Result<Vec<SnapshotInfo>, Error> {
+        match self {
+            Self::Zero(_) => Ok(Vec::new()),
+            Self::One(file) => {
+                let snapshots = file.snapshots(store)?.into_iter();
+                Ok(snapshots.map(Into::into).collect())
+            }
+        }
+    }
+
+    /// Gives the committed state a name, durably. `time` is in nanoseconds since
+    /// 1970.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] in a format that has no snapshots;
+    /// [`Error::SnapshotName`], [`Error::IsSnapshot`],
+    /// [`Error::TooManySnapshots`]; as [`File::commit`].
+    pub fn create_snapshot<S: PageStore>(
+        &mut self,
+        store: &mut S,
+        name: &str,
+        time: u64,
+    ) -> Result<SnapshotInfo, Error> {
+        match self {
+            Self::Zero(_) => Err(Error::NotSupported),
+            Self::One(file) => Ok(file.create_snapshot(store, name, time)?.into()),
+        }
+    }
+
+    /// Drops a snapshot, durably: how many pages that frees.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; as [`File::commit`].
+    pub fn delete_snapshot<S: PageStore>(
+        &mut self,
+        store: &mut S,
+        name: &str,
+    ) -> Result<u64, Error> {
+        match self {
+            Self::Zero(_) => Err(Error::NoSnapshot),
+            Self::One(file) => Ok(file.delete_snapshot(store, name)?),
+        }
+    }
+
+    /// Gives every protected page the bytes that it had in a snapshot, durably: how
+    /// many protected pages change.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`], [`Error::TooMany`], [`Error::ChecksumMismatch`]; as
+    /// [`File::commit`].
+    pub fn restore<S: PageStore>(&mut self, store: &mut S, name: &str) -> Result<u64, Error> {
+        match self {
+            Self::Zero(_) => Err(Error::NoSnapshot),
+            Self::One(file) => Ok(file.restore(store, name)?),
+        }
+    }
+
+    /// How many pages a snapshot has that nothing else has.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`], [`Error::Corrupt`], [`Error::Store`].
+    pub fn held_alone<S: PageStore>(&mut self, store: &S, name: &str) -> Result<u64, Error> {
+        match self {
+            Self::Zero(_) => Err(Error::NoSnapshot),
+            Self::One(file) => Ok(file.held_alone(store, name)?),
+        }
+    }
+
+    /// A snapshot, to be read from as long as the pin lives.
+    ///
+    /// # Errors
+    /// As [`File::held_alone`].
+    pub fn view_snapshot<S: PageStore>(
+        &mut self,
+        store: &S,
+        name: &str,
+    ) -> Result<(Self, Pin), Error> {
+        match self {
+            Self::Zero(_) => Err(Error::NoSnapshot),
+            Self::One(file) => {
+                let (file, pin) = file.view_snapshot(store, name)?;
+                Ok((Self::One(file), pin))
+            }
+        }
+    }
+
+    /// The root of a snapshot, with which [`File::open_at`] reads it.
+    ///
+    /// # Errors
+    /// As [`File::held_alone`].
+    pub fn root_of<S: PageStore>(&mut self, store: &S, name: &str) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Zero(_) => Err(Error::NoSnapshot),
+            Self::One(file) => Ok(file.root_of(store, name)?),
+        }
+    }
+
+    /// The protected pages from id `from` on that two snapshots have otherwise, in
+    /// ascending order, at most `limit`. None: the committed state.
+    ///
+    /// # Errors
+    /// As [`File::held_alone`]; [`Error::NotSupported`] in a format that has none.
+    pub fn changes_between<S: PageStore>(
+        &mut self,
+        store: &S,
+        states: [Option<&str>; 2],
+        from: ProtectedId,
+        limit: usize,
+    ) -> Result<Vec<ChangedPage>, Error> {
+        match self {
+            Self::Zero(_) => Err(Error::NotSupported),
+            Self::One(file) => Ok(file.changes_between(store, states, from, limit)?),
+        }
     }
 
     /// What the checksums of its protected pages are.

@@ -36,9 +36,6 @@ pub enum IdentityFault {
     /// A header that has rotted, and no root record that repeats it.
     #[error("its header is not as it was written, and no root record repeats it")]
     Header,
-    /// It has a part that this program does not read.
-    #[error("it has {0}, which this version does not read")]
-    Unread(&'static str),
     /// A power of two that no page file has.
     #[error("page size 2^{0} is not between 2^10 and 2^20")]
     PageSize(u32),

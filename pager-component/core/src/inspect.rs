@@ -11,14 +11,16 @@ use pagebox_store::{Checksum, PageStore};
 
 use crate::check;
 use crate::error::Error;
-use crate::facts::{CheckPart, Stats};
+use crate::facts::{CheckPart, SnapshotInfo, Stats};
 use crate::file::{File, FileKinds};
 use crate::finding::{Finding, Severity};
 use crate::ids::ProtectedId;
 use crate::kinds::PageKind;
 use crate::page_map::{Counts, FreeSpace, Kinds, PageMap, Tile, Unknown};
 use crate::read::{page_checksum, read_page};
-use crate::recovery::{Explain, Recovery, Step, Verdict, Witness, format_of, recover_steadily};
+use crate::recovery::{
+    Explain, Recovery, Step, Verdict, Witness, format_of, has_snapshot, recover_steadily,
+};
 use crate::structure::{Entry, LastCommit, Reference, Structure};
 use crate::verify::protected_page;
 
@@ -105,15 +107,43 @@ impl<S: PageStore> Inspector<S> {
         inspector
     }
 
+    /// The snapshots, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Store`]; why the file cannot be read.
+    pub fn snapshots(&mut self) -> Result<Vec<SnapshotInfo>, Error> {
+        match &mut self.outcome {
+            Ok(recovery) => recovery.file.snapshots(&self.store),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    /// Shows a snapshot from now on, in place of the committed state: its protected
+    /// pages. What is not of it is not known.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; as [`Inspector::snapshots`].
+    pub fn show_snapshot(&mut self, name: &str) -> Result<(), Error> {
+        let recovery = self.outcome.as_mut().map_err(|error| error.clone())?;
+        let root = recovery.file.root_of(&self.store, name)?;
+        recovery.file = File::open_at(&self.store, &root)?;
+        self.problems.clear();
+        Ok(())
+    }
+
     /// Hands the store back.
     pub fn close(self) -> S {
         self.store
     }
 
     /// Whether the file is still in the state that was found when the inspector
-    /// was made. Where it is not, what was answered since may be of another
-    /// state, or of two.
+    /// was made; of a snapshot, whether there still is one. Where it is not, what
+    /// was answered since may be of another state, or of two.
     pub fn is_current(&self) -> bool {
+        let file = self.outcome.as_ref().ok().map(|recovery| &recovery.file);
+        if let Some(generation) = file.and_then(File::shown_snapshot) {
+            return has_snapshot(&self.store, generation).unwrap_or(false);
+        }
         match (&self.witness, &self.outcome) {
             (Some(witness), _) => witness.still_holds(&self.store).unwrap_or(false),
             (None, outcome) => !matches!(outcome, Err(Error::Busy)),

@@ -45,8 +45,14 @@ impl PageKind {
     /// A home of the tree that says what each page is.
     pub const SPACE: Self = Self(13);
 
+    /// A page of the table of snapshots.
+    pub const SNAPSHOTS: Self = Self(14);
+
+    /// Not of the snapshot that is shown.
+    pub const OTHER: Self = Self(15);
+
     /// Every kind, in the order of the codes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::FREE,
         Self::REGULAR,
         Self::PROTECTED_ACTIVE,
@@ -61,6 +67,8 @@ impl PageKind {
         Self::ROOT,
         Self::MAP_NODE,
         Self::SPACE,
+        Self::SNAPSHOTS,
+        Self::OTHER,
     ];
 
     /// What is said of it.
@@ -122,6 +130,16 @@ impl PageKind {
                 "space-home",
                 'B',
                 "a place of SPACE, which says what each page is",
+            ),
+            Self::SNAPSHOTS => (
+                "snapshot-table",
+                'T',
+                "a page of the table of snapshots, which says what they are called",
+            ),
+            Self::OTHER => (
+                "other",
+                '-',
+                "free, or in use by another state than the one that is shown",
             ),
             _ => ("unknown", '?', "the file's bytes do not say what it is"),
         };

@@ -80,7 +80,9 @@ mod verify;
 mod view;
 
 pub use error::{Error, Operation};
-pub use facts::{CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats};
+pub use facts::{
+    ChangedPage, CommitInfo, Durability, Location, NewFile, ProtectedPage, SnapshotInfo, Stats,
+};
 pub use identity::Format;
 pub use ids::{Extent, ProtectedId, Side};
 pub use pager::{Access, Pager};

@@ -14,11 +14,15 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use pagebox_store::{Algorithm, PageStore};
 
 use crate::error::{Error, Operation};
-use crate::facts::{CommitInfo, Durability, Location, NewFile, ProtectedPage, Stats};
+use crate::facts::{
+    ChangedPage, CommitInfo, Durability, Location, NewFile, ProtectedPage, SnapshotInfo, Stats,
+};
 use crate::file::File;
 use crate::identity::Format;
 use crate::ids::{Extent, ProtectedId};
-use crate::recovery::{Explain, Recovery, Verdict, Witness, recover, recover_steadily};
+use crate::recovery::{
+    Explain, Recovery, Verdict, Witness, has_snapshot, recover, recover_steadily,
+};
 use crate::transaction::Transaction;
 use crate::verified::Verified;
 use crate::view::View;
@@ -177,14 +181,16 @@ impl<S: PageStore> Pager<S> {
     }
 
     /// Whether the state that was found at opening is still the one that
-    /// counts. Without I/O where the pager may write: then nobody else does.
+    /// counts; of a snapshot, whether there still is one. Without I/O where the
+    /// pager may write: then nobody else does.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Busy`], [`Error::Store`].
     pub fn is_current(&self) -> Result<bool, Error> {
-        match &self.witness {
-            Some(witness) => witness.still_holds(&self.store),
-            None => Ok(true),
+        match (&self.witness, self.file.shown_snapshot()) {
+            (Some(witness), _) => witness.still_holds(&self.store),
+            (None, Some(generation)) => has_snapshot(&self.store, generation),
+            (None, None) => Ok(true),
         }
     }
 
@@ -299,6 +305,111 @@ impl<S: PageStore> Pager<S> {
         self.expect_writable()?;
         let (file, pin) = self.file.view()?;
         Ok(View::new(file, pin))
+    }
+
+    /// The snapshots, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Changed`], [`Error::Poisoned`],
+    /// [`Error::Store`].
+    pub fn snapshots(&mut self) -> Result<Vec<SnapshotInfo>, Error> {
+        self.expect_sound()?;
+        let found = self.file.snapshots(&self.store);
+        self.unless_changed(found)
+    }
+
+    /// Gives the committed state of the protected pages a name under which it stays,
+    /// whatever is committed later. It is durable when this returns, with all
+    /// that was deferred. Nothing is copied. `time` is in nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] where the format has no snapshots;
+    /// [`Error::SnapshotName`], [`Error::IsSnapshot`],
+    /// [`Error::TooManySnapshots`]; as [`Pager::commit`].
+    pub fn create_snapshot(&mut self, name: &str, time: u64) -> Result<SnapshotInfo, Error> {
+        self.expect_writable()?;
+        let done = self.file.create_snapshot(&mut self.store, name, time);
+        self.after_commit(done)
+    }
+
+    /// Drops a snapshot, durably: how many pages that frees. What a [`View`] of it
+    /// reads stays until that is gone.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; as [`Pager::commit`].
+    pub fn delete_snapshot(&mut self, name: &str) -> Result<u64, Error> {
+        self.expect_writable()?;
+        let done = self.file.delete_snapshot(&mut self.store, name);
+        self.after_commit(done)
+    }
+
+    /// Gives every protected page the bytes that it had in a snapshot, and frees
+    /// those that there were not: how many change. One commit, durable when this
+    /// returns; it copies what changes, and snapshots stay as they are. Regular
+    /// pages are changed in place: no snapshot has them.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; [`Error::TooMany`] where more change than one
+    /// commit can; [`Error::ChecksumMismatch`], with nothing changed; as
+    /// [`Pager::commit`].
+    pub fn restore(&mut self, name: &str) -> Result<u64, Error> {
+        self.expect_writable()?;
+        let done = self.file.restore(&mut self.store, name);
+        let done = self.after_commit(done);
+        self.verified = Verified::default();
+        done
+    }
+
+    /// How many pages a snapshot has that nothing else has: what dropping it gives
+    /// back.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; as [`Pager::snapshots`].
+    pub fn held_alone(&mut self, name: &str) -> Result<u64, Error> {
+        self.expect_sound()?;
+        let found = self.file.held_alone(&self.store, name);
+        self.unless_changed(found)
+    }
+
+    /// A snapshot, to be read while commits go on, and also when it is dropped
+    /// here.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`]: nobody keeps what another process drops;
+    /// [`Error::NoSnapshot`]; as [`Pager::snapshots`].
+    pub fn view_snapshot(&mut self, name: &str) -> Result<View, Error> {
+        self.expect_writable()?;
+        let (file, pin) = self.file.view_snapshot(&self.store, name)?;
+        Ok(View::new(file, pin))
+    }
+
+    /// The root of a snapshot, with which [`Pager::open_at`] reads it as long as
+    /// nobody drops it.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; as [`Pager::snapshots`].
+    pub fn root_of(&mut self, name: &str) -> Result<Vec<u8>, Error> {
+        self.expect_sound()?;
+        let found = self.file.root_of(&self.store, name);
+        self.unless_changed(found)
+    }
+
+    /// The protected pages from id `start` on that two snapshots have otherwise, in
+    /// ascending order, at most `limit`. None: the committed state. What both
+    /// have in common is not read.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; [`Error::NotSupported`] where the format has no
+    /// snapshots; as [`Pager::snapshots`].
+    pub fn changes_between(
+        &mut self,
+        states: [Option<&str>; 2],
+        start: ProtectedId,
+        limit: usize,
+    ) -> Result<Vec<ChangedPage>, Error> {
+        self.expect_sound()?;
+        let found = self.file.changes_between(&self.store, states, start, limit);
+        self.unless_changed(found)
     }
 
     /// A transaction on the committed state as it is now.
@@ -518,14 +629,21 @@ impl<S: PageStore> Pager<S> {
     /// Passes on what was looked up. What cannot be believed may be of a later
     /// state, where others may write.
     fn unless_changed<T>(&self, found: Result<T, Error>) -> Result<T, Error> {
-        match (&self.witness, &found) {
-            (Some(witness), Err(Error::Corrupt { .. } | Error::Store { .. }))
-                if !witness.still_holds(&self.store)? =>
-            {
+        match &found {
+            Err(Error::Corrupt { .. } | Error::Store { .. }) if !self.is_current()? => {
                 Err(Error::Changed)
             }
             _ => found,
         }
+    }
+
+    /// Passes on the outcome of a commit that no transaction knows of: those that
+    /// began before it are stale.
+    fn after_commit<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
+        let done = self.poison_after(done);
+        // It may have committed something before it failed.
+        self.version = next_version();
+        done
     }
 
     /// Passes an outcome on; afterwards nothing is known after some errors.

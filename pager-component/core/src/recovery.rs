@@ -170,3 +170,16 @@ pub fn recover_steadily<S: PageStore>(
     }
     Err(Error::Busy)
 }
+
+/// Whether a file that somebody else may be writing to has a snapshot of a
+/// generation.
+pub(crate) fn has_snapshot<S: PageStore>(store: &S, generation: u64) -> Result<bool, Error> {
+    for _ in 0..TRIES {
+        let (outcome, witness) = recover_steadily(store, Explain::No)?;
+        let snapshots = outcome?.file.snapshots(store);
+        if witness.still_holds(store)? {
+            return Ok(snapshots?.iter().any(|it| it.generation == generation));
+        }
+    }
+    Err(Error::Busy)
+}

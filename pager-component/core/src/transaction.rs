@@ -222,7 +222,7 @@ impl<B> Transaction<B> {
         id: ProtectedId,
     ) -> Result<(), Error> {
         match self.changes.protected.get(&id) {
-            Some(Change::New(_) | Change::Write(_)) => Ok(()),
+            Some(Change::New(_) | Change::Write(_) | Change::Copy(_)) => Ok(()),
             Some(Change::Free) => Err(Error::NotProtected { id }),
             None => file.locate(store, id).map(drop),
         }
@@ -278,7 +278,7 @@ impl<B> Transaction<B> {
         match self.changes.protected.get_mut(&id)? {
             Change::New(bytes) => bytes.as_mut(),
             Change::Write(bytes) => Some(bytes),
-            Change::Free => None,
+            Change::Free | Change::Copy(_) => None,
         }
     }
 

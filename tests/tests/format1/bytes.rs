@@ -118,6 +118,7 @@ fn root() -> Record {
         space_height: 2,
         map: Some(Entry::zeros(1)),
         space: None,
+        snapshots: None,
         deltas: Deltas::default(),
     }
 }
@@ -538,23 +539,4 @@ fn roots_that_contradict_each_other_are_damage() {
         File::open(&store).err(),
         Some(Error::Damaged(Damage::TwoFiles))
     );
-}
-
-/// What a later version writes must not be taken for an unfinished commit.
-#[test]
-fn record_with_snapshots_is_refused_and_not_rolled_back() {
-    for (at, what) in [(224, "snapshots")] {
-        let mut store = file_of(PageSize::KIB_4);
-        let slot = &mut store.bytes_mut()[4096..8192];
-        let mut payload: Vec<u8> = slot.chunks(512).flat_map(|it| it[..504].to_vec()).collect();
-        payload[32] += 1;
-        payload[at] = 1;
-        let sum = xxh3(&payload[32..]);
-        payload[16..32].copy_from_slice(&sum.to_le_bytes());
-        for (sector, piece) in slot.chunks_mut(512).zip(payload.chunks(504)) {
-            sector[..504].copy_from_slice(piece);
-            sector[504] += 1;
-        }
-        assert_eq!(File::open(&store).err(), Some(Error::Unread(what)));
-    }
 }

@@ -127,6 +127,7 @@ fn goes_on(
     for defers in [rng.below(5), 0] {
         next.defers = defers;
         next.views_max = 1;
+        next.snapshots_max = 3;
         let before = next.before();
         next.step().map_err(|error| error.to_string())?;
         let legal = next.legal(&before);
@@ -134,7 +135,8 @@ fn goes_on(
         tally.look(&[image.now()], &[&next.durable], &next, rng);
     }
     image.record(Record::Nothing);
-    let (_, state) = find(image, scene.layout, &[&next.model])?;
+    // The last step may have found no room.
+    let (_, state) = find(image, scene.layout, &[&next.durable])?;
     if !state.is_acknowledged {
         return Err("the roots differ after a commit".into());
     }
@@ -161,6 +163,7 @@ pub(crate) fn crashes(tally: &mut Tally, scene: &mut Scene<CrashStore>, rng: &mu
         // In runs, with durable ones between them.
         scene.defers = *rng.pick(&[0, 0, 3, 4]);
         scene.views_max = *rng.pick(&[0, 2, 4]);
+        scene.snapshots_max = *rng.pick(&[0, 2, 5]);
         if rng.chance(1, 8) {
             let longer = pagebox_store::PageStore::geometry(&scene.store).page_count + 20;
             scene.store.set_len(longer);

@@ -19,6 +19,7 @@ mod recovery;
 mod rot;
 mod scale;
 mod scene;
+mod snapshots;
 mod twin;
 mod upgrade;
 mod views;

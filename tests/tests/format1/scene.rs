@@ -128,6 +128,8 @@ pub(crate) struct Model {
     /// Checksums of the bytes.
     pub(crate) protected: BTreeMap<u64, u128>,
     pub(crate) regular: BTreeSet<u64>,
+    /// Names and what they stand for, oldest first.
+    pub(crate) snapshots: Vec<(String, BTreeMap<u64, u128>)>,
 }
 
 impl Model {
@@ -140,11 +142,26 @@ impl Model {
             .map(|(&id, stored)| (id, stored.checksum))
             .collect();
         if found != self.protected {
-            let ids: Vec<_> = found.keys().collect();
-            return Err(format!("generation {}, ids {ids:?}", state.generation));
+            let all: BTreeSet<_> = found.keys().chain(self.protected.keys()).collect();
+            let other = |id: &&&u64| found.get(id) != self.protected.get(id);
+            let ids: Vec<_> = all.iter().filter(other).collect();
+            return Err(format!(
+                "generation {}, other ids {ids:?}",
+                state.generation
+            ));
         }
         if state.regular != self.regular {
             return Err(format!("regular pages {:?}", state.regular));
+        }
+        let shown = state.snapshots.iter().map(|snapshot| {
+            let stored = snapshot.protected.iter();
+            let sums = stored.map(|(&id, stored)| (id, stored.checksum));
+            (snapshot.name.clone(), sums.collect())
+        });
+        let shown: Vec<_> = shown.collect();
+        if shown != self.snapshots {
+            let names: Vec<_> = shown.iter().map(|(name, _)| name).collect();
+            return Err(format!("snapshots {names:?}, or what they show"));
         }
         Ok(())
     }
@@ -183,17 +200,18 @@ pub(crate) fn agree<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
             None => break,
         }
     }
-    let with_page = state.protected.values().filter(|stored| stored.page != 0);
-    let data: BTreeSet<u64> = with_page.map(|stored| stored.page).collect();
-    let used = data.len() + state.nodes.len() + state.regular.len();
-    if stats.used_pages != used as u64 {
+    let data = state.all_data();
+    let nodes = state.all_nodes();
+    let used = state.used();
+    if stats.used_pages != used {
         return Err(format!("{used} pages are used, not {}", stats.used_pages));
     }
     for page in 0..state.page_count {
         let expected = match page {
             _ if state.reserved.contains(&page) => Kind::Reserved,
             _ if data.contains(&page) => Kind::Protected,
-            _ if state.nodes.contains(&page) => Kind::Node,
+            _ if nodes.contains(&page) => Kind::Node,
+            _ if state.tables.contains(&page) => Kind::Snapshots,
             _ if state.regular.contains(&page) => Kind::Regular,
             _ => Kind::Free,
         };
@@ -347,6 +365,8 @@ pub(crate) struct Scene<S: PageStore<Buffer: DerefMut<Target = [u8]>>> {
     /// How many views there are at most.
     pub(crate) views_max: usize,
     pub(crate) views: Vec<Viewed>,
+    /// How many snapshots there are at most.
+    pub(crate) snapshots_max: usize,
     pub(crate) rng: Rng,
     pub(crate) log: Vec<String>,
 }
@@ -365,6 +385,7 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             defers: 0,
             views_max: 0,
             views: Vec::new(),
+            snapshots_max: 0,
             rng: Rng::new(seed),
             log: vec![format!("seed {seed}, {:?}", layout.shape())],
         }
@@ -388,6 +409,7 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             defers: 0,
             views_max: 0,
             views: Vec::new(),
+            snapshots_max: 0,
             rng: Rng::new(seed),
             log: vec![format!("seed {seed}, {layout:?}")],
         }
@@ -407,6 +429,7 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             defers: 0,
             views_max: 0,
             views: Vec::new(),
+            snapshots_max: 0,
             rng,
             log: vec![format!("opened, seed {seed}, {:?}", layout.shape())],
         })
@@ -577,10 +600,78 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
     /// show what they showed after it.
     pub(crate) fn step(&mut self) -> Result<(), Error> {
         self.change_views()?;
-        let (changes, after) = self.changes();
-        self.commit(&changes, after)?;
+        if self.snapshots_max == 0 || !self.rng.chance(1, 3) {
+            let (changes, after) = self.changes();
+            self.commit(&changes, after)?;
+        } else {
+            self.change_snapshots()?;
+        }
         self.check_views();
         Ok(())
+    }
+
+    /// Takes a snapshot, drops one, or goes back to one: a durable commit.
+    fn change_snapshots(&mut self) -> Result<(), Error> {
+        let mut after = self.model.clone();
+        let count = after.snapshots.len();
+        let is_full = count >= self.snapshots_max;
+        let at = self.rng.below(count.max(1) as u64) as usize;
+        let before = self.file.stats();
+        let done = if count > 0 && (is_full || self.rng.chance(1, 4)) {
+            let (name, _) = after.snapshots.remove(at);
+            self.log.push(format!("drop {name}"));
+            self.file.delete_snapshot(&mut self.store, &name).map(drop)
+        } else if count > 0 && self.rng.chance(1, 3) {
+            let (name, protected) = after.snapshots[at].clone();
+            after.protected = protected;
+            self.log.push(format!("back to {name}"));
+            self.file.restore(&mut self.store, &name).map(drop)
+        } else {
+            // A restored file may be of the same generation again.
+            let mut name = before.generation.to_string();
+            while after.snapshots.iter().any(|(other, _)| *other == name) {
+                name.push('b');
+            }
+            after
+                .snapshots
+                .push((name.clone(), after.protected.clone()));
+            self.log.push(format!("take {name}"));
+            self.file
+                .create_snapshot(&mut self.store, &name, 0)
+                .map(drop)
+        };
+        if self.file.stats().durable > before.durable {
+            self.durable.clone_from(&self.model);
+        }
+        match done {
+            Ok(()) => {
+                self.durable.clone_from(&after);
+                self.model = after;
+                self.check_snapshots();
+            }
+            Err(Error::Full { .. }) => self.log.push("full".into()),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Each snapshot shows what was committed when it was taken, and a check finds
+    /// nothing wrong.
+    pub(crate) fn check_snapshots(&mut self) {
+        for (name, protected) in &self.model.snapshots {
+            let model = Model {
+                protected: protected.clone(),
+                ..Model::default()
+            };
+            let root = self.file.root_of(&self.store, name);
+            let root = root.unwrap_or_else(|error| panic!("{error}: {:#?}", self.log));
+            let shape = Some(self.layout.shape());
+            let file = File::open_at_shaped(&self.store, &root, shape);
+            let mut file = file.unwrap_or_else(|error| panic!("{error}: {:#?}", self.log));
+            let shown = shows_protected(&mut file, &self.store, &model);
+            shown.unwrap_or_else(|error| panic!("snapshot {name} shows {error}: {:#?}", self.log));
+            assert_eq!(file.stats().protected, protected.len() as u64);
+        }
     }
 
     /// Takes a view, or drops one.
@@ -652,6 +743,7 @@ fn words<B>(changes: &Changes<B>) -> String {
             Change::New(Some(_)) => format!("new {id}"),
             Change::Write(_) => format!("write {id}"),
             Change::Free => format!("free {id}"),
+            Change::Copy(_) => format!("copy {id}"),
         });
     }
     words.extend(changes.allocated.iter().map(|page| format!("+{page}")));

@@ -23,6 +23,7 @@ fn run(layout: Layout, seed: u64, steps: usize, seen: &mut Seen) -> Scene<Memory
     for _ in 0..steps {
         scene.defers = *rng.pick(&[0, 0, 3, 4]);
         scene.views_max = *rng.pick(&[0, 3, 3]);
+        scene.snapshots_max = *rng.pick(&[0, 0, 3, 9]);
         let done = scene.step();
         done.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
         let shown = shows(&mut scene.file, &scene.store, &scene.model);
@@ -90,6 +91,6 @@ fn random_work_leaves_what_a_model_says() {
         let heights = decoded(&scene).heights;
         highest = [0, 1].map(|tree| highest[tree].max(heights[tree]));
     }
-    assert!(seen.iter().all(|&count| count > 20), "{seen:?}");
+    assert!(seen.iter().all(|&count| count > 10), "{seen:?}");
     assert!(highest[0] >= 5 && highest[1] >= 2, "heights {highest:?}");
 }

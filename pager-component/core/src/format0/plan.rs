@@ -133,14 +133,14 @@ impl<'t, B: Staged> Plan<'t, B> {
 
 /// How many protected pages are allocated.
 fn created<B>(changes: &Changes<B>) -> usize {
-    let new = |change: &&Change<B>| matches!(change, Change::New(_));
+    let new = |change: &&Change<B>| change.is_new();
     changes.protected.values().filter(new).count()
 }
 
 /// How many directory blocks are added.
 fn added_blocks<B>(sound: &Sound, changes: &Changes<B>) -> u64 {
     let mut ids = changes.protected.iter().rev();
-    let highest = ids.find(|(_, change)| matches!(change, Change::New(_)));
+    let highest = ids.find(|(_, change)| change.is_new());
     let end = highest.map_or(0, |(id, _)| id.0 + 1);
     blocks_needed(sound, end)
 }
@@ -392,6 +392,8 @@ impl Next {
                     ..slot
                 })
             }
+            // Only snapshots are copied, and this format has none.
+            Change::Copy(_) => unreachable!("format 0 has no snapshots"),
             Change::Free => {
                 for page in slot().pages {
                     assert!(self.freed.insert(page), "a page is freed twice");

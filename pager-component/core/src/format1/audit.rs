@@ -1,5 +1,6 @@
 //! The check of both trees, a bounded part at a time: SPACE, its leaves in order;
-//! then MAP, a node of the lowest level at a time with the pages that it names.
+//! then MAP, a node of the lowest level at a time with the pages that it names;
+//! then the snapshots, of each what the one after it has not.
 //!
 //! A node of MAP is looked into once: what a second entry names is told of, and
 //! not followed, or a few nodes that share their children would take for ever.
@@ -13,7 +14,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::entry::Entry;
-use super::file::File;
+use super::file::{File, Scope};
 use super::findings;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
@@ -31,22 +32,41 @@ use crate::verify::protected_page;
 const LEAVES_A_PART: usize = 64;
 
 /// Nodes of MAP that one part passes over.
-const PASSED_A_PART: usize = 64;
+pub(super) const PASSED_A_PART: usize = 64;
 
 /// Bytes of protected pages that one part looks at, unless one page has more.
-const BYTES_A_PART: usize = 16 << 20;
+pub(super) const BYTES_A_PART: usize = 16 << 20;
 
 /// A part of the check: which groups, or which ids, come next.
-enum Part {
-    Space { group: u64 },
-    Map { id: u64 },
+pub(super) enum Part {
+    Space {
+        group: u64,
+    },
+    Map {
+        id: u64,
+    },
+    /// A snapshot, in their order, and a part of it.
+    Snapshot {
+        place: u64,
+        part: u64,
+    },
 }
 
 /// Above every group: cursors go up, and MAP comes after SPACE.
 const MAP: u64 = 1 << 62;
+const SNAPSHOTS: u64 = 1 << 63;
+
+/// Parts that a snapshot is checked in, at most.
+const PARTS_LOG2: u32 = 47;
 
 impl Part {
     fn of(cursor: u64) -> Self {
+        if let Some(part) = cursor.checked_sub(SNAPSHOTS) {
+            return Self::Snapshot {
+                place: part >> PARTS_LOG2,
+                part: part & ((1 << PARTS_LOG2) - 1),
+            };
+        }
         match cursor.checked_sub(MAP) {
             None => Self::Space { group: cursor },
             Some(id) => Self::Map { id },
@@ -57,6 +77,7 @@ impl Part {
         match self {
             Self::Space { group } => *group,
             Self::Map { id } => MAP + id,
+            Self::Snapshot { place, part } => SNAPSHOTS + (place << PARTS_LOG2) + part,
         }
     }
 }
@@ -102,6 +123,7 @@ impl File {
         let groups = self.layout.groups(self.record.page_count);
         groups
             .saturating_add(self.record.protected)
+            .saturating_add(wide(self.snapshots.count()))
             .saturating_add(1)
     }
 
@@ -112,6 +134,8 @@ impl File {
                 next: Some(0),
                 ..Tally::default()
             };
+            // So that the steps are known; what is wrong is told in its turn.
+            let _ = self.read_snapshots(store);
         }
         if self.tally.next != Some(cursor) {
             self.tally.next = None;
@@ -120,10 +144,14 @@ impl File {
         let next = match Part::of(cursor) {
             Part::Space { group } => Some(self.check_space(store, group, &mut found)),
             Part::Map { id } => self.check_map(store, id, &mut found),
+            Part::Snapshot { place, part } => self.check_snapshot(store, (place, part), &mut found),
         };
         let groups = self.layout.groups(self.record.page_count);
         let done = match next {
             Some(Part::Space { group }) => group.min(groups),
+            Some(Part::Snapshot { place, .. }) => groups
+                .saturating_add(self.record.protected)
+                .saturating_add(place),
             _ => groups.saturating_add(self.tally.ids),
         };
         let next = next.map(|part| part.cursor());
@@ -147,6 +175,9 @@ impl File {
     }
 
     fn check_space<S: Medium>(&mut self, store: &S, group: u64, found: &mut Vec<Finding>) -> Part {
+        if self.scope == Scope::Protected {
+            return Part::Map { id: 0 };
+        }
         let space = self.record.space_tree();
         if let Err(error) = self.paged(store) {
             let fault = Fault::of(&error);
@@ -234,7 +265,10 @@ impl File {
                     id = next;
                     continue;
                 }
-                (Below::Nothing, None) => return None,
+                (Below::Nothing, None) => {
+                    let first = Part::Snapshot { place: 0, part: 0 };
+                    return self.record.snapshots.map(|_| first);
+                }
             };
             return Some(self.check_lowest(store, &map, index, id, found));
         }
@@ -366,7 +400,7 @@ impl File {
 
     /// That SPACE says the same of a page that MAP names, and that nothing else
     /// names it: whether that is so.
-    fn check_use<S: Medium>(
+    pub(super) fn check_use<S: Medium>(
         &mut self,
         store: &S,
         page: u64,
@@ -378,11 +412,18 @@ impl File {
         };
         let is_first = self.tally.named.insert(page);
         if !is_first {
-            tell(format!("two entries of MAP name page {page}"));
+            tell(format!("two entries name page {page}"));
         }
+        if self.scope == Scope::Protected {
+            return is_first;
+        }
+        let by = match kind {
+            Kind::Snapshots => "the table of snapshots",
+            _ => "MAP",
+        };
         match self.kind(store, page) {
             Ok(actual) if actual != kind => tell(format!(
-                "MAP names page {page} as {}, SPACE says that it is {}",
+                "{by} names page {page} as {}, SPACE says that it is {}",
                 words(kind),
                 words(actual)
             )),
@@ -392,7 +433,7 @@ impl File {
         is_first
     }
 
-    fn note(&mut self, which: Which, faults: Vec<Fault>, found: &mut Vec<Finding>) {
+    pub(super) fn note(&mut self, which: Which, faults: Vec<Fault>, found: &mut Vec<Finding>) {
         let tree = match which {
             Which::Map => "MAP",
             Which::Space => "SPACE",
@@ -433,15 +474,15 @@ impl File {
             words(Kind::Protected),
         ));
         found.extend(unnamed(tally.space_nodes, tally.nodes, words(Kind::Node)));
-        // No file that this program reads has snapshots.
-        found.extend(unnamed(tally.tables, 0, words(Kind::Snapshots)));
+        let tables = words(Kind::Snapshots);
+        found.extend(unnamed(tally.tables, tally.tables_named, tables));
         found
     }
 }
 
 impl Fault {
     /// It as a finding: that this is wrong, unless the medium is to blame.
-    fn finding(self, kind: FindingKind, wrong: &str) -> Finding {
+    pub(super) fn finding(self, kind: FindingKind, wrong: &str) -> Finding {
         let (kind, message) = if self.is_unread {
             (finding::UNREADABLE, self.text)
         } else {
@@ -458,6 +499,6 @@ fn words(kind: Kind) -> &'static str {
         Kind::Protected => "a page of a protected one",
         Kind::Node => "a node of MAP",
         Kind::Reserved => "the file's own",
-        Kind::Snapshots => "a table of snapshots",
+        Kind::Snapshots => "a page of the table of snapshots",
     }
 }

@@ -7,6 +7,7 @@ use super::layout::Layout;
 use super::leaf::{self, Kind};
 use super::record::Record;
 use super::shape::ENTRY_LEN;
+use super::table::TablePage;
 use super::tree::Which;
 use crate::codec::wide;
 
@@ -126,6 +127,84 @@ fn leaf(
     Ok(())
 }
 
+/// What the older pages of the table of snapshots come after.
+pub(super) struct Newer {
+    /// No page is younger.
+    birth: u64,
+    /// No snapshot has a higher id, or is of a later generation.
+    id: u64,
+    generation: u64,
+}
+
+impl Newer {
+    /// Before all pages.
+    pub(super) fn root(record: &Record) -> Self {
+        Self {
+            birth: record.generation,
+            id: record.last_snapshot,
+            generation: record.generation,
+        }
+    }
+
+    /// After this page.
+    pub(super) fn after(entry: &Entry, page: &TablePage) -> Self {
+        let oldest = page.snapshots.first();
+        Self {
+            birth: entry.birth,
+            id: oldest.map_or(0, |oldest| oldest.id.saturating_sub(1)),
+            generation: oldest.map_or(0, |oldest| oldest.generation.saturating_sub(1)),
+        }
+    }
+}
+
+/// Checks what names a page of the table of snapshots.
+pub(super) fn table_entry(
+    layout: &Layout,
+    page_count: u64,
+    entry: &Entry,
+    newer: &Newer,
+) -> Result<(), &'static str> {
+    if entry.number >= page_count {
+        Err("an entry names a page past the page count")
+    } else if layout.is_reserved(entry.number) {
+        Err("an entry names a page of the file's own")
+    } else if entry.birth > newer.birth {
+        Err("a page of the table of snapshots is younger than what names it")
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks the snapshots of a page of their table.
+pub(super) fn table(
+    layout: &Layout,
+    page_count: u64,
+    page: &TablePage,
+    newer: &Newer,
+) -> Result<(), &'static str> {
+    let (mut id, mut generation) = (newer.id, newer.generation);
+    for snapshot in page.snapshots.iter().rev() {
+        if snapshot.id > id || snapshot.generation > generation {
+            return Err("the snapshots are not in order");
+        }
+        // The first one has id 1, and a file begins with generation 1.
+        let (Some(below), Some(before)) = (
+            snapshot.id.checked_sub(1),
+            snapshot.generation.checked_sub(1),
+        ) else {
+            return Err("no snapshot has id 0, or generation 0");
+        };
+        (id, generation) = (below, before);
+        let Some(root) = &snapshot.map else { continue };
+        let height = snapshot.map_height.into();
+        entry(layout, page_count, Which::Map, (height, 0), root)?;
+        if root.birth > snapshot.generation {
+            return Err("a tree is younger than its snapshot");
+        }
+    }
+    Ok(())
+}
+
 /// Checks each of the deltas by itself.
 fn deltas(layout: &Layout, record: &Record) -> Result<(), &'static str> {
     for (&id, changed) in &record.deltas.ids {
@@ -182,6 +261,9 @@ pub(super) fn root(layout: &Layout, stored: u64, record: &Record) -> Result<(), 
         if root.birth > record.base {
             return Err("a tree is younger than its fold");
         }
+    }
+    if let Some(newest) = &record.snapshots {
+        table_entry(layout, page_count, newest, &Newer::root(record))?;
     }
     deltas(layout, record)?;
     let changes = wide(record.deltas.ids.len() + record.deltas.regular.len());

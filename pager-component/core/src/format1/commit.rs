@@ -37,19 +37,23 @@ use super::file::{File, Phase};
 use super::medium::Medium;
 use super::pending::Pending;
 use super::pins::Readers;
-use super::plan::{Plan, Terms};
+use super::plan::{Copy, Plan, TableChange, Terms};
 use super::room::Need;
 use super::slots;
 use super::tree::Which;
 use super::unfolded::Unfolded;
 use crate::bitmap::Overlay;
 use crate::changes::{self, Changes};
+use crate::checksum::xxh3;
 use crate::codec::wide;
 use crate::facts::{CommitInfo, Durability};
 
 /// A commit that writes more bytes has them ordered before its record, so that
 /// there is nothing to verify, and opening after a crash stays short.
 const UNPROVEN_MAX: u64 = 64 << 20;
+
+/// Bytes that are held in memory while pages are copied.
+const COPIED_AT_ONCE: usize = 1 << 20;
 
 impl File {
     /// Makes changes durable: all of them, or none; and what deferred commits
@@ -117,6 +121,7 @@ impl File {
             page_count,
             durability,
             kept: &changes.allocated,
+            table: None,
         };
         let plan = self.plan(store, changes, &terms)?;
         match durability {
@@ -138,7 +143,7 @@ impl File {
         self.release();
         let none = Changes::<S::Buffer>::default();
         let need = self.need(&none);
-        self.commit_nothing(store, need, &none.allocated)?;
+        self.commit_nothing(store, need, &none.allocated, None)?;
         Ok(true)
     }
 
@@ -149,15 +154,17 @@ impl File {
         }
         let none = Changes::<S::Buffer>::default();
         let need = self.need_of(&none, Durability::Durable, true);
-        self.commit_nothing(store, need, &none.allocated)
+        self.commit_nothing(store, need, &none.allocated, None)
     }
 
-    /// A durable commit that changes nothing, and takes no page that is `kept`.
-    fn commit_nothing<S: Medium>(
+    /// A durable commit that changes nothing but the table of snapshots, and takes
+    /// no page that is `kept`.
+    pub(super) fn commit_nothing<S: Medium>(
         &mut self,
         store: &mut S,
         need: Need,
         kept: &Overlay,
+        table: Option<&TableChange>,
     ) -> Result<(), Error> {
         let none = Changes::default();
         let terms = Terms {
@@ -165,13 +172,14 @@ impl File {
             page_count: self.make_room(store, &need)?,
             durability: Durability::Durable,
             kept,
+            table,
         };
         let plan = self.plan(store, &none, &terms)?;
         self.write(store, &none, plan, false)
     }
 
     /// Lets be taken what was kept for views that are gone.
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         self.pins.forget_dropped();
         let readers = Readers {
             pins: &self.pins,
@@ -211,7 +219,7 @@ impl File {
             };
             let is_room = self.smallest(&self.record, &keeping) == Some(page_count);
             let kept = if is_room { changes } else { &none };
-            self.commit_nothing(store, flush, &kept.allocated)?;
+            self.commit_nothing(store, flush, &kept.allocated, None)?;
             if !is_room {
                 return Err(error);
             }
@@ -259,6 +267,7 @@ impl File {
             page_count,
             durability: Durability::Durable,
             kept: &changes.allocated,
+            table: None,
         };
         let plan = self.plan(store, &none, &terms)?;
         let folded = Unfolded::of(
@@ -293,7 +302,9 @@ impl File {
         }
         let limit = self.layout.shape().id_limit();
         match changes.protected.last_key_value() {
-            Some((&id, changes::Change::New(_))) if id.0 >= limit => Err(Error::NoFreeId { limit }),
+            Some((&id, change)) if id.0 >= limit && change.is_new() => {
+                Err(Error::NoFreeId { limit })
+            }
             Some((&id, _)) if id.0 >= limit => Err(Error::NotProtected { id }),
             _ => Ok(()),
         }
@@ -310,7 +321,8 @@ impl File {
     ) -> Result<(), Error> {
         let mut plan = plan;
         let page_size = self.layout.shape().page_size;
-        let written = wide(plan.contents.len() + plan.nodes.len()) + self.pending.written();
+        let written = plan.contents.len() + plan.copies.len() + plan.nodes.len();
+        let written = wide(written) + self.pending.written();
         let is_first_ordered =
             recycles || self.pending.recycles() || written > UNPROVEN_MAX >> page_size.log2();
         if is_first_ordered {
@@ -325,7 +337,9 @@ impl File {
         let blocks = plan.record.encode_with(before, &plan.deltas);
         let side = self.side.other();
 
-        // Until here nothing was written, so a failure changes nothing.
+        // Only free pages get bytes, so a failure changes nothing.
+        self.copy(store, &plan.copies)?;
+        // Until here nothing else was written.
         let root = slots::pages(self.layout.shape(), side, &blocks);
         let mut batch = contents(changes, &plan);
         if is_first_ordered {
@@ -344,6 +358,34 @@ impl File {
         // Acknowledged, whatever becomes of the copy.
         if self.write_record(store, self.side.other(), false).is_err() {
             self.phase = Phase::Poisoned;
+        }
+        Ok(())
+    }
+
+    /// Copies pages to free ones, some at a time.
+    fn copy<S: Medium>(&mut self, store: &mut S, copies: &[Copy]) -> Result<(), Error> {
+        let page_size = self.layout.shape().page_size;
+        let at_once = (COPIED_AT_ONCE / page_size.bytes()).max(1);
+        for copies in copies.chunks(at_once) {
+            let mut pages = Vec::with_capacity(copies.len());
+            for copy in copies {
+                let mut bytes = alloc::vec![0; page_size.bytes()];
+                let done = store.read(copy.from, 0, &mut bytes);
+                done.map_err(Error::reading(copy.from))?;
+                let actual = xxh3(&bytes);
+                if actual != copy.checksum {
+                    return Err(Error::ChecksumMismatch {
+                        id: copy.id,
+                        page: copy.from,
+                        expected: copy.checksum,
+                        actual,
+                    });
+                }
+                pages.push((copy.to, bytes));
+            }
+            let batch: Vec<Change<'_, S::Buffer>> = slots::changes(&pages).collect();
+            let done = store.write(&batch);
+            self.or_poison(Operation::WriteCommit, done)?;
         }
         Ok(())
     }
@@ -381,6 +423,9 @@ impl File {
         self.highest = plan.record.generation;
         self.record = plan.record;
         self.next_fit = plan.next_fit;
+        if let Some(snapshots) = plan.snapshots {
+            self.snapshots = snapshots;
+        }
         self.regular = self
             .regular
             .map(|before| before + changes.allocated.len() - changes.freed.len());
@@ -432,6 +477,10 @@ fn contents<'a, B>(changes: &'a Changes<B>, plan: &'a Plan) -> Vec<Change<'a, B>
     batch.extend(plan.nodes.iter().map(|node| Change::Bytes {
         page: node.page,
         bytes: &node.bytes,
+    }));
+    batch.extend(plan.tables.iter().map(|table| Change::Bytes {
+        page: table.page,
+        bytes: &table.bytes,
     }));
     batch
 }

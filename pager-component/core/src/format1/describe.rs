@@ -6,11 +6,14 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::entry;
-use super::fields::{LISTED, delta_fields, entry_text, header, hex, homes, leaf_fields, push_left};
+use super::fields::{
+    LISTED, delta_fields, entry_text, header, hex, homes, leaf_fields, push_left, snapshot_fields,
+    table_field,
+};
 use super::file::File;
 use super::look::Location;
 use super::medium::Medium;
-use super::naming::{MAP_ROOT, Named, SPACE_ROOT};
+use super::naming::{MAP_ROOT, Named, SNAPSHOTS_ROOT, SPACE_ROOT};
 use super::reasons::first_page;
 use super::record;
 use super::shape::ENTRY_LEN;
@@ -108,6 +111,7 @@ impl File {
                 alloc::vec![self.map_node(page, bytes, named.as_ref())]
             }
             PageKind::SPACE => self.space_home(store, page, bytes).into_iter().collect(),
+            PageKind::SNAPSHOTS => alloc::vec![self.table_page(store, page, bytes)],
             _ => Vec::new(),
         }
     }
@@ -191,7 +195,7 @@ impl File {
                 .meaning("the tree from protected ids to pages"),
             entry_field("SPACE", SPACE_ROOT, Which::Space)
                 .meaning("the tree that says what each page is"),
-            Field::new("snapshots", 224, ENTRY_LEN, entry_text(bytes, 224))
+            table_field("snapshots", bytes, SNAPSHOTS_ROOT)
                 .meaning("the newest page of their table"),
             Field::new(
                 "stamp",
@@ -259,6 +263,20 @@ impl File {
             counts: named.is_some(),
             valid: named.map(|named| xxh3(bytes) == named.entry.checksum),
             fields,
+        }
+    }
+
+    /// What lies in a page of the table of snapshots.
+    fn table_page<S: Medium>(&mut self, store: &S, page: u64, bytes: &[u8]) -> Structure {
+        let is_read = self.read_snapshots(store).is_ok();
+        let counts = self.snapshots.table_pages().contains(&page);
+        Structure {
+            name: "snapshot-table",
+            title: "Table of snapshots".into(),
+            page,
+            counts,
+            valid: (counts || is_read).then_some(counts),
+            fields: snapshot_fields(bytes, self.layout.shape()),
         }
     }
 

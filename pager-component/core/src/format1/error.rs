@@ -54,8 +54,6 @@ pub enum Error {
         /// The store's.
         store: PageSize,
     },
-    /// A root record has what this version of the program does not read.
-    Unread(&'static str),
     /// No root can be believed: no crash can have left this.
     Damaged(Damage),
     /// A node or leaf cannot be believed.
@@ -123,6 +121,17 @@ pub enum Error {
     /// A transaction allocates more than can be held in memory until its commit.
     TooMany {
         /// The most that it can.
+        limit: u64,
+    },
+    /// There is no snapshot of this name.
+    NoSnapshot,
+    /// There is a snapshot of this name.
+    IsSnapshot,
+    /// No snapshot can be called so.
+    SnapshotName(&'static str),
+    /// A file has at most so many snapshots.
+    TooManySnapshots {
+        /// How many.
         limit: u64,
     },
     /// The commit counter is at its end.
@@ -238,7 +247,6 @@ impl From<Error> for crate::error::Error {
         match error {
             Error::Identity(fault) => Self::Identity(fault.into()),
             Error::PageSizeMismatch { file, store } => Self::PageSizeMismatch { file, store },
-            Error::Unread(what) => Self::Identity(IdentityFault::Unread(what)),
             Error::Damaged(damage) => Self::Damaged {
                 findings: alloc::vec![damage.finding()],
             },
@@ -271,6 +279,10 @@ impl From<Error> for crate::error::Error {
             Error::Full { limit } => Self::Full { limit },
             Error::NoFreeId { limit } => Self::DirectoryFull { limit },
             Error::TooMany { limit } => Self::TooMany { limit },
+            Error::NoSnapshot => Self::NoSnapshot,
+            Error::IsSnapshot => Self::IsSnapshot,
+            Error::SnapshotName(fault) => Self::SnapshotName(fault),
+            Error::TooManySnapshots { limit } => Self::TooManySnapshots { limit },
             Error::GenerationsExhausted => Self::GenerationsExhausted,
             Error::Poisoned => Self::Poisoned,
             Error::NotEmpty { page_count } => Self::NotEmpty { page_count },

@@ -10,6 +10,7 @@ use super::header::{HEADER_LEN, Header};
 use super::leaf::{self, in_words};
 use super::record;
 use super::shape::{DELTAS, ENTRY_LEN, Shape};
+use super::table::{SNAPSHOT_LEN, TablePage};
 use crate::codec::{narrow, part, u8_at, u32_at, u64_at, u128_at};
 use crate::structure::{self, Field, Structure};
 
@@ -160,4 +161,48 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// An entry that names a page of the table of snapshots.
+pub(super) fn table_field(name: &str, bytes: &[u8], at: usize) -> Field {
+    let field = Field::new(name, at, ENTRY_LEN, entry_text(bytes, at));
+    match entry::decode(bytes, at) {
+        Ok(Some(entry)) => field.refers_to(entry.number),
+        Ok(None) => field,
+        Err(_) => field.problem(Some("these are bytes that no entry has".into())),
+    }
+}
+
+/// What a page of the table of snapshots says.
+pub(super) fn snapshot_fields(bytes: &[u8], shape: Shape) -> Vec<Field> {
+    let page = TablePage::decode(shape, bytes);
+    let mut fields = alloc::vec![
+        table_field("older", bytes, 0).meaning("the next older page of the table"),
+        Field::new("count", 32, 8, u64_at(bytes, 32).to_string())
+            .meaning("snapshots in this page")
+            .problem(page.as_ref().err().map(ToString::to_string)),
+    ];
+    let snapshots = page.map(|page| page.snapshots).unwrap_or_default();
+    let places = (SNAPSHOT_LEN..).step_by(SNAPSHOT_LEN);
+    for (snapshot, at) in snapshots.iter().zip(places).take(LISTED) {
+        let text = format!(
+            "{}: id {}, generation {}, time {}, MAP {}",
+            snapshot.name,
+            snapshot.id,
+            snapshot.generation,
+            snapshot.time,
+            entry_text(bytes, at + 32)
+        );
+        let field = Field::new("snapshot", at, SNAPSHOT_LEN, text);
+        fields.push(match snapshot.map {
+            Some(root) => field.refers_to(root.number),
+            None => field,
+        });
+    }
+    push_left(
+        &mut fields,
+        snapshots.len().saturating_sub(LISTED),
+        "snapshots",
+    );
+    fields
 }

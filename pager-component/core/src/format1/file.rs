@@ -23,6 +23,7 @@ use super::record::Record;
 use super::recover::{Decision, Verdict, recover};
 use super::shape::Shape;
 use super::slots;
+use super::snapshots::Snapshots;
 use super::tally::Tally;
 use super::tree::Reader;
 use super::unfolded::Unfolded;
@@ -44,6 +45,15 @@ pub(super) enum Phase {
     Poisoned,
 }
 
+/// What of its state can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of it.
+    All,
+    /// Its protected pages: nobody keeps its nodes of SPACE.
+    Protected,
+}
+
 /// An open file of format 1.
 #[derive(Clone, Debug)]
 pub struct File {
@@ -60,6 +70,9 @@ pub struct File {
     pub(super) pending: Pending,
     /// What views read.
     pub(super) pins: Pins,
+    /// Its snapshots, as far as they were asked for.
+    pub(super) snapshots: Snapshots,
+    pub(super) scope: Scope,
     /// Whether reads show the record in both slots.
     pub(super) is_copied: bool,
     /// Whether something was written since the last sync.
@@ -181,6 +194,7 @@ impl File {
             space_height: 0,
             map: None,
             space: None,
+            snapshots: None,
             deltas: Deltas::default(),
         };
         let mut file = Self {
@@ -192,6 +206,8 @@ impl File {
             side: Side::A,
             pending: Pending::default(),
             pins: Pins::default(),
+            snapshots: Snapshots::default(),
+            scope: Scope::All,
             is_copied: true,
             is_dirty: false,
             phase: Phase::Ready,
@@ -232,7 +248,7 @@ impl File {
     ///
     /// # Errors
     /// [`Error::Identity`], [`Error::PageSizeMismatch`], [`Error::Damaged`],
-    /// [`Error::Unread`], [`Error::Store`].
+    /// [`Error::Store`].
     pub fn open<S: Medium>(store: &S) -> Result<Self, Error> {
         Self::open_as(store, None)
     }
@@ -252,6 +268,7 @@ impl File {
 
     /// What recovery found.
     pub(super) fn of(decision: Decision) -> Self {
+        let snapshots = Snapshots::of(&decision.chosen.record);
         Self {
             layout: decision.layout,
             durable: decision.chosen.record.generation,
@@ -260,6 +277,8 @@ impl File {
             side: decision.side,
             pending: Pending::default(),
             pins: Pins::default(),
+            snapshots,
+            scope: Scope::All,
             is_copied: decision.verdict == Verdict::Acknowledged,
             is_dirty: false,
             highest: decision.highest,
@@ -292,6 +311,7 @@ impl File {
         self.is_copied = true;
         self.highest = self.record.generation;
         self.durable = self.record.generation;
+        self.snapshots = Snapshots::of(&self.record);
         self.pages = None;
         self.unfolded = None;
         self.regular = None;
@@ -378,20 +398,21 @@ impl File {
         let kept = reserve + self.need::<S::Buffer>(&Changes::default()).room;
         let fan = wide(self.layout.shape().fan());
         let held_pages = self.limbo_len();
+        let knows_pages = self.scope == Scope::All;
         let free_pages = stats.free_pages.saturating_sub(held_pages);
         let room = free_pages.saturating_sub(kept);
         let room = room - room.div_ceil(fan + 1);
         facts::Stats {
             format: super::NAME,
-            capabilities: &["deferred-commits", "views"],
+            capabilities: &["deferred-commits", "snapshots", "views"],
             algorithm: Algorithm::Xxh3,
             page_size: self.layout.shape().page_size,
             page_count: Some(stats.page_count),
             page_limit: stats.page_limit,
-            free_pages: Some(free_pages),
+            free_pages: knows_pages.then_some(free_pages),
             regular_pages,
             protected_pages: Some(stats.protected),
-            protected_capacity: Some(stats.protected.saturating_add(room)),
+            protected_capacity: knows_pages.then(|| stats.protected.saturating_add(room)),
             protected_limit: stats.protected_limit,
             internal_pages: regular_pages.map(|regular| {
                 stats
@@ -444,6 +465,12 @@ impl File {
         &'a mut self,
         store: &'a S,
     ) -> Result<(Reader<'a, S>, &'a Pages), Error> {
+        let is_needed = self.pages.is_none() && !self.record.deltas.ids.is_empty();
+        let newest_snapshot = if is_needed && self.scope == Scope::All {
+            self.newest_snapshot(store)?
+        } else {
+            0
+        };
         let mut reader = Reader {
             store,
             layout: &self.layout,
@@ -453,7 +480,10 @@ impl File {
         };
         let pages = match &mut self.pages {
             Some(pages) => pages,
-            none => none.insert(Pages::replay(&mut reader, &self.record)?),
+            none => none.insert(match self.scope {
+                Scope::All => Pages::replay(&mut reader, &self.record, newest_snapshot)?,
+                Scope::Protected => Pages::of_map(&mut reader, &self.record)?,
+            }),
         };
         Ok((reader, pages))
     }

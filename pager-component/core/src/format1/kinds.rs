@@ -2,7 +2,7 @@
 //! read is said to be unknown.
 
 use super::error::Error;
-use super::file::File;
+use super::file::{File, Scope};
 use super::layout::{Layout, NAMED};
 use super::leaf::{self, Kind, in_words, reserved_kind};
 use super::medium::Medium;
@@ -29,8 +29,16 @@ impl File {
             .paged(store)
             .and_then(|(mut reader, pages)| pages.kind(&mut reader, &space, page));
         found.map_or(PageKind::UNKNOWN, |kind| {
-            in_words(self.layout.shape(), page, kind)
+            self.seen(in_words(self.layout.shape(), page, kind))
         })
+    }
+
+    /// What is said of a page that SPACE, or what stands in its place, calls free.
+    fn seen(&self, kind: PageKind) -> PageKind {
+        match (self.scope, kind) {
+            (Scope::Protected, PageKind::FREE) => PageKind::OTHER,
+            _ => kind,
+        }
     }
 
     /// Calls `f` with each kind that pages of `first..end` have, and how many of
@@ -44,6 +52,11 @@ impl File {
     ) {
         let layout = self.layout;
         let shape = layout.shape();
+        let scope = self.scope;
+        let f = &mut |kind, count| match (scope, kind) {
+            (Scope::Protected, PageKind::FREE) => f(PageKind::OTHER, count),
+            _ => f(kind, count),
+        };
         let end = end.min(self.record.page_count);
         let mut from = first;
         while from < end {
@@ -80,6 +93,9 @@ impl File {
     /// The first run of free pages from page `from` on, below the page count,
     /// and those like it that follow.
     pub(crate) fn free_run<S: Medium>(&mut self, store: &S, from: u64) -> Option<FreeRuns> {
+        if self.scope == Scope::Protected {
+            return None;
+        }
         let layout = self.layout;
         let page_count = self.record.page_count;
         let mut from = from;
@@ -231,7 +247,7 @@ fn count_leaf(layout: &Layout, group: u64, leaf: &[u8], f: &mut dyn FnMut(PageKi
     f(PageKind::REGULAR, count(Kind::Regular));
     f(PageKind::PROTECTED_ACTIVE, count(Kind::Protected));
     f(PageKind::MAP_NODE, count(Kind::Node));
-    f(PageKind::UNKNOWN, count(Kind::Snapshots));
+    f(PageKind::SNAPSHOTS, count(Kind::Snapshots));
     let head = if group == 0 { shape.head() } else { 0 };
     for page in 0..head {
         f(reserved_kind(shape, page), 1);

@@ -76,7 +76,7 @@ pub(super) fn in_words(shape: Shape, page: u64, kind: Kind) -> PageKind {
         Kind::Protected => PageKind::PROTECTED_ACTIVE,
         Kind::Node => PageKind::MAP_NODE,
         Kind::Reserved => reserved_kind(shape, page),
-        Kind::Snapshots => PageKind::UNKNOWN,
+        Kind::Snapshots => PageKind::SNAPSHOTS,
     }
 }
 

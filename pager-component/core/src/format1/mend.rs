@@ -15,11 +15,13 @@ use super::error::{Damage, Error, Operation};
 use super::file::File;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
+use super::mend_snapshots::Held;
 use super::pages::{Changing, Pages};
 use super::plan::{fold_space, height_byte};
 use super::recover::recover;
 use super::rewrite::{Level, Node, fold};
 use super::slots;
+use super::snapshots::{NewTable, Rewritten, Snapshots};
 use super::tree::{Tree, Which};
 use super::unfolded::Unfolded;
 use crate::action::Action;
@@ -78,7 +80,7 @@ fn has_errors<S: Medium>(file: &mut File, store: &S) -> Result<bool, Error> {
 ///
 /// # Errors
 /// [`Error::Store`]: the medium does not give it now, and may another time.
-fn loss(error: Error) -> Result<String, Error> {
+pub(super) fn loss(error: Error) -> Result<String, Error> {
     if error.is_of_medium() {
         Err(error)
     } else {
@@ -86,7 +88,7 @@ fn loss(error: Error) -> Result<String, Error> {
     }
 }
 
-fn action(lost: bool, page: Option<u64>, id: Option<u64>, text: String) -> Action {
+pub(super) fn action(lost: bool, page: Option<u64>, id: Option<u64>, text: String) -> Action {
     Action {
         lost,
         page,
@@ -112,6 +114,8 @@ struct Salvage {
     named: Overlay,
     /// Pages that may be a caller's.
     regular: Overlay,
+    /// Snapshots.
+    held: Held,
     actions: Vec<Action>,
 }
 
@@ -127,6 +131,13 @@ impl File {
         let page_count = layout.round(self.record.page_count.min(store.geometry().page_count));
         let mut salvage = Salvage::default();
         self.salvage_protected(store, page_count, &mut salvage)?;
+        salvage.held = self.salvage_snapshots(
+            store,
+            page_count,
+            &salvage.stored,
+            &salvage.named,
+            &mut salvage.actions,
+        )?;
         self.salvage_regular(store, page_count, &mut salvage)?;
 
         let highest = salvage.stored.last_key_value().map_or(0, |(&id, _)| id);
@@ -140,19 +151,22 @@ impl File {
         let map = self.record.map_tree();
         let ids = salvage.stored.keys().copied();
         let nodes = Unfolded::default().nodes_with(shape, &map, height, ids);
-        self.record.used = salvage.named.len() + salvage.regular.len();
+        let held = &salvage.held;
+        let tables = Snapshots::table_of(shape, &held.snapshots);
+        let of_snapshots = held.data.len() + held.nodes.len() + tables.len();
+        self.record.used = salvage.named.len() + salvage.regular.len() + of_snapshots;
         self.record.page_count = self.room_for(store, nodes)?;
 
-        let (nodes, used) = self.trees(store, &salvage, height, generation)?;
-        self.record.used = used;
+        let (nodes, tables) = self.trees(store, &salvage, tables, height, generation)?;
         self.record.generation = generation;
         self.record.base = generation;
         self.record.proven = generation;
-        self.write_anew(store, &nodes)?;
+        self.write_anew(store, &nodes, &tables)?;
         let text = format!(
-            "both trees were built anew of what proves itself: {} protected pages and {} regular ones",
+            "both trees were built anew of what proves itself: {} protected pages, {} regular ones and {} snapshots",
             salvage.stored.len(),
-            salvage.regular.len()
+            salvage.regular.len(),
+            salvage.held.snapshots.len()
         );
         salvage.actions.push(action(false, None, None, text));
         Ok(salvage.actions)
@@ -178,14 +192,15 @@ impl File {
         Ok(page_count)
     }
 
-    /// The nodes of both trees, and how many pages are used then.
+    /// The nodes of both trees, and the pages of the table of snapshots.
     fn trees<S: Medium>(
         &mut self,
         store: &S,
         salvage: &Salvage,
+        tables: Rewritten,
         height: u32,
         generation: u64,
-    ) -> Result<(Vec<Node>, u64), Error> {
+    ) -> Result<(Vec<Node>, Vec<NewTable>), Error> {
         let layout = self.layout;
         let page_count = self.record.page_count;
         let (map, space) = (self.record.map_tree(), self.record.space_tree());
@@ -196,6 +211,7 @@ impl File {
             !layout.is_reserved(page)
                 && !salvage.named.contains(page)
                 && !salvage.regular.contains(page)
+                && !salvage.held.contains(page)
         });
         let entries: Level = salvage
             .stored
@@ -205,11 +221,21 @@ impl File {
         let map = fold(&mut reader, &map, height, entries, generation, |_| {
             free.next().ok_or(Error::Full { limit: page_count })
         })?;
-        for page in salvage.named.iter() {
-            pages.take(&mut reader, &space, page, Kind::Protected)?;
+        let place = || free.next().ok_or(Error::Full { limit: page_count });
+        let (snapshots, tables) = tables.lay_out(layout.shape(), generation, place)?;
+        let held = &salvage.held;
+        for (pages_of, kind) in [
+            (&salvage.named, Kind::Protected),
+            (&held.data, Kind::Protected),
+            (&held.nodes, Kind::Node),
+            (&salvage.regular, Kind::Regular),
+        ] {
+            for page in pages_of.iter() {
+                pages.take(&mut reader, &space, page, kind)?;
+            }
         }
-        for page in salvage.regular.iter() {
-            pages.take(&mut reader, &space, page, Kind::Regular)?;
+        for table in &tables {
+            pages.take(&mut reader, &space, table.page, Kind::Snapshots)?;
         }
         for node in &map.nodes {
             pages.take(&mut reader, &space, node.page, Kind::Node)?;
@@ -220,12 +246,19 @@ impl File {
         self.record.map_height = height_byte(map.tree.height);
         self.record.space = folded.tree.root;
         self.record.space_height = height_byte(folded.tree.height);
+        self.record.used = used;
+        self.record.snapshots = snapshots.root();
         let nodes = map.nodes.into_iter().chain(folded.nodes).collect();
-        Ok((nodes, used))
+        Ok((nodes, tables))
     }
 
     /// Writes nodes, then both roots.
-    fn write_anew<S: Medium>(&mut self, store: &mut S, nodes: &[Node]) -> Result<(), Error> {
+    fn write_anew<S: Medium>(
+        &mut self,
+        store: &mut S,
+        nodes: &[Node],
+        tables: &[NewTable],
+    ) -> Result<(), Error> {
         self.blocks = self.record.encode();
         let shape = self.layout.shape();
         let roots = Side::BOTH.map(|side| slots::pages(shape, side, &self.blocks));
@@ -235,6 +268,10 @@ impl File {
                 page: node.page,
                 bytes: &node.bytes,
             })
+            .chain(tables.iter().map(|table| Change::Bytes {
+                page: table.page,
+                bytes: &table.bytes,
+            }))
             .collect();
         batch.push(Change::Sync);
         for root in &roots {
@@ -323,7 +360,8 @@ impl File {
             },
         )?;
         let keep = |page: u64, found: &mut Salvage| {
-            if page < page_count && !layout.is_reserved(page) && !found.named.contains(page) {
+            let is_other = found.named.contains(page) || found.held.contains(page);
+            if page < page_count && !layout.is_reserved(page) && !is_other {
                 found.regular.insert(page);
             }
         };

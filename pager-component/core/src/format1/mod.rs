@@ -65,8 +65,6 @@
 //! changed nodes of both trees, since a record would not hold the deltas, or to
 //! close the file. Other commits write their pages and a record.
 //!
-//! This version knows no snapshots, and refuses files that have any.
-//!
 //! | File | Knows |
 //! |---|---|
 //! | [`header`], [`record`], [`entry`], [`deltas`], [`leaf`] | bytes to types and back |
@@ -78,12 +76,15 @@
 //! | `file`, `look` | the verbs that write nothing; create, close |
 //! | `pending` | what deferred commits did |
 //! | `pins`, `limbo` | which generations are read; what is kept for them |
+//! | [`table`], `snapshots` | pages of the table of snapshots to types and back; the snapshots of a file |
+//! | `snapshot` | taking, dropping, reading and going back to a snapshot |
+//! | `differ` | where two states of MAP differ |
 //! | `view` | a committed state, to be read while commits go on |
 //! | `settle`, `room`, `commit` | all that writes, grows or syncs |
 //! | `slots`, `recover`, `witness` | which root counts; whether it still does |
 //! | `kinds`, `describe`, `fields`, `naming`, `reasons` | looking, in words for people |
-//! | `audit`, `tally`, [`findings`] | the check |
-//! | `mend` | mending |
+//! | `audit`, `snapshot_audit`, `tally`, [`findings`] | the check |
+//! | `mend`, `mend_snapshots` | mending |
 //! | `upgrade` | a new file around the regular pages of another one |
 //!
 //! # Example
@@ -116,6 +117,7 @@ mod check;
 mod commit;
 pub mod deltas;
 mod describe;
+mod differ;
 pub mod entry;
 mod error;
 mod fields;
@@ -129,6 +131,7 @@ mod limbo;
 mod look;
 mod medium;
 mod mend;
+mod mend_snapshots;
 mod naming;
 mod nibbles;
 mod pages;
@@ -144,6 +147,10 @@ mod room;
 mod settle;
 pub mod shape;
 mod slots;
+mod snapshot;
+mod snapshot_audit;
+mod snapshots;
+pub mod table;
 mod tally;
 mod tree;
 mod unfolded;

@@ -24,6 +24,9 @@ const ENTRIES_SEARCHED: usize = 1 << 20;
 pub(super) const MAP_ROOT: usize = 160;
 pub(super) const SPACE_ROOT: usize = 192;
 
+/// The same of the table of snapshots.
+pub(super) const SNAPSHOTS_ROOT: usize = 224;
+
 /// Who names a page: the place of the entry in its tree, and where it stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Named {
@@ -56,10 +59,11 @@ impl File {
         let named = match self.page_kind(store, page) {
             PageKind::SPACE => self.who_names_home(store, page),
             PageKind::MAP_NODE | PageKind::PROTECTED_ACTIVE => self.who_names(store, page),
+            PageKind::SNAPSHOTS => return self.table_reference(page).into_iter().collect(),
             _ => None,
         };
         let Some(named) = named else {
-            return Vec::new();
+            return self.snapshot_reference(store, page).into_iter().collect();
         };
         let shape = self.layout.shape();
         let root = first_page(shape, self.side);
@@ -85,6 +89,64 @@ impl File {
             offset: codec::offset(named.offset % page_len),
             text: what,
         }]
+    }
+
+    /// What names a page of the table of snapshots: the root record, or a newer
+    /// page.
+    fn table_reference(&self, page: u64) -> Option<Reference> {
+        let pages = self.snapshots.table_pages();
+        let place = pages.iter().position(|&of| of == page)?;
+        let root = first_page(self.layout.shape(), self.side);
+        let newer = place.checked_sub(1).and_then(|newer| pages.get(newer));
+        Some(Reference {
+            page: newer.copied().unwrap_or(root),
+            offset: if newer.is_some() {
+                0
+            } else {
+                codec::offset(SNAPSHOTS_ROOT)
+            },
+            text: "the table of snapshots begins or goes on there".into(),
+        })
+    }
+
+    /// The newest snapshot that names a page which the committed state does not.
+    fn snapshot_reference<S: Medium>(&mut self, store: &S, page: u64) -> Option<Reference> {
+        let snapshots = self.snapshots(store).ok()?;
+        let lowest = self.lowest_naming(store, page);
+        let mut budget = ENTRIES_SEARCHED;
+        let tables = self.snapshots.table_pages();
+        for snapshot in snapshots.iter().rev() {
+            let Some(root) = snapshot.map else { continue };
+            let root = Named {
+                which: Which::Map,
+                level: snapshot.map_height.into(),
+                index: 0,
+                entry: root,
+                node: None,
+                offset: 0,
+            };
+            let Some(named) = self.search(store, root, page, lowest, false, &mut budget) else {
+                continue;
+            };
+            let what = match named.level {
+                0 => format!("protected page {}", named.index),
+                level => format!("node {} of level {level} of MAP", named.index),
+            };
+            return Some(Reference {
+                page: named.node.or(tables.first().copied())?,
+                offset: codec::offset(named.offset),
+                text: format!("snapshot {} names it as {what}", snapshot.name),
+            });
+        }
+        None
+    }
+
+    /// A node has no page of a protected one below itself that is sought.
+    fn lowest_naming<S: Medium>(&mut self, store: &S, page: u64) -> u32 {
+        match self.page_kind(store, page) {
+            PageKind::MAP_NODE => 1,
+            _ => 0,
+        }
     }
 
     /// The entry of SPACE that names a home: of the side that counts.
@@ -142,13 +204,23 @@ impl File {
             node: None,
             offset: MAP_ROOT,
         };
-        // A node has no page of a protected one below itself that is sought.
-        let lowest = match self.page_kind(store, page) {
-            PageKind::MAP_NODE => 1,
-            _ => 0,
-        };
-        let mut open = alloc::vec![named];
-        let mut searched = 0;
+        let lowest = self.lowest_naming(store, page);
+        let mut budget = ENTRIES_SEARCHED;
+        self.search(store, named, page, lowest, true, &mut budget)
+    }
+
+    /// The entry that names a page, from a root on, in nodes down to level
+    /// `lowest`; what the deltas replaced does not count where they `are_later`.
+    fn search<S: Medium>(
+        &mut self,
+        store: &S,
+        root: Named,
+        page: u64,
+        lowest: u32,
+        are_later: bool,
+        budget: &mut usize,
+    ) -> Option<Named> {
+        let mut open = alloc::vec![root];
         while let Some(named) = open.pop() {
             if named.entry.number == page && page != 0 {
                 return Some(named);
@@ -156,17 +228,14 @@ impl File {
             if named.level <= lowest {
                 continue;
             }
-            searched += self.layout.shape().fan();
-            if searched > ENTRIES_SEARCHED {
-                return None;
-            }
-            open.extend(self.below(store, &named));
+            *budget = budget.checked_sub(self.layout.shape().fan())?;
+            open.extend(self.below(store, &named, are_later));
         }
         None
     }
 
     /// The entries of a node of MAP that still count, the last one first.
-    fn below<S: Medium>(&mut self, store: &S, named: &Named) -> Vec<Named> {
+    fn below<S: Medium>(&mut self, store: &S, named: &Named, are_later: bool) -> Vec<Named> {
         let shape = self.layout.shape();
         let node = self
             .reader(store)
@@ -179,7 +248,7 @@ impl File {
             .rev()
             .filter_map(|place| {
                 let index = (named.index << shape.fan_log2) + wide(place);
-                if named.level == 1 && changed.contains_key(&index) {
+                if are_later && named.level == 1 && changed.contains_key(&index) {
                     return None;
                 }
                 Some(Named {

@@ -7,6 +7,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::differ::{Differences, Sides};
 use super::error::Error;
 use super::layout::Layout;
 use super::leaf::{self, Kind, in_words};
@@ -53,7 +54,8 @@ impl Pages {
         };
     }
 
-    /// What the deltas of a record make of its leaves.
+    /// What the deltas of a record make of its leaves. What is not younger than its
+    /// newest snapshot is that one's.
     ///
     /// # Errors
     /// [`Error::Corrupt`], for deltas that do not fit the trees, too;
@@ -61,6 +63,7 @@ impl Pages {
     pub(super) fn replay<S: Medium>(
         reader: &mut Reader<'_, S>,
         record: &Record,
+        newest_snapshot: u64,
     ) -> Result<Self, Error> {
         let (map, space) = (record.map_tree(), record.space_tree());
         let deltas = &record.deltas;
@@ -69,7 +72,7 @@ impl Pages {
         // First the frees: a page that a changed id had may be another's now.
         for &id in deltas.ids.keys() {
             let old = reader.entry(&map, 0, id)?;
-            if let Some(old) = old.filter(|old| old.number != 0) {
+            if let Some(old) = old.filter(|old| old.number != 0 && old.birth > newest_snapshot) {
                 pages.free(reader, &space, old.number, Kind::Protected)?;
             }
         }
@@ -108,6 +111,43 @@ impl Pages {
             let fault = "the root record counts other used pages";
             Err(Error::Corrupt { page: 0, fault })
         }
+    }
+
+    /// What MAP alone says, where nothing is known of SPACE: its nodes, and pages
+    /// of protected ones.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Store`].
+    pub(super) fn of_map<S: Medium>(
+        reader: &mut Reader<'_, S>,
+        record: &Record,
+    ) -> Result<Self, Error> {
+        let map = record.map_tree();
+        let nothing = Tree { root: None, ..map };
+        let mut pages = Self::default();
+        let mut seen = Overlay::default();
+        let mut walk = Differences::of(reader, &map, &nothing, Sides::First)?;
+        while let Some(pair) = walk.next() {
+            let Some(entry) = pair.first else { continue };
+            let page = entry.number;
+            if pair.level == 0 {
+                if page != 0 && !record.deltas.ids.contains_key(&pair.index) {
+                    pages.kinds.insert(page, Kind::Protected);
+                }
+                continue;
+            }
+            if !seen.insert(page) {
+                let fault = "two entries name it";
+                return Err(Error::Corrupt { page, fault });
+            }
+            pages.kinds.insert(page, Kind::Node);
+            walk.below(reader, &pair)?;
+        }
+        let stored = record.deltas.ids.values().flatten();
+        for page in stored.map(|entry| entry.number).filter(|&page| page != 0) {
+            pages.kinds.insert(page, Kind::Protected);
+        }
+        Ok(pages)
     }
 
     /// Pages in limbo.

@@ -1,5 +1,6 @@
 //! [`Plan`]: everything that a commit writes, decided before it writes.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use pagebox_store::{Algorithm, Staged};
@@ -16,9 +17,12 @@ use super::places::Places;
 use super::record::Record;
 use super::rewrite::{Folded, Node, fold};
 use super::room::Need;
+use super::snapshots::{NewTable, Snapshots};
+use super::table::Snapshot;
 use super::tree::{Reader, Tree};
 use crate::bitmap::Overlay;
-use crate::changes::{Change, Changes};
+use crate::changes::{Change, Changes, Copied};
+use crate::checksum::Xxh3;
 use crate::facts::Durability;
 use crate::ids::{ProtectedId, Side};
 
@@ -35,8 +39,14 @@ pub(super) struct Plan {
     pub(super) deltas: Deltas,
     /// New contents of protected pages, and where they go.
     pub(super) contents: Vec<(ProtectedId, u64)>,
+    /// Contents that are in the file already, and where they go.
+    pub(super) copies: Vec<Copy>,
     /// Of a fold: nodes of MAP, leaves and nodes of SPACE.
     pub(super) nodes: Vec<Node>,
+    /// Pages of the table of snapshots.
+    pub(super) tables: Vec<NewTable>,
+    /// What that table is then; none: as before.
+    pub(super) snapshots: Option<Snapshots>,
     /// What it does to pages; none: it folds, and the leaves say so.
     pub(super) pages: Option<PageChanges>,
     /// What it frees that has a birth: a view may read it, or the durable state.
@@ -56,6 +66,31 @@ impl Plan {
     }
 }
 
+/// Bytes of a page that go to another one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Copy {
+    /// Of this protected page.
+    pub(super) id: ProtectedId,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) checksum: Xxh3,
+}
+
+/// What a commit does to the table of snapshots. It folds.
+#[derive(Debug)]
+pub(super) enum TableChange {
+    /// What it commits gets a name, from the caller with the time.
+    Take {
+        /// Of the snapshot.
+        id: u64,
+        name: String,
+        time: u64,
+    },
+    /// A snapshot is dropped, and with it what only it has: the pages that these
+    /// entries name. Nothing may have changed since the last fold.
+    Drop { id: u64, freed: Vec<(Entry, Kind)> },
+}
+
 /// How a commit is to be done.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
@@ -64,13 +99,18 @@ pub(super) struct Terms<'a> {
     pub(super) durability: Durability,
     /// Pages that it must not take.
     pub(super) kept: &'a Overlay,
+    pub(super) table: Option<&'a TableChange>,
 }
 
 impl File {
     /// The generation of a commit. What makes deferred commits durable, and
     /// changes nothing, is the last of them.
-    fn next_generation<B>(&self, changes: &Changes<B>) -> Result<u64, Error> {
-        if changes.is_empty() && !self.pending.is_empty() {
+    fn next_generation<B>(
+        &self,
+        changes: &Changes<B>,
+        table: Option<&TableChange>,
+    ) -> Result<u64, Error> {
+        if changes.is_empty() && table.is_none() && !self.pending.is_empty() {
             return Ok(self.record.generation);
         }
         let next = self.highest.checked_add(1);
@@ -100,8 +140,11 @@ impl File {
             page_count,
             durability,
             kept,
+            table,
         } = *terms;
-        let generation = self.next_generation(changes)?;
+        let generation = self.next_generation(changes, table)?;
+        let newest_snapshot = self.newest_snapshot(store)?;
+        let old_table = table.map(|_| self.snapshots.clone()).unwrap_or_default();
         let (durable, next_fit) = (self.durable, self.next_fit);
         let mut record = self.record.without_deltas();
         let freed_regular = self.durable_of(changes, durability);
@@ -129,6 +172,7 @@ impl File {
             protected,
             mut deltas,
             contents,
+            copies,
             replaced,
         } = taking.place(&mut reader, &map, changes, record.protected, generation)?;
         record.protected = protected;
@@ -155,19 +199,22 @@ impl File {
             regular.extend(changes.freed.iter().map(|page| (page, false)));
         }
 
+        let mut written = WrittenTable::default();
+        if let Some(change) = table {
+            written =
+                taking.change_table(&mut reader, &old_table, change, &mut record, generation)?;
+        }
+
         let Taking { places, pages, .. } = &mut taking;
         let of_kind = |kind| move |old: Entry| (old, kind);
         let replaced = replaced.into_iter().map(of_kind(Kind::Protected));
         let nodes_replaced = nodes_replaced.into_iter().map(of_kind(Kind::Node));
-        let mut freed = Vec::new();
-        for (old, kind) in replaced.chain(nodes_replaced) {
-            pages.free(&mut reader, &space, old.number, kind)?;
-            freed.push(Freed {
-                page: old.number,
-                birth: old.birth,
-                at,
-            });
-        }
+        // What is as old as a snapshot is that one's.
+        let freed = replaced
+            .chain(nodes_replaced)
+            .filter(|(old, _)| old.birth > newest_snapshot)
+            .chain(written.freed);
+        let freed = free_all(pages, &mut reader, &space, freed, at)?;
         for page in changes.freed.iter() {
             pages.free(&mut reader, &space, page, Kind::Regular)?;
         }
@@ -186,7 +233,10 @@ impl File {
             record,
             deltas,
             contents,
+            copies,
             nodes,
+            tables: written.tables,
+            snapshots: table.map(|_| written.snapshots),
             next_fit: if is_run { places.position() } else { next_fit },
             pages: (!need.folds).then(|| taking.pages.into_changes()),
             freed,
@@ -205,12 +255,22 @@ struct Taking<'a> {
     leaves_none_below: bool,
 }
 
+/// What becomes of the table of snapshots.
+#[derive(Default)]
+struct WrittenTable {
+    snapshots: Snapshots,
+    tables: Vec<NewTable>,
+    /// What is not needed any more.
+    freed: Vec<(Entry, Kind)>,
+}
+
 /// What becomes of protected pages.
 struct Placed {
     /// How many there are then.
     protected: u64,
     deltas: Deltas,
     contents: Vec<(ProtectedId, u64)>,
+    copies: Vec<Copy>,
     /// What the changed ids named before.
     replaced: Vec<Entry>,
 }
@@ -229,6 +289,47 @@ impl Taking<'_> {
         Ok(page)
     }
 
+    /// Finds places for the changed pages of the table of snapshots, in a commit
+    /// that made this record so far, which then names them.
+    fn change_table<S: Medium>(
+        &mut self,
+        reader: &mut Reader<'_, S>,
+        table: &Snapshots,
+        change: &TableChange,
+        record: &mut Record,
+        generation: u64,
+    ) -> Result<WrittenTable, Error> {
+        let shape = reader.layout.shape();
+        let rewritten = match change {
+            TableChange::Take { id, name, time } => table.with(
+                shape,
+                Snapshot {
+                    id: *id,
+                    generation,
+                    time: *time,
+                    map_height: record.map_height,
+                    map: record.map,
+                    name: name.clone(),
+                },
+            ),
+            TableChange::Drop { id, .. } => table.without(shape, *id),
+        };
+        let of_table = |entry: &Entry| (*entry, Kind::Snapshots);
+        let mut freed: Vec<_> = rewritten.replaced.iter().map(of_table).collect();
+        match change {
+            TableChange::Take { id, .. } => record.last_snapshot = *id,
+            TableChange::Drop { freed: alone, .. } => freed.extend(alone),
+        }
+        let place = || self.take(reader, Kind::Snapshots);
+        let (snapshots, tables) = rewritten.lay_out(shape, generation, place)?;
+        record.snapshots = snapshots.root();
+        Ok(WrittenTable {
+            snapshots,
+            tables,
+            freed,
+        })
+    }
+
     /// Finds places for new contents.
     fn place<S: Medium>(
         &mut self,
@@ -242,6 +343,7 @@ impl Taking<'_> {
             protected,
             deltas: Deltas::default(),
             contents: Vec::new(),
+            copies: Vec::new(),
             replaced: Vec::new(),
         };
         for (&id, change) in &changes.protected {
@@ -250,7 +352,27 @@ impl Taking<'_> {
             placed.replaced.extend(old.filter(|old| old.number != 0));
             let entry = match change {
                 Change::Free => None,
-                Change::New(None) => Some(Entry::zeros(generation)),
+                Change::New(None) | Change::Copy(Copied { from: None, .. }) => {
+                    Some(Entry::zeros(generation))
+                }
+                Change::Copy(Copied {
+                    from: Some(from),
+                    checksum,
+                    ..
+                }) => {
+                    let to = self.take(reader, Kind::Protected)?;
+                    placed.copies.push(Copy {
+                        id,
+                        from: *from,
+                        to,
+                        checksum: checksum.value,
+                    });
+                    Some(Entry {
+                        number: to,
+                        checksum: checksum.value,
+                        ..Entry::zeros(generation)
+                    })
+                }
                 Change::New(Some(bytes)) | Change::Write(bytes) => {
                     let page = self.take(reader, Kind::Protected)?;
                     placed.contents.push((id, page));
@@ -270,6 +392,26 @@ impl Taking<'_> {
         }
         Ok(placed)
     }
+}
+
+/// Frees what these entries name, which nobody reads any more in generation `at`.
+fn free_all<S: Medium>(
+    pages: &mut Changing<'_>,
+    reader: &mut Reader<'_, S>,
+    space: &Tree,
+    entries: impl Iterator<Item = (Entry, Kind)>,
+    at: u64,
+) -> Result<Vec<Freed>, Error> {
+    entries
+        .map(|(old, kind)| {
+            pages.free(reader, space, old.number, kind)?;
+            Ok(Freed {
+                page: old.number,
+                birth: old.birth,
+                at,
+            })
+        })
+        .collect()
 }
 
 /// The leaves that changed and the nodes above them.
@@ -296,11 +438,10 @@ fn count<B>(
     is_there: bool,
 ) -> Result<u64, Error> {
     match change {
-        Change::New(_) if is_there => Err(Error::IsProtected { id }),
-        Change::Write(_) | Change::Free if !is_there => Err(Error::NotProtected { id }),
-        Change::New(_) => Ok(protected + 1),
+        change if change.is_new() && is_there => Err(Error::IsProtected { id }),
+        change if !change.is_new() && !is_there => Err(Error::NotProtected { id }),
         Change::Free => Ok(protected.saturating_sub(1)),
-        Change::Write(_) => Ok(protected),
+        change => Ok(protected + u64::from(change.is_new())),
     }
 }
 

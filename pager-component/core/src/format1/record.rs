@@ -18,7 +18,7 @@ use crate::codec::{array_at, narrow, offset, part, put, u8_at, u32_at, u64_at, u
 
 const MAGIC: [u8; 8] = *b"PBOXROOT";
 
-/// A root record without snapshots.
+/// A root record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// What it repeats of the header.
@@ -45,6 +45,8 @@ pub struct Record {
     pub map: Option<Entry>,
     /// Root entry of SPACE, as of the last fold.
     pub space: Option<Entry>,
+    /// Entry of the newest page of the table of snapshots.
+    pub snapshots: Option<Entry>,
     /// What changed since the last fold.
     pub deltas: Deltas,
 }
@@ -71,9 +73,6 @@ pub enum RecordFault {
     /// It says otherwise than the header.
     #[error("it is of another file than the header")]
     OtherFile,
-    /// It has what this version of the program does not read.
-    #[error("it has {0}, which this program does not read yet")]
-    Unread(&'static str),
 }
 
 /// Bytes of the slot that a record with this first sector takes; none: it is no
@@ -146,6 +145,7 @@ impl Record {
         put(payload, 128, &encode_homes(self.header.homes));
         entry::encode(payload, 160, self.map.as_ref());
         entry::encode(payload, 192, self.space.as_ref());
+        entry::encode(payload, 224, self.snapshots.as_ref());
         deltas.encode_with(later, payload, DELTAS);
         let sum = xxh3(part(payload, 32, payload.len() - 32));
         put(payload, 16, &sum.to_le_bytes());
@@ -204,9 +204,6 @@ impl Record {
         if stamp != Some(generation) {
             return Err(RecordFault::Torn);
         }
-        if array_at::<32>(&payload, 224) != [0; 32] {
-            return Err(RecordFault::Unread("snapshots"));
-        }
         let page_size = PageSize::from_log2(u8_at(&payload, 88).into())
             .map_err(|_| RecordFault::Field("page size"))?;
         let deltas = Deltas::decode(
@@ -232,6 +229,7 @@ impl Record {
             space_height: u8_at(&payload, 90),
             map: root(160, "entry of MAP")?,
             space: root(192, "entry of SPACE")?,
+            snapshots: root(224, "entry of the table of snapshots")?,
             deltas: deltas.ok_or(RecordFault::Field("list of deltas"))?,
         })
     }

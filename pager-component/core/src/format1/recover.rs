@@ -11,7 +11,7 @@
 use alloc::vec::Vec;
 
 use super::cache::Cache;
-use super::check;
+use super::check::{self, Newer};
 use super::entry::{Entry, in_node};
 use super::error::{Damage, Error};
 use super::header::Header;
@@ -20,6 +20,7 @@ use super::medium::Medium;
 use super::record::{Record, RecordFault};
 use super::shape::Shape;
 use super::slots::{self, Found, Slot};
+use super::snapshots;
 use super::tree::{Reader, Tree, Which, page_of};
 use crate::bitmap::Overlay;
 use crate::checksum::Xxh3;
@@ -104,7 +105,6 @@ pub(super) fn recover<S: Medium>(store: &S, shape: Option<Shape>) -> Result<Deci
         stamps.extend(new);
         match found {
             Ok(found) if found.record.header != header => Ok(Err(RecordFault::OtherFile)),
-            Err(RecordFault::Unread(what)) => Err(Error::Unread(what)),
             found => Ok(found),
         }
     };
@@ -276,6 +276,10 @@ fn verify<S: Medium>(store: &S, layout: &Layout, record: &Record) -> Result<Veri
             error => error,
         })?;
     }
+    walk.tables(record).map_err(|error| match error {
+        Error::Corrupt { page, fault } => unsound(record, page, fault),
+        error => error,
+    })?;
     let unproven = walk.unproven;
     Ok(Verified { cache, unproven })
 }
@@ -304,6 +308,25 @@ struct Walk<'a, S> {
 }
 
 impl<S: Medium> Walk<'_, S> {
+    /// The young pages of the table of snapshots: what those reach was durable
+    /// before another commit, or is in the trees.
+    fn tables(&mut self, record: &Record) -> Result<(), Error> {
+        let mut newer = Newer::root(record);
+        let mut next = record.snapshots;
+        while let Some(entry) = next.filter(|entry| entry.birth > self.proven) {
+            let page = entry.number;
+            if !self.seen.insert(page) {
+                let fault = "two entries name it";
+                return Err(Error::Corrupt { page, fault });
+            }
+            let table = snapshots::read(&self.reader, &entry, &newer)?;
+            self.unproven.push((page, entry.checksum));
+            newer = Newer::after(&entry, &table);
+            next = table.older;
+        }
+        Ok(())
+    }
+
     fn below(
         &mut self,
         tree: &Tree,

@@ -15,9 +15,12 @@ use crate::ids::ProtectedId;
 /// What a growth adds at most in bytes, unless more is needed at once.
 const STEP_MAX: u64 = 256 << 20;
 
-/// Regular and protected pages that a transaction allocates at most: what is held
-/// of them until the commit fits the memory that a sandbox is given.
-const ALLOCATED_MAX: [u64; 2] = [1 << 22, 1 << 19];
+/// Regular pages that a transaction allocates at most: what is held of them until
+/// the commit fits the memory that a sandbox is given.
+const REGULAR_MAX: u64 = 1 << 22;
+
+/// The same of protected pages, and of those that one commit gives other bytes.
+pub(super) const PROTECTED_MAX: u64 = 1 << 19;
 
 /// What a commit takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +75,7 @@ impl File {
             .protected
             .iter()
             .rev()
-            .find(|(_, change)| matches!(change, Change::New(_)))
+            .find(|(_, change)| change.is_new())
             .map(|(id, _)| id.0);
         let is_freed = |id| matches!(changes.protected.get(&ProtectedId(id)), Some(Change::Free));
         let highest_delta = record
@@ -87,7 +90,7 @@ impl File {
         let contents = changes
             .protected
             .values()
-            .filter(|change| change.bytes().is_some())
+            .filter(|change| change.takes_page())
             .count();
         // A commit that does not fold leaves room for the next one to do it.
         let ids = changes.protected.keys().map(|id| id.0);
@@ -128,7 +131,7 @@ impl File {
         }
         for (wished, limit) in [wish.regular, wish.protected]
             .into_iter()
-            .zip(ALLOCATED_MAX)
+            .zip([REGULAR_MAX, PROTECTED_MAX])
         {
             if wished > limit {
                 return Err(Error::TooMany { limit });

@@ -81,8 +81,7 @@ fn bytes<S: Medium>(store: &S, at: u64, len: u64) -> Result<Option<Vec<u8>>, Err
 /// records repeat of it. Works on a store with pages of any size.
 ///
 /// # Errors
-/// [`Error::Identity`], [`Error::Damaged`], [`Error::Unread`],
-/// [`Error::Store`].
+/// [`Error::Identity`], [`Error::Damaged`], [`Error::Store`].
 pub fn identify<S: Medium>(store: &S) -> Result<(Header, bool), Error> {
     let Some(first) = bytes(store, 0, wide(HEADER_LEN))? else {
         return Err(Error::Identity(HeaderFault::Magic([0; 4])));
@@ -130,7 +129,6 @@ fn at_unit<S: Medium>(store: &S, size: u64, side: Side) -> Result<Option<Header>
             let header = found.record.header;
             Ok((unit(header.page_size) == size).then_some(header))
         }
-        Err(RecordFault::Unread(what)) => Err(Error::Unread(what)),
         Err(_) => Ok(None),
     }
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::check;
 use super::error::{Damage, Error};
-use super::file::File;
+use super::file::{File, Scope};
 use super::layout::Layout;
 use super::medium::Medium;
 use super::record::{self, BLOCK, Record};
@@ -72,7 +72,7 @@ impl File {
 
     /// A file that is only read, at this record: its protected pages, since nobody
     /// keeps its nodes of SPACE.
-    fn reading(layout: Layout, record: Record) -> Self {
+    pub(super) fn reading(layout: Layout, record: Record) -> Self {
         let generation = record.generation;
         let mut file = Self::of(Decision {
             layout,
@@ -90,6 +90,7 @@ impl File {
             damage: None,
         });
         file.counted = None;
+        file.scope = Scope::Protected;
         file
     }
 }
