@@ -361,6 +361,9 @@ impl Reader<'_> {
         let times = table.rows.iter().map(|row| row.generation).zip(&kept);
         let times: Vec<_> = times.chain([(state.generation, &now)]).collect();
         let named = snapshots::named_by_all(&times, &table.pages)?;
+        if let Some(page) = named.keys().find(|page| state.reserved.contains(page)) {
+            return Err(format!("page {page} is reserved, and named"));
+        }
         for page in 0..page_count {
             let expected = match page {
                 _ if state.reserved.contains(&page) => 5,
@@ -377,9 +380,6 @@ impl Reader<'_> {
                 _ if found == expected => {}
                 _ => return Err(format!("page {page} is {expected}, its leaf says {found}")),
             }
-        }
-        if let Some(page) = named.keys().find(|page| state.reserved.contains(page)) {
-            return Err(format!("page {page} is reserved, and named"));
         }
         state.protected = now.protected;
         state.nodes = now.nodes;

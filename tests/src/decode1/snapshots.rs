@@ -82,8 +82,11 @@ impl Reader<'_> {
         let mut next = entry(&self.root.payload[224..256])?;
         while let Some(named) = next {
             let page = named.number;
-            if named.birth > youngest || named.birth == 0 || named.side != 0 {
+            if named.side != 0 {
                 return Err(format!("the entry of table page {page}"));
+            }
+            if named.birth > youngest || named.birth == 0 {
+                return Err(format!("table page {page} is of {}", named.birth));
             }
             if reserved.contains(&page) {
                 return Err(format!("table page {page} is reserved"));
