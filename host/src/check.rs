@@ -39,11 +39,24 @@ impl Check {
     pub fn of_file(
         engine: &Engine,
         path: impl AsRef<Path>,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Self, Error> {
+        Self::of_state(engine, path, None, progress)
+    }
+
+    /// The same of a snapshot: its protected pages, and what names them.
+    ///
+    /// # Errors
+    /// As [`of_file`](Self::of_file); [`Error::NoSnapshot`].
+    pub fn of_state(
+        engine: &Engine,
+        path: impl AsRef<Path>,
+        snapshot: Option<&str>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Self, Error> {
         let path = path.as_ref();
         for _ in 0..RESTARTS_MAX {
-            if let Some(check) = Self::of_shape(engine, path, &mut progress)? {
+            if let Some(check) = Self::of_shape(engine, path, snapshot, &mut progress)? {
                 return Ok(check);
             }
         }
@@ -54,15 +67,22 @@ impl Check {
     fn of_shape(
         engine: &Engine,
         path: &Path,
+        snapshot: Option<&str>,
         progress: &mut impl FnMut(u64, u64),
     ) -> Result<Option<Self>, Error> {
-        let mut inspector = engine.inspect(path)?;
+        let look = || match snapshot {
+            None => engine.inspect(path),
+            Some(name) => engine
+                .inspect_with(path, |inspector| inspector.show_snapshot(name))
+                .map(|(inspector, ())| inspector),
+        };
+        let mut inspector = look()?;
         let mut run = Run::new(&mut inspector);
         while let Some(at) = run.cursor {
             let mut is_first = true;
             let part = steadily(|| {
                 if !std::mem::take(&mut is_first) {
-                    inspector = engine.inspect(path)?;
+                    inspector = look()?;
                 }
                 let part = inspector.findings(at)?;
                 // Bytes that agree with their checksum need no second look.

@@ -105,6 +105,8 @@ pub struct Pager {
     defers: bool,
     /// Whether it has views.
     has_views: bool,
+    /// Whether it has snapshots.
+    has_snapshots: bool,
     /// What views leave behind.
     dropped_pins: Dropped,
     /// Buffers that were used before.
@@ -215,6 +217,7 @@ impl Pager {
             algorithm: Algorithm::Crc32,
             defers: false,
             has_views: false,
+            has_snapshots: false,
             dropped_pins: Dropped::default(),
             spare: Spare::default(),
             opening: next_opening(),
@@ -237,6 +240,7 @@ impl Pager {
         let can = |word| figures.capabilities.iter().any(|it| it == word);
         self.defers = can("deferred-commits");
         self.has_views = can("views");
+        self.has_snapshots = can("snapshots");
         let protected = figures.protected_capacity.max(figures.protected_pages);
         self.resize_cache(self.committed.page_count, protected.unwrap_or(0));
         Ok(())
@@ -404,6 +408,11 @@ impl Pager {
     /// Whether there can be views.
     pub(crate) fn has_views(&self) -> bool {
         self.has_views
+    }
+
+    /// Whether there can be snapshots.
+    pub(crate) fn has_snapshots(&self) -> bool {
+        self.has_snapshots
     }
 
     /// What views leave behind.

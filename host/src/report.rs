@@ -54,6 +54,8 @@ pub struct Info {
     pub protected_limit: u64,
     /// Protected pages that there is room for without growth.
     pub protected_capacity: Option<u64>,
+    /// Snapshots.
+    pub snapshots: Option<u64>,
     /// `clean`, or what was found: `rolled-back`, `rolled-forward`, `damaged`,
     /// `not-a-page-file`.
     pub recovery: String,
@@ -189,6 +191,7 @@ impl Info {
             page_limit: summary.page_limit,
             protected_limit: summary.protected_limit,
             protected_capacity: summary.protected_capacity,
+            snapshots: summary.snapshots,
             recovery: summary.recovery.verdict,
             explanation: summary.recovery.explanation,
             steps: summary

@@ -24,15 +24,15 @@ const LISTING: &str = "listing snapshots";
 pub struct Snapshot {
     /// What it is called.
     pub name: String,
-    /// The generation that was committed when it was taken.
+    /// The generation that was committed when it was made.
     pub generation: u64,
-    /// When that was, in nanoseconds since 1970, by the clock of who took it.
+    /// When that was, in nanoseconds since 1970, by the clock of who made it.
     pub time: u64,
 }
 
 impl Snapshot {
-    /// When it was taken, by the clock of who took it.
-    pub fn taken(&self) -> SystemTime {
+    /// When it was made, by the clock of who made it.
+    pub fn made(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_nanos(self.time)
     }
 }
@@ -140,11 +140,14 @@ impl Pager {
     /// of format 0; as [`Transaction::commit`](crate::Transaction::commit).
     pub fn create_snapshot(&mut self, name: &str) -> Result<Snapshot, Error> {
         self.expect_writable()?;
+        if !self.has_snapshots() {
+            return Err(Error::Other("the format has no snapshots".into()));
+        }
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         // A clock before 1970 knows no time.
         let since = since.unwrap_or_default().as_nanos();
         let time = u64::try_from(since).unwrap_or(u64::MAX);
-        let taken = self.commit_by("taking a snapshot", |exports, store, pager| {
+        let taken = self.commit_by("creating a snapshot", |exports, store, pager| {
             let info = exports
                 .pager()
                 .call_create_snapshot(store, pager, name, time)?;
@@ -165,7 +168,7 @@ impl Pager {
     /// [`Error::NoSnapshot`]; as [`Transaction::commit`](crate::Transaction::commit).
     pub fn delete_snapshot(&mut self, name: &str) -> Result<u64, Error> {
         self.expect_writable()?;
-        let dropped = self.commit_by("dropping a snapshot", |exports, store, pager| {
+        let dropped = self.commit_by("deleting a snapshot", |exports, store, pager| {
             exports.pager().call_delete_snapshot(store, pager, name)
         });
         Ok(dropped.map_err(named(name))?.0)

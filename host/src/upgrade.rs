@@ -34,6 +34,8 @@ pub struct Upgraded {
     pub regular_pages: u64,
     /// Protected pages, each under the id that it had.
     pub protected_pages: u64,
+    /// Snapshots of the file, which the copy has not.
+    pub snapshots_left: u64,
 }
 
 pub(crate) fn upgrade(
@@ -50,6 +52,7 @@ pub(crate) fn upgrade(
     if format.is_named(&stats.format) {
         return Err(Error::SameFormat(format));
     }
+    let snapshots = from.snapshots()?;
     let (copy, unpublished) = Unpublished::create_private(output)?;
     os::keep_rights(locked.file(), copy.file())
         .map_err(|source| Error::io("copy to", output, source))?;
@@ -75,6 +78,7 @@ pub(crate) fn upgrade(
     Ok(Upgraded {
         regular_pages: stats.regular_pages,
         protected_pages: stats.protected_pages,
+        snapshots_left: snapshots.len() as u64,
     })
 }
 

@@ -146,6 +146,7 @@ fn summary(summary: Summary, last_commit: Option<LastCommit>) -> wit::Summary {
         page_limit: stats.page_limit,
         protected_limit: stats.protected_limit,
         protected_capacity: stats.protected_capacity,
+        snapshots: summary.snapshots,
         recovery: wit::Recovery {
             verdict: summary.verdict.into(),
             explanation: summary.explanation,

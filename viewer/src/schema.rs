@@ -149,6 +149,8 @@ pub(crate) struct Info {
     protected_limit: u64,
     /// Protected pages that there is room for without growth.
     protected_capacity: Option<u64>,
+    /// Snapshots.
+    snapshots: Option<u64>,
     /// `clean`, or what was found: `rolled-back`, `rolled-forward`, `damaged`,
     /// `not-a-page-file`.
     recovery: String,

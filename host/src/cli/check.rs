@@ -10,7 +10,7 @@ use pagebox::report::{self, Found};
 
 use super::output::{ERROR, GOOD, NOTE, QUIET, WARNING, hex, plural, shown};
 use super::progress::Progress;
-use super::{Failure, File, Outcome, Output};
+use super::{Failure, File, Outcome, Output, Shown};
 
 /// Check all of a file; say what is wrong
 ///
@@ -23,6 +23,8 @@ Examples:
 pub(crate) struct Check {
     #[command(flatten)]
     file: File,
+    #[command(flatten)]
+    shown: Shown,
     /// JSON, for programs
     #[arg(long)]
     json: bool,
@@ -31,7 +33,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
         let path = &self.file.path;
-        let check = check(path)?;
+        let check = check(path, self.shown.snapshot.as_deref())?;
         if self.json {
             output.json(&check)?;
         } else {
@@ -46,11 +48,11 @@ impl Check {
 }
 
 /// Checks a file, with a progress bar on a terminal where it takes a while.
-pub(crate) fn check(path: &Path) -> Result<report::Check, Failure> {
+pub(crate) fn check(path: &Path, snapshot: Option<&str>) -> Result<report::Check, Failure> {
     let progress = Progress::new("checking");
     Engine::new()
         .and_then(|engine| {
-            report::Check::of_file(&engine, path, |done, total| {
+            report::Check::of_state(&engine, path, snapshot, |done, total| {
                 progress.show(done, total);
             })
         })

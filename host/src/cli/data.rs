@@ -88,12 +88,21 @@ impl Place {
 Examples:
   pagebox read data.pages 15 > page.bin
   pagebox read data.pages 15 --hex --len 64
-  pagebox read data.pages 0 --protected")]
+  pagebox read data.pages 0 --protected
+  pagebox read data.pages 0 --protected --snapshot monday")]
 pub(crate) struct Read {
     #[command(flatten)]
     file: File,
     #[command(flatten)]
     place: Place,
+    /// As it was in this snapshot, which has protected pages only
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "protected",
+        allow_hyphen_values = true
+    )]
+    snapshot: Option<String>,
     /// So many bytes; all to the end of the page unless given
     #[arg(long, value_name = "N")]
     len: Option<usize>,
@@ -126,7 +135,14 @@ impl Read {
                 });
             }
             let mut bytes = vec![0; len];
-            self.place.read(pager, &mut bytes)?;
+            match &self.snapshot {
+                Some(name) => {
+                    let id = ProtectedId::new(self.place.id);
+                    let state = pager.snapshot(name)?;
+                    state.read_protected(id, self.place.offset, &mut bytes)?;
+                }
+                None => self.place.read(pager, &mut bytes)?,
+            }
             Ok(bytes)
         })
     }

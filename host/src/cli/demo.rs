@@ -11,7 +11,7 @@ use pagebox::{COMPONENT, Engine, Error, PageId, PageSize, report};
 
 use super::map::Drawing;
 use super::output::{QUIET, size};
-use super::{Failure, Outcome, Output, check, info, inspect, map};
+use super::{Failure, Outcome, Output, Shown, check, info, inspect, map};
 
 /// Make a file, run a small mixed workload on it, show and check it
 #[derive(Args, Debug)]
@@ -142,15 +142,15 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
     drop(pager);
 
     writeln!(output)?;
-    let (summary, (drawing, known)) = inspect(path, |inspector| {
+    let (summary, (drawing, known)) = inspect(path, &Shown::default(), |inspector| {
         let drawing = Drawing::of(inspector, None)?;
         Ok((drawing, report::Info::of(inspector)?))
     })?;
-    info::print(output, path, &summary, &known.roots)?;
+    info::print(output, path, &summary, &known.roots, &Shown::default())?;
     writeln!(output)?;
     map::print(output, path, &summary, &drawing)?;
     writeln!(output)?;
-    let found = check::check(path)?;
+    let found = check::check(path, None)?;
     check::print(output, path, &found)?;
     if found.errors > 0 {
         Err(Failure::Damage)

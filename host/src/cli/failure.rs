@@ -140,6 +140,7 @@ fn way_out(error: &Error) -> String {
         Error::OutOfRange(_) | Error::NotAllocated(_) | Error::NotProtected(_) => {
             ": `pagebox list` shows what there is"
         }
+        Error::NoSnapshot(_) => ": `pagebox snapshot list` shows them",
         Error::NotRegular { kind, .. } if kind.starts_with("protected") => {
             ": `pagebox list` shows it, --protected takes it"
         }

@@ -8,7 +8,7 @@ use pagebox::inspect::{Step, Summary};
 use pagebox::report;
 
 use super::output::{GOOD, NOTE, STRONG, WARNING, hex, number, percent, plural, shown, size};
-use super::{File, Outcome, Output, inspect};
+use super::{File, Outcome, Output, Shown, inspect};
 
 /// Show the figures of a file, and what recovery decides about it
 ///
@@ -21,6 +21,8 @@ Examples:
 pub(crate) struct Info {
     #[command(flatten)]
     file: File,
+    #[command(flatten)]
+    shown: Shown,
     /// JSON, for programs
     #[arg(long)]
     json: bool,
@@ -28,11 +30,11 @@ pub(crate) struct Info {
 
 impl Info {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
-        let (summary, info) = inspect(&self.file.path, report::Info::of)?;
+        let (summary, info) = inspect(&self.file.path, &self.shown, report::Info::of)?;
         if self.json {
             output.json(&info)?;
         } else {
-            print(output, &self.file.path, &summary, &info.roots)?;
+            print(output, &self.file.path, &summary, &info.roots, &self.shown)?;
         }
         Ok(())
     }
@@ -44,11 +46,15 @@ pub(crate) fn print(
     path: &Path,
     summary: &Summary,
     roots: &[String],
+    state: &Shown,
 ) -> io::Result<()> {
     let pages = |count: u64| size(u128::from(count) * u128::from(summary.page_size));
     let known = |count: Option<u64>| count.map_or_else(|| UNKNOWN.to_owned(), number);
     let style = output.style(STRONG);
     writeln!(output, "{style}{}{style:#}\n", shown(path))?;
+    if let Some(name) = &state.snapshot {
+        output.row("snapshot", name)?;
+    }
     output.row("format", &summary.format)?;
     output.row("page size", plural(summary.page_size.into(), "byte"))?;
     match summary.page_count {
@@ -59,6 +65,30 @@ pub(crate) fn print(
         None => output.row("page count", UNKNOWN)?,
     }
     output.row("in the file", in_the_file(summary))?;
+    print_pages(output, summary, state)?;
+    output.row("generation", known(summary.generation))?;
+    if !roots.is_empty() {
+        output.row("counts", roots.join(", "))?;
+    }
+    output.row(
+        "limits",
+        format_args!(
+            "{} ({}), {}",
+            plural(summary.page_limit, "page"),
+            pages(summary.page_limit),
+            plural(summary.protected_limit, "protected page")
+        ),
+    )?;
+    print_recovery(output, summary)
+}
+
+/// What pages there are of each sort; of a snapshot only protected ones are known.
+fn print_pages(output: &mut Output, summary: &Summary, state: &Shown) -> io::Result<()> {
+    let known = |count: Option<u64>| count.map_or_else(|| UNKNOWN.to_owned(), number);
+    if state.snapshot.is_some() {
+        // What else there is, nobody knows of it.
+        return output.row("protected", known(summary.protected_pages));
+    }
     match (summary.free_pages, summary.page_count) {
         (Some(free), Some(count)) => output.row(
             "free",
@@ -81,20 +111,7 @@ pub(crate) fn print(
             known(summary.internal_pages)
         ),
     )?;
-    output.row("generation", known(summary.generation))?;
-    if !roots.is_empty() {
-        output.row("counts", roots.join(", "))?;
-    }
-    output.row(
-        "limits",
-        format_args!(
-            "{} ({}), {}",
-            plural(summary.page_limit, "page"),
-            pages(summary.page_limit),
-            plural(summary.protected_limit, "protected page")
-        ),
-    )?;
-    print_recovery(output, summary)
+    output.row("snapshots", known(summary.snapshots))
 }
 
 /// In place of a figure that the file's bytes do not say.

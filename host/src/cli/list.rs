@@ -8,7 +8,7 @@ use pagebox::report::{Listing, Protected};
 
 use super::output::{QUIET, STRONG, WARNING, plural, runs, shown};
 use super::streams::complain;
-use super::{File, Outcome, Output, inspect};
+use super::{File, Outcome, Output, Shown, inspect};
 
 /// List the regular and the protected pages
 ///
@@ -21,6 +21,8 @@ Examples:
 pub(crate) struct List {
     #[command(flatten)]
     file: File,
+    #[command(flatten)]
+    shown: Shown,
     /// JSON, for programs
     #[arg(long)]
     json: bool,
@@ -29,7 +31,7 @@ pub(crate) struct List {
 impl List {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
         let path = &self.file.path;
-        let (summary, listing) = inspect(path, Listing::of)?;
+        let (summary, listing) = inspect(path, &self.shown, Listing::of)?;
         if self.json {
             output.json(&listing)?;
         } else {

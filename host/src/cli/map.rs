@@ -9,7 +9,7 @@ use pagebox::inspect::{PageKind, Severity, Summary, Tile};
 use pagebox::{Error, Inspector};
 
 use super::output::{ERROR, QUIET, STRONG, number, percent, plural, shown};
-use super::{File, Outcome, Output, inspect};
+use super::{File, Outcome, Output, Shown, inspect};
 
 /// Files of more pages than this are pooled unless told otherwise.
 const PAGES_UNPOOLED_MAX: u64 = 1 << 16;
@@ -34,6 +34,8 @@ Examples:
 pub(crate) struct Map {
     #[command(flatten)]
     file: File,
+    #[command(flatten)]
+    shown: Shown,
     /// One character for so many pages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pool: Option<u64>,
@@ -42,7 +44,9 @@ pub(crate) struct Map {
 impl Map {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
         let path = &self.file.path;
-        let (summary, drawing) = inspect(path, |inspector| Drawing::of(inspector, self.pool))?;
+        let (summary, drawing) = inspect(path, &self.shown, |inspector| {
+            Drawing::of(inspector, self.pool)
+        })?;
         print(output, path, &summary, &drawing)?;
         Ok(())
     }

@@ -12,6 +12,7 @@ mod copy;
 mod create;
 mod data;
 mod demo;
+mod diff;
 mod dump;
 mod failure;
 mod generate;
@@ -23,6 +24,7 @@ mod pages;
 mod progress;
 mod repair;
 mod run;
+mod snapshot;
 mod streams;
 mod system;
 mod units;
@@ -84,6 +86,8 @@ enum Command {
     Copy(copy::Copy),
     Repair(repair::Repair),
     Upgrade(upgrade::Upgrade),
+    Snapshot(snapshot::SnapshotCommand),
+    Diff(diff::Diff),
     Map(map::Map),
     Demo(demo::Demo),
     Run(run::Run),
@@ -109,6 +113,14 @@ struct File {
     /// The page file
     #[arg(value_name = "FILE")]
     path: PathBuf,
+}
+
+/// The state that a command shows.
+#[derive(Args, Debug, Default)]
+struct Shown {
+    /// Show this snapshot instead of the committed state: its protected pages
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    snapshot: Option<String>,
 }
 
 /// Runs the program.
@@ -171,6 +183,8 @@ fn run(cli: &Cli, output: &mut Output) -> Outcome {
         Command::Copy(command) => command.run(output, wait),
         Command::Repair(command) => command.run(output, wait),
         Command::Upgrade(command) => command.run(output, wait),
+        Command::Snapshot(command) => command.run(output, wait),
+        Command::Diff(command) => command.run(output),
         Command::Map(command) => command.run(output),
         Command::Demo(command) => command.run(output),
         Command::Run(command) => command.run(output, wait),
@@ -183,11 +197,16 @@ fn run(cli: &Cli, output: &mut Output) -> Outcome {
 /// Asks something about a file, whatever state it is in, if it is a page file.
 /// The answer is of one state, also where somebody else writes to the file:
 /// `f` is called again if it changed meanwhile.
+/// Where a snapshot is named, it is about that.
 fn inspect<R>(
     path: &Path,
+    shown: &Shown,
     mut f: impl FnMut(&mut Inspector) -> Result<R, Error>,
 ) -> Result<(Summary, R), Failure> {
     let look = |inspector: &mut Inspector| {
+        if let Some(name) = &shown.snapshot {
+            inspector.show_snapshot(name)?;
+        }
         let summary = inspector.summary()?;
         match summary.recovery.verdict.as_str() {
             "not-a-page-file" => {

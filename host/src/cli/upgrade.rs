@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pagebox::{Engine, Format};
 
-use super::output::{plural, shown};
+use super::output::{NOTE, plural, shown};
 use super::progress::Progress;
 use super::{Failure, File, Outcome, Output, Wait};
 
@@ -63,6 +63,15 @@ impl Upgrade {
             "made {copy}: {} in format {format}, with {regular} and {protected}",
             shown(path)
         )?;
+        if upgraded.snapshots_left > 0 {
+            let snapshots = plural(upgraded.snapshots_left, "snapshot");
+            let style = output.style(NOTE);
+            writeln!(
+                output,
+                "{style}note{style:#}: {snapshots} of {} stay behind: format {format} has none",
+                shown(path)
+            )?;
+        }
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ mod names;
 mod peer;
 mod readme;
 mod run;
+mod snapshots;
 #[cfg(unix)]
 mod streams;
 mod upgrade;

@@ -239,7 +239,7 @@ fn each(calls: &[(&str, &str)], misdeed: &str, cause: &str, run: impl Fn(&Case, 
 
 /// Every call that a host makes of a guest that has the store, and what it
 /// calls it.
-const CALLS: [(&str, &str); 17] = [
+const CALLS: [(&str, &str); 24] = [
     ("open", "opening the file"),
     ("begin", "beginning a transaction"),
     ("alloc", "allocating pages"),
@@ -256,22 +256,32 @@ const CALLS: [(&str, &str); 17] = [
     ("one-free-protected", "freeing pages"),
     ("syncing", "syncing"),
     ("pin", "making a view"),
+    ("snapshots", "listing snapshots"),
+    ("create-snapshot", "creating a snapshot"),
+    ("delete-snapshot", "deleting a snapshot"),
+    ("restore-snapshot", "restoring a snapshot"),
+    ("snapshot-pages", "comparing snapshots"),
+    ("pin-snapshot", "opening a snapshot"),
+    ("changes", "comparing snapshots"),
     ("inspect", "looking at the file"),
 ];
 
 /// Those of a pager.
 fn of_a_pager() -> &'static [(&'static str, &'static str)] {
-    &CALLS[..16]
+    &CALLS[..23]
 }
 
 /// Those that change the store.
-const COMMITS: [&str; 6] = [
+const COMMITS: [&str; 9] = [
     "commit",
     "write",
     "one-alloc",
     "one-free",
     "one-alloc-protected",
     "one-free-protected",
+    "create-snapshot",
+    "delete-snapshot",
+    "restore-snapshot",
 ];
 
 /// Makes a call of the hostile guest, which fails.
@@ -286,6 +296,15 @@ fn call(case: &Case, place: &str) -> Error {
     let result = match place {
         "syncing" => pager.sync(),
         "pin" => pager.view().map(drop),
+        "snapshots" => pager.snapshots().map(drop),
+        "create-snapshot" => pager.create_snapshot("one").map(drop),
+        "delete-snapshot" => pager.delete_snapshot("one").map(drop),
+        "restore-snapshot" => pager.restore_snapshot("one").map(drop),
+        "snapshot-pages" => pager.snapshot_pages("one").map(drop),
+        "pin-snapshot" => pager.snapshot("one").map(drop),
+        "changes" => pager
+            .changes(None, None)
+            .try_for_each(|page| page.map(drop)),
         "write" => write(&mut pager),
         "one-alloc" => pager.alloc().map(drop),
         "one-free" => pager.free(REGULAR),
@@ -679,6 +698,35 @@ fn guest_that_lists_what_cannot_be_is_found_out() {
         let error = listed.unwrap_err();
         case.is_gone(pager);
         case.answered(&error, "listing regular pages", cause);
+    }
+    for misdeed in ["list snapshots backwards", "list a snapshot twice"] {
+        let case = Case::new(misdeed);
+        let pager = case.open();
+        let error = pager.snapshots().unwrap_err();
+        case.is_gone(pager);
+        case.answered(&error, "listing snapshots", "in the order of their making");
+    }
+    for misdeed in [
+        "list changes backwards",
+        "list changes before the start",
+        "list more changes",
+    ] {
+        let case = Case::new(misdeed);
+        let pager = case.open();
+        let listed: Result<Vec<_>, _> = pager.changes(None, None).collect();
+        let error = listed.unwrap_err();
+        case.is_gone(pager);
+        case.answered(&error, "comparing snapshots", "what was asked for");
+    }
+    for misdeed in [
+        "go back to an earlier generation",
+        "leave a snapshot to the next sync",
+    ] {
+        let case = Case::new(misdeed);
+        let mut pager = case.open();
+        let error = pager.create_snapshot("one").unwrap_err();
+        case.is_gone(pager);
+        case.answered(&error, "committing", "it committed generation");
     }
     for (misdeed, cause) in [
         ("list protected in page 0", "it gave page 0 away"),

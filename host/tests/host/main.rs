@@ -18,6 +18,7 @@ mod reading;
 #[cfg(unix)]
 mod real_files;
 mod sandbox;
+mod snapshots;
 mod stores;
 mod transactions;
 mod views;

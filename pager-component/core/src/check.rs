@@ -37,7 +37,7 @@ pub fn part<S: PageStore>(
         }
     };
     let Some(own) = cursor.checked_sub(1) else {
-        let total = recovery.file.check_total() + 1;
+        let total = recovery.file.check_total(store) + 1;
         return CheckPart {
             findings: shape(store, recovery),
             next: (total > 1).then_some(1),

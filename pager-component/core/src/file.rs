@@ -452,10 +452,10 @@ impl File {
     }
 
     /// How many steps a check of its structures and protected pages has.
-    pub fn check_total(&self) -> u64 {
+    pub fn check_total<S: PageStore>(&mut self, store: &S) -> u64 {
         match self {
             Self::Zero(file) => file.check_total(),
-            Self::One(file) => file.check_total(),
+            Self::One(file) => file.check_total(store),
         }
     }
 

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use pagebox_store::{Checksum, PageStore};
 
 use crate::check;
+use crate::codec::wide;
 use crate::error::Error;
 use crate::facts::{CheckPart, SnapshotInfo, Stats};
 use crate::file::{File, FileKinds};
@@ -33,6 +34,8 @@ pub struct Summary {
     pub file_pages: u64,
     /// Bytes past the last whole page.
     pub tail: u32,
+    /// Snapshots; none where that is not known.
+    pub snapshots: Option<u64>,
     /// `clean`, `rolled-back`, `rolled-forward`, `damaged`, `not-a-page-file`,
     /// `unreadable`, `busy`.
     pub verdict: &'static str,
@@ -179,6 +182,7 @@ impl<S: PageStore> Inspector<S> {
     /// The file in figures, and recovery's verdict.
     pub fn summary(&mut self) -> Summary {
         let geometry = self.store.geometry();
+        let snapshots = self.snapshots().map(|all| wide(all.len())).ok();
         let (stats, verdict, explanation, steps) = match &mut self.outcome {
             Ok(Recovery {
                 verdict,
@@ -206,6 +210,7 @@ impl<S: PageStore> Inspector<S> {
             stats,
             file_pages: geometry.page_count,
             tail: geometry.tail,
+            snapshots,
             verdict,
             explanation,
             steps,

@@ -138,6 +138,7 @@ impl Look for Fake {
             page_limit: 100,
             protected_limit: 10,
             protected_capacity: Some(5),
+            snapshots: Some(0),
             recovery: Recovery {
                 verdict: self.text.clone(),
                 explanation: self.text.clone(),

@@ -90,6 +90,7 @@ impl Look for Other {
             page_limit: 100,
             protected_limit: 10,
             protected_capacity: Some(5),
+            snapshots: Some(0),
             recovery: Recovery {
                 verdict: "clean".to_owned(),
                 explanation: "all is well".to_owned(),

@@ -118,8 +118,10 @@ fn first_child(
 
 impl File {
     /// How many steps the check has: one for each group of pages and each
-    /// protected page, since both come to reading a page.
-    pub(crate) fn check_total(&self) -> u64 {
+    /// protected page, since both come to reading a page, and each snapshot.
+    pub(crate) fn check_total<S: Medium>(&mut self, store: &S) -> u64 {
+        // What is wrong with them is told in its turn.
+        let _ = self.read_snapshots(store);
         let groups = self.layout.groups(self.record.page_count);
         groups
             .saturating_add(self.record.protected)
@@ -134,8 +136,6 @@ impl File {
                 next: Some(0),
                 ..Tally::default()
             };
-            // So that the steps are known; what is wrong is told in its turn.
-            let _ = self.read_snapshots(store);
         }
         if self.tally.next != Some(cursor) {
             self.tally.next = None;
@@ -161,7 +161,7 @@ impl File {
                 found.extend(self.compare());
             }
         }
-        let total = self.check_total();
+        let total = self.check_total(store);
         let done = match next {
             Some(_) => done.min(total - 1),
             None => total,

@@ -99,6 +99,18 @@ impl Differences {
         }
     }
 
+    /// Adds ids that come after all other places: what the first state has of them is
+    /// not what the second one has.
+    pub(super) fn add_last(&mut self, replaced: &[(u64, Entry)]) {
+        let pairs = replaced.iter().rev().map(|&(index, first)| Pair {
+            level: 0,
+            index,
+            first: Some(first),
+            second: None,
+        });
+        drop(self.open.splice(0..0, pairs));
+    }
+
     /// The next place. Whoever wants to see what is below asks for it.
     pub(super) fn next(&mut self) -> Option<Pair> {
         self.open.pop()

@@ -449,30 +449,14 @@ impl File {
         id: u64,
         f: &mut dyn FnMut(&Entry, Kind),
     ) -> Result<(), Error> {
-        let committed = self.record.map_tree();
-        let snapshots = self.read_snapshots(store)?;
-        let mut before = 0;
-        let mut found: Option<&Snapshot> = None;
-        let mut after = None;
-        for snapshot in snapshots.iter() {
-            if found.is_some() {
-                after = Some(snapshot.map_tree());
-                break;
-            }
-            if snapshot.id == id {
-                found = Some(snapshot);
-            } else {
-                before = snapshot.generation;
-            }
-        }
-        let Some(snapshot) = found else {
-            return Err(Error::NoSnapshot);
-        };
-        let (tree, generation) = (snapshot.map_tree(), snapshot.generation);
-        let is_newest = after.is_none();
-        let after = after.unwrap_or(committed);
+        let mut snapshots = self.read_snapshots(store)?.iter();
+        let place = snapshots.position(|snapshot| snapshot.id == id);
+        drop(snapshots);
+        let place = place.ok_or(Error::NoSnapshot)?;
+        let older = self.snapshots.iter().take(place).last();
+        let before = older.map_or(0, |older| older.generation);
+        let mut walk = self.not_after(store, place)?;
         let mut reader = self.reader(store);
-        let mut walk = Differences::of(&mut reader, &tree, &after, Sides::First)?;
         while let Some(pair) = walk.next() {
             let Some(entry) = pair.first.filter(|entry| entry.birth > before) else {
                 continue;
@@ -484,18 +468,37 @@ impl File {
                 f(&entry, Kind::Protected);
             }
         }
-        if is_newest {
-            // The committed tree names what the deltas replaced.
-            let deltas = reader.deltas;
-            for &id in deltas.ids.keys() {
-                let old = reader.entry(&after, 0, id)?;
-                let is_its = |old: &Entry| (before + 1..=generation).contains(&old.birth);
-                if let Some(old) = old.filter(|old| old.number != 0 && is_its(old)) {
-                    f(&old, Kind::Protected);
-                }
-            }
-        }
         Ok(())
+    }
+
+    /// What the snapshot at a place in their order has, and what comes after it has
+    /// not: the next snapshot, or the committed state, whose tree may name pages
+    /// that the deltas replaced.
+    pub(super) fn not_after<S: Medium>(
+        &mut self,
+        store: &S,
+        place: usize,
+    ) -> Result<Differences, Error> {
+        let mut snapshots = self.read_snapshots(store)?.iter().skip(place);
+        let snapshot = snapshots.next().ok_or(Error::NoSnapshot)?;
+        let (tree, generation) = (snapshot.map_tree(), snapshot.generation);
+        let next = snapshots.next().map(Snapshot::map_tree);
+        drop(snapshots);
+        let committed = self.record.map_tree();
+        let mut reader = self.reader(store);
+        let after = next.unwrap_or(committed);
+        let mut walk = Differences::of(&mut reader, &tree, &after, Sides::First)?;
+        if next.is_none() {
+            let deltas = reader.deltas;
+            let mut replaced = Vec::new();
+            for &id in deltas.ids.keys() {
+                let old = reader.entry(&committed, 0, id)?;
+                let old = old.filter(|old| old.birth <= generation);
+                replaced.extend(old.map(|old| (id, old)));
+            }
+            walk.add_last(&replaced);
+        }
+        Ok(walk)
     }
 }
 

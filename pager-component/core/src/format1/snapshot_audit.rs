@@ -6,12 +6,11 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::audit::{BYTES_A_PART, PASSED_A_PART, Part};
-use super::differ::{Differences, Pair, Sides};
+use super::differ::{Differences, Pair};
 use super::file::File;
 use super::findings;
 use super::leaf::Kind;
 use super::medium::Medium;
-use super::table::Snapshot;
 use super::tree::{Fault, Which};
 use crate::codec::narrow;
 use crate::facts::ProtectedPage;
@@ -45,10 +44,7 @@ impl File {
             }
         }
         let mut snapshots = self.snapshots.iter().skip(narrow(place));
-        let snapshot = snapshots.next()?;
-        let (name, tree) = (snapshot.name.clone(), snapshot.map_tree());
-        let after = snapshots.next().map(Snapshot::map_tree);
-        let after = after.unwrap_or(self.record.map_tree());
+        let name = snapshots.next()?.name.clone();
         drop(snapshots);
         let begun = self
             .tally
@@ -57,7 +53,7 @@ impl File {
             .filter(|(of, _)| *of == (place, part));
         let walk = match begun {
             Some((_, walk)) => Ok(walk),
-            None => Differences::of(&mut self.reader(store), &tree, &after, Sides::First),
+            None => self.not_after(store, narrow(place)),
         };
         let mut walk = match walk {
             Ok(walk) => walk,

@@ -171,6 +171,20 @@ impl Misdeed {
         }
     }
 
+    /// What a commit of a snapshot came to.
+    fn committed_snapshot(&self) -> pager::CommitInfo {
+        let info = self.committed();
+        match &*self.name {
+            "go back to an earlier generation" => pager::CommitInfo {
+                generation: 0,
+                durable: 0,
+                ..info
+            },
+            "leave a snapshot to the next sync" => pager::CommitInfo { durable: 99, ..info },
+            _ => info,
+        }
+    }
+
     /// Writes the host's buffers, as a commit does.
     fn write_held(&self, pages: &[pager::HeldPage]) -> Result<(), pager::Error> {
         let shadow = |page: &pager::HeldPage| match usize::try_from(page.id) {
@@ -522,7 +536,7 @@ impl pager::GuestPager for Pager {
         let page_count = self.misdeed.store.geometry().page_count;
         let mut stats = pager::Stats {
             format: "0.2".into(),
-            capabilities: vec!["views".into()],
+            capabilities: vec!["snapshots".into(), "views".into()],
             algorithm: Algorithm::Crc32,
             page_size: 1024,
             page_count: Some(page_count),
@@ -662,6 +676,74 @@ impl pager::GuestPager for Pager {
         Ok(pager::View::new(View { name }))
     }
 
+    fn snapshots(&self) -> Result<Vec<pager::Snapshot>, pager::Error> {
+        self.misdeed.anywhere("snapshots");
+        let snapshot = |generation| pager::Snapshot {
+            name: "a name".into(),
+            generation,
+            time: 0,
+        };
+        Ok(match &*self.misdeed.name {
+            "list snapshots backwards" => vec![snapshot(2), snapshot(1)],
+            "list a snapshot twice" => vec![snapshot(2), snapshot(2)],
+            _ => vec![snapshot(1)],
+        })
+    }
+
+    fn create_snapshot(&self, _: String, _: u64) -> Result<pager::CommitInfo, pager::Error> {
+        self.misdeed.anywhere("create-snapshot");
+        Ok(self.misdeed.committed_snapshot())
+    }
+
+    fn delete_snapshot(&self, _: String) -> Result<pager::Done, pager::Error> {
+        self.misdeed.anywhere("delete-snapshot");
+        let info = self.misdeed.committed_snapshot();
+        Ok(pager::Done { pages: 1, info })
+    }
+
+    fn restore_snapshot(&self, _: String) -> Result<pager::Done, pager::Error> {
+        self.misdeed.anywhere("restore-snapshot");
+        let info = self.misdeed.committed_snapshot();
+        Ok(pager::Done { pages: 1, info })
+    }
+
+    fn snapshot_pages(&self, _: String) -> Result<u64, pager::Error> {
+        self.misdeed.anywhere("snapshot-pages");
+        Ok(0)
+    }
+
+    fn pin_snapshot(&self, _: String) -> Result<pager::View, pager::Error> {
+        self.misdeed.anywhere("pin-snapshot");
+        let name = self.misdeed.name.clone();
+        Ok(pager::View::new(View { name }))
+    }
+
+    fn snapshot_root(&self, _: String) -> Result<Vec<u8>, pager::Error> {
+        trap()
+    }
+
+    fn changes(
+        &self,
+        _: Option<String>,
+        _: Option<String>,
+        start: u64,
+        limit: u32,
+    ) -> Result<Vec<pager::ChangedPage>, pager::Error> {
+        self.misdeed.anywhere("changes");
+        let changed = |id| pager::ChangedPage {
+            id,
+            before: None,
+            after: None,
+        };
+        Ok(match &*self.misdeed.name {
+            "list changes backwards" => vec![changed(2), changed(1)],
+            "list changes before the start" if start > 0 => vec![changed(0)],
+            "list more changes" => (0..=u64::from(limit)).map(changed).collect(),
+            _ if start == 0 => vec![changed(0)],
+            _ => Vec::new(),
+        })
+    }
+
     fn begin(&self) -> Result<pager::Transaction, pager::Error> {
         self.misdeed.anywhere("begin");
         if self.is("hand out a closed handle") && LAST.load(Ordering::Relaxed) != 0 {
@@ -788,6 +870,16 @@ impl inspecting::GuestInspector for Inspector {
         self.0.name != "never current"
     }
 
+    fn snapshots(&self) -> Result<Vec<inspecting::Snapshot>, String> {
+        self.0.anywhere("inspect-snapshots");
+        Ok(Vec::new())
+    }
+
+    fn show_snapshot(&self, _: String) -> Result<bool, String> {
+        self.0.anywhere("show-snapshot");
+        Ok(false)
+    }
+
     fn summary(&self) -> inspecting::Summary {
         self.0.anywhere("summary");
         inspecting::Summary {
@@ -805,6 +897,7 @@ impl inspecting::GuestInspector for Inspector {
             page_limit: 0,
             protected_limit: 0,
             protected_capacity: None,
+            snapshots: None,
             recovery: inspecting::Recovery {
                 verdict: "clean".into(),
                 explanation: String::new(),
