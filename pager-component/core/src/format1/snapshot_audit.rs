@@ -1,6 +1,7 @@
 //! The check of snapshots: what each has and the one after it has not. So every
 //! page is counted once, with the last state that names it, and what states share
-//! is not looked at again.
+//! is not looked at again. The tree that comes after the newest one names what
+//! deltas have replaced: that is looked at last.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -13,7 +14,7 @@ use super::leaf::Kind;
 use super::medium::Medium;
 use super::table::Snapshot;
 use super::tree::{Fault, Which};
-use crate::codec::narrow;
+use crate::codec::{narrow, wide};
 use crate::facts::ProtectedPage;
 use crate::finding::Finding;
 use crate::ids::ProtectedId;
@@ -45,7 +46,10 @@ impl File {
             }
         }
         let mut snapshots = self.snapshots.iter().skip(narrow(place));
-        let snapshot = snapshots.next()?;
+        let Some(snapshot) = snapshots.next() else {
+            drop(snapshots);
+            return self.check_replaced(store, (place, part), found);
+        };
         let (name, tree) = (snapshot.name.clone(), snapshot.map_tree());
         let after = snapshots.next().map(Snapshot::map_tree);
         let after = after.unwrap_or(self.record.map_tree());
@@ -91,6 +95,41 @@ impl File {
         Some(Part::Snapshot {
             place,
             part: part + 1,
+        })
+    }
+
+    /// What the newest snapshot has of the ids that deltas tell of.
+    fn check_replaced<S: Medium>(
+        &mut self,
+        store: &S,
+        (place, part): (u64, u64),
+        found: &mut Vec<Finding>,
+    ) -> Option<Part> {
+        let newest = self.snapshots.last()?;
+        let (name, generation) = (newest.name.clone(), newest.generation);
+        let map = self.record.map_tree();
+        let most = (BYTES_A_PART / self.layout.shape().page_size.bytes()).max(1);
+        let ids = self.record.deltas.ids.keys().skip(narrow(part));
+        let ids: Vec<u64> = ids.take(most + 1).copied().collect();
+        for &id in ids.iter().take(most) {
+            let old = match self.reader(store).entry(&map, 0, id) {
+                Ok(old) => old.filter(|old| old.birth <= generation),
+                Err(error) => {
+                    self.note(Which::Map, alloc::vec![Fault::of(&error)], found);
+                    None
+                }
+            };
+            let pair = Pair {
+                level: 0,
+                index: id,
+                first: old,
+                second: None,
+            };
+            self.check_snapshot_page(store, &name, &pair, found);
+        }
+        (ids.len() > most).then(|| Part::Snapshot {
+            place,
+            part: part + wide(most),
         })
     }
 
