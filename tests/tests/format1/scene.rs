@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::checksum::xxh3;
+use pagebox_core::finding::Finding;
 use pagebox_core::format1::shape::deltas_len;
 use pagebox_core::format1::{Error, File, Kind, Layout, Shape};
 use pagebox_core::{Extent, Pin, ProtectedId};
@@ -246,6 +247,44 @@ pub(crate) fn agree<S: PageStore<Buffer: DerefMut<Target = [u8]>>>(
         Ok(id) if id.0 == lowest => {}
         Err(Error::NoFreeId { limit }) if limit == lowest => {}
         found => return Err(format!("lowest free id {lowest}, not {found:?}")),
+    }
+    Ok(())
+}
+
+/// What a check finds wrong with a file, part by part, and how many parts it had.
+pub(crate) fn findings<S: PageStore>(file: &mut File, store: &S) -> (Vec<Finding>, usize) {
+    let (mut found, mut parts) = (Vec::new(), 0);
+    let mut next = Some(0);
+    while let Some(cursor) = next {
+        let part = file.check_part(store, cursor);
+        assert!(part.next.is_none_or(|next| next > cursor), "{cursor}");
+        assert!(part.done <= part.total);
+        found.extend(part.findings);
+        next = part.next;
+        parts += 1;
+    }
+    (found, parts)
+}
+
+/// That a check finds nothing in a file, nor in its snapshots, each by its root.
+pub(crate) fn expect_sound<S: PageStore>(
+    file: &mut File,
+    store: &S,
+    shape: Shape,
+) -> Result<(), String> {
+    let text = |error: Error| error.to_string();
+    let (found, _) = findings(file, store);
+    if !found.is_empty() {
+        return Err(format!("a check finds {found:#?}"));
+    }
+    for snapshot in file.snapshots(store).map_err(text)? {
+        let root = file.root_of(store, &snapshot.name).map_err(text)?;
+        let mut then = File::open_at_shaped(store, &root, Some(shape)).map_err(text)?;
+        let (found, _) = findings(&mut then, store);
+        if !found.is_empty() {
+            let name = snapshot.name;
+            return Err(format!("a check of snapshot {name} finds {found:#?}"));
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use pagebox_store::{MemoryStore, PageStore};
 use pagebox_tests::decode1::State;
 use pagebox_tests::rng::Rng;
 
-use super::scene::{Scene, agree, layout, shows, state_of};
+use super::scene::{Scene, agree, expect_sound, layout, shows, state_of};
 
 fn decoded(scene: &Scene<MemoryStore>) -> State {
     state_of(&scene.store, scene.layout.shape())
@@ -29,6 +29,12 @@ fn run(layout: Layout, seed: u64, steps: usize, seen: &mut Seen) -> Scene<Memory
         let shown = shows(&mut scene.file, &scene.store, &scene.model);
         shown.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
         let state = decoded(&scene);
+        let shape = layout.shape();
+        let mut opened = File::open_shaped(&scene.store, shape).unwrap();
+        for file in [&mut scene.file, &mut opened] {
+            let sound = expect_sound(file, &scene.store, shape);
+            sound.unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
+        }
         let stats = scene.file.stats();
         if stats.durable < stats.generation {
             seen[3] += 1;

@@ -129,8 +129,8 @@ impl File {
             .saturating_add(1)
     }
 
-    /// A part of the check. The first is 0.
-    pub(crate) fn check_part<S: Medium>(&mut self, store: &S, cursor: u64) -> CheckPart {
+    /// A part of the check of the file. The first is 0.
+    pub fn check_part<S: Medium>(&mut self, store: &S, cursor: u64) -> CheckPart {
         if cursor == 0 {
             self.tally = Tally {
                 next: Some(0),
@@ -267,7 +267,8 @@ impl File {
                 }
                 (Below::Nothing, None) => {
                     let first = Part::Snapshot { place: 0, part: 0 };
-                    return self.record.snapshots.map(|_| first);
+                    let is_all = self.scope == Scope::All && self.record.snapshots.is_some();
+                    return is_all.then_some(first);
                 }
             };
             return Some(self.check_lowest(store, &map, index, id, found));

@@ -7,6 +7,7 @@ use super::entry::{Entry, Tree, in_node};
 use super::error::Error;
 use super::medium::Medium;
 use super::tree::{Reader, Which};
+use crate::bitmap::Overlay;
 use crate::codec::wide;
 
 /// A place that two states have otherwise.
@@ -57,6 +58,10 @@ pub(super) struct Differences {
     sides: Sides,
     /// Places to be looked at, the last one first.
     open: Vec<Pair>,
+    /// Nodes of either state that were looked into, each once: nodes that share
+    /// their children would make this endless.
+    first_seen: Overlay,
+    second_seen: Overlay,
 }
 
 impl Differences {
@@ -71,6 +76,8 @@ impl Differences {
         let mut differences = Self {
             sides,
             open: Vec::new(),
+            first_seen: Overlay::default(),
+            second_seen: Overlay::default(),
         };
         // Of the higher tree, what the lower one does not reach comes last.
         let low = first.height.min(second.height);
@@ -117,6 +124,10 @@ impl Differences {
     }
 
     /// Has the places below this one come next.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], also where a state names a node twice;
+    /// [`Error::Store`].
     pub(super) fn below<S: Medium>(
         &mut self,
         reader: &mut Reader<'_, S>,
@@ -126,11 +137,18 @@ impl Differences {
             return Ok(());
         }
         let shape = reader.layout.shape();
-        let mut node = |entry: Option<Entry>| {
-            let node = entry.map(|entry| reader.node(Which::Map, pair.level, pair.index, &entry));
-            node.transpose()
+        let mut node = |entry: Option<Entry>, seen: &mut Overlay| {
+            let Some(entry) = entry else { return Ok(None) };
+            if !seen.insert(entry.number) {
+                let (page, fault) = (entry.number, "two entries name it");
+                return Err(Error::Corrupt { page, fault });
+            }
+            reader
+                .node(Which::Map, pair.level, pair.index, &entry)
+                .map(Some)
         };
-        let (first, second) = (node(pair.first)?, node(pair.second)?);
+        let first = node(pair.first, &mut self.first_seen)?;
+        let second = node(pair.second, &mut self.second_seen)?;
         for place in (0..shape.fan()).rev() {
             self.push(Pair {
                 level: pair.level - 1,

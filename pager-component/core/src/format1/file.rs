@@ -395,7 +395,9 @@ impl File {
         let regular_pages = self.regular_pages(store);
         // Nodes for them, and what is kept so that a full file can be freed.
         let reserve = 2 * (u64::from(self.record.map_height) + 1);
-        let kept = reserve + self.need::<S::Buffer>(&Changes::default()).room;
+        self.know_tables(store);
+        let tables = self.snapshots.pages_len();
+        let kept = reserve + tables + self.need::<S::Buffer>(&Changes::default()).room;
         let fan = wide(self.layout.shape().fan());
         let held_pages = self.limbo_len();
         let knows_pages = self.scope == Scope::All;

@@ -141,7 +141,10 @@ impl File {
         self.salvage_regular(store, page_count, &mut salvage)?;
 
         let highest = salvage.stored.last_key_value().map_or(0, |(&id, _)| id);
-        let height = shape.height_for(1, highest);
+        // No tree gets lower, and that of a snapshot was not higher.
+        let heights = salvage.held.snapshots.iter();
+        let heights = heights.map(|snapshot| u32::from(snapshot.map_height));
+        let height = heights.fold(shape.height_for(1, highest), u32::max);
         self.record.deltas = super::deltas::Deltas::default();
         (self.record.map, self.record.space) = (None, None);
         (self.record.map_height, self.record.space_height) = (1, 0);

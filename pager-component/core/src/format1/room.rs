@@ -102,9 +102,16 @@ impl File {
         } else {
             0
         };
+        // Nor does it take what dropping any snapshot writes, or where snapshots
+        // filled the store nothing would give it back.
+        let tables = if changes.is_empty() {
+            0
+        } else {
+            self.snapshots.pages_len()
+        };
         Need {
             written: wide(contents) + if folds { nodes } else { 0 },
-            room: wide(contents) + nodes + regular + reserve,
+            room: wide(contents) + nodes + regular + reserve + tables,
             folds,
             map_height,
             end: changes.allocated.max().map_or(0, |page| page + 1),

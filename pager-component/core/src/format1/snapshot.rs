@@ -120,6 +120,7 @@ impl File {
         }
         self.settle(store)?;
         let snapshots = self.read_snapshots(store)?;
+        let tables = snapshots.pages_len() + 1;
         if snapshots.iter().any(|snapshot| snapshot.name == name) {
             return Err(Error::IsSnapshot);
         }
@@ -133,10 +134,11 @@ impl File {
             name: String::from(name),
             time,
         };
-        // Its page, and what lets something be freed when the store is full.
-        let reserve = 2 * (u64::from(self.record.map_height) + 2);
+        // What lets something be freed when the store is full, and dropped.
+        let reserve = 2 * (u64::from(self.record.map_height) + 2) + tables;
         self.commit_table(store, &take, 1, reserve)?;
-        self.snapshot(store, name)
+        // It is there, whatever became of the second record.
+        self.snapshots.last().cloned().ok_or(Error::NoSnapshot)
     }
 
     /// Drops a snapshot, in a commit that is durable, with all that was deferred:
@@ -290,8 +292,17 @@ impl File {
         Ok(&self.snapshots)
     }
 
+    /// Reads the table, if it can be read, since room is kept to write it anew.
+    pub(super) fn know_tables<S: Medium>(&mut self, store: &S) {
+        if self.scope == Scope::All {
+            // What is wrong with it is told to whoever needs it.
+            let _ = self.read_snapshots(store);
+        }
+    }
+
     /// A commit that changes the table of snapshots, writes so many pages of it,
-    /// and keeps some room besides.
+    /// and keeps some room besides. Where there is none, what the durable state
+    /// alone reads is given back first.
     fn commit_table<S: Medium>(
         &mut self,
         store: &mut S,
@@ -301,10 +312,20 @@ impl File {
     ) -> Result<(), Error> {
         self.release();
         let none = Changes::<S::Buffer>::default();
-        let mut need = self.need_of(&none, Durability::Durable, true);
-        need.written += pages;
-        need.room += pages + reserve;
-        self.commit_nothing(store, need, &none.allocated, Some(change))
+        let need = |file: &mut Self| {
+            let mut need = file.need_of(&none, Durability::Durable, true);
+            need.written += pages;
+            need.room += pages + reserve;
+            need
+        };
+        let mut wanted = need(self);
+        if !self.pending.is_empty()
+            && self.smallest(&self.record, &wanted) != Some(self.record.page_count)
+        {
+            self.flush(store)?;
+            wanted = need(self);
+        }
+        self.commit_nothing(store, wanted, &none.allocated, Some(change))
     }
 
     /// The committed state of MAP.

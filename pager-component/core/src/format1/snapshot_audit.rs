@@ -1,6 +1,7 @@
 //! The check of snapshots: what each has and the one after it has not. So every
 //! page is counted once, with the last state that names it, and what states share
-//! is not looked at again.
+//! is not looked at again. The tree that comes after the newest one names what
+//! deltas have replaced: that is looked at last.
 
 use alloc::format;
 use alloc::vec::Vec;

@@ -91,10 +91,7 @@ impl Snapshots {
         if self.pages.is_empty() {
             self.read_on(reader, record)?;
         }
-        Ok(self
-            .pages
-            .first()
-            .and_then(|(_, page)| page.snapshots.last()))
+        Ok(self.last())
     }
 
     /// Reads all that were not read yet.
@@ -112,8 +109,7 @@ impl Snapshots {
             for snapshot in &page.snapshots {
                 if !names.insert(&snapshot.name) {
                     let (page, fault) = (entry.number, "two snapshots have one name");
-                    self.rest = Some(*entry);
-                    self.pages.clear();
+                    *self = Self::of(record);
                     return Err(Error::Corrupt { page, fault });
                 }
             }
@@ -131,6 +127,18 @@ impl Snapshots {
     pub(super) fn table_pages(&self) -> Vec<u64> {
         let pages = self.pages.iter();
         pages.map(|(entry, _)| entry.number).collect()
+    }
+
+    /// How many pages of the table were read.
+    pub(super) fn pages_len(&self) -> u64 {
+        wide(self.pages.len())
+    }
+
+    /// The newest one, of a table that was read.
+    pub(super) fn last(&self) -> Option<&Snapshot> {
+        self.pages
+            .first()
+            .and_then(|(_, page)| page.snapshots.last())
     }
 
     /// Those that were read, oldest first.
