@@ -21,7 +21,7 @@ use crate::steady::{Attempt, steadily};
 use crate::store::{MmapStore, ReadOnlyStore};
 use crate::unpublished::Unpublished;
 use crate::upgrade::Upgraded;
-use crate::{Error, Store, copy, repair, upgrade};
+use crate::{Backup, Error, Store, backup, copy, repair, upgrade};
 
 /// The component, compiled and linked. Cheap to clone; every pager and
 /// inspector runs in an instance of its own.
@@ -324,6 +324,70 @@ impl Engine {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Copied, Error> {
         copy::copy(&self.0, path.as_ref(), output.as_ref(), &mut progress)
+    }
+
+    /// Backs up a page file to `copy`, another page file with the same pages under
+    /// the same numbers: makes it, or brings it up to date by what changed. The copy
+    /// changes in one transaction, or a new file takes its name: after a crash it
+    /// holds this backup or the one before. A snapshot in it says which generation
+    /// it is of.
+    ///
+    /// Nobody may have the file open to write, unless a snapshot of it is named:
+    /// then others go on to use it. Whoever has it open calls
+    /// [`Pager::backup`]. Regular pages, which are in no snapshot and in no
+    /// transaction, are compared and copied as they are.
+    ///
+    /// All that is read of the file is verified. `progress` is told how many pages
+    /// are done, and of how many, as it goes.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pagebox::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let (path, copy) = (folder.path().join("data.pages"), folder.path().join("copy.pages"));
+    /// let engine = pagebox::Engine::new()?;
+    /// let mut pager = engine.create(&path, pagebox::PageSize::KIB_4)?;
+    /// let id = pager.alloc_protected()?;
+    /// pager.create_snapshot("now")?;
+    /// engine.backup(&path, Some("now"), &copy, |_, _| {})?;
+    /// let mut tx = pager.begin()?;
+    /// tx.write(id)?[0] = 1;
+    /// tx.commit()?;
+    /// let backup = pager.backup(&copy, |_, _| {})?;
+    /// assert_eq!((backup.is_new, backup.written_pages), (false, 1));
+    /// assert_eq!(engine.open(&copy)?.protected_page(id)?[0], 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::NotAPageFile`],
+    /// [`Error::Damaged`], [`Error::NoSnapshot`]; [`Error::Locked`] for either
+    /// file; [`Error::NotACopy`], [`Error::CopyIsAhead`]; [`Error::Other`] for a
+    /// file of format 0, [`Error::Store`], [`Error::Io`].
+    pub fn backup(
+        &self,
+        path: impl AsRef<Path>,
+        snapshot: Option<&str>,
+        copy: impl AsRef<Path>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Backup, Error> {
+        let (path, copy) = (path.as_ref(), copy.as_ref());
+        backup::backup(&self.0, path, snapshot, copy, &mut progress)
+    }
+
+    /// Compares a backup with what it was made of: how many pages differ. All of
+    /// the copy is verified.
+    ///
+    /// # Errors
+    /// As [`backup`](Self::backup); [`Error::ChecksumMismatch`].
+    pub fn compare_backup(
+        &self,
+        path: impl AsRef<Path>,
+        snapshot: Option<&str>,
+        copy: impl AsRef<Path>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<u64, Error> {
+        let (path, copy) = (path.as_ref(), copy.as_ref());
+        backup::compare(&self.0, path, snapshot, copy, &mut progress)
     }
 
     /// Makes a mended copy of a damaged file. The file itself stays as it is,

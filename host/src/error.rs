@@ -150,6 +150,26 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A file was to be brought up to date as a backup of another one, and is none.
+    #[error("{} is no backup of this file", path.display())]
+    NotACopy {
+        /// What was to be brought up to date.
+        path: PathBuf,
+    },
+    /// A backup holds a later state than the one that it was to be brought up to.
+    #[error(
+        "{} holds generation {generation}, and was to be given {source_generation}: the file was \
+         gone back with",
+        path.display()
+    )]
+    CopyIsAhead {
+        /// The backup.
+        path: PathBuf,
+        /// What it holds.
+        generation: u64,
+        /// What was to be backed up.
+        source_generation: u64,
+    },
     /// Views of the file are still read: whoever opens it anew would not keep
     /// what they read. Drop them first.
     #[error("views of the file are still open: drop them before it is opened again")]

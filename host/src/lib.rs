@@ -39,6 +39,7 @@
 //! use [`COMPONENT`] and [`add_to_linker`].
 #![deny(unsafe_code)]
 
+mod backup;
 mod cache;
 mod check;
 mod clock;
@@ -79,6 +80,7 @@ mod view;
 mod wiped;
 pub mod wit;
 
+pub use backup::Backup;
 pub use copy::Copied;
 pub use engine::Engine;
 pub use error::{Error, ErrorClass};

@@ -28,10 +28,15 @@ impl NewFile {
     pub(crate) fn drawn(self) -> Result<wit::NewFile, Error> {
         let draw =
             || getrandom::u64().map_err(|error| Error::Other(format!("no random number: {error}")));
-        Ok(wit::NewFile {
+        Ok(self.numbered((draw()?, draw()?)))
+    }
+
+    /// With the number of a file that it is a copy of.
+    pub(crate) fn numbered(self, uuid: (u64, u64)) -> wit::NewFile {
+        wit::NewFile {
             format: self.format.number(),
             page_count: self.page_count,
-            uuid: (draw()?, draw()?),
-        })
+            uuid,
+        }
     }
 }

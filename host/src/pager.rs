@@ -145,7 +145,17 @@ impl Pager {
         new: NewFile,
         regular: &[Extent],
     ) -> Result<Self, Error> {
-        let file = new.drawn()?;
+        Self::create_numbered(runtime, sandbox, store, new.drawn()?, regular)
+    }
+
+    /// The same with a number of the caller's.
+    pub(crate) fn create_numbered(
+        runtime: &Arc<Runtime>,
+        sandbox: Sandbox<PagerComponent>,
+        store: Box<dyn Store>,
+        file: wit::NewFile,
+        regular: &[Extent],
+    ) -> Result<Self, Error> {
         Self::create_by(runtime, sandbox, store, |exports, store| {
             exports.call_create_around(store, PageStores::own(), file, regular)
         })
@@ -323,6 +333,22 @@ impl Pager {
             figures = self.figures()?;
         }
         Stats::of(figures).ok_or_else(|| Error::Damaged(unknown.into()))
+    }
+
+    /// The number that no other file has but its copies; none: the format has
+    /// none.
+    pub(crate) fn uuid(&self) -> Result<Option<(u64, u64)>, Error> {
+        Ok(self.figures()?.uuid)
+    }
+
+    /// How many protected pages it shows.
+    pub(crate) fn protected_count(&self) -> Result<u64, Error> {
+        Ok(self.figures()?.protected_pages.unwrap_or(0))
+    }
+
+    /// What it runs in.
+    pub(crate) fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
     }
 
     /// The same, as far as they are known.

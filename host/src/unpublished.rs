@@ -39,6 +39,12 @@ impl Unpublished {
         Self::with_mode(path, OWNER)
     }
 
+    /// Makes and locks an empty file that is to take the place of the one at
+    /// `path`, for nobody but its owner.
+    pub(crate) fn replacement(path: &Path) -> Result<(Locked, Self), Error> {
+        Self::named(path, OWNER)
+    }
+
     fn with_mode(path: &Path, mode: u32) -> Result<(Locked, Self), Error> {
         // Better known now than after the work.
         if path.symlink_metadata().is_ok() {
@@ -88,6 +94,20 @@ impl Unpublished {
             })
         })
         .map_err(|source| not_made(&self.path, source))
+    }
+}
+
+impl Unpublished {
+    /// Gives a [replacement](Self::replacement) the name of the file that it
+    /// replaces, durably: after a crash one of the two has it.
+    pub(crate) fn replace(self) -> Result<(), Error> {
+        let temporary = self.temporary.as_ref().map(|temporary| &temporary.0);
+        let Some(temporary) = temporary else {
+            return self.publish();
+        };
+        fs::rename(temporary, &self.path)
+            .and_then(|()| os::sync_name(&self.file, &self.path))
+            .map_err(|source| Error::io("replace", &self.path, source))
     }
 }
 

@@ -4,6 +4,7 @@
 //! copied, and the protected pages are committed one batch after the other.
 //! Nobody sees the new file before all of it is durable.
 
+use std::fs::File;
 use std::iter::once;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,10 +84,15 @@ pub(crate) fn upgrade(
 }
 
 /// The file, to be read, if it is sound.
-fn open(runtime: &Arc<Runtime>, locked: &Locked, path: &Path) -> Result<Pager, Error> {
+pub(crate) fn open(runtime: &Arc<Runtime>, locked: &Locked, path: &Path) -> Result<Pager, Error> {
+    open_file(runtime, locked.file(), path)
+}
+
+/// The same of a file that somebody may be writing to.
+pub(crate) fn open_file(runtime: &Arc<Runtime>, file: &File, path: &Path) -> Result<Pager, Error> {
     let mut sandbox = runtime.sandbox()?;
-    let page_size = page_size(&mut sandbox, locked.file(), path)?;
-    let file = locked.file().try_clone();
+    let page_size = page_size(&mut sandbox, file, path)?;
+    let file = file.try_clone();
     let file = file.map_err(|source| Error::io("open", path, source))?;
     let store = ReadOnlyStore::new(file, path, page_size)?;
     let mut inspector = Inspector::new(runtime.inspecting()?, Box::new(store.clone()))?;
@@ -102,7 +108,7 @@ fn open(runtime: &Arc<Runtime>, locked: &Locked, path: &Path) -> Result<Pager, E
 }
 
 /// The regular pages of a file.
-fn runs(from: &Pager) -> Result<Vec<Extent>, Error> {
+pub(crate) fn runs(from: &Pager) -> Result<Vec<Extent>, Error> {
     let mut runs: Vec<Extent> = Vec::new();
     for id in from.regular_pages() {
         let page = id?.get();
@@ -146,7 +152,8 @@ fn copy_regular(from: &Pager, to: &mut Pager, advance: &mut dyn FnMut(usize)) ->
     to.sync()
 }
 
-fn copy_protected(
+/// Copies protected pages to a file that has none, in commits.
+pub(crate) fn copy_protected(
     from: &Pager,
     to: &mut Pager,
     format: Format,

@@ -141,6 +141,11 @@ impl View {
         self.generation
     }
 
+    /// The pager that reads it.
+    pub(crate) fn pager(&self) -> &Pager {
+        &self.pager
+    }
+
     /// The size of its pages.
     pub fn page_size(&self) -> PageSize {
         self.pager.page_size()

@@ -133,6 +133,7 @@ impl From<Stats> for wit::Stats {
         Self {
             format: stats.format.into(),
             capabilities: words_of(stats.capabilities),
+            uuid: stats.uuid.map(halves),
             algorithm: stats.algorithm.into(),
             page_size: stats.page_size.bytes_u32(),
             page_count: stats.page_count,
@@ -148,6 +149,14 @@ impl From<Stats> for wit::Stats {
             oldest_view: stats.oldest_view,
         }
     }
+}
+
+/// Its low half, and its high half, as `new-file` has them.
+fn halves(uuid: [u8; 16]) -> (u64, u64) {
+    let number = u128::from_le_bytes(uuid);
+    #[expect(clippy::cast_possible_truncation, reason = "a half each")]
+    let halves = (number as u64, (number >> 64) as u64);
+    halves
 }
 
 pub(crate) fn words_of(words: &[&str]) -> Vec<String> {

@@ -6,6 +6,7 @@
 //! is corrupt or no page file; 4 the system failed. Where standard output
 //! cannot be written the exit code is 4, whatever else was found.
 
+mod backup;
 mod check;
 mod component;
 mod copy;
@@ -84,6 +85,7 @@ enum Command {
     List(list::List),
     Check(check::Check),
     Copy(copy::Copy),
+    Backup(backup::Backup),
     Repair(repair::Repair),
     Upgrade(upgrade::Upgrade),
     Snapshot(snapshot::SnapshotCommand),
@@ -102,7 +104,12 @@ impl Command {
     fn makes_files(&self) -> bool {
         matches!(
             self,
-            Self::Create(_) | Self::Copy(_) | Self::Repair(_) | Self::Upgrade(_) | Self::Demo(_)
+            Self::Create(_)
+                | Self::Copy(_)
+                | Self::Backup(_)
+                | Self::Repair(_)
+                | Self::Upgrade(_)
+                | Self::Demo(_)
         )
     }
 }
@@ -181,6 +188,7 @@ fn run(cli: &Cli, output: &mut Output) -> Outcome {
         Command::List(command) => command.run(output),
         Command::Check(command) => command.run(output),
         Command::Copy(command) => command.run(output, wait),
+        Command::Backup(command) => command.run(output, wait),
         Command::Repair(command) => command.run(output, wait),
         Command::Upgrade(command) => command.run(output, wait),
         Command::Snapshot(command) => command.run(output, wait),

@@ -2,6 +2,7 @@
 //! lock, and what happens when any of them fails.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backups;
 mod deferred;
 mod failing;
 mod files;

@@ -17,6 +17,8 @@ use crate::ids::ProtectedId;
 pub struct Stats {
     /// What its format is called; empty where that is not known.
     pub format: &'static str,
+    /// The number that no other file has, where the format has one.
+    pub uuid: Option<[u8; 16]>,
     /// What can be done with it besides: an open list of words.
     pub capabilities: &'static [&'static str],
     /// What the checksums of its protected pages are.

@@ -167,6 +167,7 @@ impl File {
         let owned = allocation.filter(|_| self.state.tells_owners());
         Stats {
             format: NAME,
+            uuid: None,
             capabilities: &[],
             algorithm: Algorithm::Crc32,
             page_size: root.page_size,
@@ -189,6 +190,7 @@ impl File {
         let limits = Limits::of(page_size);
         Stats {
             format: NAME,
+            uuid: None,
             capabilities: &[],
             algorithm: Algorithm::Crc32,
             page_size,

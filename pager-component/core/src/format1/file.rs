@@ -406,6 +406,7 @@ impl File {
         let room = room - room.div_ceil(fan + 1);
         facts::Stats {
             format: super::NAME,
+            uuid: Some(self.record.header.uuid),
             capabilities: &["deferred-commits", "snapshots", "views"],
             algorithm: Algorithm::Xxh3,
             page_size: self.layout.shape().page_size,
@@ -432,6 +433,7 @@ impl File {
         let shape = Shape::of(page_size);
         facts::Stats {
             format: super::NAME,
+            uuid: None,
             capabilities: &[],
             algorithm: Algorithm::Xxh3,
             page_size,

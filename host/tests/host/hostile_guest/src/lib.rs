@@ -537,6 +537,7 @@ impl pager::GuestPager for Pager {
         let mut stats = pager::Stats {
             format: "0.2".into(),
             capabilities: vec!["snapshots".into(), "views".into()],
+            uuid: None,
             algorithm: Algorithm::Crc32,
             page_size: 1024,
             page_count: Some(page_count),
