@@ -151,6 +151,14 @@ impl View {
         self.pager.page_size()
     }
 
+    /// How many protected pages it has.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Store`], [`Error::Sandbox`].
+    pub fn protected_count(&self) -> Result<u64, Error> {
+        self.pager.protected_count()
+    }
+
     /// The bytes of a protected page, verified against their checksum when first
     /// asked for.
     ///

@@ -9,9 +9,10 @@ use rusqlite::ffi;
 pub(crate) fn of(error: &Error) -> c_int {
     match error {
         Error::NotAPageFile(_) | Error::UnsupportedVersion(_) => ffi::SQLITE_NOTADB,
-        Error::NotAFile { .. } | Error::NotFound { .. } | Error::Exists { .. } => {
-            ffi::SQLITE_CANTOPEN
-        }
+        Error::NotAFile { .. }
+        | Error::NotFound { .. }
+        | Error::NoSnapshot(_)
+        | Error::Exists { .. } => ffi::SQLITE_CANTOPEN,
         Error::ChecksumMismatch { .. } => ffi::SQLITE_IOERR_DATA,
         Error::Damaged(_) | Error::Corrupt { .. } | Error::NotProtected(_) => ffi::SQLITE_CORRUPT,
         Error::Full(_)

@@ -21,19 +21,40 @@ use crate::names::{io_error, is_empty, is_locked};
 use crate::options::Options;
 use crate::state::{Debt, Health, State};
 
+/// What becomes of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Create,
+    Delete,
+}
+
+impl Change {
+    /// What a pragma asks for.
+    pub(crate) fn of(pragma: &str) -> Option<Self> {
+        match pragma {
+            "pagebox_snapshot" => Some(Self::Create),
+            "pagebox_delete_snapshot" => Some(Self::Delete),
+            _ => None,
+        }
+    }
+}
+
 /// A database, that all connections of a process to it share.
 pub(crate) struct Database {
     path: PathBuf,
     access: Access,
+    /// What it shows; none: the committed state.
+    snapshot: Option<String>,
     locks: Mutex<Locks>,
     state: RwLock<State>,
 }
 
 impl Database {
-    pub(crate) fn new(path: PathBuf, access: Access) -> Self {
+    pub(crate) fn new(path: PathBuf, access: Access, snapshot: Option<String>) -> Self {
         Self {
             path,
             access,
+            snapshot,
             locks: Mutex::default(),
             state: RwLock::default(),
         }
@@ -104,6 +125,44 @@ impl Database {
         })
     }
 
+    /// The names of the file's snapshots, oldest first, a line each.
+    pub(crate) fn snapshots(&self, options: &Options) -> Result<String> {
+        let snapshots = options
+            .engine
+            .read_with(&self.path, |pager| pager.snapshots())?;
+        let names: Vec<_> = snapshots.into_iter().map(|it| it.name).collect();
+        Ok(names.join("\n"))
+    }
+
+    /// Creates or deletes a snapshot, for a connection that is in no transaction
+    /// that writes.
+    pub(crate) fn change_snapshot(
+        &self,
+        options: &Options,
+        id: Id,
+        level: &mut Level,
+        change: Change,
+        name: &str,
+    ) -> Result<String> {
+        let before = *level;
+        if before > Level::Shared {
+            let text = "a snapshot cannot be changed within a transaction";
+            return Err(Error::Other(text.into()).into());
+        }
+        for wish in [Level::Shared, Level::Reserved] {
+            if *level < wish {
+                let locked = self.lock(options, id, level, wish);
+                if locked.is_err() {
+                    self.unlock(id, level, before);
+                    locked?;
+                }
+            }
+        }
+        let done = self.state_mut().change_snapshot(change, name);
+        self.unlock(id, level, before);
+        done.map(|()| name.to_owned())
+    }
+
     /// Whether somebody means to write.
     pub(crate) fn is_reserved(&self) -> bool {
         // A pager that may write keeps other processes out.
@@ -120,6 +179,13 @@ impl Database {
             }
         }
         let mut state = self.state_mut();
+        if let Some(name) = &self.snapshot {
+            if state.snapshot.is_none() {
+                let file = options.engine.open_read_only(&self.path)?;
+                state.show(file.snapshot(name)?)?;
+            }
+            return Ok(());
+        }
         state.mend()?;
         if let Some(pager) = &mut state.pager {
             if !pager.is_current()? {
@@ -170,8 +236,7 @@ impl Database {
     /// Bytes in the file.
     pub(crate) fn size(&self) -> Result<u64> {
         let state = self.usable()?;
-        let page = state.pager.as_ref().map_or(0, |it| it.page_size().bytes());
-        Ok(state.length * page as u64)
+        Ok(state.length * state.page_bytes() as u64)
     }
 
     /// The state, once it can be used.

@@ -15,9 +15,10 @@ use std::iter;
 use std::ops::Range;
 use std::path::Path;
 
-use pagebox::{Error, NewFile, PageSize, Pager, ProtectedId, Suspended, Transaction};
+use pagebox::{Error, NewFile, PageSize, Pager, ProtectedId, Suspended, Transaction, View};
 
 use crate::code;
+use crate::database::Change;
 use crate::failure::{Failure, Result};
 use crate::names::{beside, io_error, remove, sync_folder};
 use crate::options::Options;
@@ -27,6 +28,8 @@ use crate::options::Options;
 pub(crate) struct State {
     /// None: the file is empty.
     pub(crate) pager: Option<Pager>,
+    /// What is read instead.
+    pub(crate) snapshot: Option<View>,
     /// Whether the pager's file has another name yet.
     pub(crate) is_unpublished: bool,
     /// Held while an empty file is being written: nobody else makes one.
@@ -108,6 +111,50 @@ impl State {
         Ok(())
     }
 
+    /// Shows a snapshot, and nothing else.
+    pub(crate) fn show(&mut self, snapshot: View) -> Result<()> {
+        self.length = snapshot.protected_count()?;
+        self.committed = self.length;
+        self.generation = snapshot.generation();
+        self.snapshot = Some(snapshot);
+        Ok(())
+    }
+
+    /// Bytes in a page; 0 where there is none.
+    pub(crate) fn page_bytes(&self) -> usize {
+        match (&self.snapshot, &self.pager) {
+            (Some(snapshot), _) => snapshot.page_size().bytes(),
+            (None, Some(pager)) => pager.page_size().bytes(),
+            (None, None) => 0,
+        }
+    }
+
+    /// Creates or deletes a snapshot of what is committed.
+    pub(crate) fn change_snapshot(&mut self, change: Change, name: &str) -> Result<()> {
+        self.mend()?;
+        let Some(pager) = &mut self.pager else {
+            return Err(Error::Other("the database is empty".into()).into());
+        };
+        let done = match change {
+            Change::Create => pager.create_snapshot(name).map(|made| made.generation),
+            Change::Delete => pager.delete_snapshot(name).map(|_| self.generation),
+        };
+        match done {
+            Ok(generation) => {
+                self.generation = self.generation.max(generation);
+                // What was deferred is durable with it.
+                self.debt = Debt::None;
+                Ok(())
+            }
+            Err(error) => {
+                if code::asks_to_reopen(&error) {
+                    self.distrust();
+                }
+                Err(error.into())
+            }
+        }
+    }
+
     /// Makes the pager of an empty file, of which SQLite writes a page first.
     pub(crate) fn create(&mut self, options: &Options, path: &Path, page: usize) -> Result<()> {
         // SQLite has smaller pages than a pager.
@@ -177,6 +224,12 @@ impl State {
     }
 
     pub(crate) fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        if let Some(snapshot) = &self.snapshot {
+            let page = snapshot.page_size();
+            return read(page, self.length, offset, bytes, |id, within, part| {
+                snapshot.read_protected(id, within, part)
+            });
+        }
         let Some(pager) = &self.pager else {
             bytes.fill(0);
             return Err(Failure::Short);

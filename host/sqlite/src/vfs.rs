@@ -29,7 +29,7 @@ use pagebox::{Access, Engine};
 use rusqlite::ffi;
 
 use crate::code;
-use crate::database::Database;
+use crate::database::{Change, Database};
 use crate::failure::Failure;
 use crate::locks::{Id, Level};
 use crate::options::Options;
@@ -42,12 +42,14 @@ struct Sqlite {
     register: Register,
     log: Log,
     mprintf: Mprintf,
+    parameter: Parameter,
 }
 
 type Find = unsafe extern "C" fn(*const c_char) -> *mut ffi::sqlite3_vfs;
 type Register = unsafe extern "C" fn(*mut ffi::sqlite3_vfs, c_int) -> c_int;
 type Log = unsafe extern "C" fn(c_int, *const c_char, ...);
 type Mprintf = unsafe extern "C" fn(*const c_char, ...) -> *mut c_char;
+type Parameter = unsafe extern "C" fn(ffi::sqlite3_filename, *const c_char) -> *const c_char;
 
 impl Sqlite {
     /// Those of the SQLite that is linked.
@@ -57,6 +59,20 @@ impl Sqlite {
             register: ffi::sqlite3_vfs_register,
             log: ffi::sqlite3_log,
             mprintf: ffi::sqlite3_mprintf,
+            parameter: ffi::sqlite3_uri_parameter,
+        }
+    }
+
+    /// The value of a parameter of an address.
+    ///
+    /// # Safety
+    /// `name` is one that SQLite passed to `xOpen`.
+    unsafe fn parameter(&self, name: ffi::sqlite3_filename, parameter: &CStr) -> Option<String> {
+        // SAFETY: as the caller says; what is found ends in a zero byte, and stays as
+        // long as the name.
+        unsafe {
+            let found = (self.parameter)(name, parameter.as_ptr());
+            (!found.is_null()).then(|| CStr::from_ptr(found).to_string_lossy().into_owned())
         }
     }
 
@@ -77,8 +93,9 @@ impl Sqlite {
         const VFS_FIND: usize = 141;
         const VFS_REGISTER: usize = 142;
         const LOG: usize = 167;
+        const URI_PARAMETER: usize = 189;
         let list: *const Option<unsafe extern "C" fn()> = api.cast();
-        // SAFETY: each of them is in the list of every version since 3.7, and is
+        // SAFETY: each of them is in the list of every version since 3.8, and is
         // a function of that type.
         unsafe {
             Some(Self {
@@ -86,6 +103,9 @@ impl Sqlite {
                 register: transmute::<unsafe extern "C" fn(), Register>((*list.add(VFS_REGISTER))?),
                 log: transmute::<unsafe extern "C" fn(), Log>((*list.add(LOG))?),
                 mprintf: transmute::<unsafe extern "C" fn(), Mprintf>((*list.add(MPRINTF))?),
+                parameter: transmute::<unsafe extern "C" fn(), Parameter>(
+                    (*list.add(URI_PARAMETER))?,
+                ),
             })
         }
     }
@@ -102,8 +122,8 @@ struct Vfs {
     next: AtomicU64,
 }
 
-/// By their paths, and whether they may be written to.
-type Databases = HashMap<(PathBuf, bool), Weak<Database>>;
+/// By their paths, whether they may be written to, and the snapshots that they show.
+type Databases = HashMap<(PathBuf, bool, Option<String>), Weak<Database>>;
 
 /// SQLite's file: what `open` makes of its memory.
 #[repr(C)]
@@ -236,18 +256,27 @@ impl Vfs {
 
     /// A connection to a database, that may do as much as the flags ask for and
     /// the file allows.
-    fn connect(&'static self, path: PathBuf, flags: c_int) -> Result<Connection, c_int> {
-        let access = if self.options.open.is_some() {
+    fn connect(
+        &'static self,
+        path: PathBuf,
+        snapshot: Option<String>,
+        flags: c_int,
+    ) -> Result<Connection, c_int> {
+        let access = if snapshot.is_some() {
+            // What was is not changed.
+            File::open(&path).map_err(|_| ffi::SQLITE_CANTOPEN)?;
+            Access::Read
+        } else if self.options.open.is_some() {
             wish(flags)
         } else {
             allowed(&path, flags).map_err(|_| ffi::SQLITE_CANTOPEN)?
         };
         let mut databases = self.databases();
         databases.retain(|_, it| it.strong_count() > 0);
-        let key = (path.clone(), access == Access::Write);
+        let key = (path.clone(), access == Access::Write, snapshot.clone());
         let open = databases.get(&key).and_then(Weak::upgrade);
         let database = open.unwrap_or_else(|| {
-            let database = Arc::new(Database::new(path, access));
+            let database = Arc::new(Database::new(path, access, snapshot));
             databases.insert(key, Arc::downgrade(&database));
             database
         });
@@ -320,7 +349,9 @@ unsafe extern "C" fn open(
     guard(|| {
         // SAFETY: names end in a zero byte (2).
         let path = path(unsafe { CStr::from_ptr(name) });
-        let connection = match this.connect(path, flags) {
+        // SAFETY: SQLite passed it.
+        let snapshot = unsafe { this.sqlite.parameter(name, c"snapshot") };
+        let connection = match this.connect(path, snapshot, flags) {
             Ok(connection) => connection,
             Err(code) => return code,
         };
@@ -586,12 +617,17 @@ unsafe extern "C" fn file_control(
     op: c_int,
     arg: *mut c_void,
 ) -> c_int {
-    let mut is_known = true;
+    let (mut is_known, mut refused) = (true, false);
     // SAFETY: the file is ours (1), and the argument is what its documentation
     // says (2).
     let code = unsafe {
         with(file, |connection| {
-            let Connection { vfs, database, .. } = connection;
+            let Connection {
+                vfs,
+                database,
+                id,
+                level: now,
+            } = connection;
             match op {
                 ffi::SQLITE_FCNTL_BEGIN_ATOMIC_WRITE => database.begin_batch(),
                 ffi::SQLITE_FCNTL_COMMIT_ATOMIC_WRITE => database.commit_batch()?,
@@ -606,10 +642,35 @@ unsafe extern "C" fn file_control(
                 ffi::SQLITE_FCNTL_PRAGMA => {
                     // What is answered, the name, its value.
                     let texts: *mut *mut c_char = arg.cast();
-                    is_known = CStr::from_ptr(*texts.add(1)).to_bytes() == b"pagebox_check";
-                    if is_known {
-                        let found = database.check(&vfs.options)?;
-                        *texts = vfs.sqlite.text(&CString::new(found).unwrap_or_default());
+                    let text = |text: *mut c_char| {
+                        (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy())
+                    };
+                    let (pragma, value) = (text(*texts.add(1)), text(*texts.add(2)));
+                    let answer = match (pragma.as_deref(), value.as_deref()) {
+                        (Some("pagebox_check"), None) => Some(database.check(&vfs.options)?),
+                        (Some("pagebox_snapshots"), None) => {
+                            Some(database.snapshots(&vfs.options)?)
+                        }
+                        (Some(pragma), Some(name)) if Change::of(pragma).is_some() => {
+                            let change = Change::of(pragma).unwrap_or(Change::Create);
+                            let mut at = *now;
+                            let changed =
+                                database.change_snapshot(&vfs.options, *id, &mut at, change, name);
+                            *now = at;
+                            Some(match changed {
+                                Ok(name) => name,
+                                Err(Failure::Pager(error)) if error.is_caller_fault() => {
+                                    refused = true;
+                                    error.to_string()
+                                }
+                                Err(failure) => return Err(failure),
+                            })
+                        }
+                        _ => None,
+                    };
+                    is_known = answer.is_some();
+                    if let Some(answer) = answer {
+                        *texts = vfs.sqlite.text(&CString::new(answer).unwrap_or_default());
                     }
                 }
                 _ => is_known = false,
@@ -617,7 +678,12 @@ unsafe extern "C" fn file_control(
             Ok(())
         })
     };
-    if is_known { code } else { ffi::SQLITE_NOTFOUND }
+    match (is_known, refused) {
+        (false, _) => ffi::SQLITE_NOTFOUND,
+        // SQLite shows the text that was put there.
+        (true, true) => ffi::SQLITE_ERROR,
+        (true, false) => code,
+    }
 }
 
 /// What one write of a journal may spoil, which the default VFS writes.

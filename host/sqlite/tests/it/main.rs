@@ -11,6 +11,7 @@ mod power;
 mod processes;
 mod random;
 mod same;
+mod snapshots;
 mod store;
 
 use std::path::Path;
