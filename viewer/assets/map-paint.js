@@ -100,6 +100,15 @@ function shape(context, name, x, y, edge, colour, alone) {
       }
       context.fill();
       break;
+    case "snapshot-table":
+      for (const down of [0, 0.36, 0.72]) {
+        context.rect(x, y + down * edge, edge, 0.26 * edge);
+      }
+      context.fill();
+      break;
+    case "other":
+      context.fillRect(x + 0.15 * edge, y + 0.42 * edge, 0.7 * edge, 0.16 * edge);
+      break;
     case "free":
       context.globalAlpha *= alone ? 1 : 0.7;
       context.strokeRect(x + 0.5, y + 0.5, edge - 1, edge - 1);

@@ -57,7 +57,7 @@ impl Legend {
 }
 
 /// The kinds that have a drawing of their own; others are drawn as unknown.
-const DRAWN: [&str; 14] = [
+const DRAWN: [&str; 16] = [
     "free",
     "regular",
     "protected-active",
@@ -72,6 +72,8 @@ const DRAWN: [&str; 14] = [
     "root-slot",
     "map-node",
     "space-home",
+    "snapshot-table",
+    "other",
 ];
 
 /// How a kind is drawn, as the name of a class.

@@ -118,7 +118,7 @@ fn every_kind_has_a_drawing_of_its_own() {
     let map = map.select(&Selector::parse("page-map").unwrap()).next();
     let drawn: Vec<(u8, String, String)> =
         serde_json::from_str(map.unwrap().attr("kinds").unwrap()).unwrap();
-    assert!(drawn.len() >= 14, "{drawn:?}");
+    assert!(drawn.len() >= 16, "{drawn:?}");
     for (_, name, class) in drawn {
         assert_eq!(name, class);
         assert!(style.contains(&format!(".k-{name}")), "{name}: no colour");
@@ -128,6 +128,15 @@ fn every_kind_has_a_drawing_of_its_own() {
         let shape = format!("case \"{name}\":");
         assert!(paint.contains(&shape) || name == "regular", "{name}");
     }
+}
+
+#[test]
+fn overview_says_how_many_snapshots_there_are() {
+    let demo = Demo::start();
+    let text = main_of(&demo.html(SOUND, "overview"));
+    assert!(text.contains("Snapshots kept0"), "{text}");
+    let json = demo.json(SOUND, "overview");
+    assert_eq!(json["info"]["snapshots"], 0);
 }
 
 #[test]
