@@ -66,6 +66,11 @@ impl<S> CountingStore<S> {
         )
     }
 
+    /// The store behind it.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
     /// The store that is asked.
     pub fn into_inner(self) -> S {
         self.inner

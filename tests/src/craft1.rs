@@ -36,6 +36,8 @@ pub const HOMES: usize = 128;
 pub const ROOTS: [usize; 2] = [160, 192];
 /// The entry of the table of snapshots.
 pub const TABLE: usize = 224;
+/// Bytes of a snapshot in its table, and before the first one.
+pub const SNAPSHOT_LEN: usize = 128;
 /// The deltas.
 pub const DELTAS: usize = 256;
 /// Bytes of a delta.
@@ -273,6 +275,9 @@ impl Crafted {
                 }
             }
         }
+        self.left = SEALED_MAX;
+        let table = self.sealed_table(Entry::at(&self.payload, TABLE), recount, 20);
+        table.put(&mut self.payload, TABLE);
         let mut deltas = self.deltas();
         for delta in &mut deltas[0] {
             let entry = Entry::at(delta, 8);
@@ -287,6 +292,47 @@ impl Crafted {
             self.put_deltas(&deltas);
             (0..2).for_each(|sort| self.put_count(sort, counts[sort] as u32));
         }
+    }
+
+    /// The pages of the table of snapshots, newest first, as far as they can be
+    /// followed.
+    pub fn tables(&self) -> Vec<u64> {
+        let mut pages = Vec::new();
+        let mut next = Entry::at(&self.payload, TABLE);
+        while next.is_present() && next.number() < self.store.page_count() && pages.len() < 20 {
+            pages.push(next.number());
+            next = Entry::at(self.store.page(next.number()), 0);
+        }
+        pages
+    }
+
+    /// Snapshots that a page of their table holds, as it says.
+    pub fn count_in(&self, table: u64) -> u64 {
+        let most = self.numbers.page / SNAPSHOT_LEN as u64 - 1;
+        u64_at(self.store.page(table), 32).min(most)
+    }
+
+    fn sealed_table(&mut self, entry: Entry, recount: Recount, left: u32) -> Entry {
+        let page = entry.number();
+        if !entry.is_present() || page >= self.store.page_count() || left == 0 {
+            return entry;
+        }
+        let older = Entry::at(self.store.page(page), 0);
+        let sealed = self.sealed_table(older, recount, left - 1);
+        if sealed != older {
+            sealed.put(self.store.page_mut(page), 0);
+        }
+        for number in 0..self.count_in(page) {
+            let at = SNAPSHOT_LEN * (1 + number as usize);
+            let height = self.store.page(page)[at + 24];
+            let root = Entry::at(self.store.page(page), at + 32);
+            let sealed = self.sealed(Tree::Map, height.into(), 0, root, recount);
+            if sealed != root {
+                sealed.put(self.store.page_mut(page), at + 32);
+            }
+        }
+        let checksum = xxh3_128(self.store.page(page));
+        Entry { checksum, ..entry }
     }
 
     fn checksum(&self, page: u64) -> Option<u128> {

@@ -24,6 +24,9 @@ const PART: usize = 100;
 /// Of each list so much is looked at.
 const LISTED: usize = 300;
 
+/// What the independent reader says of a page that a snapshot should have.
+const OLDER_THAN_ITS_SNAPSHOT: &str = ", and not in the snapshot of";
+
 /// A file of so many pages is read by the independent reader too.
 const READ_PLAINLY: u64 = 10_000;
 
@@ -93,6 +96,7 @@ pub fn examine(file: &SparseStore) -> Examined {
         let shown = look(&mut pager, &own);
         probe(&mut pager, &shown);
         budget.spend("looking", 8, 20_000);
+        look_back(&mut pager, &own, &budget, None);
         assert!(pager.close().into_inner() == *file, "reading changed it");
         shown
     });
@@ -111,15 +115,14 @@ pub fn examine(file: &SparseStore) -> Examined {
     });
     let (findings, verdict) = inspect(file);
     let errors = findings.iter().filter(|it| is_error(it)).count();
-    let is_plain = findings
-        .iter()
-        .all(|it| it.kind.severity() == Severity::Info);
+    let is_plain = has_nothing(&findings, file, numbers);
     if let Ok(shown) = &write {
         assert_eq!(read.as_ref(), Ok(shown), "a reader sees something else");
         if is_plain {
             expect_plain(file, numbers);
         }
         goes_on(file, shown, &own, errors == 0, is_plain);
+        changes_snapshots(file, shown, &own, errors == 0, is_plain);
     } else {
         assert!(errors > 0, "it is refused, and the check finds nothing");
     }
@@ -147,13 +150,12 @@ pub fn examine(file: &SparseStore) -> Examined {
                 .flatten()
                 .all(|(_, is_good)| *is_good)
         );
-        let is_plain = findings
-            .iter()
-            .all(|it| it.kind.severity() == Severity::Info);
+        let is_plain = has_nothing(&findings, &copy, numbers);
         if is_plain {
             expect_plain(&copy, numbers);
         }
         goes_on(&copy, &shown, &own, true, is_plain);
+        changes_snapshots(&copy, &shown, &own, true, is_plain);
         copy
     });
     Examined {
@@ -165,13 +167,28 @@ pub fn examine(file: &SparseStore) -> Examined {
     }
 }
 
+/// Whether a check finds nothing, and no page is older than a snapshot that has it
+/// not: for such a page it does not look. It is lost when it is freed, no more.
+fn has_nothing(findings: &[Finding], file: &SparseStore, numbers: Numbers) -> bool {
+    let is_info = |it: &Finding| it.kind.severity() == Severity::Info;
+    let is_lost = |error: String| error.contains(OLDER_THAN_ITS_SNAPSHOT);
+    findings.iter().all(is_info)
+        && (file.page_count() >= READ_PLAINLY || !decode(file, numbers).err().is_some_and(is_lost))
+}
+
 /// What a check finds nothing in, the independent reader finds sound, too; but
 /// for bits that mean nothing where they are set: it is strict about those.
 fn expect_plain(file: &SparseStore, numbers: Numbers) {
     if file.page_count() < READ_PLAINLY
         && let Err(error) = decode(file, numbers)
     {
-        let means_nothing = ["the entry of", "MAP entry", "bytes after the deltas"];
+        let means_nothing = [
+            "the entry of",
+            "MAP entry",
+            "bytes after the deltas",
+            "are not zero",
+            OLDER_THAN_ITS_SNAPSHOT,
+        ];
         assert!(means_nothing.iter().any(|it| error.contains(it)), "{error}");
     }
 }
@@ -266,6 +283,173 @@ fn look<S: PageStore>(pager: &mut Pager<S>, own: &Own) -> Shown {
         verified.collect()
     });
     Shown { regular, protected }
+}
+
+/// Snapshots that are looked at.
+const LOOKED_BACK: usize = 4;
+
+/// The names of the first and last snapshots, if they can be listed.
+fn names<S: PageStore>(pager: &mut Pager<S>) -> Vec<String> {
+    let listed = pager.snapshots().unwrap_or_default();
+    let mut names: Vec<String> = listed.into_iter().map(|it| it.name).collect();
+    if names.len() > LOOKED_BACK {
+        names.drain(2..names.len() - 2);
+    }
+    names
+}
+
+/// Looks at snapshots in every way. Of a sound file nothing is refused, and all of
+/// it verifies: what is shown by each name.
+fn look_back(
+    pager: &mut Pager<CountingStore<SparseStore>>,
+    own: &Own,
+    budget: &Budget<'_>,
+    sound: Option<&str>,
+) -> BTreeMap<String, Shown> {
+    let mut shown = BTreeMap::new();
+    let mut refused = Vec::new();
+    let names = names(pager);
+    budget.spend("listing snapshots", 4, 2000);
+    for name in &names {
+        refused.extend(pager.held_alone(name).err());
+        budget.spend("what a snapshot has alone", 8, 2000);
+        for other in names.iter().map(|it| Some(&**it)).chain([None]) {
+            for states in [[Some(&**name), other], [other, Some(&**name)]] {
+                let found = pager.changes_between(states, ProtectedId(0), PART);
+                let ids = found.iter().flatten().map(|it| it.id);
+                assert!(ids.clone().is_sorted() && ids.count() <= PART);
+                refused.extend(found.err());
+                budget.spend("comparing", 8, 2000);
+                let _ = pager.changes_between(states, ProtectedId(1 << 40), 3);
+                budget.spend("comparing", 8, 2000);
+            }
+        }
+        let root = pager.root_of(name);
+        budget.spend("the root of a snapshot", 16, 2000);
+        let root = match root {
+            Ok(root) => root,
+            Err(error) => {
+                refused.push(error);
+                continue;
+            }
+        };
+        let (store, counter) = CountingStore::new(pager.store().inner().clone());
+        let mut then = match Pager::open_at(store, &root) {
+            Ok(then) => then,
+            Err(error) => {
+                refused.push(error);
+                continue;
+            }
+        };
+        let found = look(&mut then, own);
+        let mut inspector = Inspector::open(then.close());
+        drop(inspector.summary());
+        let budget = Budget {
+            counter: &counter,
+            ..*budget
+        };
+        budget.spend("looking at a snapshot", 16, 20_000);
+        shown.insert(name.clone(), found);
+    }
+    if let Some(when) = sound {
+        assert_eq!(refused, [], "{when}");
+        for (name, shown) in &shown {
+            let mut all = shown.protected.iter().flatten();
+            assert!(all.all(|(_, is_good)| *is_good), "{name}: {when}");
+        }
+    }
+    shown
+}
+
+/// Takes, drops and goes back to snapshots, each on a copy. Nothing that can be
+/// read is lost, and in a sound file nothing is refused.
+fn changes_snapshots(
+    file: &SparseStore,
+    before: &Shown,
+    own: &Own,
+    is_sound: bool,
+    is_plain: bool,
+) {
+    let open = |file: &SparseStore| {
+        let (store, counter) = CountingStore::new(file.clone());
+        let pager = Pager::open(store, Access::Write).expect("it could be opened a moment ago");
+        (pager, counter)
+    };
+    let pages = file.written() as u64;
+    let (mut pager, counter) = open(file);
+    let budget = Budget {
+        counter: &counter,
+        pages,
+    };
+    let sound = is_sound.then_some("before");
+    let then = look_back(&mut pager, own, &budget, sound);
+    let deeds = names(&mut pager).into_iter().flat_map(|name| {
+        let other = name.clone();
+        [(0, name), (1, other)]
+    });
+    for (deed, name) in deeds.chain([(2, "a name of its own".into())]) {
+        let (mut pager, counter) = open(file);
+        let budget = Budget {
+            counter: &counter,
+            pages,
+        };
+        counter.take();
+        let done = match deed {
+            0 => pager.delete_snapshot(&name).map(drop),
+            1 => pager.restore(&name).map(drop),
+            _ => pager.create_snapshot(&name, 7).map(drop),
+        };
+        let what = ["dropping", "going back", "taking"][deed];
+        budget.spend(what, 24, 4000);
+        match &done {
+            Ok(())
+            | Err(
+                Error::GenerationsExhausted
+                | Error::Full { .. }
+                | Error::DirectoryFull { .. }
+                | Error::TooMany { .. },
+            ) => {}
+            Err(error) => assert!(!is_sound, "{what}: {error}"),
+        }
+        let (mut pager, _) = open(pager.store().inner());
+        let after = look(&mut pager, own);
+        assert!(
+            after.regular == before.regular || !is_sound && after.regular.is_none(),
+            "{what} {name}"
+        );
+        // Otherwise what two entries name may be free by one of them.
+        if is_sound && (deed != 1 || done.is_err()) {
+            for (id, is_good) in before.protected.iter().flatten() {
+                let kept = after.protected.as_ref().and_then(|all| all.get(id));
+                assert!(kept.is_none_or(|kept| kept >= is_good), "{what}: {id}");
+                assert!(kept.is_some(), "{what}: {id} is gone");
+            }
+        } else if is_sound {
+            assert_eq!(after.protected, then[&name].protected, "back to {name}");
+        }
+        let (store, counter) = CountingStore::new(pager.close().into_inner());
+        let left = store.inner().clone();
+        for run in before.regular.iter().flatten() {
+            for page in run.first..run.first + run.count.min(50) {
+                assert!(file.page(page) == left.page(page), "{what}: page {page}");
+            }
+        }
+        if is_sound {
+            let (findings, _) = inspect(&left);
+            let errors: Vec<_> = findings.iter().filter(|it| is_error(it)).collect();
+            assert!(errors.is_empty(), "{what} {name}: {errors:#?}");
+            let mut pager = Pager::open(store, Access::Write).expect("it is sound");
+            let budget = Budget {
+                counter: &counter,
+                pages,
+            };
+            counter.take();
+            look_back(&mut pager, own, &budget, Some(what));
+        }
+        if is_plain {
+            expect_plain(&left, own.numbers);
+        }
+    }
 }
 
 /// Asks for pages and ids, those that cannot be too: what is listed is there, and

@@ -11,7 +11,7 @@ use pagebox_store::{PageSize, PageStore};
 
 use crate::craft1::{
     BASE, Crafted, DELTA_LEN, ENTRY_LEN, Entry, FULL, GENERATION, HEIGHTS, HOMES, LOG2, NUMBER,
-    NUMBERS, PAGE_COUNT, PRESENT, Recount, SIDE, TABLE, Tree, USED, UUID, put,
+    NUMBERS, PAGE_COUNT, PRESENT, Recount, SIDE, SNAPSHOT_LEN, TABLE, Tree, USED, UUID, put,
 };
 use crate::decode::Pages;
 use crate::decode1::u64_at;
@@ -46,13 +46,16 @@ pub fn specimens(page_size: PageSize) -> Specimens {
     let far = |log2: u32| 1 << log2;
     let mut small: Vec<Crafted> = [
         // Pages, ids from 0 on and others, the lowest regular pages and others,
-        // whether all is folded.
-        (0, 0, vec![], 0, vec![], false),
-        (0, 3, vec![], 2, vec![], false),
-        (0, 12, vec![], 5, vec![], true),
-        (0, 60, vec![], 3, vec![], false),
-        (0, 40, vec![far(9), far(20)], 2, vec![], true),
-        (0, 5, vec![far(47)], 0, vec![], false),
+        // whether all is folded, and snapshots after each of two rounds.
+        (0, 0, vec![], 0, vec![], false, 0),
+        (0, 3, vec![], 2, vec![], false, 0),
+        (0, 12, vec![], 5, vec![], true, 0),
+        (0, 60, vec![], 3, vec![], false, 0),
+        (0, 40, vec![far(9), far(20)], 2, vec![], true, 0),
+        (0, 5, vec![far(47)], 0, vec![], false, 0),
+        (0, 12, vec![], 2, vec![], false, 1),
+        (0, 40, vec![far(9)], 2, vec![], true, 1),
+        (0, 30, vec![far(20)], 1, vec![], false, 5),
         (
             3 * 2 * page_size.bytes() as u64,
             4,
@@ -60,51 +63,65 @@ pub fn specimens(page_size: PageSize) -> Specimens {
             3,
             vec![5000, 4200],
             true,
+            1,
         ),
-        (far(30), 3, vec![far(30)], 2, vec![far(29) + 77], true),
-        (far(30), 2, vec![], 2, vec![far(28) + 78], false),
+        (far(30), 3, vec![far(30)], 2, vec![far(29) + 77], true, 0),
+        (far(30), 2, vec![], 2, vec![far(28) + 78], false, 2),
     ]
     .into_iter()
-    .map(|(page_count, ids, others, regular, pages, is_folded)| {
-        let mut store = SparseStore::new(page_size);
-        let mut file = File::create(&mut store, [7; 16], page_count).expect("there is room");
-        let mut rng = Rng::new(ids);
-        for round in 0..2 {
-            let mut changes = Changes::default();
-            for id in (0..ids)
-                .filter(|id| id % 2 == round)
-                .chain(others.iter().copied())
-            {
-                let mut bytes = store.stage(None).expect("a buffer");
-                rng.fill(&mut bytes);
-                let is_there = file.locate(&store, ProtectedId(id)).is_ok();
-                let change = match is_there {
-                    true => Change::Write(bytes),
-                    false if id % 7 == 3 => Change::New(None),
-                    false => Change::New(Some(bytes)),
-                };
-                changes.protected.insert(ProtectedId(id), change);
-            }
-            if round == 0 {
-                let mut from = 0;
-                for _ in 0..regular {
-                    let page = file.find_free(&store, from).expect("there is room");
-                    changes.allocated.insert(page);
-                    from = page + 1;
+    .map(
+        |(page_count, ids, others, regular, pages, is_folded, snapshots)| {
+            let mut store = SparseStore::new(page_size);
+            let mut file = File::create(&mut store, [7; 16], page_count).expect("there is room");
+            let mut rng = Rng::new(ids);
+            for round in 0..2 {
+                let mut changes = Changes::default();
+                for id in (0..ids)
+                    .filter(|id| id % 2 == round)
+                    .chain(others.iter().copied())
+                {
+                    let mut bytes = store.stage(None).expect("a buffer");
+                    rng.fill(&mut bytes);
+                    let is_there = file.locate(&store, ProtectedId(id)).is_ok();
+                    let change = match is_there {
+                        true => Change::Write(bytes),
+                        false if id % 7 == 3 => Change::New(None),
+                        false => Change::New(Some(bytes)),
+                    };
+                    changes.protected.insert(ProtectedId(id), change);
                 }
-                for &page in pages.iter().filter(|&&page| page < page_count) {
-                    changes.allocated.insert(page);
+                if round == 0 {
+                    let mut from = 0;
+                    for _ in 0..regular {
+                        let page = file.find_free(&store, from).expect("there is room");
+                        changes.allocated.insert(page);
+                        from = page + 1;
+                    }
+                    for &page in pages.iter().filter(|&&page| page < page_count) {
+                        changes.allocated.insert(page);
+                    }
+                }
+                file.commit(&mut store, &changes).expect("there is room");
+                for number in 0..snapshots {
+                    let name = format!("{round} {number}");
+                    let taken = file.create_snapshot(&mut store, &name, number);
+                    taken.expect("there is room");
+                    let mut changes = Changes::default();
+                    let mut bytes = store.stage(None).expect("a buffer");
+                    rng.fill(&mut bytes);
+                    let id = ProtectedId(round + 2 * (number % (ids / 2)));
+                    changes.protected.insert(id, Change::Write(bytes));
+                    file.commit(&mut store, &changes).expect("there is room");
                 }
             }
-            file.commit(&mut store, &changes).expect("there is room");
-        }
-        if is_folded {
-            file.close(&mut store).expect("there is room");
-        }
-        Crafted::of(&store, numbers(page_size.bytes()))
-    })
+            if is_folded {
+                file.close(&mut store).expect("there is room");
+            }
+            Crafted::of(&store, numbers(page_size.bytes()))
+        },
+    )
     .collect();
-    let large = small.split_off(6);
+    let large = small.split_off(9);
     Specimens { small, large }
 }
 
@@ -118,7 +135,8 @@ pub fn mutate(specimen: &Crafted, rng: &mut Rng) -> SparseStore {
         Recount::No
     };
     for _ in 0..rng.between(1, 3) {
-        match rng.below(20) {
+        match rng.below(26) {
+            20..26 => snapshots(&mut file, rng),
             0..3 => number(&mut file, rng),
             3 => {
                 let at = *rng.pick(&HEIGHTS);
@@ -483,6 +501,102 @@ fn length(file: &mut Crafted, rng: &mut Rng) {
     file.store.set_len(len.min(limit));
     if rng.chance(2, 3) {
         put(&mut file.payload, PAGE_COUNT, len);
+    }
+}
+
+/// Does something to the table of snapshots, or to a tree that one names.
+fn snapshots(file: &mut Crafted, rng: &mut Rng) {
+    let tables = file.tables();
+    let newest = Entry::at(&file.payload, TABLE);
+    if tables.is_empty() || rng.chance(1, 12) {
+        let entry = match rng.below(3) {
+            0 => hurt(file, newest, rng),
+            1 => Entry::default(),
+            _ => Entry {
+                word: PRESENT | FULL | some_page(file, rng),
+                birth: file.number(BASE),
+                checksum: 0,
+            },
+        };
+        entry.put(&mut file.payload, TABLE);
+        return;
+    }
+    let page = *rng.pick(&tables);
+    let count = file.count_in(page).max(1);
+    let number = rng.below(count) as usize;
+    let at = SNAPSHOT_LEN * (1 + number);
+    let root = Entry::at(file.store.page(page), at + 32);
+    let height = file.store.page(page)[at + 24];
+    let (map, map_height) = (file.root(Tree::Map), file.payload[HEIGHTS[0]]);
+    let generation = file.number(GENERATION);
+    match rng.below(12) {
+        0 => {
+            // In a circle, or somewhere else.
+            let older = Entry::at(file.store.page(page), 0);
+            let older = match rng.below(3) {
+                0 => newest,
+                1 => Entry {
+                    word: PRESENT | FULL | some_page(file, rng),
+                    birth: generation,
+                    checksum: 0,
+                },
+                _ => hurt(file, older, rng),
+            };
+            older.put(file.store.page_mut(page), 0);
+        }
+        1 => {
+            let count = value(count, 8, rng);
+            put(file.store.page_mut(page), 32, count);
+        }
+        2 | 3 => {
+            let field = at + 8 * rng.below(3) as usize;
+            let now = u64_at(file.store.page(page), field);
+            put(
+                file.store.page_mut(page),
+                field,
+                value(now, generation, rng),
+            );
+        }
+        4 => file.store.page_mut(page)[at + 24] = *rng.pick(&[0, 1, 2, 3, 9, 10, 11, 255]),
+        5 => {
+            let byte = at + *rng.pick(&[25, 25, 64, 65, 66]);
+            file.store.page_mut(page)[byte] = *rng.pick(&[0, 1, 3, 9, 64, 65, 200, 255]);
+        }
+        6 => hurt(file, root, rng).put(file.store.page_mut(page), at + 32),
+        7 => {
+            // As it is now, or what is now as it was then.
+            if rng.chance(1, 2) {
+                map.put(file.store.page_mut(page), at + 32);
+                file.store.page_mut(page)[at + 24] = map_height;
+            } else {
+                file.put_root(Tree::Map, root);
+                file.payload[HEIGHTS[0]] = height;
+            }
+        }
+        8 => {
+            let other = SNAPSHOT_LEN * (1 + rng.below(count) as usize);
+            let bytes = file.store.page(page)[other..other + SNAPSHOT_LEN].to_vec();
+            file.store.page_mut(page)[at..at + SNAPSHOT_LEN].copy_from_slice(&bytes);
+        }
+        9 => {
+            let kind = *rng.pick(&[0, 1, 2, 3, 5]);
+            mark(file, page, kind);
+        }
+        // Something about its tree, by what knows how to hurt that of now.
+        _ => {
+            file.put_root(Tree::Map, root);
+            file.payload[HEIGHTS[0]] = height;
+            if rng.chance(1, 3) {
+                tower(file, rng);
+            } else {
+                node(file, rng);
+            }
+            let (changed, high) = (file.root(Tree::Map), file.payload[HEIGHTS[0]]);
+            changed.put(file.store.page_mut(page), at + 32);
+            file.store.page_mut(page)[at + 24] = high;
+            file.put_root(Tree::Map, map);
+            file.payload[HEIGHTS[0]] = map_height;
+        }
     }
 }
 

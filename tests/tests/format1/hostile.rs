@@ -10,7 +10,7 @@ use pagebox_core::checksum::xxh3;
 use pagebox_core::format1::deltas::Deltas;
 use pagebox_core::format1::entry::{self, Entry};
 use pagebox_core::format1::record::{self, Record};
-use pagebox_core::format1::{Error, File, Layout, Shape, leaf};
+use pagebox_core::format1::{Error, File, Kind, Layout, Shape, leaf};
 use pagebox_store::{MemoryStore, PageSize, PageStore};
 use pagebox_tests::counting::CountingStore;
 use pagebox_tests::figures;
@@ -22,26 +22,68 @@ use super::scene::{SMALL, Scene, UUID, layout, odd, with_deltas};
 const FILES: u64 = 20_000;
 
 /// A file whose checksums can be made right again.
-struct Crafted {
+pub(crate) struct Crafted {
     layout: Layout,
-    store: MemoryStore,
+    pub(crate) store: MemoryStore,
     record: Record,
     /// Pages that may still be sealed.
     budget: u32,
 }
 
 impl Crafted {
-    fn new(scene: &Scene<MemoryStore>) -> Self {
-        let unit = scene.layout.shape().unit() as usize;
-        let slot = &scene.store.bytes()[unit..2 * unit];
+    pub(crate) fn of(store: &MemoryStore, layout: Layout) -> Self {
+        let unit = layout.shape().unit() as usize;
+        let slot = &store.bytes()[unit..2 * unit];
         let len = record::len_of(slot, unit).unwrap();
         let record = Record::decode(&slot[..len]).unwrap();
         Self {
-            layout: scene.layout,
-            store: scene.store.clone(),
+            layout,
+            store: store.clone(),
             record,
             budget: 0,
         }
+    }
+
+    /// Says in its leaf, which has to be there, and in all that counts what a page
+    /// is.
+    pub(crate) fn mark(&mut self, page: u64, kind: Kind) {
+        let shape = self.layout.shape();
+        let group = page / shape.group_len();
+        let mut path = Vec::new();
+        let mut entry = self.record.space.unwrap();
+        for level in (0..=u32::from(self.record.space_height)).rev() {
+            let index = group >> (shape.fan_log2 * level);
+            let at = self.layout.home(level, index, entry.side);
+            path.push((level, index, at));
+            if level > 0 {
+                let place = (group >> (shape.fan_log2 * (level - 1))) as usize % shape.fan();
+                let node = self.store.page(at).unwrap();
+                entry = entry::decode(node, 32 * place).unwrap().unwrap();
+            }
+        }
+        let (_, _, leaf) = path.pop().unwrap();
+        let bytes = self.store.page_mut(leaf).unwrap();
+        leaf::set(bytes, page % shape.group_len(), kind);
+        let mut counted = leaf::count(bytes, shape);
+        let mut child = group;
+        while let Some((_, index, at)) = path.pop() {
+            let bytes = self.store.page_mut(at).unwrap();
+            let place = 32 * (child as usize % shape.fan());
+            let mut entry = entry::decode(bytes, place).unwrap().unwrap();
+            (entry.number, entry.full) = counted;
+            entry::encode(bytes, place, Some(&entry));
+            let entries = (0..shape.fan()).filter_map(|it| entry::decode(bytes, 32 * it).unwrap());
+            let entries: Vec<Entry> = entries.collect();
+            counted = (
+                entries.iter().map(|entry| entry.number).sum(),
+                entries.iter().filter(|entry| entry.full).count() == shape.fan(),
+            );
+            child = index;
+        }
+        let root = self.record.space.as_mut().unwrap();
+        let change = counted.0.wrapping_sub(root.number);
+        (root.number, root.full) = counted;
+        self.record.used = self.record.used.wrapping_add(change);
     }
 
     /// Changes something.
@@ -147,7 +189,7 @@ impl Crafted {
 
     /// Makes all checksums right, as far as the budget goes, and writes both
     /// roots.
-    fn seal(&mut self, equal: bool) {
+    pub(crate) fn seal(&mut self, equal: bool) {
         self.budget = 400;
         let (map, space) = (self.record.map, self.record.space);
         self.record.map = map.map(|root| self.sealed(true, self.record.map_height.into(), 0, root));
@@ -291,7 +333,10 @@ fn no_crafted_file_panics_hangs_or_gives_away_what_is_not_free() {
         Err(_) => FILES,
     };
     for number in 0..files {
-        let mut crafted = Crafted::new(&scenes[number as usize % scenes.len()]);
+        let mut crafted = {
+            let scene = &scenes[number as usize % scenes.len()];
+            Crafted::of(&scene.store, scene.layout)
+        };
         for _ in 0..rng.between(1, 3) {
             crafted.change(&mut rng);
         }

@@ -16,6 +16,7 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
         for _ in 0..6 {
             scene.defers = *rng.pick(&[0, 2, 4]);
             scene.views_max = *rng.pick(&[0, 3]);
+            scene.snapshots_max = *rng.pick(&[0, 4]);
             let before = scene.before();
             scene.store.record(Record::Writes);
             scene
@@ -43,6 +44,7 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
                 tally.look(&settling[1..], &[found], &next, &mut rng);
                 for _ in 0..2 {
                     next.defers = *rng.pick(&[0, 2]);
+                    next.snapshots_max = *rng.pick(&[0, 3]);
                     let before = next.before();
                     next.step()
                         .unwrap_or_else(|error| panic!("{error}: {:#?}", next.log));

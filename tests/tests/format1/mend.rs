@@ -20,9 +20,12 @@ const SIZE: PageSize = PageSize::KIB_1;
 struct Held {
     protected: BTreeMap<u64, Checksum>,
     regular: BTreeSet<u64>,
+    /// What each snapshot shows, by its name.
+    snapshots: BTreeMap<String, BTreeMap<u64, Checksum>>,
 }
 
-/// A file with several nodes of MAP, some of its changes in deltas.
+/// A file with several nodes of MAP, some of its changes in deltas, and in most
+/// cases with snapshots.
 fn file(rng: &mut Rng) -> (MemoryStore, Held) {
     let new = NewFile {
         format: Format::One,
@@ -30,6 +33,7 @@ fn file(rng: &mut Rng) -> (MemoryStore, Held) {
         uuid: *b"a uuid of a file",
     };
     let mut pager = Pager::create_as(MemoryStore::new(SIZE), &new).unwrap();
+    let has_snapshots = rng.chance(3, 4);
     for count in [100, 40, 3] {
         let mut tx = pager.begin().unwrap();
         pager.alloc(&mut tx, 4).unwrap();
@@ -47,18 +51,49 @@ fn file(rng: &mut Rng) -> (MemoryStore, Held) {
             }
         }
         pager.commit(tx).unwrap();
+        // In some the ids of a snapshot are higher than those that come after it.
+        if has_snapshots && rng.chance(2, 3) {
+            let high = ProtectedId(1 << 13);
+            let is_high = rng.chance(1, 3);
+            if is_high {
+                let mut tx = pager.begin().unwrap();
+                pager.claim_protected(&mut tx, &[high]).unwrap();
+                pager.commit(tx).unwrap();
+            }
+            pager.create_snapshot(&count.to_string(), 0).unwrap();
+            let mut tx = pager.begin().unwrap();
+            if is_high {
+                pager.free_protected(&mut tx, &[high]).unwrap();
+            }
+            for id in [rng.below(30), 30 + rng.below(20)] {
+                if pager.locate_protected(ProtectedId(id)).is_ok() {
+                    rng.fill(&mut pager.stage_blank(&mut tx, ProtectedId(id)).unwrap()[..]);
+                }
+            }
+            pager.commit(tx).unwrap();
+        }
     }
     let held = held(&mut pager);
     (pager.close(), held)
 }
 
-fn held(pager: &mut Pager<MemoryStore>) -> Held {
+fn shown(pager: &mut Pager<MemoryStore>) -> BTreeMap<u64, Checksum> {
     let listed = pager.protected(ProtectedId(0), usize::MAX).unwrap();
+    listed
+        .into_iter()
+        .map(|it| (it.id.0, pager.verify_protected(it.id).unwrap().checksum))
+        .collect()
+}
+
+fn held(pager: &mut Pager<MemoryStore>) -> Held {
+    let snapshots = pager.snapshots().unwrap().into_iter().map(|it| {
+        let root = pager.root_of(&it.name).unwrap();
+        let mut then = Pager::open_at(pager.store().clone(), &root).unwrap();
+        (it.name, shown(&mut then))
+    });
     Held {
-        protected: listed
-            .into_iter()
-            .map(|it| (it.id.0, pager.verify_protected(it.id).unwrap().checksum))
-            .collect(),
+        snapshots: snapshots.collect(),
+        protected: shown(pager),
         regular: regular_pages(pager, 100).unwrap().into_iter().collect(),
     }
 }
@@ -99,8 +134,10 @@ fn damage(store: &mut MemoryStore, rng: &mut Rng) -> String {
 fn damaged_files_are_mended_and_nothing_is_invented() {
     let mut rng = Rng::new(1);
     let [mut mended, mut lost, mut refused] = [0; 3];
+    // Snapshots that were kept in a file that was mended, and given up.
+    let [mut kept, mut given_up] = [0; 2];
     for seed in 0..1500 {
-        let (mut store, before) = file(&mut Rng::new(seed % 7));
+        let (mut store, before) = file(&mut Rng::new(seed % 31));
         let mut damages = vec![damage(&mut store, &mut rng)];
         if rng.chance(1, 3) {
             damages.push(damage(&mut store, &mut rng));
@@ -131,6 +168,23 @@ fn damaged_files_are_mended_and_nothing_is_invented() {
         for (id, checksum) in &after.protected {
             assert_eq!(before.protected.get(id), Some(checksum), "{context}");
         }
+        for (name, shows) in &after.snapshots {
+            assert_eq!(before.snapshots.get(name), Some(shows), "{name}: {context}");
+            kept += u32::from(!actions.is_empty());
+        }
+        for name in before.snapshots.keys() {
+            let is_said = |text: &str| {
+                text.contains(&format!("snapshot {name} was given up"))
+                    || text.contains("a page of the table of snapshots is lost")
+            };
+            let is_kept = after.snapshots.contains_key(name);
+            let mut lost = actions.iter().filter(|action| action.lost);
+            assert!(
+                is_kept || lost.any(|action| is_said(&action.text)),
+                "{name} is gone, unsaid: {context}, {actions:?}"
+            );
+            given_up += u32::from(!is_kept);
+        }
         let gone = before.protected.len() - after.protected.len();
         let is_said = actions.iter().any(|action| action.lost);
         assert!(gone == 0 || is_said, "{gone} are gone, unsaid: {context}");
@@ -149,11 +203,26 @@ fn damaged_files_are_mended_and_nothing_is_invented() {
         rng.fill(&mut pager.stage(&mut tx, ids[0]).unwrap()[..]);
         pager.commit(tx).expect(&context);
         check_is_clean(pager.store()).expect(&context);
+        if let Some(name) = after.snapshots.keys().next() {
+            pager.restore(name).expect(&context);
+            assert_eq!(shown(&mut pager), after.snapshots[name], "{context}");
+        }
+        pager.create_snapshot("new", 0).expect(&context);
+        for name in after.snapshots.keys() {
+            pager.delete_snapshot(name).expect(&context);
+        }
+        check_is_clean(pager.store()).expect(&context);
+        let image = pagebox_tests::decode::Image {
+            bytes: pager.store().bytes(),
+            page_size: SIZE.bytes(),
+        };
+        Shown::of(&image).expect(&context);
     }
     figures::print(&format!(
         "format 1: 1500 damaged files, {mended} of them mended, {lost} with a loss, {refused} without a root: nothing invented"
     ));
     assert!(mended > 300 && lost > 100 && refused < 100);
+    assert!(kept > 100 && given_up > 100, "{kept}, {given_up}");
 }
 
 /// Lets each call of a verb fail, and says how many there were. Without a failure
@@ -209,7 +278,10 @@ fn any_failing_call_is_an_error_and_gives_nothing_up() {
         Verb::Grow,
     ];
     let mut failures = 0;
-    for (file, losses) in [(sound, 0), (damaged, 1)] {
+    let actions = mend(&mut damaged.clone()).unwrap();
+    let losses = actions.iter().filter(|action| action.lost).count();
+    assert!(losses > 1, "the page is a snapshot's, too: {actions:?}");
+    for (file, losses) in [(sound, 0), (damaged, losses)] {
         for verb in verbs {
             failures += failing_calls(&file, verb, losses);
         }

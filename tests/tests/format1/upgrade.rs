@@ -135,6 +135,7 @@ fn files_around_pages_work_as_a_model_says() {
         let failed = |scene: &Scene<_>, error: String| panic!("{error}: {:#?}", scene.log);
         is_as_made(&mut scene).unwrap_or_else(|error| failed(&scene, error));
         for _ in 0..40 {
+            scene.snapshots_max = *rng.pick(&[0, 3]);
             scene
                 .step()
                 .unwrap_or_else(|error| failed(&scene, error.to_string()));

@@ -134,15 +134,18 @@ pub(super) struct Newer {
     /// No snapshot has a higher id, or is of a later generation.
     id: u64,
     generation: u64,
+    /// None has a higher tree, which never gets lower.
+    height: u8,
 }
 
 impl Newer {
-    /// Before all pages.
+    /// Before all pages: what changes them folds.
     pub(super) fn root(record: &Record) -> Self {
         Self {
-            birth: record.generation,
+            birth: record.base,
             id: record.last_snapshot,
-            generation: record.generation,
+            generation: record.base,
+            height: record.map_height,
         }
     }
 
@@ -153,6 +156,7 @@ impl Newer {
             birth: entry.birth,
             id: oldest.map_or(0, |oldest| oldest.id.saturating_sub(1)),
             generation: oldest.map_or(0, |oldest| oldest.generation.saturating_sub(1)),
+            height: oldest.map_or(0, |oldest| oldest.map_height),
         }
     }
 }
@@ -175,14 +179,18 @@ pub(super) fn table_entry(
     }
 }
 
-/// Checks the snapshots of a page of their table.
+/// Checks the snapshots of a page of their table, which `named` describes.
 pub(super) fn table(
     layout: &Layout,
     page_count: u64,
+    named: &Entry,
     page: &TablePage,
     newer: &Newer,
 ) -> Result<(), &'static str> {
-    let (mut id, mut generation) = (newer.id, newer.generation);
+    let (mut id, mut generation, mut above) = (newer.id, newer.generation, newer.height);
+    if (page.snapshots.iter()).any(|snapshot| snapshot.generation > named.birth) {
+        return Err("a page of the table of snapshots is older than they are");
+    }
     for snapshot in page.snapshots.iter().rev() {
         if snapshot.id > id || snapshot.generation > generation {
             return Err("the snapshots are not in order");
@@ -194,7 +202,10 @@ pub(super) fn table(
         ) else {
             return Err("no snapshot has id 0, or generation 0");
         };
-        (id, generation) = (below, before);
+        if snapshot.map_height > above {
+            return Err("the tree of a snapshot is higher than what came after it");
+        }
+        (id, generation, above) = (below, before, snapshot.map_height);
         let Some(root) = &snapshot.map else { continue };
         let height = snapshot.map_height.into();
         entry(layout, page_count, Which::Map, (height, 0), root)?;

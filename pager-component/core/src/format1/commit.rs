@@ -106,7 +106,7 @@ impl File {
         self.expect_numbers(changes)?;
         self.settle(store)?;
         self.release();
-        self.know_tables(store);
+        self.know_tables(store)?;
         let changed = self.record.deltas.ids.len() + self.record.deltas.regular.len();
         let durability = if self.pending.is_spent(changed, changes) {
             Durability::Durable

@@ -175,6 +175,10 @@ impl File {
             copies,
             replaced,
         } = taking.place(&mut reader, &map, changes, record.protected, generation)?;
+        let limit = reader.layout.shape().id_limit();
+        if protected > limit {
+            return Err(Error::NoFreeId { limit });
+        }
         record.protected = protected;
         for page in changes.allocated.iter() {
             taking

@@ -292,11 +292,17 @@ impl File {
         Ok(&self.snapshots)
     }
 
-    /// Reads the table, if it can be read, since room is kept to write it anew.
-    pub(super) fn know_tables<S: Medium>(&mut self, store: &S) {
-        if self.scope == Scope::All {
-            // What is wrong with it is told to whoever needs it.
-            let _ = self.read_snapshots(store);
+    /// Reads the table, if it is one, since room is kept to write it anew.
+    ///
+    /// # Errors
+    /// [`Error::Store`]. What is wrong with it is told to whoever needs it.
+    pub(super) fn know_tables<S: Medium>(&mut self, store: &S) -> Result<(), Error> {
+        match self.scope {
+            Scope::All => match self.read_snapshots(store).map(drop) {
+                Err(error) if error.is_of_medium() => Err(error),
+                _ => Ok(()),
+            },
+            Scope::Protected => Ok(()),
         }
     }
 

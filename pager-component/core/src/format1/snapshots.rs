@@ -45,7 +45,7 @@ pub(super) fn read<S: Medium>(
         return Err(corrupt("its checksum is wrong"));
     }
     let table = TablePage::decode(shape, &bytes).map_err(corrupt)?;
-    check::table(reader.layout, reader.page_count, &table, newer).map_err(corrupt)?;
+    check::table(reader.layout, reader.page_count, entry, &table, newer).map_err(corrupt)?;
     Ok(table)
 }
 
