@@ -1,6 +1,8 @@
 //! That the README says what the program does.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use crate::run::run;
 
@@ -96,4 +98,25 @@ fn readme_shows_the_demos_map() {
         demo.contains(block) && !block.is_empty(),
         "the demo says:\n{demo}"
     );
+}
+
+/// What is said of features names the tests that show them.
+#[test]
+fn features_have_the_tests_that_are_named() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("tests/FEATURES.md")).unwrap();
+    let named = page.split('`').filter(|word| word.contains(".rs"));
+    let mut count = 0;
+    for test in named {
+        let (file, name) = test.split_once("::").unwrap_or((test, ""));
+        let source = fs::read_to_string(root.join(file));
+        let source = source.unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(source.contains(&format!("fn {name}")), "{test}");
+        count += 1;
+    }
+    let claims = page.matches("yes (").count();
+    assert!(count > claims, "{count} tests for {claims} claims");
+    for number in 1..=claims {
+        assert!(page.contains(&format!("\n| {number} | `")), "({number})");
+    }
 }

@@ -175,10 +175,6 @@ impl File {
             copies,
             replaced,
         } = taking.place(&mut reader, &map, changes, record.protected, generation)?;
-        let limit = reader.layout.shape().id_limit();
-        if protected > limit {
-            return Err(Error::NoFreeId { limit });
-        }
         record.protected = protected;
         for page in changes.allocated.iter() {
             taking
@@ -393,6 +389,10 @@ impl Taking<'_> {
                 }
             };
             placed.deltas.ids.insert(id.0, entry);
+        }
+        let limit = reader.layout.shape().id_limit();
+        if placed.protected > limit {
+            return Err(Error::NoFreeId { limit });
         }
         Ok(placed)
     }
