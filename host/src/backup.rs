@@ -59,8 +59,11 @@ pub(crate) struct Source<'s> {
     pub(crate) page_count: u64,
     pub(crate) regular: Vec<Extent>,
     /// Reads a regular page.
-    pub(crate) read: &'s dyn Fn(u64, &mut [u8]) -> Result<(), Error>,
+    pub(crate) read: &'s Read<'s>,
 }
+
+/// Fills bytes with those of a page.
+type Read<'s> = dyn Fn(u64, &mut [u8]) -> Result<(), Error> + 's;
 
 impl Source<'_> {
     fn regular_pages(&self) -> impl Iterator<Item = u64> + '_ {

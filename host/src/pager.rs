@@ -101,12 +101,7 @@ pub struct Pager {
     committed: CommitInfo,
     /// How the checksums of protected pages are computed.
     algorithm: Algorithm,
-    /// Whether the format has deferred commits.
-    defers: bool,
-    /// Whether it has views.
-    has_views: bool,
-    /// Whether it has snapshots.
-    has_snapshots: bool,
+    abilities: Abilities,
     /// What views leave behind.
     dropped_pins: Dropped,
     /// Buffers that were used before.
@@ -116,6 +111,15 @@ pub struct Pager {
     /// A call that may have changed the file failed: only the component knows
     /// whether it goes on.
     unsure: bool,
+}
+
+/// What the format has besides what every format can.
+#[derive(Clone, Copy, Debug, Default)]
+struct Abilities {
+    /// Deferred commits.
+    defers: bool,
+    has_views: bool,
+    has_snapshots: bool,
 }
 
 fn next_opening() -> u64 {
@@ -225,9 +229,7 @@ impl Pager {
             owner: Owner::here(),
             committed: CommitInfo::default(),
             algorithm: Algorithm::Crc32,
-            defers: false,
-            has_views: false,
-            has_snapshots: false,
+            abilities: Abilities::default(),
             dropped_pins: Dropped::default(),
             spare: Spare::default(),
             opening: next_opening(),
@@ -248,9 +250,11 @@ impl Pager {
         };
         self.algorithm = figures.algorithm.into();
         let can = |word| figures.capabilities.iter().any(|it| it == word);
-        self.defers = can("deferred-commits");
-        self.has_views = can("views");
-        self.has_snapshots = can("snapshots");
+        self.abilities = Abilities {
+            defers: can("deferred-commits"),
+            has_views: can("views"),
+            has_snapshots: can("snapshots"),
+        };
         let protected = figures.protected_capacity.max(figures.protected_pages);
         self.resize_cache(self.committed.page_count, protected.unwrap_or(0));
         Ok(())
@@ -428,17 +432,17 @@ impl Pager {
 
     /// Whether a commit can be deferred.
     pub(crate) fn can_defer(&self) -> bool {
-        self.defers
+        self.abilities.defers
     }
 
     /// Whether there can be views.
     pub(crate) fn has_views(&self) -> bool {
-        self.has_views
+        self.abilities.has_views
     }
 
     /// Whether there can be snapshots.
     pub(crate) fn has_snapshots(&self) -> bool {
-        self.has_snapshots
+        self.abilities.has_snapshots
     }
 
     /// What views leave behind.

@@ -226,7 +226,8 @@ impl Pager {
                 let root = self.ask(OPERATION, |exports, store, pager| {
                     exports.pager().call_snapshot_root(store, pager, name)
                 });
-                View::unpinned(self.open_at(&root.map_err(named(name))?)?)
+                let pager = self.open_at(&root.map_err(named(name))?)?;
+                Ok(View::unpinned(pager))
             }
         }
     }

@@ -128,12 +128,12 @@ impl Pager {
 
 impl View {
     /// The state of a snapshot that nothing keeps but its name.
-    pub(crate) fn unpinned(pager: Pager) -> Result<Self, Error> {
-        Ok(Self {
+    pub(crate) fn unpinned(pager: Pager) -> Self {
+        Self {
             generation: pager.committed().generation,
             pager,
             _pin: None,
-        })
+        }
     }
 
     /// The generation that it reads.

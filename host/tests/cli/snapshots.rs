@@ -174,7 +174,7 @@ fn rot_in_a_snapshot_is_found() {
         .json();
     let page = list["protected"][0]["page"].as_u64().unwrap();
     let mut bytes = fs::read(&file).unwrap();
-    bytes[page as usize * 4096 + 100] ^= 1;
+    bytes[usize::try_from(page).unwrap() * 4096 + 100] ^= 1;
     fs::write(&file, &bytes).unwrap();
     run(["read", &file, "0", "--protected"]).done();
     for more in [&[][..], &["--snapshot", "one"]] {

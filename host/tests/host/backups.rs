@@ -269,7 +269,7 @@ fn rot_is_no_part_of_a_backup() {
         .unwrap();
     drop(pager);
     let mut bytes = fs::read(&path).unwrap();
-    bytes[page as usize * 4096] ^= 1;
+    bytes[usize::try_from(page).unwrap() * 4096] ^= 1;
     fs::write(&path, &bytes).unwrap();
     let before = fs::read(&copy).unwrap();
     let error = engine().backup(&path, None, &copy, |_, _| {}).unwrap_err();
@@ -296,7 +296,7 @@ fn rot_is_no_part_of_a_backup() {
         .page
         .unwrap();
     let mut bytes = fs::read(&copy).unwrap();
-    bytes[page as usize * 4096] ^= 1;
+    bytes[usize::try_from(page).unwrap() * 4096] ^= 1;
     fs::write(&copy, &bytes).unwrap();
     let error = engine()
         .compare_backup(&path, None, &copy, |_, _| {})

@@ -117,7 +117,9 @@ fn transactions_that_are_open_end_with_a_restore() {
         tx.suspend()
     };
     pager.restore_snapshot("one").unwrap();
-    let resumed = pager.resume(suspended).and_then(|tx| tx.commit());
+    let resumed = pager
+        .resume(suspended)
+        .and_then(pagebox::Transaction::commit);
     assert!(matches!(resumed, Err(Error::StaleTransaction)));
     assert_eq!(pager.protected_page(ids[0]).unwrap()[0], 1);
 }

@@ -40,7 +40,7 @@ fn scene(seed: u64) -> (Failing, Switch) {
     scene.snapshots_max = 0;
     scene.step().unwrap();
     scene.durable = scene.model.clone();
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         // So that nothing is in memory.
         scene.file = File::open_shaped(&scene.store, layout.shape()).unwrap();
     } else {

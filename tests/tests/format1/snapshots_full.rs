@@ -47,9 +47,10 @@ fn take(
             changes
         }
     };
-    match defers {
-        true => file.commit_deferred(store, &changes).map(drop),
-        false => file.commit(store, &changes).map(drop),
+    if defers {
+        file.commit_deferred(store, &changes).map(drop)
+    } else {
+        file.commit(store, &changes).map(drop)
     }
 }
 
