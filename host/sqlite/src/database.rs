@@ -129,7 +129,7 @@ impl Database {
     pub(crate) fn snapshots(&self, options: &Options) -> Result<String> {
         let snapshots = options
             .engine
-            .read_with(&self.path, |pager| pager.snapshots())?;
+            .read_with(&self.path, pagebox::Pager::snapshots)?;
         let names: Vec<_> = snapshots.into_iter().map(|it| it.name).collect();
         Ok(names.join("\n"))
     }
