@@ -5,7 +5,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use pagebox_store::{Change, StoreError};
@@ -14,6 +14,7 @@ use super::entry::{Entry, in_node};
 use super::error::{Damage, Error, Operation};
 use super::file::File;
 use super::leaf::{self, Kind};
+use super::loss::{action, loss};
 use super::medium::Medium;
 use super::mend_snapshots::Held;
 use super::pages::{Changing, Pages};
@@ -28,7 +29,7 @@ use crate::action::Action;
 use crate::bitmap::Overlay;
 use crate::codec::wide;
 use crate::finding::{self, Severity};
-use crate::ids::{ProtectedId, Side};
+use crate::ids::Side;
 
 /// Mends the file in a store. A sound file stays as it is.
 ///
@@ -74,27 +75,6 @@ fn has_errors<S: Medium>(file: &mut File, store: &S) -> Result<bool, Error> {
         next = part.next;
     }
     Ok(false)
-}
-
-/// Why something is lost.
-///
-/// # Errors
-/// [`Error::Store`]: the medium does not give it now, and may another time.
-pub(super) fn loss(error: Error) -> Result<String, Error> {
-    if error.is_of_medium() {
-        Err(error)
-    } else {
-        Ok(error.to_string())
-    }
-}
-
-pub(super) fn action(lost: bool, page: Option<u64>, id: Option<u64>, text: String) -> Action {
-    Action {
-        lost,
-        page,
-        protected: id.map(ProtectedId),
-        text,
-    }
 }
 
 /// Is told of each entry of level 0, and of each node that is lost: its level and

@@ -84,7 +84,7 @@
 //! | `slots`, `recover`, `witness` | which root counts; whether it still does |
 //! | `kinds`, `describe`, `fields`, `naming`, `reasons` | looking, in words for people |
 //! | `audit`, `snapshot_audit`, `tally`, [`findings`] | the check |
-//! | `mend`, `mend_snapshots` | mending |
+//! | `mend`, `mend_snapshots`, `loss` | mending |
 //! | `upgrade` | a new file around the regular pages of another one |
 //!
 //! # Example
@@ -129,6 +129,7 @@ pub mod layout;
 pub mod leaf;
 mod limbo;
 mod look;
+mod loss;
 mod medium;
 mod mend;
 mod mend_snapshots;
