@@ -121,8 +121,9 @@ pub fn examine(file: &SparseStore) -> Examined {
         if is_plain {
             expect_plain(file, numbers);
         }
-        goes_on(file, shown, &own, errors == 0, is_plain);
-        changes_snapshots(file, shown, &own, errors == 0, is_plain);
+        let stays_plain = is_plain && is_plainly_read(file, numbers);
+        goes_on(file, shown, &own, errors == 0, stays_plain);
+        changes_snapshots(file, shown, &own, errors == 0, stays_plain);
     } else {
         assert!(errors > 0, "it is refused, and the check finds nothing");
     }
@@ -154,8 +155,9 @@ pub fn examine(file: &SparseStore) -> Examined {
         if is_plain {
             expect_plain(&copy, numbers);
         }
-        goes_on(&copy, &shown, &own, true, is_plain);
-        changes_snapshots(&copy, &shown, &own, true, is_plain);
+        let stays_plain = is_plain && is_plainly_read(&copy, numbers);
+        goes_on(&copy, &shown, &own, true, stays_plain);
+        changes_snapshots(&copy, &shown, &own, true, stays_plain);
         copy
     });
     Examined {
@@ -165,6 +167,12 @@ pub fn examine(file: &SparseStore) -> Examined {
         verdict,
         repaired,
     }
+}
+
+/// Whether the independent reader finds nothing either, as far as it looks: what
+/// means nothing to the pager may hide from it what does.
+fn is_plainly_read(file: &SparseStore, numbers: Numbers) -> bool {
+    file.page_count() >= READ_PLAINLY || decode(file, numbers).is_ok()
 }
 
 /// Whether a check finds nothing, and no page is older than a snapshot that has it

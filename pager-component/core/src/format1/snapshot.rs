@@ -520,8 +520,13 @@ impl File {
             let mut replaced = Vec::new();
             for &id in deltas.ids.keys() {
                 let old = reader.entry(&committed, 0, id)?;
-                let old = old.filter(|old| old.birth <= generation);
-                replaced.extend(old.map(|old| (id, old)));
+                // A younger one was never the snapshot's.
+                let Some(old) = old.filter(|old| old.birth <= generation) else {
+                    continue;
+                };
+                if reader.entry(&tree, 0, id)? == Some(old) {
+                    replaced.push((id, old));
+                }
             }
             walk.add_last(&replaced);
         }
