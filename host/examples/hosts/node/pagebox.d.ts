@@ -50,6 +50,8 @@ export interface Stats {
   readonly format: string;
   /** What can be done with the file besides what every format can. */
   readonly capabilities: readonly string[];
+  /** No other file has it; undefined: nor does the format. */
+  readonly uuid: readonly [bigint, bigint] | undefined;
   /** Of the checksums of protected pages: `crc32` in format 0, `xxh3` in format 1. */
   readonly algorithm: Algorithm;
   /** In bytes. */

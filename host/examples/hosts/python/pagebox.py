@@ -45,6 +45,7 @@ class Stats:
 
     format: str
     capabilities: list[str]
+    uuid: tuple[int, int] | None  # no other file has it; None: nor does the format
     algorithm: str  # of the checksums of protected pages
     page_size: int  # bytes
     page_count: int | None

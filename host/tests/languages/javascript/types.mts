@@ -41,7 +41,8 @@ for (const figure of [
 ]) {
   assert(typeof figure === 'bigint', 'pages are BigInts');
 }
-assert(Object.keys(stats).length === 15, 'they are all declared');
+assert(Object.keys(stats).length === 16, 'they are all declared');
+assert(stats.uuid?.length === 2, 'a file of format 1 has a number');
 assert(stats.oldestView === undefined, 'no view is open');
 file.commit((tx) => tx.stage(ids.made[0]!).write(0, new TextEncoder().encode('hello')), { deferred: true });
 const view: PageView = file.viewProtected(0);
