@@ -300,7 +300,7 @@ fn odd_homes(file: &mut Crafted, rng: &mut Rng) -> bool {
     let len = file.numbers.group;
     let pages = file.store.page_count();
     let first = match rng.below(5) {
-        0 => rng.below(pages),
+        0 => rng.below(pages.max(1)),
         1 => pages.saturating_sub(rng.below(30)),
         2 => file.first(rng.below(4)).wrapping_add(rng.below(4)),
         3 => rng.below(4) * len + rng.between(20, 60),
@@ -523,7 +523,7 @@ fn snapshots(file: &mut Crafted, rng: &mut Rng) {
     }
     let page = *rng.pick(&tables);
     let count = file.count_in(page).max(1);
-    let number = rng.below(count) as usize;
+    let number = rng.below(count.max(1)) as usize;
     let at = SNAPSHOT_LEN * (1 + number);
     let root = Entry::at(file.store.page(page), at + 32);
     let height = file.store.page(page)[at + 24];
