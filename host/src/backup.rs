@@ -35,6 +35,8 @@ use crate::{Error, PageStore};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Backup {
+    /// Bytes in a page.
+    pub page_size: usize,
     /// The generation that the copy holds now.
     pub generation: u64,
     /// Whether the copy is a new file.
@@ -156,11 +158,9 @@ fn with_source<R>(
         let now = open_file(runtime, &file, path)?;
         let regular = runs(&now)?;
         let view = snapshot.map(|name| now.snapshot(name)).transpose()?;
-        Ok(if now.is_current()? {
-            Attempt::Steady((now, regular, view))
-        } else {
-            Attempt::Changed
-        })
+        // All of it is of one root, and was verified: what a commit made of the file
+        // meanwhile is an error.
+        Ok(Attempt::Steady((now, regular, view)))
     })?;
     let (now, regular, view) = found;
     let clone = file
@@ -303,6 +303,7 @@ fn anew(
     copy_protected(from, &mut to, Format::One, &mut advance)?;
     mark(&mut to, source.generation)?;
     Ok(Backup {
+        page_size: from.page_size().bytes(),
         generation: source.generation,
         is_new: true,
         pages: total,
@@ -375,6 +376,7 @@ fn update(
     mark(to, source.generation)?;
     let protected = from.protected_count()?;
     Ok(Some(Backup {
+        page_size: len,
         generation: source.generation,
         is_new: false,
         pages: regular + protected,

@@ -21,6 +21,7 @@ use crate::steady::{Attempt, steadily};
 use crate::store::{MmapStore, ReadOnlyStore};
 use crate::unpublished::Unpublished;
 use crate::upgrade::Upgraded;
+use crate::view::View;
 use crate::{Backup, Error, Store, backup, copy, repair, upgrade};
 
 /// The component, compiled and linked. Cheap to clone; every pager and
@@ -199,6 +200,21 @@ impl Engine {
             } else {
                 Attempt::Changed
             })
+        })
+    }
+
+    /// Opens a snapshot of a page file to read it, without a lock. Somebody else may
+    /// go on to commit without a pause: what a snapshot names does not change, and
+    /// all that is read is verified. Where it is deleted meanwhile, what is not found
+    /// any more is [`Error::Changed`].
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; those of [`open_read_only`](Self::open_read_only).
+    pub fn open_snapshot(&self, path: impl AsRef<Path>, name: &str) -> Result<View, Error> {
+        let path = path.as_ref();
+        steadily(|| {
+            let snapshot = self.try_read_only(path)?.snapshot(name)?;
+            Ok(Attempt::Steady(snapshot))
         })
     }
 

@@ -158,8 +158,7 @@ pub enum Error {
     },
     /// A backup holds a later state than the one that it was to be brought up to.
     #[error(
-        "{} holds generation {generation}, and was to be given {source_generation}: the file was \
-         gone back with",
+        "{} holds generation {generation} of this file, which is at {source_generation} now",
         path.display()
     )]
     CopyIsAhead {

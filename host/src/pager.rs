@@ -7,7 +7,8 @@
 //!
 //! What the sandbox says is not believed but checked, as far as that takes no
 //! knowledge of the format:
-//! - It changes the store in `create`, `commit` and, to write, `open` only, and
+//! - It changes the store in `create`, `commit`, the verbs that create, delete and
+//!   restore snapshots and, to write, `open` only, and
 //!   syncs it besides in `sync`: whatever else it does, the file is as of the
 //!   last commit.
 //! - A page that it names as a caller's is in the store, is not page 0, and

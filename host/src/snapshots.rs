@@ -141,7 +141,9 @@ impl Pager {
     pub fn create_snapshot(&mut self, name: &str) -> Result<Snapshot, Error> {
         self.expect_writable()?;
         if !self.has_snapshots() {
-            return Err(Error::Other("the format has no snapshots".into()));
+            return Err(Error::Other(
+                "the format has no snapshots: upgrade the file to format 1".into(),
+            ));
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         // A clock before 1970 knows no time.

@@ -177,6 +177,7 @@ impl Drop for Temporary {
 /// own yet, for a program that is about to be ended by a signal.
 ///
 /// [`Engine::create`](crate::Engine::create), [`Engine::copy`](crate::Engine::copy),
+/// [`Engine::backup`](crate::Engine::backup),
 /// [`Engine::repair`](crate::Engine::repair) and
 /// [`Engine::upgrade`](crate::Engine::upgrade) that are at work then leave nothing
 /// behind. Where the system has files without names, as Linux has on

@@ -21,7 +21,8 @@ use crate::wit::exports::pagebox::pager::pager as wit;
 
 const OPERATION: &str = "making a view";
 
-/// The protected pages of one committed state, made by [`Pager::view`]. Commits
+/// The protected pages of one committed state, made by [`Pager::view`] and
+/// [`Pager::snapshot`]. Commits
 /// go on, and growth: nothing writes to what it reads before it is dropped, so
 /// its bytes are lent without a copy, and no read waits for a commit, whatever
 /// thread it is in.

@@ -19,25 +19,7 @@ use crate::failure::{Failure, Result, retryable};
 use crate::locks::{Id, Level, Locks};
 use crate::names::{io_error, is_empty, is_locked};
 use crate::options::Options;
-use crate::state::{Debt, Health, State};
-
-/// What becomes of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Create,
-    Delete,
-}
-
-impl Change {
-    /// What a pragma asks for.
-    pub(crate) fn of(pragma: &str) -> Option<Self> {
-        match pragma {
-            "pagebox_snapshot" => Some(Self::Create),
-            "pagebox_delete_snapshot" => Some(Self::Delete),
-            _ => None,
-        }
-    }
-}
+use crate::state::{Change, Debt, Health, State};
 
 /// A database, that all connections of a process to it share.
 pub(crate) struct Database {
@@ -166,7 +148,10 @@ impl Database {
     /// Whether somebody means to write.
     pub(crate) fn is_reserved(&self) -> bool {
         // A pager that may write keeps other processes out.
-        self.locks().is_reserved() || self.access == Access::Read && is_locked(&self.path)
+        // A journal that somebody left says nothing of what a snapshot has.
+        self.locks().is_reserved()
+            || self.snapshot.is_some()
+            || self.access == Access::Read && is_locked(&self.path)
     }
 
     /// Finds the committed state.
@@ -181,8 +166,7 @@ impl Database {
         let mut state = self.state_mut();
         if let Some(name) = &self.snapshot {
             if state.snapshot.is_none() {
-                let file = options.engine.open_read_only(&self.path)?;
-                state.show(file.snapshot(name)?)?;
+                state.show(options.engine.open_snapshot(&self.path, name)?)?;
             }
             return Ok(());
         }

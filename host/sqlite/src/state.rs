@@ -18,7 +18,6 @@ use std::path::Path;
 use pagebox::{Error, NewFile, PageSize, Pager, ProtectedId, Suspended, Transaction, View};
 
 use crate::code;
-use crate::database::Change;
 use crate::failure::{Failure, Result};
 use crate::names::{beside, io_error, remove, sync_folder};
 use crate::options::Options;
@@ -68,6 +67,24 @@ pub(crate) enum Debt {
     Complete,
     /// Those that it takes for done.
     Done,
+}
+
+/// What becomes of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Create,
+    Delete,
+}
+
+impl Change {
+    /// What a pragma asks for.
+    pub(crate) fn of(pragma: &str) -> Option<Self> {
+        match pragma {
+            "pagebox_snapshot" => Some(Self::Create),
+            "pagebox_delete_snapshot" => Some(Self::Delete),
+            _ => None,
+        }
+    }
 }
 
 impl State {

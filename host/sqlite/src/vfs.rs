@@ -29,10 +29,11 @@ use pagebox::{Access, Engine};
 use rusqlite::ffi;
 
 use crate::code;
-use crate::database::{Change, Database};
+use crate::database::Database;
 use crate::failure::Failure;
 use crate::locks::{Id, Level};
 use crate::options::Options;
+use crate::state::Change;
 
 /// The functions of SQLite that are called from here: its own where it is
 /// linked, those that it hands to an extension otherwise.
@@ -646,17 +647,15 @@ unsafe extern "C" fn file_control(
                         (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy())
                     };
                     let (pragma, value) = (text(*texts.add(1)), text(*texts.add(2)));
-                    let answer = match (pragma.as_deref(), value.as_deref()) {
-                        (Some("pagebox_check"), None) => Some(database.check(&vfs.options)?),
-                        (Some("pagebox_snapshots"), None) => {
+                    let change = pragma.as_deref().and_then(Change::of);
+                    let answer = match (pragma.as_deref(), value.as_deref(), change) {
+                        (Some("pagebox_check"), None, _) => Some(database.check(&vfs.options)?),
+                        (Some("pagebox_snapshots"), None, _) => {
                             Some(database.snapshots(&vfs.options)?)
                         }
-                        (Some(pragma), Some(name)) if Change::of(pragma).is_some() => {
-                            let change = Change::of(pragma).unwrap_or(Change::Create);
-                            let mut at = *now;
+                        (_, Some(name), Some(change)) => {
                             let changed =
-                                database.change_snapshot(&vfs.options, *id, &mut at, change, name);
-                            *now = at;
+                                database.change_snapshot(&vfs.options, *id, now, change, name);
                             Some(match changed {
                                 Ok(name) => name,
                                 Err(Failure::Pager(error)) if error.is_caller_fault() => {

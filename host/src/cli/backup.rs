@@ -48,11 +48,9 @@ impl Backup {
         }
         let path = &self.file.path;
         let start = Instant::now();
-        let mut page_size = 0;
         let backup = {
             let progress = Progress::new("backing up");
             self.with(wait, |engine, snapshot| {
-                page_size = engine.read_with(path, |pager| Ok(pager.page_size().bytes()))?;
                 engine.backup(path, snapshot, &self.copy, |done, total| {
                     progress.show(done, total);
                 })
@@ -60,7 +58,7 @@ impl Backup {
         };
         output.done("the backup was made all the same");
         let did = if backup.is_new { "made" } else { "updated" };
-        let bytes = u128::from(backup.written_pages) * page_size as u128;
+        let bytes = u128::from(backup.written_pages) * backup.page_size as u128;
         write!(
             output,
             "{did} {}: generation {}, {} of {} written ({})",
@@ -90,8 +88,9 @@ impl Backup {
         };
         if differing > 0 {
             let text = format!(
-                "{} differ in {}",
+                "{} {} in {}",
                 plural(differing, "page"),
+                if differing == 1 { "differs" } else { "differ" },
                 shown(&self.copy)
             );
             return Err(Failure::Request {

@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use clap::Args;
-use pagebox::{Engine, Error, PageId, Pager, ProtectedId};
+use pagebox::{Engine, Error, PageId, PageSize, Pager, ProtectedId};
 
 use super::dump::dump;
 use super::output::plural;
@@ -68,8 +68,8 @@ impl Place {
     }
 
     /// Bytes from here to the end of the page.
-    fn room(&self, pager: &Pager) -> Result<usize, Error> {
-        let page_size = pager.page_size().bytes();
+    fn room(&self, page_size: PageSize) -> Result<usize, Error> {
+        let page_size = page_size.bytes();
         let past_end = Error::PastPageEnd {
             offset: self.offset,
             len: 0,
@@ -123,28 +123,33 @@ impl Read {
     }
 
     fn bytes(&self) -> Result<Vec<u8>, Error> {
-        Engine::new()?.read_with(&self.file.path, |pager| {
-            let room = self.place.room(pager)?;
-            let len = self.len.unwrap_or(room);
-            if len > room {
-                let page_size = pager.page_size().bytes();
-                return Err(Error::PastPageEnd {
-                    offset: self.place.offset,
-                    len,
-                    page_size,
-                });
-            }
-            let mut bytes = vec![0; len];
-            match &self.snapshot {
-                Some(name) => {
-                    let id = ProtectedId::new(self.place.id);
-                    let state = pager.snapshot(name)?;
-                    state.read_protected(id, self.place.offset, &mut bytes)?;
-                }
-                None => self.place.read(pager, &mut bytes)?,
-            }
-            Ok(bytes)
-        })
+        let (engine, path) = (Engine::new()?, &self.file.path);
+        let Some(name) = &self.snapshot else {
+            return engine.read_with(path, |pager| {
+                let mut bytes = self.room(pager.page_size())?;
+                self.place.read(pager, &mut bytes)?;
+                Ok(bytes)
+            });
+        };
+        let snapshot = engine.open_snapshot(path, name)?;
+        let mut bytes = self.room(snapshot.page_size())?;
+        let id = ProtectedId::new(self.place.id);
+        snapshot.read_protected(id, self.place.offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// As many bytes as are asked for, if a page has them.
+    fn room(&self, page_size: PageSize) -> Result<Vec<u8>, Error> {
+        let room = self.place.room(page_size)?;
+        let len = self.len.unwrap_or(room);
+        if len > room {
+            return Err(Error::PastPageEnd {
+                offset: self.place.offset,
+                len,
+                page_size: page_size.bytes(),
+            });
+        }
+        Ok(vec![0; len])
     }
 }
 
@@ -198,7 +203,7 @@ impl Write {
 
     fn room(&self, engine: &Engine) -> Result<usize, Error> {
         engine.read_with(&self.file.path, |pager| {
-            let room = self.place.room(pager)?;
+            let room = self.place.room(pager.page_size())?;
             match self.place.read(pager, &mut []) {
                 // Bytes that went bad can be replaced by a whole page.
                 Err(Error::ChecksumMismatch { .. }) if self.place.offset == 0 => {}

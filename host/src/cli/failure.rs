@@ -140,6 +140,7 @@ fn way_out(error: &Error) -> String {
         Error::OutOfRange(_) | Error::NotAllocated(_) | Error::NotProtected(_) => {
             ": `pagebox list` shows what there is"
         }
+        Error::CopyIsAhead { .. } => ": back up to another copy, so that neither is lost",
         Error::NoSnapshot(_) => ": `pagebox snapshot list` shows them",
         Error::NotRegular { kind, .. } if kind.starts_with("protected") => {
             ": `pagebox list` shows it, --protected takes it"
@@ -156,7 +157,9 @@ fn way_out(error: &Error) -> String {
         Error::Busy => {
             ": another process writes to it all the time, `--wait SECONDS` tries for longer"
         }
-        Error::Exists { .. } => ": choose another name",
+        Error::Exists { .. } | Error::IsSnapshot(_) | Error::NotACopy { .. } => {
+            ": choose another name"
+        }
         _ => "",
     };
     way_out.into()

@@ -20,7 +20,7 @@ fn backup_is_made_updated_and_compared() {
     run(["backup", &file, &copy, "--check"]).done();
     run_with(["write", &file, "0", "--protected"], b"two").done();
     let error = run(["backup", &file, &copy, "--check"]).failed(1);
-    assert!(error.contains("1 page differ"), "{error}");
+    assert!(error.contains("1 page differs in "), "{error}");
     run(["free", &file, "9", "--protected"]).done();
     let told = run(["backup", &file, &copy]).done().text();
     assert!(told.starts_with("updated "), "{told}");

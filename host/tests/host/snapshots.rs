@@ -171,6 +171,32 @@ fn readers_of_a_snapshot_take_no_lock_and_see_no_mixture() {
     assert!(matches!(gone, Err(Error::Changed)), "{gone:?}");
 }
 
+/// Each opening finds its own way to the snapshot, among roots that change.
+#[test]
+fn snapshot_is_opened_beside_a_writer_without_a_pause() {
+    let (_folder, path) = folder();
+    let (mut writer, ids) = pager(&path);
+    writer.create_snapshot("one").unwrap();
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for byte in (2..200).cycle() {
+                fill(&mut writer, &ids[..3], byte);
+                if is_done.load(Ordering::SeqCst) {
+                    return;
+                }
+            }
+        });
+        for _ in 0..20 {
+            let view = engine().open_snapshot(&path, "one").unwrap();
+            shows(&view, &ids, 1);
+            let missing = engine().open_snapshot(&path, "two");
+            assert!(matches!(missing, Err(Error::NoSnapshot(_))), "{missing:?}");
+        }
+        is_done.store(true, Ordering::SeqCst);
+    });
+}
+
 #[test]
 fn readers_list_snapshots_and_make_none() {
     let (_folder, path) = folder();
@@ -250,5 +276,8 @@ fn stores_in_memory_have_them_too_and_format_0_has_none() {
         .unwrap();
     assert!(pager.snapshots().unwrap().is_empty());
     let error = pager.create_snapshot("one").unwrap_err();
-    assert_eq!(error.to_string(), "the format has no snapshots");
+    assert_eq!(
+        error.to_string(),
+        "the format has no snapshots: upgrade the file to format 1"
+    );
 }

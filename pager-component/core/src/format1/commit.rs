@@ -22,7 +22,8 @@
 //!    one sync.
 //! 6. So is each view: what its generation reads and a commit frees is in limbo
 //!    until it is gone.
-//! 7. Any failure poisons, but of reading, and of a growth that changed nothing.
+//! 7. What is as old as the newest snapshot is that one's: it is not freed.
+//! 8. Any failure poisons, but of reading, and of a growth that changed nothing.
 //!
 //! So power lost at any time leaves the state before or the state after.
 
