@@ -43,6 +43,7 @@ mod backup;
 mod cache;
 mod check;
 mod clock;
+mod compact;
 mod config;
 mod copy;
 mod dropped;
@@ -81,6 +82,7 @@ mod wiped;
 pub mod wit;
 
 pub use backup::Backup;
+pub use compact::{Compacted, Obstacle};
 pub use copy::Copied;
 pub use engine::Engine;
 pub use error::{Error, ErrorClass};

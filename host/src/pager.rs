@@ -102,7 +102,8 @@ pub struct Pager {
     committed: CommitInfo,
     /// How the checksums of protected pages are computed.
     algorithm: Algorithm,
-    abilities: Abilities,
+    /// What of it the format has.
+    abilities: Vec<&'static str>,
     /// What views leave behind.
     dropped_pins: Dropped,
     /// Buffers that were used before.
@@ -114,14 +115,12 @@ pub struct Pager {
     unsure: bool,
 }
 
-/// What the format has besides what every format can.
-#[derive(Clone, Copy, Debug, Default)]
-struct Abilities {
-    /// Deferred commits.
-    defers: bool,
-    has_views: bool,
-    has_snapshots: bool,
-}
+/// What a format can have besides what every format can: words of the contract.
+const ABILITIES: [&str; 4] = [COMPACTION, DEFERRED_COMMITS, SNAPSHOTS, VIEWS];
+const COMPACTION: &str = "compaction";
+const DEFERRED_COMMITS: &str = "deferred-commits";
+const SNAPSHOTS: &str = "snapshots";
+const VIEWS: &str = "views";
 
 fn next_opening() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -230,7 +229,7 @@ impl Pager {
             owner: Owner::here(),
             committed: CommitInfo::default(),
             algorithm: Algorithm::Crc32,
-            abilities: Abilities::default(),
+            abilities: Vec::new(),
             dropped_pins: Dropped::default(),
             spare: Spare::default(),
             opening: next_opening(),
@@ -250,12 +249,8 @@ impl Pager {
             page_count: figures.page_count.unwrap_or(0),
         };
         self.algorithm = figures.algorithm.into();
-        let can = |word| figures.capabilities.iter().any(|it| it == word);
-        self.abilities = Abilities {
-            defers: can("deferred-commits"),
-            has_views: can("views"),
-            has_snapshots: can("snapshots"),
-        };
+        let can = |word: &&str| figures.capabilities.iter().any(|it| it == word);
+        self.abilities = ABILITIES.into_iter().filter(can).collect();
         let protected = figures.protected_capacity.max(figures.protected_pages);
         self.resize_cache(self.committed.page_count, protected.unwrap_or(0));
         Ok(())
@@ -433,17 +428,22 @@ impl Pager {
 
     /// Whether a commit can be deferred.
     pub(crate) fn can_defer(&self) -> bool {
-        self.abilities.defers
+        self.abilities.contains(&DEFERRED_COMMITS)
     }
 
     /// Whether there can be views.
     pub(crate) fn has_views(&self) -> bool {
-        self.abilities.has_views
+        self.abilities.contains(&VIEWS)
+    }
+
+    /// Whether the file can be made shorter.
+    pub(crate) fn can_compact(&self) -> bool {
+        self.abilities.contains(&COMPACTION)
     }
 
     /// Whether there can be snapshots.
     pub(crate) fn has_snapshots(&self) -> bool {
-        self.abilities.has_snapshots
+        self.abilities.contains(&SNAPSHOTS)
     }
 
     /// What views leave behind.

@@ -259,12 +259,21 @@ impl Pager {
     ) -> Result<(u64, CommitInfo), Error> {
         let before = self.committed();
         let done = self.lend(operation, Right::Write, f)?;
-        let info = done.info;
+        Ok((done.pages, self.expect_durable(before, done.info)?))
+    }
+
+    /// That a commit of the sandbox's own is durable, and not older than the one
+    /// before it.
+    pub(crate) fn expect_durable(
+        &mut self,
+        before: CommitInfo,
+        info: wit::CommitInfo,
+    ) -> Result<CommitInfo, Error> {
         if info.generation < before.generation || info.durable != info.generation {
             let cause = format!("it committed generation {}", info.generation);
             return Err(self.distrust(COMMITTING, cause));
         }
-        Ok((done.pages, Effects::default().apply(self, info)?))
+        Effects::default().apply(self, info)
     }
 }
 

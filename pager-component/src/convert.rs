@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use pagebox_core::identity::IdentityFault;
 use pagebox_core::{
-    ChangedPage, CommitInfo, Durability, Error, Extent, Location, Operation, ProtectedPage,
-    SnapshotInfo, Stats,
+    ChangedPage, CommitInfo, Compacted, Durability, Error, Extent, Location, Obstacle, Operation,
+    ProtectedPage, SnapshotInfo, Stats,
 };
 use pagebox_store::{StoreError, UnsupportedPageSize};
 
@@ -84,6 +84,7 @@ fn of(operation: Operation) -> wit::Operation {
         Operation::Read { page } => wit::Operation::Reading(page),
         Operation::Stage { id } => wit::Operation::Staging(id.0),
         Operation::Grow { page_count } => wit::Operation::Growing(page_count),
+        Operation::Truncate { page_count } => wit::Operation::Cutting(page_count),
         Operation::Settle => wit::Operation::Settling,
         Operation::WriteNew => wit::Operation::Creating,
         Operation::WriteRepaired => wit::Operation::Repairing,
@@ -199,6 +200,28 @@ impl From<ChangedPage> for wit::ChangedPage {
             before: page.before.map(Into::into),
             after: page.after.map(Into::into),
         }
+    }
+}
+
+impl From<Obstacle> for wit::Obstacle {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Contents => Self::Contents,
+            Obstacle::Regular { page } => Self::Regular(page),
+            Obstacle::Snapshot { page, name } => Self::Snapshot(wit::SnapshotPage { page, name }),
+            Obstacle::View { generation } => Self::View(generation),
+        }
+    }
+}
+
+/// What a step of a compaction came to, and what is committed then.
+pub(crate) fn compacted(step: Compacted, info: CommitInfo) -> wit::Compacted {
+    wit::Compacted {
+        moved: step.moved,
+        left: step.left,
+        done: step.is_done,
+        obstacle: step.obstacle.map(Into::into),
+        info: info.into(),
     }
 }
 

@@ -10,6 +10,7 @@ use pagebox_core::{
 };
 
 use crate::Component;
+use crate::convert::compacted;
 use crate::runtime::trap;
 use crate::store::{Buffer, HostStore};
 use crate::wit::exports::pagebox::pager::pager as wit;
@@ -296,6 +297,12 @@ impl wit::GuestPager for OpenPager {
 
     fn restore_snapshot(&self, name: String) -> Result<wit::Done, wit::Error> {
         self.done(|pager| pager.restore(&name))
+    }
+
+    fn compact(&self, page_count: u64, limit: u32) -> Result<wit::Compacted, wit::Error> {
+        let mut pager = self.0.borrow_mut();
+        let step = pager.compact(page_count, limit as usize)?;
+        Ok(compacted(step, pager.committed()))
     }
 
     fn snapshot_pages(&self, name: String) -> Result<u64, wit::Error> {

@@ -86,6 +86,7 @@ fn of_operation(operation: wit::Operation) -> Operation {
             id: ProtectedId(id),
         },
         wit::Operation::Growing(page_count) => Operation::Grow { page_count },
+        wit::Operation::Cutting(page_count) => Operation::Truncate { page_count },
         wit::Operation::Committing => Operation::Commit,
         wit::Operation::Settling => Operation::Settle,
         wit::Operation::Creating => Operation::WriteNew,

@@ -123,4 +123,8 @@ impl<S: PageStore> PageStore for CountingStore<S> {
         self.counter.add(|counts| counts.grows += 1);
         self.inner.grow(page_count)
     }
+
+    fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        self.inner.truncate(page_count)
+    }
 }

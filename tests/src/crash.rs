@@ -8,7 +8,8 @@
 //!    back early does nothing that is not among these.
 //! 2. After a sync that returned ok, exactly what was written is there.
 //! 3. Power lost during a growth finds the old length or the new one; after it
-//!    returned, the new one.
+//!    returned, the new one. Power lost between a cut and the next sync or growth
+//!    finds the new length, or the old one with what was durable there.
 //! 4. *Order* is a barrier: a write after it is on the medium only if all before
 //!    it are. A file syncs for it. A medium that keeps order of its own may lose
 //!    all since the last sync still: what is there then is all up to some
@@ -306,6 +307,18 @@ impl Inner {
     }
 
     fn check_unreached(&mut self, change: &Change<'_, PageBuffer>) {
+        self.know_guard();
+        match &self.guard {
+            // The same bytes again change nothing.
+            Guard::Not(_) if self.medium.has_durable(change) => (),
+            _ => {
+                let (first, count) = change.pages();
+                self.check_range(first, count, "written");
+            }
+        }
+    }
+
+    fn know_guard(&mut self) {
         if matches!(self.guard, Guard::Unknown) {
             self.guard = match (&self.reach, decode(&Durable(&self.medium))) {
                 (Some(reach), _) => Guard::Not(reach.0(&Durable(&self.medium))),
@@ -315,28 +328,30 @@ impl Inner {
                 _ => Guard::OnlyPage0,
             };
         }
-        let (first, count) = change.pages();
+    }
+
+    /// That nothing that the durable state needs is among pages that are changed.
+    fn check_range(&mut self, first: u64, count: u64, how: &str) {
+        self.know_guard();
         match &self.guard {
             Guard::Unknown | Guard::Any => (),
-            // The same bytes again change nothing.
-            Guard::Not(_) if self.medium.has_durable(change) => (),
             Guard::Not(reached) => {
                 for page in first..first + count {
                     assert!(
                         !reached.contains(&page),
-                        "page {page} is written while the durable state reaches it"
+                        "page {page} is {how} while the durable state reaches it"
                     );
                 }
             }
             Guard::OnlyPage0 => assert!(
                 (first, count) == (0, 1),
-                "page {first} is written while page 0 is torn or in doubt"
+                "page {first} is {how} while page 0 is torn or in doubt"
             ),
             Guard::Unreached(state) => {
                 for page in (first..first + count).filter(|&page| page != 0) {
                     assert!(
                         !state.reaches(page),
-                        "page {page}, {:?}, is written while the durable state reaches it",
+                        "page {page}, {:?}, is {how} while the durable state reaches it",
                         state.kind(page)
                     );
                 }
@@ -390,9 +405,15 @@ impl PageStore for CrashStore {
     }
 
     fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
-        // Nobody shortens a file yet: how, is another fault model.
-        assert!(page_count >= self.geometry().page_count, "a medium is cut");
-        Ok(self.geometry())
+        let mut inner = self.inner();
+        let old = inner.medium.page_count();
+        if page_count < old {
+            inner.check_range(page_count, old - page_count, "cut off");
+            let media = inner.media();
+            media.for_each(|medium| medium.truncate(page_count));
+            inner.note(Record::Writes, "a cut");
+        }
+        Ok(inner.medium.geometry())
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {

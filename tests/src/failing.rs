@@ -25,11 +25,13 @@ pub enum Verb {
     Sync,
     /// A growth.
     Grow,
+    /// A cut.
+    Truncate,
 }
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Read,
         Self::Checksum,
         Self::Stage,
@@ -37,6 +39,7 @@ impl Verb {
         Self::Write,
         Self::Sync,
         Self::Grow,
+        Self::Truncate,
     ];
 }
 
@@ -69,6 +72,7 @@ struct Inner {
     fault: Option<Fault>,
     calls: u64,
     failures: u64,
+    refuses_cuts: bool,
 }
 
 impl Switch {
@@ -78,6 +82,11 @@ impl Switch {
             fault: Some(fault),
             ..Inner::default()
         };
+    }
+
+    /// Lets the store be one that cannot be made shorter.
+    pub fn refuse_cuts(&self) {
+        self.inner().refuses_cuts = true;
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -248,5 +257,13 @@ impl<S: PageStore> PageStore for FailingStore<S> {
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
         self.switch.ask(Verb::Grow)?;
         self.inner.grow(page_count)
+    }
+
+    fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        self.switch.ask(Verb::Truncate)?;
+        if self.switch.inner().refuses_cuts {
+            return Err(StoreError::Other(None));
+        }
+        self.inner.truncate(page_count)
     }
 }

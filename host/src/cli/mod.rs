@@ -8,6 +8,7 @@
 
 mod backup;
 mod check;
+mod compact;
 mod component;
 mod copy;
 mod create;
@@ -86,6 +87,7 @@ enum Command {
     Check(check::Check),
     Copy(copy::Copy),
     Backup(backup::Backup),
+    Compact(compact::Compact),
     Repair(repair::Repair),
     Upgrade(upgrade::Upgrade),
     Snapshot(snapshot::SnapshotCommand),
@@ -189,6 +191,7 @@ fn run(cli: &Cli, output: &mut Output) -> Outcome {
         Command::Check(command) => command.run(output),
         Command::Copy(command) => command.run(output, wait),
         Command::Backup(command) => command.run(output, wait),
+        Command::Compact(command) => command.run(output, wait),
         Command::Repair(command) => command.run(output, wait),
         Command::Upgrade(command) => command.run(output, wait),
         Command::Snapshot(command) => command.run(output, wait),

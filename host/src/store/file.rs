@@ -285,6 +285,18 @@ impl PageFile {
         }
     }
 
+    /// Makes the file shorter. Whatever fails, it is as long as it was.
+    pub(super) fn shorten(&mut self, page_count: u64) -> Result<(), StoreError> {
+        self.expect_own()?;
+        // It goes with what is cut off.
+        self.ahead.lose();
+        let len = self.position(page_count);
+        self.file.file().set_len(len).map_err(io_error)?;
+        (self.page_count, self.tail) = (page_count, 0);
+        self.blank.truncate(page_count);
+        Ok(())
+    }
+
     fn lengthen(
         &mut self,
         whole: u64,

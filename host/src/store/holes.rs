@@ -120,6 +120,12 @@ impl Holes {
         Ok(())
     }
 
+    /// Forgets those from a page on: the file ends there.
+    pub(super) fn truncate(&mut self, first: u64) {
+        self.pages.truncate(first);
+        drop(self.parts.split_off(&first));
+    }
+
     /// Notes that a page has its blocks.
     pub(super) fn fill(&mut self, page: u64) {
         if self.pages.remove(page) {

@@ -4,9 +4,10 @@
 //! 1. The file is locked exclusively for as long as the map lives: [`Map::new`]
 //!    takes the lock's witness. Whoever respects the lock does not change it.
 //! 2. The map never exceeds the file: `len` is at most the file's length when
-//!    the map is made or grows. A file is only ever shortened to undo a growth
-//!    that failed, to the length that it had before, and the map grows when
-//!    nothing of that can fail any more.
+//!    the map is made or grows. A file is shortened to undo a growth that failed,
+//!    to the length that it had before, and the map grows when nothing of that can
+//!    fail any more; or to give its end back, which the map has given up before,
+//!    and of which no view has a map.
 //! 3. Bytes of the map are written by positioned writes only through
 //!    `&mut self` of the store that owns it, so never while a slice of it lives.
 //!    So are the bytes zeroed that the file is told to forget.
@@ -54,15 +55,15 @@ impl Map {
         unsafe { MmapOptions::new().len(len).map_mut(file) }.map(Self)
     }
 
-    /// Maps more bytes of the same file. If that fails, nothing changed.
+    /// Maps more or fewer bytes of the same file. If that fails, nothing changed.
     ///
     /// The system only enters what is new in its tables. To take the old map
     /// down and make another takes as long as it has pages in use, twice: they
     /// are looked for again when they are next read. With 64 MiB it took 2.5
     /// and 6 ms, on ext4 and in memory.
-    pub(super) fn grow(&mut self, file: &Locked, len: usize) -> io::Result<()> {
+    pub(super) fn resize(&mut self, file: &Locked, len: usize) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if !self.0.is_empty() {
+        if !self.0.is_empty() && len > 0 {
             long_enough(file, len)?;
             let options = memmap2::RemapOptions::new().may_move(true);
             // SAFETY: as in `new`, for `len` bytes; no slice of the map lives,

@@ -140,7 +140,8 @@ impl MmapStore {
         }
         // The map has this many bytes, so they can be counted.
         let start = usize::try_from(start).map_err(|_| StoreError::OutOfBounds)?;
-        Ok(&self.map.bytes()[start..start + len])
+        let bytes = self.map.bytes().get(start..start + len);
+        bytes.ok_or(StoreError::OutOfBounds)
     }
 
     /// Notes what changes did to holes, and if they `failed`, that it is not
@@ -211,7 +212,31 @@ impl PageStore for MmapStore {
         if page_count > self.geometry().page_count {
             let map = &mut self.map;
             self.file
-                .extend(page_count, |file, len| map.grow(file, mappable(len)?))?;
+                .extend(page_count, |file, len| map.resize(file, mappable(len)?))?;
+        }
+        Ok(self.geometry())
+    }
+
+    fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        self.file.expect_own()?;
+        if page_count < self.geometry().page_count {
+            if self.file.viewers() > 0 {
+                let text = "views have the end of the file mapped";
+                return Err(StoreError::Other(Some(text.into())));
+            }
+            let page_size = self.geometry().page_size.bytes();
+            let old_len = self.map.bytes().len();
+            // It is less than what is mapped.
+            let len = usize::try_from(page_count).map_or(old_len, |count| count * page_size);
+            let file = self.file.locked().clone();
+            self.map.resize(&file, len).map_err(io_error)?;
+            if let Err(error) = self.file.shorten(page_count) {
+                self.map.resize(&file, old_len).map_err(io_error)?;
+                return Err(error);
+            }
+            if let Some(holes) = &mut self.holes {
+                holes.truncate(page_count);
+            }
         }
         Ok(self.geometry())
     }
@@ -256,7 +281,8 @@ impl Store for MmapStore {
         }
         self.file.written(page);
         let start = usize::try_from(start).map_err(|_| StoreError::OutOfBounds)?;
-        Ok(Some(&mut self.map.bytes_mut()[start..start + len]))
+        let bytes = self.map.bytes_mut().get_mut(start..start + len);
+        bytes.map(Some).ok_or(StoreError::OutOfBounds)
     }
 }
 

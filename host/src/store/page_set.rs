@@ -104,6 +104,14 @@ impl PageSet {
         was
     }
 
+    /// Takes out all from `first` on.
+    pub(crate) fn truncate(&mut self, first: u64) {
+        drop(self.chunks.split_off(&first.div_ceil(CHUNK)));
+        for page in first..first.next_multiple_of(CHUNK) {
+            self.remove(page);
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.chunks.clear();
     }
@@ -124,6 +132,29 @@ impl PageSet {
 #[cfg(test)]
 mod tests {
     use super::{CHUNK, PageSet};
+
+    #[test]
+    fn truncated_set_ends_where_it_was_cut() {
+        for end in [
+            0,
+            1,
+            63,
+            64,
+            CHUNK - 1,
+            CHUNK,
+            CHUNK + 1,
+            3 * CHUNK,
+            9 * CHUNK,
+        ] {
+            let mut set = PageSet::default();
+            set.insert_run(5, 4 * CHUNK);
+            set.truncate(end);
+            for page in 0..6 * CHUNK {
+                let expected = (5..end.min(4 * CHUNK + 5)).contains(&page);
+                assert_eq!(set.contains(page), expected, "page {page}, cut at {end}");
+            }
+        }
+    }
 
     #[test]
     fn run_equals_its_pages() {

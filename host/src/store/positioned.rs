@@ -96,6 +96,14 @@ impl PageStore for FileStore {
         }
         Ok(self.geometry())
     }
+
+    fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        self.0.expect_own()?;
+        if page_count < self.geometry().page_count {
+            self.0.shorten(page_count)?;
+        }
+        Ok(self.geometry())
+    }
 }
 
 impl Store for FileStore {

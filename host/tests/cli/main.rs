@@ -3,6 +3,7 @@
 
 mod backups;
 mod commands;
+mod compact;
 mod copy;
 mod damage;
 mod errors;

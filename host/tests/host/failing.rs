@@ -114,6 +114,7 @@ fn is_told(error: &Error, verb: Verb) -> bool {
         // A host sums up the buffers itself.
         Verb::StagedChecksum => &[],
         Verb::Grow => &["growing the file to "],
+        Verb::Truncate => &["cutting the file to "],
         Verb::Write => &[
             "writing a commit",
             "writing the root that counts",

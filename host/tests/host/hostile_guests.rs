@@ -239,7 +239,7 @@ fn each(calls: &[(&str, &str)], misdeed: &str, cause: &str, run: impl Fn(&Case, 
 
 /// Every call that a host makes of a guest that has the store, and what it
 /// calls it.
-const CALLS: [(&str, &str); 24] = [
+const CALLS: [(&str, &str); 25] = [
     ("open", "opening the file"),
     ("begin", "beginning a transaction"),
     ("alloc", "allocating pages"),
@@ -260,6 +260,7 @@ const CALLS: [(&str, &str); 24] = [
     ("create-snapshot", "creating a snapshot"),
     ("delete-snapshot", "deleting a snapshot"),
     ("restore-snapshot", "restoring a snapshot"),
+    ("compact", "compacting the file"),
     ("snapshot-pages", "comparing snapshots"),
     ("pin-snapshot", "opening a snapshot"),
     ("changes", "comparing snapshots"),
@@ -268,11 +269,11 @@ const CALLS: [(&str, &str); 24] = [
 
 /// Those of a pager.
 fn of_a_pager() -> &'static [(&'static str, &'static str)] {
-    &CALLS[..23]
+    &CALLS[..24]
 }
 
 /// Those that change the store.
-const COMMITS: [&str; 9] = [
+const COMMITS: [&str; 10] = [
     "commit",
     "write",
     "one-alloc",
@@ -282,6 +283,7 @@ const COMMITS: [&str; 9] = [
     "create-snapshot",
     "delete-snapshot",
     "restore-snapshot",
+    "compact",
 ];
 
 /// Makes a call of the hostile guest, which fails.
@@ -300,6 +302,7 @@ fn call(case: &Case, place: &str) -> Error {
         "create-snapshot" => pager.create_snapshot("one").map(drop),
         "delete-snapshot" => pager.delete_snapshot("one").map(drop),
         "restore-snapshot" => pager.restore_snapshot("one").map(drop),
+        "compact" => pager.compact(0).map(drop),
         "snapshot-pages" => pager.snapshot_pages("one").map(drop),
         "pin-snapshot" => pager.snapshot("one").map(drop),
         "changes" => pager
@@ -681,6 +684,36 @@ impl Case {
     }
 }
 
+/// A file that was cut under the map is an error to read, and no signal; a view has a
+/// map of its own.
+#[test]
+fn guest_that_cuts_the_file_takes_no_reader_down() {
+    let case = Case::new("cut the file to nothing");
+    let mut pager = case.open();
+    let view = pager.view().unwrap();
+    let mut bytes = [0; 16];
+    assert!(view.read_protected(PROTECTED, 0, &mut bytes).is_ok());
+    pager.compact(0).unwrap();
+    assert!(std::fs::metadata(&case.path).unwrap().len() > 0);
+    let _ = view.read_protected(PROTECTED, 0, &mut bytes);
+    drop(view);
+    pager.compact(0).unwrap();
+    assert_eq!(std::fs::metadata(&case.path).unwrap().len(), 0);
+    assert!(pager.page(REGULAR).is_err());
+    assert!(pager.read(REGULAR, 0, &mut bytes).is_err());
+    assert!(pager.protected_page(PROTECTED).is_err());
+    assert!(pager.page_mut(REGULAR).is_err());
+}
+
+#[test]
+fn guest_that_compacts_for_ever_is_found_out() {
+    let case = Case::new("compact without end");
+    let mut pager = case.open();
+    let error = pager.compact(0).unwrap_err();
+    case.is_gone(pager);
+    case.answered(&error, "compacting the file", "it does not end");
+}
+
 #[test]
 fn guest_that_lists_what_cannot_be_is_found_out() {
     for (misdeed, cause) in [
@@ -725,6 +758,11 @@ fn guest_that_lists_what_cannot_be_is_found_out() {
         let case = Case::new(misdeed);
         let mut pager = case.open();
         let error = pager.create_snapshot("one").unwrap_err();
+        case.is_gone(pager);
+        case.answered(&error, "committing", "it committed generation");
+        let case = Case::new(misdeed);
+        let mut pager = case.open();
+        let error = pager.compact(0).unwrap_err();
         case.is_gone(pager);
         case.answered(&error, "committing", "it committed generation");
     }

@@ -30,6 +30,11 @@ pub enum Operation {
         /// To how many pages.
         page_count: u64,
     },
+    /// Making the file shorter.
+    Truncate {
+        /// To how many pages.
+        page_count: u64,
+    },
     /// Writing a commit.
     Commit,
     /// Making durable, at opening, what recovery chose.
@@ -48,6 +53,7 @@ impl fmt::Display for Operation {
             Self::Read { page } => write!(f, "reading page {page}"),
             Self::Stage { id } => write!(f, "staging protected page {id}"),
             Self::Grow { page_count } => write!(f, "growing the file to {page_count} pages"),
+            Self::Truncate { page_count } => write!(f, "cutting the file to {page_count} pages"),
             Self::Commit => f.write_str("writing a commit"),
             Self::Settle => f.write_str("writing the root that counts"),
             Self::WriteNew => f.write_str("writing a new file"),

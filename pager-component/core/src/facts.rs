@@ -152,6 +152,46 @@ pub struct ChangedPage {
     pub after: Option<Location>,
 }
 
+/// What a step of a compaction came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// Pages that the step moved.
+    pub moved: u64,
+    /// Used pages that are still to be moved, as far as is known.
+    pub left: u64,
+    /// Pages that the file accounts for now.
+    pub page_count: u64,
+    /// Whether this was the last step.
+    pub is_done: bool,
+    /// Why the file gets no shorter than it does; none: it gets as short as it was
+    /// asked to be.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// What stands in the way of a shorter file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The pages that it has take that much.
+    Contents,
+    /// A regular page: those are not moved.
+    Regular {
+        /// Which.
+        page: u64,
+    },
+    /// A page of a snapshot: those are not moved.
+    Snapshot {
+        /// Which page.
+        page: u64,
+        /// The newest snapshot that has it; none: that was not found out.
+        name: Option<String>,
+    },
+    /// A view: what it reads stays, until it is gone.
+    View {
+        /// The oldest generation that a view reads.
+        generation: u64,
+    },
+}
+
 /// All that a transaction allocates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wish {

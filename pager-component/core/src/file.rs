@@ -11,8 +11,8 @@ use pagebox_store::{Algorithm, PageSize, PageStore};
 use crate::changes::Changes;
 use crate::error::Error;
 use crate::facts::{
-    ChangedPage, CheckPart, CommitInfo, Durability, Location, NewFile, ProtectedPage, SnapshotInfo,
-    Stats, Wish,
+    ChangedPage, CheckPart, CommitInfo, Compacted, Durability, Location, NewFile, ProtectedPage,
+    SnapshotInfo, Stats, Wish,
 };
 use crate::format0;
 use crate::format1;
@@ -217,6 +217,24 @@ impl File {
         match self {
             Self::Zero(_) => Err(Error::NoSnapshot),
             Self::One(file) => Ok(file.restore(store, name)?),
+        }
+    }
+
+    /// One step of making the file as short as `target` pages, or as can be, which
+    /// moves `limit` protected pages at most: see
+    /// [`compact`](crate::Pager::compact).
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] where the format does not; as [`File::commit`].
+    pub fn compact<S: PageStore>(
+        &mut self,
+        store: &mut S,
+        target: u64,
+        limit: usize,
+    ) -> Result<Compacted, Error> {
+        match self {
+            Self::Zero(_) => Err(Error::NotSupported),
+            Self::One(file) => Ok(file.compact(store, target, limit)?),
         }
     }
 

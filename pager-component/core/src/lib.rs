@@ -81,7 +81,8 @@ mod view;
 
 pub use error::{Error, Operation};
 pub use facts::{
-    ChangedPage, CommitInfo, Durability, Location, NewFile, ProtectedPage, SnapshotInfo, Stats,
+    ChangedPage, CommitInfo, Compacted, Durability, Location, NewFile, Obstacle, ProtectedPage,
+    SnapshotInfo, Stats,
 };
 pub use identity::Format;
 pub use ids::{Extent, ProtectedId, Side};

@@ -15,7 +15,8 @@ use pagebox_store::{Algorithm, PageStore};
 
 use crate::error::{Error, Operation};
 use crate::facts::{
-    ChangedPage, CommitInfo, Durability, Location, NewFile, ProtectedPage, SnapshotInfo, Stats,
+    ChangedPage, CommitInfo, Compacted, Durability, Location, NewFile, ProtectedPage, SnapshotInfo,
+    Stats,
 };
 use crate::file::File;
 use crate::identity::Format;
@@ -355,6 +356,27 @@ impl<S: PageStore> Pager<S> {
     pub fn restore(&mut self, name: &str) -> Result<u64, Error> {
         self.expect_writable()?;
         let done = self.file.restore(&mut self.store, name);
+        let done = self.after_commit(done);
+        self.verified = Verified::default();
+        done
+    }
+
+    /// One step of making the file as short as `target` pages, or as short as can be:
+    /// 0 for that. It moves `limit` pages at most, and 64 MiB, to free places further
+    /// down, durably, in one commit that changes nothing else; the last step gives
+    /// the end of the file back. Call it until [`Compacted::is_done`]; other calls
+    /// may come between. What is at hand of transactions is stale after each.
+    ///
+    /// Regular pages stay where they are, since their numbers are their ids, and so
+    /// do pages of snapshots; a view keeps the whole end:
+    /// [`Compacted::obstacle`] says what stands in the way.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] where the format cannot; [`Error::ChecksumMismatch`]
+    /// for a page that cannot be moved, with nothing changed; as [`Pager::commit`].
+    pub fn compact(&mut self, target: u64, limit: usize) -> Result<Compacted, Error> {
+        self.expect_writable()?;
+        let done = self.file.compact(&mut self.store, target, limit);
         let done = self.after_commit(done);
         self.verified = Verified::default();
         done

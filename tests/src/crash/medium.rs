@@ -24,6 +24,8 @@ pub(super) struct Medium {
     durable: Vec<Page>,
     /// How many of these pages are there if the last growth did not arrive.
     durable_count: u64,
+    /// Pages behind the end that are there if the last cut did not arrive.
+    cut: Vec<Page>,
     /// Sectors, by page and place, of which there may be another version.
     doubtful: BTreeMap<(u64, usize), Doubt>,
     zero: Page,
@@ -45,6 +47,7 @@ impl Medium {
             cache: pages.clone(),
             durable_count: pages.len() as u64,
             durable: pages,
+            cut: Vec::new(),
             doubtful: BTreeMap::new(),
             zero: vec![0; page_size.bytes()].into(),
         }
@@ -62,6 +65,11 @@ impl Medium {
     /// that is not in doubt.
     pub(super) fn shorter(&self) -> Option<u64> {
         (self.durable_count < self.page_count()).then_some(self.durable_count)
+    }
+
+    /// What is there behind the end if the last cut did not arrive.
+    pub(super) fn cut(&self) -> &[Page] {
+        &self.cut
     }
 
     /// Whether a power loss leaves the page as reads show it.
@@ -163,8 +171,9 @@ impl Medium {
     /// Makes what is dirty in these pages durable, and the length. Returns
     /// whether anything was.
     pub(super) fn sync(&mut self, pages: Range<u64>) -> bool {
-        let mut changed = self.shorter().is_some();
+        let mut changed = self.shorter().is_some() || !self.cut.is_empty();
         self.durable_count = self.page_count();
+        self.cut.clear();
         let sectors = (pages.start, 0)..(pages.end, 0);
         for ((page, sector), doubt) in self.doubtful.extract_if(sectors, |_, doubt| doubt.dirty) {
             let newest = &doubt.versions[doubt.versions.len() - 1];
@@ -182,8 +191,25 @@ impl Medium {
         }
     }
 
-    /// Lengthens the medium with zeros; durable after a sync.
+    /// Shortens the medium; durable after a sync.
+    pub(super) fn truncate(&mut self, page_count: u64) {
+        let end = page_count as usize;
+        if end >= self.durable.len() {
+            return;
+        }
+        let mut cut = self.durable.split_off(end);
+        cut.append(&mut self.cut);
+        self.cut = cut;
+        self.cache.truncate(end);
+        self.durable_count = self.durable_count.min(page_count);
+        // What was written there is in no image.
+        drop(self.doubtful.split_off(&(page_count, 0)));
+    }
+
+    /// Lengthens the medium with zeros; durable after a sync. A cut before it is
+    /// then, too.
     pub(super) fn grow(&mut self, page_count: u64) {
+        self.cut.clear();
         self.cache.resize(page_count as usize, self.zero.clone());
         self.durable.resize(page_count as usize, self.zero.clone());
     }

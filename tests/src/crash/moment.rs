@@ -38,7 +38,7 @@ impl Moment {
     pub fn durable(&self) -> CrashStore {
         let first = self.earlier.first().unwrap_or(&self.medium);
         let choices = choices(first);
-        self.image(first, &choices, &vec![0; choices.len()], false)
+        self.image(first, &choices, &vec![0; choices.len()], lost(first))
             .0
     }
 
@@ -73,8 +73,8 @@ impl Moment {
         for _ in 0..limit {
             let (medium, choices) = rng.pick(&media);
             let picks = sample(choices, rng);
-            let grown = rng.below(lengths(medium)) == 0;
-            let (image, survivors) = self.image(medium, choices, &picks, grown);
+            let length = *rng.pick(&lengths(medium));
+            let (image, survivors) = self.image(medium, choices, &picks, length);
             try_image(image, &survivors);
         }
         limit
@@ -84,8 +84,8 @@ impl Moment {
         let choices = choices(medium);
         let mut picks = vec![0; choices.len()];
         loop {
-            for length in 0..lengths(medium) {
-                let (image, survivors) = self.image(medium, &choices, &picks, length == 0);
+            for length in lengths(medium) {
+                let (image, survivors) = self.image(medium, &choices, &picks, length);
                 try_image(image, &survivors);
             }
             // Counts up, with a digit for each sector.
@@ -104,12 +104,12 @@ impl Moment {
         medium: &Medium,
         choices: &[Choice<'_>],
         picks: &[usize],
-        grown: bool,
+        length: Length,
     ) -> (CrashStore, Survivors) {
         let mut pages = medium.after_loss();
         let mut survivors = Survivors {
             sectors: Vec::new(),
-            shortened_to: None,
+            length,
         };
         for (&((page, sector), versions), &pick) in choices.iter().zip(picks) {
             survivors.sectors.push((page, sector, pick, versions.len()));
@@ -117,9 +117,10 @@ impl Moment {
                 put_sector(&mut pages[page as usize], sector, &versions[pick - 1]);
             }
         }
-        if !grown && let Some(page_count) = medium.shorter() {
-            pages.truncate(page_count as usize);
-            survivors.shortened_to = Some(page_count);
+        match length {
+            Length::Shown => {}
+            Length::NotGrown(page_count) => pages.truncate(page_count as usize),
+            Length::NotCut(_) => pages.extend_from_slice(medium.cut()),
         }
         let left = Medium::new(medium.geometry().page_size, pages);
         let left = CrashStore::from_medium(left, Vec::new(), self.keeps_order);
@@ -131,11 +132,33 @@ fn image_count(medium: &Medium) -> u64 {
     choices(medium)
         .iter()
         .map(|(_, versions)| versions.len() as u64 + 1)
-        .fold(lengths(medium), u64::saturating_mul)
+        .fold(lengths(medium).len() as u64, u64::saturating_mul)
 }
 
-fn lengths(medium: &Medium) -> u64 {
-    if medium.shorter().is_some() { 2 } else { 1 }
+/// How long an image is.
+#[derive(Clone, Copy, Debug)]
+enum Length {
+    /// As reads show it.
+    Shown,
+    /// The growth is lost: so many pages are left.
+    NotGrown(u64),
+    /// The cut is lost: so many pages are there still.
+    NotCut(u64),
+}
+
+/// That of a medium that lost all it could.
+fn lost(medium: &Medium) -> Length {
+    *lengths(medium).last().expect("there is one at least")
+}
+
+fn lengths(medium: &Medium) -> Vec<Length> {
+    let mut lengths = vec![Length::Shown];
+    lengths.extend(medium.shorter().map(Length::NotGrown));
+    if !medium.cut().is_empty() {
+        let shown = medium.geometry().page_count;
+        lengths.push(Length::NotCut(shown + medium.cut().len() as u64));
+    }
+    lengths
 }
 
 fn choices(medium: &Medium) -> Vec<Choice<'_>> {
@@ -193,7 +216,7 @@ fn sample(choices: &[Choice<'_>], rng: &mut Rng) -> Vec<usize> {
 pub struct Survivors {
     /// Page, sector, the version it has, how many it could have.
     sectors: Vec<(u64, usize, usize, usize)>,
-    shortened_to: Option<u64>,
+    length: Length,
 }
 
 impl fmt::Display for Survivors {
@@ -206,9 +229,10 @@ impl fmt::Display for Survivors {
                 _ => write!(f, " +{page}.{sector}({pick} of {count})")?,
             }
         }
-        match self.shortened_to {
-            None => Ok(()),
-            Some(page_count) => write!(f, "; the growth is lost, {page_count} pages are left"),
+        match self.length {
+            Length::Shown => Ok(()),
+            Length::NotGrown(count) => write!(f, "; the growth is lost, {count} pages are left"),
+            Length::NotCut(count) => write!(f, "; the cut is lost, {count} pages are there"),
         }
     }
 }

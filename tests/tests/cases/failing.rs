@@ -37,6 +37,7 @@ fn is_told(error: &Error, verb: Verb) -> bool {
         }
         Verb::Stage | Verb::StagedChecksum => matches!(operation, Operation::Stage { .. }),
         Verb::Grow => matches!(operation, Operation::Grow { .. }),
+        Verb::Truncate => matches!(operation, Operation::Truncate { .. }),
         Verb::Write => matches!(operation, Operation::Commit | Operation::Settle),
         Verb::Sync => {
             matches!(

@@ -128,6 +128,7 @@ fn goes_on(
         next.defers = defers;
         next.views_max = 1;
         next.snapshots_max = 3;
+        next.compacts = 2;
         let before = next.before();
         next.step().map_err(|error| error.to_string())?;
         let legal = next.legal(&before);
@@ -164,6 +165,7 @@ pub(crate) fn crashes(tally: &mut Tally, scene: &mut Scene<CrashStore>, rng: &mu
         scene.defers = *rng.pick(&[0, 0, 3, 4]);
         scene.views_max = *rng.pick(&[0, 2, 4]);
         scene.snapshots_max = *rng.pick(&[0, 2, 5]);
+        scene.compacts = *rng.pick(&[0, 2, 6]);
         if rng.chance(1, 8) {
             let longer = pagebox_store::PageStore::geometry(&scene.store).page_count + 20;
             scene.store.set_len(longer);
@@ -208,6 +210,45 @@ pub(crate) fn crashes(tally: &mut Tally, scene: &mut Scene<CrashStore>, rng: &mu
             },
         );
     }
+}
+
+/// A file is filled, emptied, and made shorter; every moment of that is tried.
+#[test]
+fn power_loss_while_a_file_gets_shorter_leaves_what_was_there() {
+    Tally::fill("power lost while a file gets shorter", 15, |tally, seed| {
+        let mut rng = Rng::new(seed);
+        let mut scene = Scene::on_crash_store(layout(seed), seed);
+        scene.fill_and_empty();
+        scene.snapshots_max = *rng.pick(&[0, 0, 2]);
+        for _ in 0..40 {
+            // The end of one is an eighth of its steps.
+            scene.compacts = *rng.pick(&[6, 8, 8]);
+            let before = scene.before();
+            scene.store.record(Record::Syncs);
+            scene
+                .step()
+                .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
+            scene.store.record(Record::Nothing);
+            let legal = scene.legal(&before);
+            let mut moments = scene.store.take_moments();
+            moments.push(scene.store.now());
+            for moment in &moments {
+                tally.images(
+                    moment,
+                    IMAGES_PER_SECOND_MOMENT,
+                    &legal,
+                    &scene,
+                    &mut rng,
+                    |tally, image, found, rng| {
+                        if rng.chance(1, 4) {
+                            goes_on(tally, &scene, image, found, rng)?;
+                        }
+                        Ok(())
+                    },
+                );
+            }
+        }
+    });
 }
 
 /// A sync fails; the file is opened again on a system that may have given the

@@ -17,6 +17,7 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
             scene.defers = *rng.pick(&[0, 2, 4]);
             scene.views_max = *rng.pick(&[0, 3]);
             scene.snapshots_max = *rng.pick(&[0, 4]);
+            scene.compacts = *rng.pick(&[0, 2, 6]);
             let before = scene.before();
             scene.store.record(Record::Writes);
             scene
@@ -45,6 +46,7 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
                 for _ in 0..2 {
                     next.defers = *rng.pick(&[0, 2]);
                     next.snapshots_max = *rng.pick(&[0, 3]);
+                    next.compacts = *rng.pick(&[0, 3]);
                     let before = next.before();
                     next.step()
                         .unwrap_or_else(|error| panic!("{error}: {:#?}", next.log));

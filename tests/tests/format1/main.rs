@@ -6,6 +6,8 @@
 
 mod arithmetic;
 mod bytes;
+mod compact;
+mod compact_failing;
 mod costs;
 mod crash;
 mod deferred;

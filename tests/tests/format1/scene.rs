@@ -49,6 +49,28 @@ pub(crate) fn page(shape: Shape, byte: u8) -> PageBuffer {
     PageBuffer::from(&vec![byte; shape.page_size.bytes()][..])
 }
 
+/// Writes pages full of a byte.
+pub(crate) fn write(
+    shape: Shape,
+    ids: impl IntoIterator<Item = u64>,
+    byte: u8,
+) -> Changes<PageBuffer> {
+    let mut changes = Changes::default();
+    for id in ids {
+        changes
+            .protected
+            .insert(ProtectedId(id), Change::Write(page(shape, byte)));
+    }
+    changes
+}
+
+/// The first byte of a protected page.
+pub(crate) fn byte<S: PageStore>(file: &mut File, store: &S, id: u64) -> u8 {
+    let mut bytes = vec![0; store.geometry().page_size.bytes()];
+    file.read(store, ProtectedId(id), &mut bytes).unwrap();
+    bytes[0]
+}
+
 /// Ids from 0 on, each with bytes, durable.
 pub(crate) fn file_of(shape: Shape, count: u64) -> (MemoryStore, File) {
     let mut store = MemoryStore::new(shape.page_size);
@@ -406,6 +428,10 @@ pub(crate) struct Scene<S: PageStore<Buffer: DerefMut<Target = [u8]>>> {
     pub(crate) views: Vec<Viewed>,
     /// How many snapshots there are at most.
     pub(crate) snapshots_max: usize,
+    /// How many of eight steps are of a compaction.
+    pub(crate) compacts: u64,
+    /// What one that goes on was asked for.
+    target: u64,
     pub(crate) rng: Rng,
     pub(crate) log: Vec<String>,
 }
@@ -425,6 +451,8 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             views_max: 0,
             views: Vec::new(),
             snapshots_max: 0,
+            compacts: 0,
+            target: 0,
             rng: Rng::new(seed),
             log: vec![format!("seed {seed}, {:?}", layout.shape())],
         }
@@ -449,6 +477,8 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             views_max: 0,
             views: Vec::new(),
             snapshots_max: 0,
+            compacts: 0,
+            target: 0,
             rng: Rng::new(seed),
             log: vec![format!("seed {seed}, {layout:?}")],
         }
@@ -469,6 +499,8 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             views_max: 0,
             views: Vec::new(),
             snapshots_max: 0,
+            compacts: 0,
+            target: 0,
             rng,
             log: vec![format!("opened, seed {seed}, {:?}", layout.shape())],
         })
@@ -487,6 +519,27 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
             after.protected.insert(id, zeros);
         }
         self.commit(&changes, after).expect("there is room");
+    }
+
+    /// Many pages, of which most are freed again.
+    pub(crate) fn fill_and_empty(&mut self) {
+        for keeps in [8, 3] {
+            for _ in 0..6 {
+                let (changes, after) = self.changes();
+                self.commit(&changes, after).expect("it may be full");
+            }
+            let mut changes = Changes::default();
+            let mut after = self.model.clone();
+            for id in self.model.protected.keys().copied().collect::<Vec<_>>() {
+                if self.rng.below(10) >= keeps {
+                    changes.protected.insert(ProtectedId(id), Change::Free);
+                    after.protected.remove(&id);
+                }
+            }
+            if !changes.is_empty() {
+                self.commit(&changes, after).expect("it frees");
+            }
+        }
     }
 
     /// A page of random bytes.
@@ -639,13 +692,34 @@ impl<S: PageStore<Buffer: DerefMut<Target = [u8]>>> Scene<S> {
     /// show what they showed after it.
     pub(crate) fn step(&mut self) -> Result<(), Error> {
         self.change_views()?;
-        if self.snapshots_max == 0 || !self.rng.chance(1, 3) {
+        if self.compacts > 0 && self.rng.below(8) < self.compacts {
+            self.compact()?;
+        } else if self.snapshots_max == 0 || !self.rng.chance(1, 3) {
             let (changes, after) = self.changes();
             self.commit(&changes, after)?;
         } else {
             self.change_snapshots()?;
         }
         self.check_views();
+        Ok(())
+    }
+
+    /// A step of making the file shorter.
+    fn compact(&mut self) -> Result<(), Error> {
+        let before = self.file.stats();
+        if self.rng.chance(1, 4) {
+            self.target = *self.rng.pick(&[0, 0, before.page_count * 2 / 3]);
+        }
+        let limit = *self.rng.pick(&[1, 2, 3, 8, 40]);
+        let done = self.file.compact(&mut self.store, self.target, limit);
+        self.log
+            .push(format!("compact to {}: {done:?}", self.target));
+        if self.file.stats().durable >= before.generation {
+            self.durable.clone_from(&self.model);
+        }
+        let done = done?;
+        assert!(done.page_count <= before.page_count);
+        assert_eq!(done.page_count, self.file.stats().page_count);
         Ok(())
     }
 

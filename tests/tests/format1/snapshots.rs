@@ -5,26 +5,10 @@
 use pagebox_core::changes::{Change, Changes};
 use pagebox_core::format1::{Error, File, Kind, Shape};
 use pagebox_core::{Access, Format, NewFile, Pager, ProtectedId};
-use pagebox_store::{MemoryStore, PageBuffer, PageSize, PageStore};
+use pagebox_store::{MemoryStore, PageSize};
 use pagebox_tests::counting::CountingStore;
 
-use super::scene::{MEDIUM, SMALL, WIDE, file_of, page, state_of};
-
-fn write(shape: Shape, ids: impl IntoIterator<Item = u64>, byte: u8) -> Changes<PageBuffer> {
-    let mut changes = Changes::default();
-    for id in ids {
-        changes
-            .protected
-            .insert(ProtectedId(id), Change::Write(page(shape, byte)));
-    }
-    changes
-}
-
-fn byte<S: PageStore>(file: &mut File, store: &S, id: u64) -> u8 {
-    let mut bytes = vec![0; store.geometry().page_size.bytes()];
-    file.read(store, ProtectedId(id), &mut bytes).unwrap();
-    bytes[0]
-}
+use super::scene::{MEDIUM, SMALL, WIDE, byte, file_of, page, state_of, write};
 
 fn names(file: &mut File, store: &MemoryStore) -> Vec<String> {
     let snapshots = file.snapshots(store).unwrap();

@@ -3,28 +3,12 @@
 //! `kill`.
 
 use pagebox_core::changes::{Change, Changes};
-use pagebox_core::format1::{File, Kind, Layout, Shape};
+use pagebox_core::format1::{File, Kind, Layout};
 use pagebox_core::{Access, Error, Format, NewFile, Pager, ProtectedId, View};
-use pagebox_store::{MemoryStore, PageBuffer, PageStore};
+use pagebox_store::{MemoryStore, PageStore};
 use pagebox_tests::counting::{CountingStore, Counts};
 
-use super::scene::{SMALL, TINY, UUID, file_of, page, with_deltas};
-
-fn write(shape: Shape, ids: impl IntoIterator<Item = u64>, byte: u8) -> Changes<PageBuffer> {
-    let mut changes = Changes::default();
-    for id in ids {
-        changes
-            .protected
-            .insert(ProtectedId(id), Change::Write(page(shape, byte)));
-    }
-    changes
-}
-
-fn byte<S: PageStore>(file: &mut File, store: &S, id: u64) -> u8 {
-    let mut bytes = vec![0; store.geometry().page_size.bytes()];
-    file.read(store, ProtectedId(id), &mut bytes).unwrap();
-    bytes[0]
-}
+use super::scene::{SMALL, TINY, UUID, byte, file_of, page, with_deltas, write};
 
 /// Pages that nobody can take though they are free.
 fn held(file: &mut File, store: &MemoryStore) -> usize {

@@ -124,6 +124,7 @@ impl File {
             durability,
             kept: &changes.allocated,
             table: None,
+            moves: None,
         };
         let plan = self.plan(store, changes, &terms)?;
         match durability {
@@ -175,6 +176,7 @@ impl File {
             durability: Durability::Durable,
             kept,
             table,
+            moves: None,
         };
         let plan = self.plan(store, &none, &terms)?;
         self.write(store, &none, plan, false)
@@ -270,6 +272,7 @@ impl File {
             durability: Durability::Durable,
             kept: &changes.allocated,
             table: None,
+            moves: None,
         };
         let plan = self.plan(store, &none, &terms)?;
         let folded = Unfolded::of(
@@ -314,7 +317,7 @@ impl File {
 
     /// Writes what was planned, and makes it durable. `recycles`: a page that
     /// becomes a regular one may hold old bytes.
-    fn write<S: Medium>(
+    pub(super) fn write<S: Medium>(
         &mut self,
         store: &mut S,
         changes: &Changes<S::Buffer>,

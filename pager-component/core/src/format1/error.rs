@@ -29,6 +29,11 @@ pub enum Operation {
         /// To how many pages.
         page_count: u64,
     },
+    /// Making the file shorter.
+    Truncate {
+        /// To how many pages.
+        page_count: u64,
+    },
     /// Writing a commit, and syncing it.
     WriteCommit,
     /// Making durable what recovery chose.
@@ -221,6 +226,7 @@ impl From<Operation> for crate::error::Operation {
             Operation::Read { page } => Self::Read { page },
             Operation::Stage { id } => Self::Stage { id },
             Operation::Grow { page_count } => Self::Grow { page_count },
+            Operation::Truncate { page_count } => Self::Truncate { page_count },
             Operation::WriteCommit => Self::Commit,
             Operation::Settle => Self::Settle,
             Operation::WriteNew => Self::WriteNew,

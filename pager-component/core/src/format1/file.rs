@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use pagebox_store::{Algorithm, Change, PageSize, PageStore};
 
 use super::cache::Cache;
+use super::compact::Compaction;
 use super::deltas::Deltas;
 use super::error::{Damage, Error, Operation};
 use super::header::{Header, Uuid};
@@ -97,6 +98,8 @@ pub struct File {
     pub(super) counted: Option<(u64, u64)>,
     /// What was found of SPACE and MAP by a check that goes on.
     pub(super) tally: Tally,
+    /// A compaction that goes on.
+    pub(super) compaction: Option<Compaction>,
     verdict: Verdict,
     header_is_rotten: bool,
     /// Why nothing may be built on it.
@@ -219,6 +222,7 @@ impl File {
             regular: Some(regular.len()),
             counted: None,
             tally: Tally::default(),
+            compaction: None,
             verdict: Verdict::Acknowledged,
             header_is_rotten: false,
             damage: None,
@@ -291,6 +295,7 @@ impl File {
             regular: None,
             counted: Some((0, 0)),
             tally: Tally::default(),
+            compaction: None,
             verdict: decision.verdict,
             header_is_rotten: decision.header_is_rotten,
             damage: decision.damage,
@@ -408,7 +413,7 @@ impl File {
         facts::Stats {
             format: super::NAME,
             uuid: Some(self.record.header.uuid),
-            capabilities: &["deferred-commits", "snapshots", "views"],
+            capabilities: &["compaction", "deferred-commits", "snapshots", "views"],
             algorithm: Algorithm::Xxh3,
             page_size: self.layout.shape().page_size,
             page_count: Some(stats.page_count),

@@ -222,6 +222,25 @@ pub(super) fn next_taken(leaf: &[u8], place: u64, end: u64) -> Option<u64> {
     None
 }
 
+/// The places of used pages from `place` on, and what they are, ascending.
+pub(super) fn used_from(
+    leaf: &[u8],
+    shape: Shape,
+    place: u64,
+) -> impl Iterator<Item = (u64, Kind)> {
+    let mut from = place;
+    core::iter::from_fn(move || {
+        loop {
+            let place = next_taken(leaf, from, shape.group_len())?;
+            from = place + 1;
+            let kind = kind(leaf, place);
+            if kind.is_used() {
+                return Some((place, kind));
+            }
+        }
+    })
+}
+
 /// The places of the pages of a kind, ascending.
 pub(super) fn places_of(leaf: &[u8], shape: Shape, kind: Kind) -> impl Iterator<Item = u64> + '_ {
     let pattern = u64::from(kind.nibble()) * LOWEST;

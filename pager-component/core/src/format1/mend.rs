@@ -201,7 +201,7 @@ impl File {
             .iter()
             .map(|(&id, &entry)| (id, Some(entry)))
             .collect();
-        let map = fold(&mut reader, &map, height, entries, generation, |_| {
+        let map = fold(&mut reader, &map, height, entries, &[], generation, |_| {
             free.next().ok_or(Error::Full { limit: page_count })
         })?;
         let place = || free.next().ok_or(Error::Full { limit: page_count });

@@ -81,6 +81,7 @@
 //! | `differ` | where two states of MAP differ |
 //! | `view` | a committed state, to be read while commits go on |
 //! | `settle`, `room`, `commit` | all that writes, grows or syncs |
+//! | `compact` | making the file shorter, in steps |
 //! | `slots`, `recover`, `witness` | which root counts; whether it still does |
 //! | `kinds`, `describe`, `fields`, `naming`, `reasons` | looking, in words for people |
 //! | `audit`, `snapshot_audit`, `tally`, [`findings`] | the check |
@@ -115,6 +116,7 @@ mod audit;
 mod cache;
 mod check;
 mod commit;
+mod compact;
 pub mod deltas;
 mod describe;
 mod differ;

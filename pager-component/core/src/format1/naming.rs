@@ -1,6 +1,7 @@
 //! Who names a page: looked for from the roots down, since no page says it.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::deltas;
@@ -109,13 +110,32 @@ impl File {
         })
     }
 
-    /// The newest snapshot that names a page which the committed state does not.
+    /// Where the newest snapshot names a page which the committed state does not.
     fn snapshot_reference<S: Medium>(&mut self, store: &S, page: u64) -> Option<Reference> {
+        let (name, named) = self.naming_snapshot(store, page)?;
+        let what = match named.level {
+            0 => format!("protected page {}", named.index),
+            level => format!("node {} of level {level} of MAP", named.index),
+        };
+        let tables = self.snapshots.table_pages();
+        Some(Reference {
+            page: named.node.or(tables.first().copied())?,
+            offset: codec::offset(named.offset),
+            text: format!("snapshot {name} names it as {what}"),
+        })
+    }
+
+    /// The newest snapshot that names a page, and where; none where that is not
+    /// found among as many entries as are searched.
+    pub(super) fn naming_snapshot<S: Medium>(
+        &mut self,
+        store: &S,
+        page: u64,
+    ) -> Option<(String, Named)> {
         let snapshots = self.snapshots(store).ok()?;
         let lowest = self.lowest_naming(store, page);
         let mut budget = ENTRIES_SEARCHED;
-        let tables = self.snapshots.table_pages();
-        for snapshot in snapshots.iter().rev() {
+        for snapshot in snapshots.into_iter().rev() {
             let Some(root) = snapshot.map else { continue };
             let root = Named {
                 which: Which::Map,
@@ -125,18 +145,9 @@ impl File {
                 node: None,
                 offset: 0,
             };
-            let Some(named) = self.search(store, root, page, lowest, false, &mut budget) else {
-                continue;
-            };
-            let what = match named.level {
-                0 => format!("protected page {}", named.index),
-                level => format!("node {} of level {level} of MAP", named.index),
-            };
-            return Some(Reference {
-                page: named.node.or(tables.first().copied())?,
-                offset: codec::offset(named.offset),
-                text: format!("snapshot {} names it as {what}", snapshot.name),
-            });
+            if let Some(named) = self.search(store, root, page, lowest, false, &mut budget) {
+                return Some((snapshot.name, named));
+            }
         }
         None
     }

@@ -15,9 +15,9 @@ use super::medium::Medium;
 use super::pages::{Changing, PageChanges};
 use super::places::Places;
 use super::record::Record;
-use super::rewrite::{Folded, Node, fold};
+use super::rewrite::{Folded, Level, Node, fold};
 use super::room::Need;
-use super::snapshots::{NewTable, Snapshots};
+use super::snapshots::{NewTable, Rewritten, Snapshots};
 use super::table::Snapshot;
 use super::tree::{Reader, Tree};
 use crate::bitmap::Overlay;
@@ -89,6 +89,8 @@ pub(super) enum TableChange {
     /// A snapshot is dropped, and with it what only it has: the pages that these
     /// entries name. Nothing may have changed since the last fold.
     Drop { id: u64, freed: Vec<(Entry, Kind)> },
+    /// Some of its pages go elsewhere.
+    Move(Rewritten),
 }
 
 /// How a commit is to be done.
@@ -100,6 +102,26 @@ pub(super) struct Terms<'a> {
     /// Pages that it must not take.
     pub(super) kept: &'a Overlay,
     pub(super) table: Option<&'a TableChange>,
+    /// What it moves besides, in a commit that makes the file shorter later.
+    pub(super) moves: Option<&'a Moves>,
+}
+
+impl Terms<'_> {
+    /// Whether it takes pages that lie in a run, rather than the lowest.
+    fn takes_run(&self) -> bool {
+        let is_large = self.need.written >= NEXT_FIT;
+        self.moves.is_none() && (is_large || self.durability == Durability::Deferred)
+    }
+}
+
+/// What goes below a page that the file is to end before. It folds.
+#[derive(Debug)]
+pub(super) struct Moves {
+    /// Only pages below are taken.
+    pub(super) cut: u64,
+    /// Nodes of MAP that are written anew, though nothing changes in them: each its
+    /// level and its index.
+    pub(super) touched: Vec<(u32, u64)>,
 }
 
 impl File {
@@ -141,6 +163,7 @@ impl File {
             durability,
             kept,
             table,
+            moves,
         } = *terms;
         let generation = self.next_generation(changes, table)?;
         let newest_snapshot = self.newest_snapshot(store)?;
@@ -150,7 +173,8 @@ impl File {
         let freed_regular = self.durable_of(changes, durability);
         // A view of the generation that a fold gets may be older than the fold.
         let at = generation.max(self.record.generation.saturating_add(1));
-        let is_run = durability == Durability::Deferred || need.written >= NEXT_FIT;
+        let is_run = terms.takes_run();
+        let end = moves.map_or(page_count, |moves| moves.cut.min(page_count));
         let (map, space) = (record.map_tree(), record.space_tree());
         let (mut reader, committed) = self.paged(store)?;
         reader.page_count = page_count;
@@ -158,13 +182,14 @@ impl File {
             places: if is_run {
                 Places::round(space, committed, kept, next_fit, page_count)
             } else {
-                Places::ascending(space, committed, kept, committed.lowest(), page_count)
+                Places::ascending(space, committed, kept, committed.lowest(), end)
             },
             pages: Changing::of(committed),
             space,
             // What it keeps it takes as well, or it folds, and then the next
             // one looks from the start.
             leaves_none_below: !is_run,
+            end,
         };
 
         // Nothing is freed before everything has its place.
@@ -184,12 +209,9 @@ impl File {
         let mut nodes = Vec::new();
         let mut nodes_replaced = Vec::new();
         if need.folds {
-            let mut ids = reader.deltas.ids.clone();
-            ids.append(&mut deltas.ids);
-            let height = need.map_height;
-            let map = fold(&mut reader, &map, height, ids, generation, |reader| {
-                taking.take(reader, Kind::Node)
-            })?;
+            let changed = core::mem::take(&mut deltas.ids);
+            let touched = moves.map_or(&[][..], |moves| &moves.touched);
+            let map = taking.fold_map(&mut reader, &map, &need, generation, changed, touched)?;
             (nodes, nodes_replaced) = (map.nodes, map.replaced);
             record.map = map.tree.root;
             record.map_height = height_byte(map.tree.height);
@@ -253,6 +275,8 @@ struct Taking<'a> {
     space: Tree,
     /// Whether no page below the last one that it took is free.
     leaves_none_below: bool,
+    /// It takes pages below this one.
+    end: u64,
 }
 
 /// What becomes of the table of snapshots.
@@ -278,15 +302,38 @@ struct Placed {
 impl Taking<'_> {
     /// Takes the next free page.
     fn take<S: Medium>(&mut self, reader: &mut Reader<'_, S>, kind: Kind) -> Result<u64, Error> {
-        let page = self.places.take(reader)?.ok_or(Error::Corrupt {
-            page: 0,
-            fault: "the file has fewer free pages than it counts",
-        })?;
+        let Some(page) = self.places.take(reader)? else {
+            return Err(if self.end < reader.page_count {
+                Error::Full { limit: self.end }
+            } else {
+                let fault = "the file has fewer free pages than it counts";
+                Error::Corrupt { page: 0, fault }
+            });
+        };
         self.pages.take(reader, &self.space, page, kind)?;
         if self.leaves_none_below {
             self.pages.raise_lowest(page + 1);
         }
         Ok(page)
+    }
+
+    /// Finds places for the nodes of MAP above what changed since the last fold and
+    /// now, and for those that are `touched`.
+    fn fold_map<S: Medium>(
+        &mut self,
+        reader: &mut Reader<'_, S>,
+        map: &Tree,
+        need: &Need,
+        generation: u64,
+        changed: Level,
+        touched: &[(u32, u64)],
+    ) -> Result<Folded, Error> {
+        let mut ids = reader.deltas.ids.clone();
+        ids.extend(changed);
+        let height = need.map_height;
+        fold(reader, map, height, ids, touched, generation, |reader| {
+            self.take(reader, Kind::Node)
+        })
     }
 
     /// Finds places for the changed pages of the table of snapshots, in a commit
@@ -313,12 +360,14 @@ impl Taking<'_> {
                 },
             ),
             TableChange::Drop { id, .. } => table.without(shape, *id),
+            TableChange::Move(rewritten) => rewritten.clone(),
         };
         let of_table = |entry: &Entry| (*entry, Kind::Snapshots);
         let mut freed: Vec<_> = rewritten.replaced.iter().map(of_table).collect();
         match change {
             TableChange::Take { id, .. } => record.last_snapshot = *id,
             TableChange::Drop { freed: alone, .. } => freed.extend(alone),
+            TableChange::Move(_) => {}
         }
         let place = || self.take(reader, Kind::Snapshots);
         let (snapshots, tables) = rewritten.lay_out(shape, generation, place)?;
@@ -429,7 +478,7 @@ pub(super) fn fold_space<S: Medium>(
     let last = entries.last_key_value().map_or(0, |(&group, _)| group);
     let height = reader.layout.shape().height_for(space.height, last);
     // Homes are fixed: writing SPACE takes no pages.
-    let mut folded = fold(reader, space, height, entries, birth, |_| Ok(0))?;
+    let mut folded = fold(reader, space, height, entries, &[], birth, |_| Ok(0))?;
     folded.nodes.extend(leaves);
     Ok(folded)
 }

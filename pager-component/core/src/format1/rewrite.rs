@@ -37,14 +37,15 @@ pub(super) struct Folded {
 /// Entries of one level, by index; none: absent.
 pub(super) type Level = BTreeMap<u64, Option<Entry>>;
 
-/// Writes the nodes above changed entries of level 0, in a tree that becomes
-/// `height` high. `place` finds the page for a node of MAP; those of SPACE go to
+/// Writes the nodes above changed entries of level 0, and nodes that are `touched`,
+/// each by its level and index, in a tree that becomes `height` high. `place` finds the page for a node of MAP; those of SPACE go to
 /// the other side of their homes.
 pub(super) fn fold<S: Medium>(
     reader: &mut Reader<'_, S>,
     tree: &Tree,
     height: u32,
     changed: Level,
+    touched: &[(u32, u64)],
     birth: u64,
     mut place: impl FnMut(&mut Reader<'_, S>) -> Result<u64, Error>,
 ) -> Result<Folded, Error> {
@@ -57,7 +58,11 @@ pub(super) fn fold<S: Medium>(
     let mut changed = changed;
     for level in 1..=height {
         let mut above = Level::new();
-        for (index, entries) in by_node(shape, tree, level, height, changed) {
+        let mut nodes = by_node(shape, tree, level, height, changed);
+        for (_, index) in touched.iter().filter(|(of, _)| *of == level) {
+            nodes.entry(*index).or_default();
+        }
+        for (index, entries) in nodes {
             let old = reader.entry(tree, level, index)?;
             let mut bytes = match &old {
                 Some(old) => reader.node(tree.which, level, index, old)?.to_vec(),
@@ -89,6 +94,59 @@ pub(super) fn fold<S: Medium>(
         changed = above;
     }
     if let Some(root) = changed.remove(&0) {
+        folded.tree.root = root;
+    }
+    Ok(folded)
+}
+
+/// SPACE without what it says of the groups from `end` on, which have no used pages:
+/// the nodes on the way to the last group that is left, bottom up.
+pub(super) fn cut<S: Medium>(
+    reader: &mut Reader<'_, S>,
+    space: &Tree,
+    end: u64,
+    birth: u64,
+) -> Result<Folded, Error> {
+    let shape = reader.layout.shape();
+    let last = end.saturating_sub(1);
+    let mut folded = Folded {
+        tree: *space,
+        nodes: Vec::new(),
+        replaced: Vec::new(),
+    };
+    // What becomes of the entry below on that way; none: it stays.
+    let mut below: Option<Option<Entry>> = None;
+    for level in 1..=space.height {
+        let index = shape.index_of(level, last);
+        let changed = below.take();
+        let Some(old) = reader.entry(space, level, index)? else {
+            continue;
+        };
+        let node = reader.node(space.which, level, index, &old)?;
+        let place = shape.place_of(shape.index_of(level - 1, last));
+        let mut bytes = node.to_vec();
+        if let Some(entry) = changed {
+            entry::encode(&mut bytes, place * ENTRY_LEN, entry.as_ref());
+        }
+        for past in place + 1..shape.fan() {
+            entry::encode(&mut bytes, past * ENTRY_LEN, None);
+        }
+        if *bytes == *node {
+            continue;
+        }
+        let entry = describe(shape, space.which, &bytes, Some(&old), birth);
+        if let Some(entry) = entry {
+            folded.nodes.push(Node {
+                which: space.which,
+                level,
+                page: page_of(reader.layout, space.which, level, index, &entry),
+                entry,
+                bytes: bytes.into(),
+            });
+        }
+        below = Some(entry);
+    }
+    if let Some(root) = below {
         folded.tree.root = root;
     }
     Ok(folded)

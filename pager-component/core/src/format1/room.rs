@@ -196,19 +196,23 @@ impl File {
 
     /// The smallest page count from the present one on that has the room.
     pub(super) fn smallest(&self, record: &Record, need: &Need) -> Option<u64> {
-        let limbo = self.limbo_len();
+        let taken = record.used + self.limbo_len() + need.room;
+        self.fitting(taken, need.end.max(record.page_count))
+    }
+
+    /// The smallest page count from `from` on with so many pages besides those that
+    /// are reserved.
+    pub(super) fn fitting(&self, taken: u64, from: u64) -> Option<u64> {
         let limit = self.layout.shape().page_limit();
-        let end = need.end.max(record.page_count);
-        let mut page_count = self.layout.round_up(end.min(limit));
-        if end > limit {
+        let mut page_count = self.layout.round_up(from.min(limit));
+        if from > limit {
             return None;
         }
         loop {
             if page_count > limit {
                 return None;
             }
-            let taken = self.layout.reserved(page_count) + record.used + limbo + need.room;
-            match taken.checked_sub(page_count) {
+            match (self.layout.reserved(page_count) + taken).checked_sub(page_count) {
                 None | Some(0) => return Some(page_count),
                 Some(missing) => {
                     page_count = self

@@ -179,6 +179,19 @@ impl Snapshots {
         self.rewritten(replaced, shape, &snapshots)
     }
 
+    /// The table with none of its pages at `cut` or above, all of it read; none: it
+    /// has none there.
+    pub(super) fn below(&self, shape: Shape, cut: u64) -> Option<Rewritten> {
+        let is_above = |(entry, _): &(Entry, TablePage)| entry.number >= cut;
+        // Each names the one before it.
+        let replaced = self.pages.iter().rposition(is_above)? + 1;
+        let mut pages = Vec::new();
+        for (_, page) in self.pages.iter().take(replaced).rev() {
+            pages.extend(page.snapshots.iter().cloned());
+        }
+        Some(self.rewritten(replaced, shape, &pages))
+    }
+
     /// A table of these snapshots, oldest first, all of it new.
     pub(super) fn table_of(shape: Shape, snapshots: &[Snapshot]) -> Rewritten {
         Self::default().rewritten(0, shape, snapshots)

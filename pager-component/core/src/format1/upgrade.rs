@@ -95,7 +95,7 @@ impl File {
         let space = self.record.space_tree();
         let height = layout.shape().height_for(space.height, last);
         let mut reader = self.reader(store);
-        let folded = fold(&mut reader, &space, height, entries, birth, |_| Ok(0))?;
+        let folded = fold(&mut reader, &space, height, entries, &[], birth, |_| Ok(0))?;
         self.record.space = folded.tree.root;
         self.record.space_height = height_byte(folded.tree.height);
         leaves.extend(folded.nodes);

@@ -536,7 +536,9 @@ impl pager::GuestPager for Pager {
         let page_count = self.misdeed.store.geometry().page_count;
         let mut stats = pager::Stats {
             format: "0.2".into(),
-            capabilities: vec!["snapshots".into(), "views".into()],
+            capabilities: ["compaction", "snapshots", "views"]
+                .map(Into::into)
+                .into(),
             uuid: None,
             algorithm: Algorithm::Crc32,
             page_size: 1024,
@@ -706,6 +708,20 @@ impl pager::GuestPager for Pager {
         self.misdeed.anywhere("restore-snapshot");
         let info = self.misdeed.committed_snapshot();
         Ok(pager::Done { pages: 1, info })
+    }
+
+    fn compact(&self, _: u64, _: u32) -> Result<pager::Compacted, pager::Error> {
+        self.misdeed.anywhere("compact");
+        if self.misdeed.name == "cut the file to nothing" {
+            let _ = self.misdeed.store.truncate(0);
+        }
+        Ok(pager::Compacted {
+            moved: 1,
+            left: 1,
+            done: self.misdeed.name != "compact without end",
+            obstacle: None,
+            info: self.misdeed.committed_snapshot(),
+        })
     }
 
     fn snapshot_pages(&self, _: String) -> Result<u64, pager::Error> {
