@@ -250,3 +250,47 @@ fn steps_go_on_beside_commits_views_and_other_readers() {
     let pager = pager.read();
     shows(&pager, &ids[2..]);
 }
+
+/// A file that grows and gets shorter again and again, beside readers without a lock:
+/// each of them finds a committed state, and none takes the length of one for that of
+/// another.
+#[test]
+fn readers_find_a_whole_file_while_it_grows_and_shrinks() {
+    let (_folder, path) = folder();
+    let (mut pager, ids) = holey(&path);
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut looks = 0;
+            while !is_done.load(Ordering::SeqCst) {
+                match engine().read_with(&path, |pager| {
+                    shows(pager, &ids[..5]);
+                    Ok(pager.stats()?.page_count)
+                }) {
+                    Ok(_) => looks += 1,
+                    Err(Error::Busy | Error::Changed) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            looks
+        });
+        let lengths: std::collections::BTreeSet<u64> = (0..25)
+            .map(|_| {
+                pager.compact(0).unwrap();
+                let mut tx = pager.begin().unwrap();
+                let filler = tx.alloc_protected_many(800).unwrap();
+                for &id in &filler {
+                    tx.write(id).unwrap().fill(9);
+                }
+                tx.commit().unwrap();
+                let mut tx = pager.begin().unwrap();
+                tx.free_protected_many(&filler).unwrap();
+                tx.commit().unwrap();
+                len(&path)
+            })
+            .collect();
+        is_done.store(true, Ordering::SeqCst);
+        assert!(reader.join().unwrap() > 0);
+        assert!(lengths.len() < 25, "it grows no further than it did before");
+    });
+}

@@ -318,3 +318,49 @@ fn any_file_becomes_as_short_as_what_stands_in_the_way_lets_it() {
     }
     assert!(seen.iter().all(|&count| count > 20), "{seen:?}");
 }
+
+/// Other commits between the steps: it ends all the same, and names what is there.
+#[test]
+fn steps_end_beside_other_commits() {
+    let (mut seen, mut shorter) = (0, 0);
+    for seed in 0..80 {
+        let layout = layout(seed);
+        let shape = layout.shape();
+        let mut rng = Rng::new(seed);
+        let mut scene = Scene::new(MemoryStore::new(shape.page_size), layout, seed);
+        scene.snapshots_max = *rng.pick(&[0, 2]);
+        scene.fill_and_empty();
+        let before = scene.file.stats().page_count;
+        let mut steps = 0;
+        let done = loop {
+            let step = scene.file.compact(&mut scene.store, 0, 3).unwrap();
+            steps += 1;
+            assert!(steps < 2000, "it does not end: {:#?}", scene.log);
+            if step.is_done {
+                break step;
+            }
+            if rng.chance(1, 3) {
+                scene.defers = *rng.pick(&[0, 4]);
+                scene.step().unwrap();
+            }
+        };
+        let state = state_of(&scene.store, shape).unwrap();
+        scene.model.is(&state).unwrap();
+        agree(&mut scene.file, &scene.store, &state).unwrap();
+        expect_sound(&mut scene.file, &scene.store, shape).unwrap();
+        match done.obstacle {
+            Some(Obstacle::Regular { page }) => assert!(state.regular.contains(&page)),
+            Some(Obstacle::Snapshot { page, name }) => {
+                let name = name.expect("it is found in small files");
+                let holder = state.snapshots.iter().find(|it| it.name == name).unwrap();
+                let mut data = holder.protected.values();
+                assert!(holder.nodes.contains(&page) || data.any(|stored| stored.page == page));
+            }
+            Some(Obstacle::Contents) => seen += 1,
+            Some(Obstacle::View { .. }) => panic!("there are no views"),
+            None => assert_eq!(done.page_count, layout.round_up(0)),
+        }
+        shorter += u32::from(done.page_count < before);
+    }
+    assert!(seen > 20 && shorter > 20, "{seen}, {shorter}");
+}

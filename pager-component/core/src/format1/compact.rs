@@ -38,6 +38,9 @@ use crate::ids::ProtectedId;
 /// The most bytes of pages that one step moves, unless one page has more.
 const BYTES_MAX: usize = 64 << 20;
 
+/// How often it begins anew where something was committed meanwhile.
+const ROUNDS_MAX: u32 = 4;
+
 /// The most nodes of the lowest level of MAP that one step looks at.
 const NODES_MAX: usize = 1 << 12;
 
@@ -56,6 +59,8 @@ pub(super) struct Compaction {
     left: u64,
     /// What made the cut no lower.
     obstacle: Option<Obstacle>,
+    /// How often it began anew, since something was committed meanwhile.
+    rounds: u32,
 }
 
 /// What a step moves.
@@ -172,16 +177,13 @@ impl File {
             moved: 0,
             left: 0,
             obstacle: (shortest.min(self.record.page_count) > wanted).then_some(Obstacle::Contents),
+            rounds: 0,
         };
         if shortest >= self.record.page_count {
             return Ok(compaction);
         }
         let newest = self.newest_snapshot(store)?;
-        let movable = if newest > 0 {
-            Some(self.younger_than(store, newest, shortest)?)
-        } else {
-            None
-        };
+        let movable = self.movable(store, newest, shortest)?;
         let stays = |page: u64, kind: Kind| match kind {
             Kind::Regular => true,
             Kind::Protected | Kind::Node => {
@@ -215,6 +217,26 @@ impl File {
         }
     }
 
+    /// Why a page stays where it is; none: it does not, but was written there while
+    /// others were moved.
+    fn why_there<S: Medium>(
+        &mut self,
+        store: &S,
+        page: u64,
+        kind: Kind,
+    ) -> Result<Option<Obstacle>, Error> {
+        let newest = self.newest_snapshot(store)?;
+        let is_movable = match kind {
+            Kind::Regular => false,
+            Kind::Protected | Kind::Node => {
+                let movable = self.movable(store, newest, page)?;
+                movable.is_none_or(|pages| pages.contains(page))
+            }
+            _ => true,
+        };
+        Ok((!is_movable).then(|| self.what_stays(store, page, kind)))
+    }
+
     /// Calls `f` with the used pages from `from` on, ascending.
     fn visit_used<S: Medium>(
         &mut self,
@@ -242,14 +264,18 @@ impl File {
         Ok(())
     }
 
-    /// Pages from `from` on that the tree of MAP names and that are younger than a
-    /// snapshot. What is not has nothing younger below it.
-    fn younger_than<S: Medium>(
+    /// Pages from `from` on that the tree of MAP names and that are younger than the
+    /// newest snapshot; none: there is no snapshot, and all that it names are. What is
+    /// not younger has nothing younger below it.
+    fn movable<S: Medium>(
         &mut self,
         store: &S,
-        snapshot: u64,
+        newest: u64,
         from: u64,
-    ) -> Result<Overlay, Error> {
+    ) -> Result<Option<Overlay>, Error> {
+        if newest == 0 {
+            return Ok(None);
+        }
         let map = self.record.map_tree();
         let mut reader = self.reader(store);
         let shape = reader.layout.shape();
@@ -257,7 +283,7 @@ impl File {
         let mut open: Vec<(u32, u64, Entry)> = Vec::new();
         open.extend(map.root.map(|root| (map.height, 0, root)));
         while let Some((level, index, entry)) = open.pop() {
-            if entry.birth <= snapshot {
+            if entry.birth <= newest {
                 continue;
             }
             if entry.number >= from && !pages.insert(entry.number) {
@@ -273,7 +299,7 @@ impl File {
                 Some((level - 1, child, in_node(&node, place)?))
             }));
         }
-        Ok(pages)
+        Ok(Some(pages))
     }
 
     /// What of MAP lies behind the cut, from the next id on.
@@ -418,9 +444,17 @@ impl File {
         })?;
         if let Some((page, kind)) = last {
             compaction.cut = self.layout.round_up(page + 1);
-            if compaction.obstacle.is_none() {
-                compaction.obstacle = Some(self.what_stays(store, page, kind));
-            }
+            compaction.obstacle = match self.why_there(store, page, kind)? {
+                Some(obstacle) => Some(obstacle),
+                None if compaction.obstacle == Some(Obstacle::Contents) => compaction.obstacle,
+                None if compaction.rounds < ROUNDS_MAX => {
+                    let target = compaction.target;
+                    let rounds = compaction.rounds + 1;
+                    let anew = self.survey(store, target)?;
+                    return Ok(self.compacted(0, Compaction { rounds, ..anew }, false));
+                }
+                None => Some(Obstacle::Contents),
+            };
         }
         if compaction.cut < self.record.page_count && self.record.deltas.is_empty() {
             self.cut_off(store, compaction.cut)?;
