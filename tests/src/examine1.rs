@@ -369,7 +369,21 @@ fn look_back(
     shown
 }
 
-/// Takes, drops and goes back to snapshots, each on a copy. Nothing that can be
+/// Steps until a file is as short as can be.
+fn compact<S: PageStore>(pager: &mut Pager<S>, budget: &Budget<'_>) -> Result<(), Error> {
+    // More of them than there are pages would not end.
+    let mut left = 8 * budget.pages + 100;
+    loop {
+        let step = pager.compact(0, 9)?;
+        budget.spend("a step of a compaction", 24, 4000);
+        if step.is_done {
+            return Ok(());
+        }
+        left = left.checked_sub(1).expect("it ends");
+    }
+}
+
+/// Takes, drops and goes back to snapshots, and makes the file shorter, each on a copy. Nothing that can be
 /// read is lost, and in a sound file nothing is refused.
 fn changes_snapshots(
     file: &SparseStore,
@@ -395,7 +409,7 @@ fn changes_snapshots(
         let other = name.clone();
         [(0, name), (1, other)]
     });
-    for (deed, name) in deeds.chain([(2, "a name of its own".into())]) {
+    for (deed, name) in deeds.chain([(2, "a name of its own".into()), (3, String::new())]) {
         let (mut pager, counter) = open(file);
         let budget = Budget {
             counter: &counter,
@@ -405,9 +419,10 @@ fn changes_snapshots(
         let done = match deed {
             0 => pager.delete_snapshot(&name).map(drop),
             1 => pager.restore(&name).map(drop),
-            _ => pager.create_snapshot(&name, 7).map(drop),
+            2 => pager.create_snapshot(&name, 7).map(drop),
+            _ => compact(&mut pager, &budget),
         };
-        let what = ["dropping", "going back", "taking"][deed];
+        let what = ["dropping", "going back", "taking", "compacting"][deed];
         budget.spend(what, 24, 4000);
         match &done {
             Ok(())

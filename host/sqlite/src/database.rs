@@ -116,19 +116,20 @@ impl Database {
         Ok(names.join("\n"))
     }
 
-    /// Creates or deletes a snapshot, for a connection that is in no transaction
-    /// that writes.
-    pub(crate) fn change_snapshot(
+    /// Changes the page file, for a connection that is in no transaction that writes.
+    pub(crate) fn change(
         &self,
         options: &Options,
         id: Id,
         level: &mut Level,
-        change: Change,
-        name: &str,
+        change: Change<'_>,
     ) -> Result<String> {
         let before = *level;
         if before > Level::Shared {
-            let text = "a snapshot cannot be changed within a transaction";
+            let text = match change {
+                Change::Compact => "the file cannot be made shorter within a transaction",
+                _ => "a snapshot cannot be changed within a transaction",
+            };
             return Err(Error::Other(text.into()).into());
         }
         for wish in [Level::Shared, Level::Reserved] {
@@ -140,9 +141,9 @@ impl Database {
                 }
             }
         }
-        let done = self.state_mut().change_snapshot(change, name);
+        let done = self.state_mut().change(change);
         self.unlock(id, level, before);
-        done.map(|()| name.to_owned())
+        done
     }
 
     /// Whether somebody means to write.

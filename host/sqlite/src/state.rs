@@ -15,7 +15,9 @@ use std::iter;
 use std::ops::Range;
 use std::path::Path;
 
-use pagebox::{Error, NewFile, PageSize, Pager, ProtectedId, Suspended, Transaction, View};
+use pagebox::{
+    Error, NewFile, Obstacle, PageSize, Pager, ProtectedId, Suspended, Transaction, View,
+};
 
 use crate::code;
 use crate::failure::{Failure, Result};
@@ -69,19 +71,24 @@ pub(crate) enum Debt {
     Done,
 }
 
-/// What becomes of a snapshot.
+/// What a pragma changes of the page file, and of nothing that SQLite sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Create,
-    Delete,
+pub(crate) enum Change<'a> {
+    /// Makes the snapshot of this name.
+    Create(&'a str),
+    /// Deletes it.
+    Delete(&'a str),
+    /// Makes the file as short as can be.
+    Compact,
 }
 
-impl Change {
-    /// What a pragma asks for.
-    pub(crate) fn of(pragma: &str) -> Option<Self> {
-        match pragma {
-            "pagebox_snapshot" => Some(Self::Create),
-            "pagebox_delete_snapshot" => Some(Self::Delete),
+impl<'a> Change<'a> {
+    /// What a pragma asks for, with its value.
+    pub(crate) fn of(pragma: &str, value: Option<&'a str>) -> Option<Self> {
+        match (pragma, value) {
+            ("pagebox_snapshot", Some(name)) => Some(Self::Create(name)),
+            ("pagebox_delete_snapshot", Some(name)) => Some(Self::Delete(name)),
+            ("pagebox_compact", None) => Some(Self::Compact),
             _ => None,
         }
     }
@@ -146,22 +153,18 @@ impl State {
         }
     }
 
-    /// Creates or deletes a snapshot of what is committed.
-    pub(crate) fn change_snapshot(&mut self, change: Change, name: &str) -> Result<()> {
+    /// Changes the page file: what there is to be said of it.
+    pub(crate) fn change(&mut self, change: Change<'_>) -> Result<String> {
         self.mend()?;
         let Some(pager) = &mut self.pager else {
             return Err(Error::Other("the database is empty".into()).into());
         };
-        let done = match change {
-            Change::Create => pager.create_snapshot(name).map(|made| made.generation),
-            Change::Delete => pager.delete_snapshot(name).map(|_| self.generation),
-        };
-        match done {
-            Ok(generation) => {
+        match done(pager, change) {
+            Ok((generation, answer)) => {
                 self.generation = self.generation.max(generation);
                 // What was deferred is durable with it.
                 self.debt = Debt::None;
-                Ok(())
+                Ok(answer)
             }
             Err(error) => {
                 if code::asks_to_reopen(&error) {
@@ -397,4 +400,29 @@ fn read(
     }
     missing.fill(0);
     Err(Failure::Short)
+}
+
+/// Makes a change: the generation that is committed then, and what is answered.
+fn done(pager: &mut Pager, change: Change<'_>) -> Result<(u64, String), Error> {
+    let answer = match change {
+        Change::Create(name) => {
+            pager.create_snapshot(name)?;
+            name.to_owned()
+        }
+        Change::Delete(name) => {
+            pager.delete_snapshot(name)?;
+            name.to_owned()
+        }
+        Change::Compact => {
+            let before = pager.stats()?.page_count;
+            let done = pager.compact(0)?;
+            let freed = before.saturating_sub(done.page_count);
+            let text = format!("{freed} pages given back, {} left", done.page_count);
+            match done.obstacle {
+                None | Some(Obstacle::Contents) => text,
+                Some(obstacle) => format!("{text}: {obstacle}"),
+            }
+        }
+    };
+    Ok((pager.stats()?.generation, answer))
 }

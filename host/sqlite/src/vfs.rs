@@ -647,17 +647,17 @@ unsafe extern "C" fn file_control(
                         (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy())
                     };
                     let (pragma, value) = (text(*texts.add(1)), text(*texts.add(2)));
-                    let change = pragma.as_deref().and_then(Change::of);
-                    let answer = match (pragma.as_deref(), value.as_deref(), change) {
+                    let (pragma, value) = (pragma.as_deref(), value.as_deref());
+                    let change = pragma.and_then(|pragma| Change::of(pragma, value));
+                    let answer = match (pragma, value, change) {
                         (Some("pagebox_check"), None, _) => Some(database.check(&vfs.options)?),
                         (Some("pagebox_snapshots"), None, _) => {
                             Some(database.snapshots(&vfs.options)?)
                         }
-                        (_, Some(name), Some(change)) => {
-                            let changed =
-                                database.change_snapshot(&vfs.options, *id, now, change, name);
+                        (_, _, Some(change)) => {
+                            let changed = database.change(&vfs.options, *id, now, change);
                             Some(match changed {
-                                Ok(name) => name,
+                                Ok(answer) => answer,
                                 Err(Failure::Pager(error)) if error.is_caller_fault() => {
                                     refused = true;
                                     error.to_string()

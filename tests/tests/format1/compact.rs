@@ -206,6 +206,27 @@ fn step_costs_one_sync_and_writes_what_it_moves() {
     assert!(steps >= 5);
 }
 
+/// What a process that was killed left behind the end is given back, too.
+#[test]
+fn what_lies_behind_the_end_is_given_back() {
+    for is_short in [true, false] {
+        let (mut store, mut file) = file_of(SMALL, 150);
+        if !is_short {
+            file.commit(&mut store, &free(0..100)).unwrap();
+        }
+        compact(&mut file, &mut store, 0, 50).unwrap();
+        let page_count = file.stats().page_count;
+        store.grow(page_count + 30).unwrap();
+        let (_, pin) = file.view().unwrap();
+        compact(&mut file, &mut store, 0, 50).unwrap();
+        assert_eq!(store.geometry().page_count, page_count + 30);
+        drop(pin);
+        compact(&mut file, &mut store, 0, 50).unwrap();
+        assert_eq!(store.geometry().page_count, page_count);
+        state_of(&store, SMALL).unwrap();
+    }
+}
+
 /// A page that cannot be moved is named, and nothing is lost.
 #[test]
 fn rotten_page_is_not_moved() {
@@ -363,4 +384,18 @@ fn steps_end_beside_other_commits() {
         shorter += u32::from(done.page_count < before);
     }
     assert!(seen > 20 && shorter > 20, "{seen}, {shorter}");
+}
+
+/// A snapshot that is taken between two steps has what it has: it is not copied.
+#[test]
+fn snapshot_that_is_taken_meanwhile_costs_no_page() {
+    let (mut store, mut file) = file_of(SMALL, 200);
+    file.commit(&mut store, &free(0..150)).unwrap();
+    assert!(!file.compact(&mut store, 0, 1).unwrap().is_done);
+    file.create_snapshot(&mut store, "one", 0).unwrap();
+    let used = file.stats().used_pages;
+    let (done, _) = compact(&mut file, &mut store, 0, 9).unwrap();
+    assert_eq!(file.stats().used_pages, used);
+    assert!(matches!(done.obstacle, Some(Obstacle::Snapshot { .. })));
+    state_of(&store, SMALL).unwrap();
 }

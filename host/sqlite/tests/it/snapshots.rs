@@ -57,6 +57,49 @@ fn database_is_read_as_of_a_snapshot_beside_a_writer() {
 }
 
 #[test]
+fn file_gets_shorter_after_a_vacuum() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.pages");
+    let len = || std::fs::metadata(&path).unwrap().len();
+    let db = open(&path, PAGES[0]);
+    db.execute_batch(
+        "create table t (x); with n (i) as (select 1 union all select i + 1 from n limit 3000)
+         insert into t select randomblob(800) from n",
+    )
+    .unwrap();
+    let long = len();
+    db.execute_batch("delete from t where rowid % 20; vacuum")
+        .unwrap();
+    assert!(len() >= long);
+    let before = one(&db, "select '' || sum(length(x)) from t");
+    // Another connection reads meanwhile, and goes on.
+    let other = try_open(&path, PAGES[0], OpenFlags::default()).unwrap();
+    assert_eq!(one(&other, "select '' || count(*) from t"), "150");
+    let told = one(&db, "pragma pagebox_compact");
+    assert!(told.contains(" pages given back, "), "{told}");
+    assert!(len() < long / 4, "{told}");
+    for db in [&db, &other] {
+        assert_eq!(one(db, "select '' || sum(length(x)) from t"), before);
+        assert_eq!(one(db, "pragma integrity_check"), "ok");
+    }
+    db.execute_batch("begin immediate; insert into t values (1)")
+        .unwrap();
+    let text = db.execute_batch("pragma pagebox_compact").unwrap_err();
+    assert!(text.to_string().contains("within a transaction"), "{text}");
+    let busy = other.execute_batch("pragma pagebox_compact").unwrap_err();
+    assert_eq!(busy.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
+    db.execute_batch("commit; pragma pagebox_snapshot = 'monday'")
+        .unwrap();
+    db.execute_batch("insert into t select randomblob(800) from t, t limit 2000; delete from t")
+        .unwrap();
+    db.execute_batch("vacuum; pragma pagebox_snapshot = 'tuesday'")
+        .unwrap();
+    one(&db, "pragma pagebox_compact");
+    drop((db, other));
+    assert_clean(&path);
+}
+
+#[test]
 fn what_cannot_be_done_with_snapshots_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.pages");

@@ -59,6 +59,9 @@ pub(super) struct Compaction {
     left: u64,
     /// What made the cut no lower.
     obstacle: Option<Obstacle>,
+    /// Nodes of the lowest level that were looked at since then: nodes that share
+    /// their children would make this endless.
+    seen: u64,
     /// How often it began anew, since something was committed meanwhile.
     rounds: u32,
 }
@@ -68,6 +71,8 @@ pub(super) struct Compaction {
 struct Found {
     /// In the order of their ids.
     moves: Vec<Move>,
+    /// Nodes of the lowest level that were looked at.
+    seen: u64,
     /// The id to go on with; none: all were looked at.
     next: Option<u64>,
 }
@@ -112,10 +117,19 @@ impl File {
             None => self.survey(store, target)?,
         };
         if compaction.cut >= self.record.page_count {
+            self.pins.forget_dropped();
+            if self.pins.oldest().is_none() {
+                self.cut_off(store)?;
+            }
             return Ok(self.compacted(0, compaction, true));
         }
         let most = BYTES_MAX / self.layout.shape().page_size.bytes();
         let found = self.find_moves(store, &compaction, limit.min(most).max(1))?;
+        compaction.seen += found.seen;
+        if compaction.seen > self.record.used + wide(self.record.deltas.ids.len()) {
+            let fault = "MAP has more nodes than there are used pages";
+            return Err(Error::Corrupt { page: 0, fault });
+        }
         let moved = match self.move_most(store, &found, compaction.cut) {
             Ok((moved, next)) => {
                 compaction.next = next.unwrap_or(u64::MAX);
@@ -134,7 +148,7 @@ impl File {
         }
         if compaction.moved > 0 {
             // What came meanwhile.
-            (compaction.next, compaction.moved) = (0, 0);
+            (compaction.next, compaction.moved, compaction.seen) = (0, 0, 0);
             return Ok(self.compacted(moved, compaction, false));
         }
         self.finish(store, compaction)
@@ -177,6 +191,7 @@ impl File {
             moved: 0,
             left: 0,
             obstacle: (shortest.min(self.record.page_count) > wanted).then_some(Obstacle::Contents),
+            seen: 0,
             rounds: 0,
         };
         if shortest >= self.record.page_count {
@@ -279,19 +294,22 @@ impl File {
         let map = self.record.map_tree();
         let mut reader = self.reader(store);
         let shape = reader.layout.shape();
-        let mut pages = Overlay::default();
+        let (mut pages, mut nodes) = (Overlay::default(), Overlay::default());
         let mut open: Vec<(u32, u64, Entry)> = Vec::new();
         open.extend(map.root.map(|root| (map.height, 0, root)));
         while let Some((level, index, entry)) = open.pop() {
             if entry.birth <= newest {
                 continue;
             }
-            if entry.number >= from && !pages.insert(entry.number) {
-                let (page, fault) = (entry.number, "two entries name it");
-                return Err(Error::Corrupt { page, fault });
+            if entry.number >= from {
+                pages.insert(entry.number);
             }
             if level == 0 {
                 continue;
+            }
+            if !nodes.insert(entry.number) {
+                let (page, fault) = (entry.number, "two entries name it");
+                return Err(Error::Corrupt { page, fault });
             }
             let node = reader.node(Which::Map, level, index, &entry)?;
             open.extend((0..shape.fan()).filter_map(|place| {
@@ -328,6 +346,7 @@ impl File {
                 return Ok(found);
             };
             let index = shape.index_of(1, id);
+            found.seen += 1;
             for level in 1..=map.height {
                 let of = shape.index_of(level, id);
                 let node = reader.entry(&map, level, of)?;
@@ -457,14 +476,14 @@ impl File {
             };
         }
         if compaction.cut < self.record.page_count && self.record.deltas.is_empty() {
-            self.cut_off(store, compaction.cut)?;
+            self.commit_cut(store, compaction.cut)?;
         }
+        self.cut_off(store)?;
         Ok(self.compacted(0, compaction, true))
     }
 
-    /// Makes the file as long as a page count behind which nothing is used, after a
-    /// fold.
-    fn cut_off<S: Medium>(&mut self, store: &mut S, page_count: u64) -> Result<(), Error> {
+    /// Commits a page count behind which nothing is used, after a fold.
+    fn commit_cut<S: Medium>(&mut self, store: &mut S, page_count: u64) -> Result<(), Error> {
         let generation = self.highest.checked_add(1);
         let generation = generation.ok_or(Error::GenerationsExhausted)?;
         let space = self.record.space_tree();
@@ -495,7 +514,16 @@ impl File {
             next_fit: 0,
         };
         self.write(store, &Changes::default(), plan, false)?;
-        self.expect_sound()?;
+        self.expect_sound()
+    }
+
+    /// Gives back what lies behind the page count, where there is something: of a cut
+    /// that was cut short, too.
+    fn cut_off<S: Medium>(&mut self, store: &mut S) -> Result<(), Error> {
+        let page_count = self.record.page_count;
+        if store.geometry().page_count <= page_count {
+            return Ok(());
+        }
         // Until both slots say so, the other one may hold a record that needs it.
         let done = store.sync();
         self.or_poison(Operation::Settle, done)?;
