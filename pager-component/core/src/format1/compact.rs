@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 
 use pagebox_store::StoreError;
 
+use super::compaction::Compaction;
 use super::deltas::Deltas;
 use super::entry::{Entry, in_node};
 use super::error::{Error, Operation, checksum};
@@ -43,28 +44,6 @@ const ROUNDS_MAX: u32 = 4;
 
 /// The most nodes of the lowest level of MAP that one step looks at.
 const NODES_MAX: usize = 1 << 12;
-
-/// A compaction that goes on.
-#[derive(Clone, Debug)]
-pub(super) struct Compaction {
-    /// What was asked for, in pages.
-    target: u64,
-    /// No page at or above this is to be used.
-    cut: u64,
-    /// The id to go on with.
-    next: u64,
-    /// Pages that were moved since MAP was last looked at from its start.
-    moved: u64,
-    /// Pages that are still to be moved.
-    left: u64,
-    /// What made the cut no lower.
-    obstacle: Option<Obstacle>,
-    /// Nodes of the lowest level that were looked at since then: nodes that share
-    /// their children would make this endless.
-    seen: u64,
-    /// How often it began anew, since something was committed meanwhile.
-    rounds: u32,
-}
 
 /// What a step moves.
 #[derive(Debug, Default)]

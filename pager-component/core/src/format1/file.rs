@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use pagebox_store::{Algorithm, Change, PageSize, PageStore};
 
 use super::cache::Cache;
-use super::compact::Compaction;
+use super::compaction::Compaction;
 use super::deltas::Deltas;
 use super::error::{Damage, Error, Operation};
 use super::header::{Header, Uuid};

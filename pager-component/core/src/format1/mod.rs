@@ -81,7 +81,7 @@
 //! | `differ` | where two states of MAP differ |
 //! | `view` | a committed state, to be read while commits go on |
 //! | `settle`, `room`, `commit` | all that writes, grows or syncs |
-//! | `compact` | making the file shorter, in steps |
+//! | `compact`, `compaction` | making the file shorter, in steps; how far that has come |
 //! | `slots`, `recover`, `witness` | which root counts; whether it still does |
 //! | `kinds`, `describe`, `fields`, `naming`, `reasons` | looking, in words for people |
 //! | `audit`, `snapshot_audit`, `tally`, [`findings`] | the check |
@@ -117,6 +117,7 @@ mod cache;
 mod check;
 mod commit;
 mod compact;
+mod compaction;
 pub mod deltas;
 mod describe;
 mod differ;
