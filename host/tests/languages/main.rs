@@ -11,6 +11,7 @@ mod hosts;
 mod misbehaving;
 mod misuse;
 mod programs;
+mod states;
 mod table;
 mod tools;
 mod views;

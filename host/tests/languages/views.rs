@@ -76,7 +76,7 @@ fn views_in_the_browser_do_what_they_do_everywhere() {
     let Some(tools) = built() else { return };
     let program = program(tools, "javascript/views-browser.js");
     for format in FORMATS {
-        assert_outcomes(tools.command("node").arg(&program).arg(format));
+        assert_outcomes(tools.command("node").arg(&program).args(["views", format]));
     }
 }
 

@@ -7,6 +7,9 @@ shows how it is used.
             page, = tx.alloc_protected(1)
             tx.stage(page)[:5] = b"hello"
         print(file.view_protected(page)[:5])
+        file.create_snapshot("monday")  # of all protected pages; it stays in the file
+        with file.snapshot("monday") as state:  # stays as it is, whatever is committed
+            print(state.view_protected(page)[:5])
 
 A file can be used by any thread, one call at a time. After a fork it is the
 parent's alone: calls of the child are errors, and its `close` gives up nothing.
@@ -18,20 +21,22 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import signal
-import threading
+import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Iterator
 
 import wasmtime
 from wasmtime.component import Component, Linker, Record, ResourceHost, Variant
 
 import byte_lists
+from held_signals import SignalsHeld
 from page_store import (STORE, U64, FileStore, PagerError, Path, Private, View, add_to_linker,
                         checksum, integer)
+from page_states import PART, ChangedPage, Snapshot, State, listed, name_of
 
-__all__ = ["CommitInfo", "Engine", "PageFile", "PagerError", "Stats", "Transaction", "View"]
+__all__ = ["ChangedPage", "CommitInfo", "Engine", "PageFile", "PagerError", "Snapshot", "State",
+           "Stats", "Transaction", "View"]
 
 byte_lists.install()
 
@@ -155,6 +160,8 @@ class PageFile:
         self._deferred = False  # whether a commit may not be durable yet
         # Where protected pages are whose bytes were verified, or written here.
         self._places: dict[int, int] = {}
+        # Handles that nobody uses any more.
+        self._forgotten: list[Any] = []
         # Of the checksums of protected pages, once it is known.
         self._algorithm: str | None = None
         try:
@@ -211,6 +218,8 @@ class PageFile:
                 raise PagerError("the sandbox failed before: close "
                                  f"{self._file.name} and open it again", "sandbox")
             try:
+                while self._forgotten:
+                    self._forgotten.pop().drop(self._store)
                 return work()
             except PagerError:
                 raise
@@ -236,22 +245,44 @@ class PageFile:
         view.file = self
         return view
 
+    def _call_for_name(self, name: str, snapshot: str, *args: Any) -> Any:
+        """The same for a snapshot: its error has the name, which the component does
+        not say."""
+        try:
+            return self._call(f"[method]pager.{name}", self._pager, snapshot, *args)
+        except PagerError as error:
+            raise named(error, snapshot) from None
+
+    def _drop(self, handle: Any, what: str) -> None:
+        """Gives up a handle of the component, if there is one."""
+        if handle is None or self._file.is_closed or self._failed:
+            return
+        if os.getpid() == self._file.process:
+            self._guarded(what, lambda: handle.drop(self._store))
+
     def _committed(self, page: int) -> bytearray:
-        """A copy of a protected page, verified. Its bytes are read here; the
-        component says where they are, if that is not known."""
-        size = self._file.page_size
+        """A copy of a protected page as it is committed, verified."""
         if page in self._places:
-            return bytearray(self._file.read(self._places[page], 0, size))
-        location = self._call("[method]pager.locate-protected", self._pager, page)
+            return bytearray(self._file.read(self._places[page], 0, self._file.page_size))
+        return self._verified("pager", self._pager, page, self._places)
+
+    def _verified(self, kind: str, handle: Any, page: int,
+                  places: dict[int, int] | None = None) -> bytearray:
+        """A copy of a protected page of the committed state, or of another one,
+        verified. Its bytes are read here; the component says where they are, which
+        goes to `places`."""
+        size = self._file.page_size
+        location = self._call(f"[method]{kind}.locate-protected", handle, page)
         if location.page is None:
             return bytearray(size)  # zeros, which no page has
         data = self._file.read(location.page, 0, size)
         if vars(checksum(location.checksum.algorithm, data)) == vars(location.checksum):
-            self._places[page] = location.page
+            if places is not None:
+                places[page] = location.page
             return bytearray(data)
         if location.generation == 0:
             return bytearray(size)  # allocated by another program, and never written
-        self.view_protected(page)  # says what is wrong
+        self._call_for_view(f"[method]{kind}.view-protected", handle, page)  # says what is wrong
         raise PagerError(f"protected page {page} changes while it is read", "changed")
 
     def _checksum(self, data: bytearray) -> Record:
@@ -309,6 +340,115 @@ class PageFile:
         info = self._call("[method]pager.free-protected", self._pager, page)
         self._places.pop(page, None)
         return CommitInfo(**fields(info))
+
+    def regular_pages(self) -> Iterator[int]:
+        """The numbers of allocated regular pages, in ascending order. A commit
+        meanwhile shows in what is still to come."""
+        runs = listed(
+            lambda start: self._call("[method]pager.allocated", self._pager, start, PART),
+            lambda run: int(run.first + run.count - 1))
+        return (page for run in runs for page in range(run.first, run.first + run.count))
+
+    def protected_pages(self) -> Iterator[int]:
+        """The ids of protected pages, in ascending order. A commit meanwhile shows
+        in what is still to come; a state has one list."""
+        return (entry.id for entry in listed(
+            lambda start: self._call("[method]pager.protected", self._pager, start, PART),
+            lambda entry: entry.id))
+
+    def is_current(self) -> bool:
+        """Whether what was found at opening still counts. A file that was opened to
+        read does not see what others commit: open it again for that."""
+        current: bool = self._call("[method]pager.is-current", self._pager)
+        return current
+
+    def committed_state(self) -> State:
+        """The protected pages as they are committed now, deferred commits among
+        them, to be read while commits go on. Of a file of format 1 that was opened
+        to change it. (`view` is another thing: the bytes of one page.)"""
+        self._file.fd
+        with self._file.lock:
+            return self._state(self._call("[method]pager.pin", self._pager))
+
+    def snapshot(self, name: str) -> State:
+        """The protected pages as they were when a snapshot was made. It can be read
+        also when the snapshot is deleted here. A file that was opened to read cannot
+        keep what somebody else deletes: then what is not found any more is an
+        error, tag `changed`."""
+        name = name_of("name", name)
+        self._file.fd
+        with self._file.lock:
+            if not self._file.read_only:
+                return self._state(self._call_for_name("pin-snapshot", name))
+            root = self._call_for_name("snapshot-root", name)
+            handle = self._call("open-at", ResourceHost.own(0, STORE), root)
+            stats = self._call("[method]pager.stats", handle)
+            return State(self, "pager", handle, stats.generation)
+
+    def _state(self, handle: Any) -> State:
+        return State(self, "view", handle, self._call("[method]view.generation", handle))
+
+    def snapshots(self) -> list[Snapshot]:
+        """The snapshots, oldest first. A file of format 0 has none."""
+        found = self._call("[method]pager.snapshots", self._pager)
+        return [Snapshot(**fields(snapshot)) for snapshot in found]
+
+    def create_snapshot(self, name: str) -> Snapshot:
+        """Gives the protected pages, as they are committed now, a name under which
+        they stay, whatever is committed later: one commit, durable when this
+        returns, with all that was deferred. Nothing is copied. Regular pages are
+        changed in place: no snapshot has them.
+
+        A name is a text of 1 to 64 bytes. Of format 1. Raises `PagerError`, tag
+        `is-snapshot`, if there is one of this name, and `snapshot-name` if none can
+        have it."""
+        name, now = name_of("name", name), time.time_ns()
+        info = self._call_for_name("create-snapshot", name, now)
+        self._deferred = False
+        return Snapshot(name, info.generation, now)
+
+    def delete_snapshot(self, name: str) -> int:
+        """Deletes a snapshot, durably. Gives the number of pages that this frees:
+        what is read of it still stays until that is closed. Raises `PagerError`,
+        tag `no-snapshot`, if there is none of this name; so does whatever takes a
+        name, but for `create_snapshot`."""
+        pages: int = self._call_for_name("delete-snapshot", name_of("name", name)).pages
+        self._deferred = False
+        return pages
+
+    def restore_snapshot(self, name: str) -> int:
+        """Gives every protected page the bytes that it had in a snapshot, and frees
+        those that there were not: one durable commit. Gives the number of protected
+        pages that change. Snapshots stay, newer ones too, and so do regular pages.
+        Transactions that are open cannot be committed any more."""
+        name = name_of("name", name)
+        self._file.fd
+        with self._file.lock:
+            self._places = {}  # each page may be elsewhere, after a failure too
+            pages: int = self._call_for_name("restore-snapshot", name).pages
+            self._deferred = False
+        return pages
+
+    def snapshot_pages(self, name: str) -> int:
+        """The number of pages that a snapshot has alone, which deleting it frees."""
+        pages: int = self._call_for_name("snapshot-pages", name_of("name", name))
+        return pages
+
+    def changes(self, before: str | None = None, after: str | None = None) -> Iterator[ChangedPage]:
+        """The protected pages whose bytes are others in one snapshot than in
+        another, in ascending order. In place of a name that is None: the committed
+        state. What both have in common is not read."""
+        names = [value if value is None else name_of(name, value)
+                 for name, value in [("before", before), ("after", after)]]
+
+        def part(start: int) -> list[Any]:
+            try:
+                found: list[Any] = self._call("[method]pager.changes", self._pager, *names, start,
+                                              PART)
+                return found
+            except PagerError as error:
+                raise named(error, *(name for name in names if name is not None)) from None
+        return (ChangedPage.of(entry) for entry in listed(part, lambda entry: int(entry.id)))
 
     def begin(self, *, deferred: bool = False) -> Transaction:
         """A transaction, to be committed. A deferred one (of format 1) syncs
@@ -464,11 +604,7 @@ class Transaction:
         """Drops the changes. A transaction that is over stays as it is."""
         handle, self._handle = self._handle, None
         self._end()
-        file = self._file
-        if handle is None or file._file.is_closed or file._failed:
-            return
-        if os.getpid() == file._file.process:
-            file._guarded("rolling back", lambda: handle.drop(file._store))
+        self._file._drop(handle, "rolling back")
 
     def __enter__(self) -> Transaction:
         return self
@@ -480,69 +616,19 @@ class Transaction:
         self.rollback()
 
 
+def named(error: PagerError, *snapshots: str) -> PagerError:
+    """An error with the name of the snapshot, where there is but one."""
+    texts = {"no-snapshot": "there is no snapshot", "is-snapshot": "there is a snapshot"}
+    if error.tag not in texts:
+        return error
+    if len(set(snapshots)) != 1:
+        return PagerError(f"{texts[error.tag]} of one of these names: "
+                          + ", ".join(f'"{name}"' for name in snapshots), error.tag)
+    already = " already" if error.tag == "is-snapshot" else ""
+    return PagerError(f'{texts[error.tag]} "{snapshots[0]}"{already}', error.tag)
+
+
 def integers(name: str, values: Iterable[int]) -> list[int]:
     if isinstance(values, (str, bytes, bytearray, memoryview)) or not hasattr(values, "__iter__"):
         raise TypeError(f"{name} must be a list of integers, not {type(values).__name__}")
     return [integer(f"{name}[{at}]", value, U64) for at, value in enumerate(values)]
-
-
-Handler = Callable[[int, Any], Any]
-
-
-class SignalsHeld:
-    """Python runs the handlers of signals between any two instructions of the
-    main thread, those of a store's functions too. An exception of theirs, as
-    KeyboardInterrupt, does not get past the WebAssembly that called: with it
-    the call's answer would be lost. So they run when the call is over."""
-
-    SIGNALS = [getattr(signal, name)
-               for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGVTALRM",
-                            "SIGPROF", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGWINCH", "SIGPIPE")
-               if hasattr(signal, name)]
-
-    def __init__(self) -> None:
-        self._handlers: dict[int, Handler] = {}
-        self._came: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return  # handlers run in the main thread alone
-        try:
-            for number in self.SIGNALS:
-                handler = signal.getsignal(number)
-                # Within a call, as of a finalizer that closes another file, they
-                # are held already.
-                if callable(handler) and not isinstance(
-                        getattr(handler, "__self__", None), SignalsHeld):
-                    self._handlers[number] = handler
-                    signal.signal(number, self._hold)
-        except BaseException:  # of a handler that is not held yet
-            self._let_go()
-            raise
-
-    def _hold(self, number: int, frame: Any) -> None:
-        self._came[number] = frame
-
-    def _let_go(self) -> BaseException | None:
-        """Puts the handlers back. Gives what one of them raised, which may run
-        as soon as it is back."""
-        raised: BaseException | None = None
-        left = dict(self._handlers)
-        while left:
-            try:
-                for number, handler in list(left.items()):
-                    signal.signal(number, handler)
-                    left.pop(number, None)
-            except BaseException as error:
-                raised = raised or error
-        return raised
-
-    def __exit__(self, *_: object) -> None:
-        raised = self._let_go()
-        for number, frame in self._came.items():
-            try:
-                self._handlers[number](number, frame)
-            except BaseException as error:
-                raised = raised or error
-        if raised is not None:
-            raise raised
