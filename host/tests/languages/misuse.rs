@@ -74,3 +74,32 @@ fn a_program_in_strict_python_finds_the_types_that_are_so() {
     python.arg(tools.examples().join("hosts/pager.wasm"));
     succeeded(python.arg(folder.path()));
 }
+
+/// What is said of misuse names the tests that show it.
+#[test]
+fn misuse_that_was_found_has_the_tests_that_are_named() {
+    let folder = repository().join("host/tests/languages");
+    let page = fs::read_to_string(folder.join("MISUSE.md")).expect("the page can be read");
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with('|') && !line.starts_with("|-"))
+        .filter(|line| !line.contains("| Test |"));
+    let mut count = 0;
+    for row in rows {
+        assert!(row.contains("::"), "no test: {row}");
+        count += 1;
+    }
+    assert!(count >= 40, "{count} rows were found");
+    let named = page.split('`').filter_map(|word| word.split_once("::"));
+    for (file, name) in named.filter(|(file, _)| Path::new(file).extension().is_some()) {
+        let source = fs::read_to_string(folder.join(file));
+        let source = source.unwrap_or_else(|error| panic!("{file}: {error}"));
+        let begins = match file.rsplit_once('.') {
+            Some((_, "rs")) => format!("#[test]\nfn {name}()"),
+            Some((_, "py")) => format!("    def {name}(self)"),
+            Some((_, "js")) => format!("\ntest('{name}', "),
+            _ => format!("\n{name}\n"),
+        };
+        assert!(source.contains(&begins), "{file}::{name}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What a view can do, and when it ends: the same in every host. The list is
 //! `views.txt`; an embedder's own linker runs it too (`host/own_linker.rs`).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -23,7 +23,7 @@ fn cases() -> Vec<&'static str> {
 /// A program of these tests, beside the copy of the hosts that it uses.
 pub(crate) fn program(tools: &Tools, name: &str) -> PathBuf {
     let folder = tools.examples().join("../tests/languages");
-    for language in ["python", "javascript"] {
+    for language in ["c", "javascript", "python"] {
         let from = repository().join("host/tests/languages").join(language);
         copy_folder(&from, &folder.join(language));
     }
@@ -92,5 +92,34 @@ fn views_in_a_program_do_what_they_do_everywhere() {
             let printed = succeeded(run.args(["--", "view", name]));
             assert_eq!(printed.trim_end(), expected, "{name}, format {format}");
         }
+    }
+}
+
+#[test]
+fn a_c_program_cannot_write_through_a_view_of_a_protected_page() {
+    let Some(tools) = built() else { return };
+    let build = program(tools, "c/build.sh");
+    succeeded(tools.command("sh").arg(&build));
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    for format in FORMATS {
+        let file = folder.path().join(format);
+        let pagebox = |args: &[&str]| {
+            let mut pagebox = tools.command("pagebox");
+            pagebox.args(args).arg(&file);
+            pagebox
+        };
+        succeeded(&mut pagebox(&["create", "--format", format]));
+        succeeded(&mut pagebox(&["alloc", "--protected"]));
+        let text = folder.path().join("text");
+        fs::write(&text, "hello").expect("there is room for a text");
+        let mut write = pagebox(&["write", "--protected"]);
+        write.stdin(File::open(&text).expect("it was made"));
+        succeeded(write.arg("0"));
+        let before = fs::read(&file).expect("it was made");
+        let mut run = tools.command("pagebox");
+        run.arg("run").arg(build.with_file_name("scribble.wasm"));
+        run.arg("--store").arg(format!("queue={}", file.display()));
+        assert_eq!(succeeded(&mut run), "read-only\n", "format {format}");
+        assert_eq!(fs::read(&file).expect("it is there"), before);
     }
 }

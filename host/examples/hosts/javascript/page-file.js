@@ -222,10 +222,11 @@ export class PageFile {
    * closed. A crash before that undoes it, and those after it, and nothing else.
    */
   commit(change, { deferred = false, ...unknown } = {}) {
-    if (typeof deferred !== 'boolean') throw new TypeError(`deferred must be a boolean, not ${kind(deferred)}`);
-    const [other] = Object.keys(unknown);
-    if (other !== undefined) throw new TypeError(`there is no option ${other}`);
+    flags({ deferred }, unknown);
     if (typeof change !== 'function') throw new TypeError(`change must be a function, not ${kind(change)}`);
+    if (/Generator/.test(Object.prototype.toString.call(change))) {
+      throw new TypeError('change must be a function that does it at once, not a generator');
+    }
     const handle = this.#call('begin', () => this.#pager.begin());
     const call = (what, operation) => this.#call(what, () => operation(handle));
     const tx = new Transaction(call, this.#store, (id) => this.#committed(id));
@@ -443,6 +444,15 @@ export class Transaction {
     }
     return this.#committed(id);
   }
+}
+
+/** That options are booleans, and that there are no others. */
+export function flags(options, unknown) {
+  for (const [name, value] of Object.entries(options)) {
+    if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, not ${kind(value)}`);
+  }
+  const [other] = Object.keys(unknown);
+  if (other !== undefined) throw new TypeError(`there is no option ${other}`);
 }
 
 function u64s(name, list) {

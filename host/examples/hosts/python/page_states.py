@@ -72,8 +72,7 @@ class State:
         """A protected page, verified, to read: a copy, which commits do not end."""
         page = integer("page", page, U64)
         file = self._file
-        self._open()
-        with file._file.lock:
+        with file._turn():
             private = Private(file._verified(self._kind, self._open(), page), "its state is closed")
             self._shown.add(private)
             view = View(file._file, private=private, writable=False)

@@ -22,6 +22,7 @@ import errno
 import os
 import secrets
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Callable, Iterable, Iterator
@@ -147,7 +148,9 @@ class Engine:
 
         Raises `PagerError`, tag `locked`, if somebody else has it open to change
         it, in this process or in another one."""
-        store = FileStore.open(path, bool(read_only))
+        if not isinstance(read_only, bool):
+            raise TypeError(f"read_only must be a bool, not {type(read_only).__name__}")
+        store = FileStore.open(path, read_only)
         return PageFile(self, store, "open", "read" if read_only else "write")
 
 
@@ -209,6 +212,14 @@ class PageFile:
         """Calls an export of `pager`. Its error is raised."""
         self._file.fd  # raises if it is closed, or this is a fork
         return self._guarded(name, lambda: self._enter(name, *args))
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Calls and what is noted of them, without another call or a signal in
+        between."""
+        self._file.fd  # the lock may be held for ever in a fork
+        with self._file.lock, SignalsHeld():
+            yield
 
     def _guarded(self, name: str, work: Callable[[], Any]) -> Any:
         """One call at a time, and without signals. After a failure of the
@@ -315,8 +326,9 @@ class PageFile:
 
     def sync(self) -> None:
         """Makes durable what was written to regular pages, and what was deferred."""
-        self._call("[method]pager.sync", self._pager)
-        self._deferred = False
+        with self._turn():
+            self._call("[method]pager.sync", self._pager)
+            self._deferred = False
 
     def alloc(self) -> int:
         """Allocates a regular page, which reads as zeros, and commits that: a
@@ -337,8 +349,9 @@ class PageFile:
     def free_protected(self, page: int) -> CommitInfo:
         """Frees a protected page, and commits that."""
         page = integer("page", page, U64)
-        info = self._call("[method]pager.free-protected", self._pager, page)
-        self._places.pop(page, None)
+        with self._turn():
+            info = self._call("[method]pager.free-protected", self._pager, page)
+            self._places.pop(page, None)
         return CommitInfo(**fields(info))
 
     def regular_pages(self) -> Iterator[int]:
@@ -366,8 +379,7 @@ class PageFile:
         """The protected pages as they are committed now, deferred commits among
         them, to be read while commits go on. Of a file of format 1 that was opened
         to change it. (`view` is another thing: the bytes of one page.)"""
-        self._file.fd
-        with self._file.lock:
+        with self._turn():
             return self._state(self._call("[method]pager.pin", self._pager))
 
     def snapshot(self, name: str) -> State:
@@ -376,8 +388,7 @@ class PageFile:
         keep what somebody else deletes: then what is not found any more is an
         error, tag `changed`."""
         name = name_of("name", name)
-        self._file.fd
-        with self._file.lock:
+        with self._turn():
             if not self._file.read_only:
                 return self._state(self._call_for_name("pin-snapshot", name))
             root = self._call_for_name("snapshot-root", name)
@@ -403,8 +414,9 @@ class PageFile:
         `is-snapshot`, if there is one of this name, and `snapshot-name` if none can
         have it."""
         name, now = name_of("name", name), time.time_ns()
-        info = self._call_for_name("create-snapshot", name, now)
-        self._deferred = False
+        with self._turn():
+            info = self._call_for_name("create-snapshot", name, now)
+            self._deferred = False
         return Snapshot(name, info.generation, now)
 
     def delete_snapshot(self, name: str) -> int:
@@ -412,8 +424,10 @@ class PageFile:
         what is read of it still stays until that is closed. Raises `PagerError`,
         tag `no-snapshot`, if there is none of this name; so does whatever takes a
         name, but for `create_snapshot`."""
-        pages: int = self._call_for_name("delete-snapshot", name_of("name", name)).pages
-        self._deferred = False
+        name = name_of("name", name)
+        with self._turn():
+            pages: int = self._call_for_name("delete-snapshot", name).pages
+            self._deferred = False
         return pages
 
     def restore_snapshot(self, name: str) -> int:
@@ -422,8 +436,7 @@ class PageFile:
         pages that change. Snapshots stay, newer ones too, and so do regular pages.
         Transactions that are open cannot be committed any more."""
         name = name_of("name", name)
-        self._file.fd
-        with self._file.lock:
+        with self._turn():
             self._places = {}  # each page may be elsewhere, after a failure too
             pages: int = self._call_for_name("restore-snapshot", name).pages
             self._deferred = False
@@ -522,30 +535,34 @@ class Transaction:
 
     def alloc_protected(self, count: int) -> list[int]:
         """Allocates protected pages, which read as zeros once committed."""
-        made: list[int] = self._call("alloc-protected", integer("count", count, 1 << 32))
-        self._created.update(made)
+        count = integer("count", count, 1 << 32)
+        with self._file._turn():
+            made: list[int] = self._call("alloc-protected", count)
+            self._created.update(made)
         return made
 
     def claim_protected(self, pages: Iterable[int]) -> None:
         """Allocates protected pages under ids of the caller's choice."""
         ids = integers("pages", pages)
-        self._call("claim-protected", ids)
-        self._created.update(ids)
+        with self._file._turn():
+            self._call("claim-protected", ids)
+            self._created.update(ids)
 
     def free_protected(self, pages: Iterable[int]) -> None:
         ids = integers("pages", pages)
-        self._call("free-protected", ids)
-        self._created.difference_update(ids)
-        self._freed.update(ids)
-        for page in ids:
-            if page in self._staged:
-                self._staged.pop(page).data = None
+        with self._file._turn():
+            self._call("free-protected", ids)
+            self._created.difference_update(ids)
+            self._freed.update(ids)
+            for page in ids:
+                if page in self._staged:
+                    self._staged.pop(page).data = None
 
     def stage(self, page: int) -> View:
         """A protected page to be changed; it starts as its current bytes."""
         page = integer("page", page, U64)
         self._open()
-        with self._file._file.lock:
+        with self._file._turn():
             if page not in self._staged:
                 if page in self._created:
                     data = bytearray(self._file._file.page_size)
@@ -563,9 +580,10 @@ class Transaction:
         """Makes the changes durable: all of them or, if it raises, none or all;
         which it is shows when the file is opened again. Of a deferred transaction
         they are seen at once and durable later."""
-        file, handle = self._file, self._open()
-        with file._file.lock:
-            self._handle = None
+        file = self._file
+        self._open()
+        with file._turn():
+            handle, self._handle = self._open(), None
             staged = {page: private.data for page, private in self._staged.items()
                       if private.data is not None}
             file._views.hold(list(staged.values()))

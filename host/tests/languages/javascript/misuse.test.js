@@ -85,6 +85,16 @@ test('argument_of_a_wrong_type_is_named', async () => {
     refused(TypeError, 'ids[1] must be a BigInt', () => tx.freeProtected([0n, '1']));
   });
   assert.equal(text(file.viewProtected(page), 5), 'hello');
+  // One that is misspelled would open it to write.
+  for (const [options, begins] of [
+    [{ readonly: true }, 'there is no option readonly'],
+    [{ readOnly: 'no' }, 'readOnly must be a boolean, not string'],
+    [{ unlocked: 1 }, 'unlocked must be a boolean, not number'],
+  ]) {
+    await assert.rejects(open(name, options), (error) => error instanceof TypeError && error.message === begins);
+    const { readOnly, ...others } = options;
+    if (readOnly === undefined) await assert.rejects(create(`${name}.2`, others), TypeError);
+  }
   await assert.rejects(create(7), TypeError);
   await assert.rejects(create(`${name}.2`, { pageSize: '4096' }), TypeError);
   await assert.rejects(create(`${name}.2`, { format: '1' }), /TypeError: format must be a number, not string/);
@@ -174,6 +184,10 @@ test('change_that_is_async_is_refused_and_rolled_back', async () => {
     }),
   );
   refused(TypeError, 'change is async', () => file.commit(() => ({ then: () => {} })));
+  // Nothing of these would run.
+  for (const change of [function* () {}, async function* () {}]) {
+    refused(TypeError, 'change must be a function that does it at once', () => file.commit(change));
+  }
   await new Promise((done) => setTimeout(done, 10));
   assert(failed('ended')(late));
   assert.equal(text(file.viewProtected(page), 5), 'hello');

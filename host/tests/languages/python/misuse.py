@@ -17,6 +17,7 @@ import unittest
 
 from wasmtime.component import _types
 
+import byte_lists
 import page_store
 from page_store import FileStore, View, Write, checksum
 from pagebox import Engine, PagerError
@@ -92,6 +93,9 @@ class Arguments(Case):
         ]:
             with self.subTest(text):
                 self.raises(TypeError, text, function, *args)
+        for wrong in "no", 0, None:
+            self.raises(TypeError, "read_only must be a bool", ENGINE.open, self.path,
+                        read_only=wrong)
         self.raises(TypeError, "format must be an integer, not str", ENGINE.create,
                     self.path + "2", format="1")
         self.assertFalse(any(view))
@@ -178,6 +182,21 @@ class ByteLists(Case):
         finally:
             _types.U8 = before
         self.assertEqual(crossed, [])
+
+
+class Releases(unittest.TestCase):
+    def test_release_of_wasmtime_that_was_not_tried_is_refused(self):
+        """50.0.1, which pip takes unless told otherwise, trapped at a commit."""
+        program = ("from importlib import metadata; metadata.version = lambda _: '50.0.1'; "
+                   "import pagebox")
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        self.assertNotEqual(ended.returncode, 0)
+        release = byte_lists.RELEASE
+        self.assertIn(f"ImportError: wasmtime {release} is needed, and this is 50.0.1",
+                      ended.stderr)
+        hosts = os.path.dirname(page_store.__file__)
+        with open(os.path.join(hosts, "../../requirements.txt")) as pinned:
+            self.assertIn(f"wasmtime=={release}\n", pinned.read())
 
 
 class Endings(Case):
@@ -909,6 +928,81 @@ class Interrupts(Case):
             count = int.from_bytes(file.view_protected(0)[:8], "little")
         # The answer of the last commit may have been lost to an interrupt.
         self.assertGreaterEqual(count, acknowledged)
+
+    def interrupted(self, file, function, *args):
+        """Interrupts the next call of the component."""
+        enter = file._enter
+
+        def first(*args):
+            file._enter = enter
+            signal.raise_signal(signal.SIGINT)
+            return enter(*args)
+        file._enter = first
+        self.assertRaises(KeyboardInterrupt, function, *args)
+
+    def test_what_is_noted_of_a_call_is_whole_after_an_interrupt(self):
+        """A page that was freed was staged with the bytes of before, once it was
+        allocated again."""
+        file = self.create()
+
+        def taken_again():
+            again = file.alloc_protected()
+            self.assertEqual(again, self.protected)
+            with file.begin() as tx:
+                self.assertEqual(tx.stage(again)[:], bytes(4096))
+                tx.stage(again)[:5] = b"hello"
+        self.interrupted(file, file.free_protected, self.protected)
+        taken_again()
+        with file.begin() as tx:
+            self.interrupted(file, tx.free_protected, [self.protected])
+        taken_again()
+        with file.begin() as tx:
+            self.interrupted(file, tx.claim_protected, [9])
+            tx.stage(9)[:2] = b"hi"
+        self.assertEqual(file.view_protected(9)[:2], b"hi")
+        tx = file.begin()
+        tx.stage(9)[:2] = b"ho"
+        self.interrupted(file, tx.commit)
+        self.assertEqual(file.view_protected(9)[:2], b"ho")
+        if FORMAT == 1:
+            tx = file.begin(deferred=True)
+            tx.stage(9)[:2] = b"ha"
+            self.interrupted(file, tx.commit)
+            file.create_snapshot("monday")
+            self.interrupted(file, file.restore_snapshot, "monday")
+            tx = file.begin(deferred=True)
+            tx.stage(9)[:2] = b"he"
+            self.interrupted(file, tx.commit)
+            file.close()
+            with ENGINE.open(self.path) as file:
+                self.assertEqual(file.view_protected(9)[:2], b"he")
+        self.check()
+
+    def test_handler_that_changes_what_is_staged_waits_for_the_commit(self):
+        """A page whose bytes changed after their checksum was taken was lost."""
+        file = self.create()
+        tx = file.begin()
+        view, checksum_of = tx.stage(self.protected), file._checksum
+
+        def checksum(data):
+            made = checksum_of(data)
+            signal.raise_signal(signal.SIGUSR1)
+            return made
+
+        def handler(*_):
+            try:
+                view[:5] = b"never"
+            except PagerError as error:
+                told.append(error.tag)
+        told, file._checksum = [], checksum
+        before = signal.signal(signal.SIGUSR1, handler)
+        try:
+            tx.commit()
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        self.assertEqual(told, ["ended"])
+        self.assertEqual(file.view_protected(self.protected)[:5], b"hello")
+        self.check()
 
     def test_handlers_are_as_they_were_after_a_call(self):
         file = self.create()
