@@ -10,6 +10,7 @@ mod guide;
 mod hosts;
 mod misbehaving;
 mod misuse;
+mod package;
 mod programs;
 mod states;
 mod table;

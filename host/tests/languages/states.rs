@@ -29,7 +29,6 @@ fn states_in_python_do_what_they_do_everywhere() {
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let mut python = python(tools);
     python.arg(program(tools, "python/states.py"));
-    python.arg(tools.examples().join("hosts/pager.wasm"));
     assert_outcomes(python.arg(folder.path()));
 }
 

@@ -30,12 +30,11 @@ pub(crate) fn program(tools: &Tools, name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// Python with the host in its path, and what the tests of it need.
+/// Python with the package in its path, and what the tests of it need.
 pub(crate) fn python(tools: &Tools) -> Command {
     let mut python = tools.command("python");
     python
-        .env("PYTHONPATH", tools.examples().join("hosts/python"))
-        .env("PAGER", tools.examples().join("hosts/pager.wasm"))
+        .env("PYTHONPATH", tools.examples().join("../python"))
         .env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"));
     python
 }
@@ -55,8 +54,8 @@ fn views_in_python_do_what_they_do_everywhere() {
     for format in FORMATS {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let mut python = python(tools);
-        python.args([&program, &tools.examples().join("hosts/pager.wasm")]);
-        assert_outcomes(python.arg(folder.path()).arg(format));
+        python.arg(&program).arg(folder.path()).arg(format);
+        assert_outcomes(&mut python);
     }
 }
 

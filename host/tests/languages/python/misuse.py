@@ -1,5 +1,5 @@
 """What goes wrong in a program that uses the Python host, and what becomes of
-it: `FORMAT=1 PAGER=pager.wasm PAGEBOX=pagebox python misuse.py`."""
+it: `FORMAT=1 PAGEBOX=pagebox python misuse.py`."""
 
 import array
 import ast
@@ -17,12 +17,14 @@ import unittest
 
 from wasmtime.component import _types
 
-import byte_lists
-import page_store
-from page_store import FileStore, View, Write, checksum
-from pagebox import Engine, PagerError
+import pagebox
+from pagebox import Engine, PagerError, _byte_lists
+from pagebox._store import FileStore, View, Write, checksum
 
-ENGINE = Engine(os.environ["PAGER"])
+HOST = os.path.dirname(pagebox.__file__)
+GUIDE = os.path.join(HOST, "../../examples")
+
+ENGINE = Engine()
 FORMAT = int(os.environ["FORMAT"])
 U64 = 1 << 64
 
@@ -191,11 +193,10 @@ class Releases(unittest.TestCase):
                    "import pagebox")
         ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         self.assertNotEqual(ended.returncode, 0)
-        release = byte_lists.RELEASE
+        release = _byte_lists.RELEASE
         self.assertIn(f"ImportError: wasmtime {release} is needed, and this is 50.0.1",
                       ended.stderr)
-        hosts = os.path.dirname(page_store.__file__)
-        with open(os.path.join(hosts, "../../requirements.txt")) as pinned:
+        with open(os.path.join(GUIDE, "requirements.txt")) as pinned:
             self.assertIn(f"wasmtime=={release}\n", pinned.read())
 
 
@@ -771,10 +772,9 @@ class Store(Case):
 
 class Tags(unittest.TestCase):
     def test_tags_of_the_host_s_own_are_documented(self):
-        hosts = os.path.dirname(page_store.__file__)
         tags = set()
-        for name in "page_store.py", "pagebox.py":
-            with open(os.path.join(hosts, name)) as source:
+        for name in filter(lambda name: name.endswith(".py"), os.listdir(HOST)):
+            with open(os.path.join(HOST, name)) as source:
                 for node in ast.walk(ast.parse(source.read())):
                     if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
                             "PagerError", "StoreError"):
@@ -782,7 +782,7 @@ class Tags(unittest.TestCase):
                         if isinstance(tag, ast.Constant):  # others are the component's
                             tags.add(tag.value)
         self.assertGreaterEqual(tags, {"closed", "ended", "forked", "locked", "sandbox"})
-        with open(os.path.join(hosts, "../../README.md")) as guide:
+        with open(os.path.join(GUIDE, "README.md")) as guide:
             documented = {"README.md": guide.read(), "PagerError": PagerError.__doc__}
         # Of the WIT's `error`, which are documented there.
         tags -= {"changed", "not-protected", "other"}
@@ -938,7 +938,11 @@ class Interrupts(Case):
             signal.raise_signal(signal.SIGINT)
             return enter(*args)
         file._enter = first
-        self.assertRaises(KeyboardInterrupt, function, *args)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self.assertRaises(KeyboardInterrupt, function, *args)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def test_what_is_noted_of_a_call_is_whole_after_an_interrupt(self):
         """A page that was freed was staged with the bytes of before, once it was
@@ -1066,6 +1070,8 @@ def counting(path):
 
 def interrupted(path):
     """Commits, while a thread interrupts 40 times."""
+    # A shell in which this runs in the background ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main, armed = threading.get_ident(), threading.Event()
 
     sent = 0

@@ -1,5 +1,5 @@
 """What the Python host makes of each case in a list of committed states:
-`python states.py pager.wasm FOLDER < ../states.txt` prints the list anew."""
+`python states.py FOLDER < ../states.txt` prints the list anew."""
 
 import errno
 import os
@@ -157,8 +157,8 @@ def outcome(engine, path, steps):
         os.unlink(path)
 
 
-engine = Engine(sys.argv[1])
+engine = Engine()
 for line in sys.stdin:
     if not line.startswith("#"):
         steps = line.rpartition(":")[0]
-        print(f"{steps}: {outcome(engine, os.path.join(sys.argv[2], 'states.pages'), steps)}")
+        print(f"{steps}: {outcome(engine, os.path.join(sys.argv[1], 'states.pages'), steps)}")

@@ -1,5 +1,5 @@
 """Uses what the Python host has with its types: `mypy --strict typed.py` is
-clean, and it runs: `python typed.py pager.wasm FOLDER`."""
+clean, and it runs: `python typed.py FOLDER`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import pagebox
 from pagebox import (ChangedPage, CommitInfo, Engine, PageFile, PagerError, Snapshot, State, Stats,
                      Transaction, View)
 
@@ -48,9 +49,9 @@ def states(file: PageFile, page: int) -> None:
     assert changed == 1 and 0 < alone <= freed and left == [] and current
 
 
-def main(component: str, folder: str) -> None:
+def main(folder: str) -> None:
     path = Path(folder) / "typed.pages"
-    engine = Engine(component)
+    engine = Engine()
     with engine.create(path, page_size=1024, page_count=8) as file:
         with file.begin() as tx:
             pages = fill(tx, 2)
@@ -80,9 +81,11 @@ def main(component: str, folder: str) -> None:
         except PagerError as error:
             tag: str = error.tag
             assert tag == "out-of-range", error
-    with engine.create(Path(folder) / "zero.pages", format=0) as file:
+    with pagebox.create(Path(folder) / "zero.pages", format=0) as file:
         stats = file.stats()
         assert (stats.format, stats.capabilities, stats.algorithm) == ("0.2", [], "crc32")
+    with pagebox.open(Path(folder) / "zero.pages", read_only=True) as file:
+        assert file.stats().page_count == stats.page_count
     print("all is as declared")
 
 

@@ -11,10 +11,10 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Iterator, TypeVar
 
-from page_store import U64, PagerError, Private, View, integer
+from ._store import U64, PagerError, Private, View, integer
 
 if TYPE_CHECKING:
-    from pagebox import PageFile
+    from ._file import PageFile
 
 # How many pages are asked for at once.
 PART = 256

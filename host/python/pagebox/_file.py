@@ -1,20 +1,4 @@
-"""Page files in Python: the pager component in wasmtime. `demo.py` beside it
-shows how it is used.
-
-    engine = Engine("pager.wasm")
-    with engine.create("data.pages") as file:
-        with file.begin() as tx:  # commits at the end; an exception rolls back
-            page, = tx.alloc_protected(1)
-            tx.stage(page)[:5] = b"hello"
-        print(file.view_protected(page)[:5])
-        file.create_snapshot("monday")  # of all protected pages; it stays in the file
-        with file.snapshot("monday") as state:  # stays as it is, whatever is committed
-            print(state.view_protected(page)[:5])
-
-A file can be used by any thread, one call at a time. After a fork it is the
-parent's alone: calls of the child are errors, and its `close` gives up nothing.
-Signals wait until a call is over.
-"""
+"""Page files: an engine, what it opens, and transactions."""
 
 from __future__ import annotations
 
@@ -30,16 +14,16 @@ from typing import Any, Callable, Iterable, Iterator
 import wasmtime
 from wasmtime.component import Component, Linker, Record, ResourceHost, Variant
 
-import byte_lists
-from held_signals import SignalsHeld
-from page_store import (STORE, U64, FileStore, PagerError, Path, Private, View, add_to_linker,
-                        checksum, integer)
-from page_states import PART, ChangedPage, Snapshot, State, listed, name_of
+from . import _byte_lists
+from ._signals import SignalsHeld
+from ._states import PART, ChangedPage, Snapshot, State, listed, name_of
+from ._store import (STORE, U64, FileStore, PagerError, Path, Private, View, add_to_linker,
+                     checksum, integer)
 
-__all__ = ["ChangedPage", "CommitInfo", "Engine", "PageFile", "PagerError", "Snapshot", "State",
-           "Stats", "Transaction", "View"]
+_byte_lists.install()
 
-byte_lists.install()
+# The component that is in the package.
+COMPONENT = os.path.join(os.path.dirname(__file__), "pager.wasm")
 
 # How a root record of format 1 begins.
 ROOT_RECORD = b"PBOXROOT"
@@ -90,9 +74,10 @@ def record(**values: Any) -> Record:
 
 
 class Engine:
-    """The component, compiled: one for any number of files."""
+    """The component, compiled: one for any number of files. It is the one in the
+    package, unless another file is named."""
 
-    def __init__(self, component: str | os.PathLike[str]) -> None:
+    def __init__(self, component: str | os.PathLike[str] = COMPONENT) -> None:
         self.engine = wasmtime.Engine()
         self.component = Component.from_file(self.engine, os.fspath(component))
 
