@@ -297,8 +297,16 @@ class PageFile:
         return self._call_for_view("[method]pager.view", self._pager, page)
 
     def view_protected(self, page: int) -> View:
-        """A protected page, verified, to read."""
+        """A protected page, verified, to read. Of a file that was opened to read it is a
+        copy: somebody else may commit meanwhile, and then what is not found any more
+        is an error, tag `changed`."""
         page = integer("page", page, U64)
+        if self._file.read_only:
+            with self._turn():
+                private = Private(self._verified("pager", self._pager, page))
+                view = View(self._file, private=private, writable=False)
+            view.file = self
+            return view
         try:
             return self._call_for_view("[method]pager.view-protected", self._pager, page)
         except PagerError as error:

@@ -42,9 +42,16 @@ export class PageFile {
     return this.#call('view', () => this.#pager.view(page));
   }
 
-  /** A protected page, verified, to read. */
+  /**
+   * A protected page, verified, to read. Of a file that was opened to read it is a copy:
+   * somebody else may commit meanwhile, and then what is not found any more is an error,
+   * tag `changed`.
+   */
   viewProtected(id) {
     const page = u64('id', id);
+    if (this.#store.readOnly) {
+      return new PageView(this.#store, { staged: { bytes: this.#verified(this.#pager, page) }, access: 'read' });
+    }
     return this.#call('viewProtected', () => {
       try {
         return this.#pager.viewProtected(page);

@@ -127,7 +127,11 @@ export interface PageFile extends Disposable {
   stats(): Stats;
   /** A regular page, to read and to write; durable after `sync`. */
   view(id: Id): PageView;
-  /** A protected page, verified, to read. */
+  /**
+   * A protected page, verified, to read. Of a file that was opened to read it is a copy:
+   * somebody else may commit meanwhile, and then what is not found any more is an error,
+   * tag `changed`.
+   */
   viewProtected(id: Id): PageView;
   /** Makes durable what was written to regular pages, and what was deferred. */
   sync(): void;

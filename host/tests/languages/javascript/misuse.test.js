@@ -549,6 +549,25 @@ test('page_whose_bytes_went_bad_is_not_staged', async () => {
   assert.throws(() => file.commit((tx) => tx.stage(page)), failed('checksum-mismatch'));
 });
 
+/** A view showed the bytes of later commits, of other pages too, and so did one that was made anew. */
+test('reader_never_shows_what_somebody_else_committed_since', async () => {
+  const reader = await open(name, { readOnly: true });
+  const view = reader.viewProtected(page);
+  let changed = 0;
+  for (let number = 0; number < 8; number += 1) {
+    file.commit((tx) => tx.stage(page).write(0, bytes(`0000${number}`)));
+    assert.equal(text(view, 5), 'hello');
+    try {
+      assert.equal(text(reader.viewProtected(page), 5), 'hello');
+    } catch (error) {
+      failed('changed')(error);
+      changed += 1;
+    }
+  }
+  assert(changed > 0);
+  reader.close();
+});
+
 test('page_that_was_never_written_is_zeros_to_be_read', async () => {
   const id = file.commit((tx) => tx.allocProtected(1)[0]);
   const reader = await open(name, { readOnly: true });

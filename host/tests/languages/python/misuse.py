@@ -627,6 +627,27 @@ class Staging(Case):
                 self.assertIn(f"protected page {self.protected} ", str(error))
 
 
+class Readers(Case):
+    def test_reader_never_shows_what_somebody_else_committed_since(self):
+        """A view showed the bytes of later commits, of other pages too, and so did a
+        view that was made anew: they were verified once."""
+        file = self.create()
+        with ENGINE.open(self.path, read_only=True) as reader:
+            view = reader.view_protected(self.protected)
+            changed = 0
+            for number in range(8):
+                with file.begin() as tx:
+                    tx.stage(self.protected)[:5] = b"%05d" % number
+                self.assertEqual(view[:5], b"hello")
+                try:
+                    again = reader.view_protected(self.protected)
+                    self.assertEqual(again[:5], b"hello")
+                except PagerError as error:
+                    self.assertEqual(error.tag, "changed", error)
+                    changed += 1
+            self.assertGreater(changed, 0)
+
+
 class Unwritten(Case):
     def test_page_that_was_never_written_is_zeros_to_be_read(self):
         file = self.create()
