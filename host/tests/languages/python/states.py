@@ -27,7 +27,8 @@ class Case:
         self.state = self.view = None
 
     def step(self, step):
-        """Does it: what it comes to."""
+        """Does it: what it comes to. It is the method of all its words or, where there
+        is none, that of the first one, which the others are given to."""
         verb, *names = step.split(" ")
         method = getattr(self, step.replace(" ", "_"), None)
         try:
