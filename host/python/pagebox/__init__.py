@@ -21,9 +21,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ._file import CommitInfo, Engine, PageFile, Stats, Transaction
+from ._figures import CommitInfo, Stats
+from ._file import Engine, PageFile
 from ._states import ChangedPage, Snapshot, State
 from ._store import PagerError, Path, View
+from ._transaction import Transaction
 
 __all__ = ["ChangedPage", "CommitInfo", "Engine", "PageFile", "PagerError", "Snapshot", "State",
            "Stats", "Transaction", "View", "create", "open"]

@@ -121,6 +121,18 @@ def name_of(name: str, value: Any) -> str:
     return value
 
 
+def named(error: PagerError, *snapshots: str) -> PagerError:
+    """An error with the name of the snapshot, where there is but one."""
+    texts = {"no-snapshot": "there is no snapshot", "is-snapshot": "there is a snapshot"}
+    if error.tag not in texts:
+        return error
+    if len(set(snapshots)) != 1:
+        return PagerError(f"{texts[error.tag]} of one of these names: "
+                          + ", ".join(f'"{name}"' for name in snapshots), error.tag)
+    already = " already" if error.tag == "is-snapshot" else ""
+    return PagerError(f'{texts[error.tag]} "{snapshots[0]}"{already}', error.tag)
+
+
 def listed(part: Callable[[int], list[T]], last: Callable[[T], int]) -> Iterator[T]:
     """What the component lists from a number on, a part at a time; `last` is the
     last number of an entry. What is wrong at the start is raised at once."""
