@@ -24,7 +24,9 @@ fn follow(tools: &Tools) -> String {
             fs::remove_file(path).expect("files of the last time can be removed");
         }
     }
-    let mut script = String::from("set -eu\n");
+    // The package is not installed: it is found where it is.
+    let mut script =
+        String::from("set -eu\npython() { PYTHONPATH=../python command python \"$@\"; }\n");
     for block in guide.split("```sh\n").skip(1) {
         let (commands, _) = block.split_once("```").expect("a block ends");
         // What the commands build is not the point of the output.

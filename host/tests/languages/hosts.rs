@@ -69,7 +69,6 @@ fn a_file_made_in_node_opens_everywhere() {
 fn workloads(tools: &Tools) -> [(&'static str, Command); 2] {
     let mut python = python(tools);
     python.arg(program(tools, "python/workload.py"));
-    python.arg(tools.examples().join("hosts/pager.wasm"));
     let mut node = tools.command("node");
     node.arg(program(tools, "javascript/workload.js"));
     [("python", python), ("node", node)]
@@ -244,10 +243,8 @@ fn a_python_host_and_ours_do_not_write_at_once() {
     succeeded(tools.command("pagebox").arg("create").arg(&file));
     let held = File::open(&file).expect("the file is there");
     held.lock().expect("nobody else has it");
-    let mut python = tools.command("python");
-    let output = ran(python
-        .args(["hosts/python/demo.py", "hosts/pager.wasm"])
-        .arg(&file));
+    let mut python = python(tools);
+    let output = ran(python.arg("hosts/python/demo.py").arg(&file));
     assert!(!output.status.success());
     let told = told(&output);
     let expected = format!("PagerError: {} is in use", file.display());

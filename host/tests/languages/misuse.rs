@@ -1,8 +1,11 @@
 //! Programs that use the hosts wrongly: nothing is lost, and they are told what
 //! is wrong.
 
+use std::fs;
+use std::path::Path;
+
 use crate::guide::built;
-use crate::tools::{FORMATS, succeeded};
+use crate::tools::{FORMATS, repository, succeeded};
 use crate::views::{program, python};
 
 #[test]
@@ -52,17 +55,43 @@ fn a_program_in_strict_typescript_finds_the_types_that_are_so() {
 fn a_program_in_strict_python_finds_the_types_that_are_so() {
     let Some(tools) = built() else { return };
     let source = program(tools, "python/typed.py");
-    let hosts = tools.examples().join("hosts/python");
+    let host = tools.examples().join("../python");
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let mut mypy = tools.command("mypy");
-    mypy.env("MYPYPATH", &hosts)
+    mypy.env("MYPYPATH", &host)
         .args(["--strict", "--cache-dir"]);
     mypy.arg(folder.path()).arg(&source);
-    let host =
-        ["byte_lists.py", "demo.py", "page_store.py", "pagebox.py"].map(|name| hosts.join(name));
-    succeeded(mypy.args(host));
+    let parts = ["pagebox", "backend.py"].map(|name| host.join(name));
+    succeeded(mypy.args(parts).arg("hosts/python/demo.py"));
     let mut python = python(tools);
-    python.arg(source);
-    python.arg(tools.examples().join("hosts/pager.wasm"));
-    succeeded(python.arg(folder.path()));
+    succeeded(python.arg(source).arg(folder.path()));
+}
+
+/// What is said of misuse names the tests that show it.
+#[test]
+fn misuse_that_was_found_has_the_tests_that_are_named() {
+    let folder = repository().join("host/tests/languages");
+    let page = fs::read_to_string(folder.join("MISUSE.md")).expect("the page can be read");
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with('|') && !line.starts_with("|-"))
+        .filter(|line| !line.contains("| Test |"));
+    let mut count = 0;
+    for row in rows {
+        assert!(row.contains("::"), "no test: {row}");
+        count += 1;
+    }
+    assert!(count >= 40, "{count} rows were found");
+    let named = page.split('`').filter_map(|word| word.split_once("::"));
+    for (file, name) in named.filter(|(file, _)| Path::new(file).extension().is_some()) {
+        let source = fs::read_to_string(folder.join(file));
+        let source = source.unwrap_or_else(|error| panic!("{file}: {error}"));
+        let begins = match file.rsplit_once('.') {
+            Some((_, "rs")) => format!("#[test]\nfn {name}()"),
+            Some((_, "py")) => format!("    def {name}(self)"),
+            Some((_, "js")) => format!("\ntest('{name}', "),
+            _ => format!("\n{name}\n"),
+        };
+        assert!(source.contains(&begins), "{file}::{name}");
+    }
 }

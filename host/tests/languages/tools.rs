@@ -29,7 +29,7 @@ pub(crate) const FORMATS: [&str; 2] = ["0", "1"];
 
 /// Where everything is.
 pub(crate) struct Tools {
-    /// A copy of `wit` and `host/examples`, in which programs are built.
+    /// A copy of `wit`, `host/examples` and `host/python`, in which programs are built.
     copy: PathBuf,
     path: OsString,
 }
@@ -91,6 +91,11 @@ impl Tools {
         let from = repository();
         copy_folder(&from.join("wit"), &copy.join("wit"));
         copy_folder(&from.join("host/examples"), &copy.join("host/examples"));
+        copy_folder(&from.join("host/python"), &copy.join("host/python"));
+        for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
+            fs::copy(from.join(license), copy.join(license))
+                .expect("the target folder can be written");
+        }
         Ok(Self {
             copy,
             path: env::join_paths(folders).expect("folders have no colons"),

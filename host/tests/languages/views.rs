@@ -1,7 +1,7 @@
 //! What a view can do, and when it ends: the same in every host. The list is
 //! `views.txt`; an embedder's own linker runs it too (`host/own_linker.rs`).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -23,19 +23,18 @@ fn cases() -> Vec<&'static str> {
 /// A program of these tests, beside the copy of the hosts that it uses.
 pub(crate) fn program(tools: &Tools, name: &str) -> PathBuf {
     let folder = tools.examples().join("../tests/languages");
-    for language in ["python", "javascript"] {
+    for language in ["c", "javascript", "python"] {
         let from = repository().join("host/tests/languages").join(language);
         copy_folder(&from, &folder.join(language));
     }
     folder.join(name)
 }
 
-/// Python with the host in its path, and what the tests of it need.
+/// Python with the package in its path, and what the tests of it need.
 pub(crate) fn python(tools: &Tools) -> Command {
     let mut python = tools.command("python");
     python
-        .env("PYTHONPATH", tools.examples().join("hosts/python"))
-        .env("PAGER", tools.examples().join("hosts/pager.wasm"))
+        .env("PYTHONPATH", tools.examples().join("../python"))
         .env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"));
     python
 }
@@ -55,8 +54,8 @@ fn views_in_python_do_what_they_do_everywhere() {
     for format in FORMATS {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let mut python = python(tools);
-        python.args([&program, &tools.examples().join("hosts/pager.wasm")]);
-        assert_outcomes(python.arg(folder.path()).arg(format));
+        python.arg(&program).arg(folder.path()).arg(format);
+        assert_outcomes(&mut python);
     }
 }
 
@@ -76,7 +75,7 @@ fn views_in_the_browser_do_what_they_do_everywhere() {
     let Some(tools) = built() else { return };
     let program = program(tools, "javascript/views-browser.js");
     for format in FORMATS {
-        assert_outcomes(tools.command("node").arg(&program).arg(format));
+        assert_outcomes(tools.command("node").arg(&program).args(["views", format]));
     }
 }
 
@@ -92,5 +91,34 @@ fn views_in_a_program_do_what_they_do_everywhere() {
             let printed = succeeded(run.args(["--", "view", name]));
             assert_eq!(printed.trim_end(), expected, "{name}, format {format}");
         }
+    }
+}
+
+#[test]
+fn a_c_program_cannot_write_through_a_view_of_a_protected_page() {
+    let Some(tools) = built() else { return };
+    let build = program(tools, "c/build.sh");
+    succeeded(tools.command("sh").arg(&build));
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    for format in FORMATS {
+        let file = folder.path().join(format);
+        let pagebox = |args: &[&str]| {
+            let mut pagebox = tools.command("pagebox");
+            pagebox.args(args).arg(&file);
+            pagebox
+        };
+        succeeded(&mut pagebox(&["create", "--format", format]));
+        succeeded(&mut pagebox(&["alloc", "--protected"]));
+        let text = folder.path().join("text");
+        fs::write(&text, "hello").expect("there is room for a text");
+        let mut write = pagebox(&["write", "--protected"]);
+        write.stdin(File::open(&text).expect("it was made"));
+        succeeded(write.arg("0"));
+        let before = fs::read(&file).expect("it was made");
+        let mut run = tools.command("pagebox");
+        run.arg("run").arg(build.with_file_name("scribble.wasm"));
+        run.arg("--store").arg(format!("queue={}", file.display()));
+        assert_eq!(succeeded(&mut run), "read-only\n", "format {format}");
+        assert_eq!(fs::read(&file).expect("it is there"), before);
     }
 }

@@ -1,6 +1,7 @@
 // Page files in JavaScript, wherever the store's file is: the pager component's
 // exports with their arguments checked and their errors in words.
 
+import { changeOf, listed, nameOf, named, PART, State } from './page-state.js';
 import { dispose, integer, kind, PagerError, PageView, u64 } from './page-store.js';
 
 /** An open page file. Pages and ids are BigInts; integers will do as arguments. */
@@ -41,9 +42,16 @@ export class PageFile {
     return this.#call('view', () => this.#pager.view(page));
   }
 
-  /** A protected page, verified, to read. */
+  /**
+   * A protected page, verified, to read. Of a file that was opened to read it is a copy:
+   * somebody else may commit meanwhile, and then what is not found any more is an error,
+   * tag `changed`.
+   */
   viewProtected(id) {
     const page = u64('id', id);
+    if (this.#store.readOnly) {
+      return new PageView(this.#store, { staged: { bytes: this.#verified(this.#pager, page) }, access: 'read' });
+    }
     return this.#call('viewProtected', () => {
       try {
         return this.#pager.viewProtected(page);
@@ -88,6 +96,130 @@ export class PageFile {
   }
 
   /**
+   * The numbers of allocated regular pages, in ascending order. A commit meanwhile
+   * shows in what is still to come.
+   */
+  regularPages() {
+    const runs = listed(
+      (start) => this.#call('regularPages', () => this.#pager.allocated(start, PART)),
+      ({ first, count }) => first + count - 1n,
+    );
+    return (function* () {
+      for (const { first, count } of runs) for (let page = first; page < first + count; page += 1n) yield page;
+    })();
+  }
+
+  /**
+   * The ids of protected pages, in ascending order. A commit meanwhile shows in what
+   * is still to come; a state has one list.
+   */
+  protectedPages() {
+    return listed(
+      (start) => this.#call('protectedPages', () => this.#pager.protected(start, PART)),
+      ({ id }) => id,
+      ({ id }) => id,
+    );
+  }
+
+  /** Whether what was found at opening still counts: see `pagebox.d.ts`. */
+  isCurrent() {
+    return this.#call('isCurrent', () => this.#pager.isCurrent());
+  }
+
+  /**
+   * The protected pages as they are committed now, deferred commits among them, to
+   * be read while commits go on. (`view` is another thing: the bytes of one page.)
+   */
+  committedState() {
+    return this.#state(this.#call('committedState', () => this.#pager.pin()));
+  }
+
+  /**
+   * The protected pages as they were when a snapshot was made. A file that was opened
+   * to read cannot keep what somebody else deletes: then what is not found any more
+   * is an error, tag `changed`.
+   */
+  snapshot(name) {
+    const wanted = nameOf('name', name);
+    const call = (operation) => named(() => this.#call('snapshot', operation), wanted);
+    if (!this.#store.readOnly) return this.#state(call(() => this.#pager.pinSnapshot(wanted)));
+    // A store of its own: it ends with the pager that reads there.
+    const root = call(() => this.#pager.snapshotRoot(wanted));
+    return this.#state(call(() => this.#api.openAt(this.#store.reader(), root)));
+  }
+
+  /** `source` is what a state is read from: a view of the WIT, or a pager at a root of its own. */
+  #state(source) {
+    const generation = this.#call('generation', () => source.generation?.() ?? source.stats().generation);
+    const read = (id) => this.#verified(source, id);
+    const drop = () => {
+      if (!this.#closed && !this.#failed) this.#call('closing a state', () => source[dispose]());
+    };
+    return new State(this.#store, generation, (what, operation) => this.#call(what, () => operation(source)), read, drop);
+  }
+
+  /** The snapshots, oldest first. A file of format 0 has none. */
+  snapshots() {
+    return this.#call('snapshots', () => this.#pager.snapshots());
+  }
+
+  /**
+   * Gives the protected pages, as they are committed now, a name under which they
+   * stay, whatever is committed later: one commit, durable when this returns, with
+   * all that was deferred.
+   */
+  createSnapshot(name) {
+    const time = BigInt(Date.now()) * 1_000_000n;
+    const { generation } = this.#named('createSnapshot', name, (wanted) => this.#pager.createSnapshot(wanted, time));
+    this.#deferred = false;
+    return { name, generation, time };
+  }
+
+  /** Deletes a snapshot, durably. Gives the number of pages that this frees. */
+  deleteSnapshot(name) {
+    const { pages } = this.#named('deleteSnapshot', name, (wanted) => this.#pager.deleteSnapshot(wanted));
+    this.#deferred = false;
+    return pages;
+  }
+
+  /**
+   * Gives every protected page the bytes that it had in a snapshot, and frees those
+   * that there were not: one durable commit. Gives the number of pages that change.
+   */
+  restoreSnapshot(name) {
+    const { pages } = this.#named('restoreSnapshot', name, (wanted) => {
+      this.#places = new Map(); // each page may be elsewhere, after a failure too
+      return this.#pager.restoreSnapshot(wanted);
+    });
+    this.#deferred = false;
+    return pages;
+  }
+
+  /** The number of pages that a snapshot has alone, which deleting it frees. */
+  snapshotPages(name) {
+    return this.#named('snapshotPages', name, (wanted) => this.#pager.snapshotPages(wanted));
+  }
+
+  /** An operation with the name of a snapshot, which its error says. */
+  #named(what, name, operation) {
+    const wanted = nameOf('name', name);
+    return named(() => this.#call(what, () => operation(wanted)), wanted);
+  }
+
+  /**
+   * The protected pages whose bytes are others in one snapshot than in another, in
+   * ascending order. In place of a name that is undefined: the committed state.
+   */
+  changes(before, after) {
+    const [from, to] = [before, after].map((name, at) => {
+      return name === undefined ? name : nameOf(['before', 'after'][at], name);
+    });
+    const part = (start) =>
+      named(() => this.#call('changes', () => this.#pager.changes(from, to, start, PART)), from, to);
+    return listed(part, ({ id }) => id, changeOf);
+  }
+
+  /**
    * Commits what `change` does to a transaction: all of it or, if it throws,
    * none. Gives what `change` returns, which must not be a promise: nothing
    * waits for it.
@@ -97,10 +229,11 @@ export class PageFile {
    * closed. A crash before that undoes it, and those after it, and nothing else.
    */
   commit(change, { deferred = false, ...unknown } = {}) {
-    if (typeof deferred !== 'boolean') throw new TypeError(`deferred must be a boolean, not ${kind(deferred)}`);
-    const [other] = Object.keys(unknown);
-    if (other !== undefined) throw new TypeError(`there is no option ${other}`);
+    flags({ deferred }, unknown);
     if (typeof change !== 'function') throw new TypeError(`change must be a function, not ${kind(change)}`);
+    if (/Generator/.test(Object.prototype.toString.call(change))) {
+      throw new TypeError('change must be a function that does it at once, not a generator');
+    }
     const handle = this.#call('begin', () => this.#pager.begin());
     const call = (what, operation) => this.#call(what, () => operation(handle));
     const tx = new Transaction(call, this.#store, (id) => this.#committed(id));
@@ -150,25 +283,31 @@ export class PageFile {
     }
   }
 
-  /**
-   * A copy of a protected page, verified. Its bytes are read here; the component
-   * says where they are, if that is not known.
-   */
+  /** A copy of a protected page as it is committed, verified. */
   #committed(id) {
-    const { pageSize } = this.#store;
     const known = this.#places.get(id);
-    if (known !== undefined) return this.#store.read(known, 0, pageSize);
-    const found = this.#call('stage', () => this.#pager.locateProtected(id));
+    if (known !== undefined) return this.#store.read(known, 0, this.#store.pageSize);
+    return this.#verified(this.#pager, id, this.#places);
+  }
+
+  /**
+   * A copy of a protected page of the committed state, or of another one, verified.
+   * Its bytes are read here; the component says where they are, which goes to
+   * `places`.
+   */
+  #verified(source, id, places) {
+    const { pageSize } = this.#store;
+    const found = this.#call('reading', () => source.locateProtected(id));
     if (found.page === undefined) return new Uint8Array(pageSize); // zeros, which no page has
     const bytes = this.#store.read(found.page, 0, pageSize);
     const { low, high } = this.#store.checksum(found.checksum.algorithm, bytes);
     if (low === found.checksum.low && high === found.checksum.high) {
-      this.#places.set(id, found.page);
+      places?.set(id, found.page);
       return bytes;
     }
     // Allocated by another program, and never written.
     if (found.generation === 0n) return new Uint8Array(pageSize);
-    this.viewProtected(id); // says what is wrong
+    this.#call('viewProtected', () => source.viewProtected(id)); // says what is wrong
     throw new PagerError(`protected page ${id} changes while it is read`, 'changed');
   }
 
@@ -312,6 +451,15 @@ export class Transaction {
     }
     return this.#committed(id);
   }
+}
+
+/** That options are booleans, and that there are no others. */
+export function flags(options, unknown) {
+  for (const [name, value] of Object.entries(options)) {
+    if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, not ${kind(value)}`);
+  }
+  const [other] = Object.keys(unknown);
+  if (other !== undefined) throw new TypeError(`there is no option ${other}`);
 }
 
 function u64s(name, list) {

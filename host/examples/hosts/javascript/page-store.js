@@ -115,6 +115,11 @@ export class Store {
     return this.#readOnly;
   }
 
+  /** Another store on the same file, to read it. */
+  reader() {
+    return new Store(this.#file, this.#pageSize, { readOnly: true, xxh3: this.#xxh3 });
+  }
+
   get state() {
     return this.#ended ? undefined : this.#state;
   }
@@ -282,8 +287,8 @@ export class Store {
 
 /**
  * The bytes of a page. A view ends with its file, a view of a page also when a
- * commit changes the file, and a staged page with its transaction: used after
- * that, it throws a `PagerError`, tag `ended`.
+ * commit changes the file, a staged page with its transaction, and one of a state
+ * with that: used after that, it throws a `PagerError`, tag `ended`.
  */
 export class PageView {
   #store;
@@ -293,7 +298,8 @@ export class PageView {
 
   /**
    * `what` is `{ page, access }`, where without a `page` there are zeros that no
-   * page has, or `{ staged: { bytes }, owner }`.
+   * page has, or `{ staged: { bytes, ended }, access, owner }`: a private buffer,
+   * and why there are no bytes any more.
    */
   constructor(store, what) {
     this.#store = store;
@@ -355,7 +361,7 @@ export class PageView {
     const { name } = this.#store;
     if (this.#store.state === undefined) throw ended(`${name} is closed`);
     const { staged } = this.#what;
-    if (staged && staged.bytes === undefined) throw ended('its transaction is over');
+    if (staged && staged.bytes === undefined) throw ended(staged.ended ?? 'its transaction is over');
     if (!staged && this.#state !== this.#store.state) throw ended(`a commit changed ${name} since`);
     const { page } = this.#what;
     if (page !== undefined && this.#store.cuts.slice(this.#cuts).some((pageCount) => pageCount <= page)) {

@@ -18,8 +18,8 @@ export class PagerError extends Error {
 
 /**
  * The bytes of a page. A view ends with its file, a view of a page also when a
- * commit changes the file, and a staged page with its transaction: used after
- * that, it throws a `PagerError`, tag `ended`.
+ * commit changes the file, a staged page with its transaction, and one of a state
+ * with that: used after that, it throws a `PagerError`, tag `ended`.
  */
 export interface PageView {
   /** Bytes in the page. */
@@ -85,6 +85,40 @@ export interface Transaction {
   stage(id: Id): PageView;
 }
 
+/**
+ * The protected pages of a committed state, to be read while commits go on, also when
+ * a later one failed and the file can be changed no more. It keeps pages that commits
+ * have freed until it is closed, or its file is: after that calls are errors, tag
+ * `closed`. Regular pages are changed in place: no state has them.
+ *
+ * (A *view* is another thing: the bytes of one page, until the next commit.)
+ */
+export interface State extends Disposable {
+  /** The generation that it reads. */
+  readonly generation: bigint;
+  /** A protected page, verified, to read: a copy, which commits do not end. */
+  viewProtected(id: Id): PageView;
+  /** The ids of its protected pages, in ascending order. */
+  protectedPages(): Generator<bigint, void, undefined>;
+  /** Lets its pages be used again. Closing it again does nothing. */
+  close(): void;
+}
+
+/** A committed state that has a name, and stays until it is deleted. */
+export interface Snapshot {
+  readonly name: string;
+  /** The generation that was committed when it was made. */
+  readonly generation: bigint;
+  /** When that was, in nanoseconds since 1970. */
+  readonly time: bigint;
+}
+
+/** A protected page whose bytes are others in one state than in another. */
+export interface ChangedPage {
+  readonly page: bigint;
+  readonly change: 'added' | 'removed' | 'changed';
+}
+
 /** What nothing waits for: a promise is refused. */
 export type Synchronous<T> = T extends PromiseLike<unknown> ? never : T;
 
@@ -93,7 +127,11 @@ export interface PageFile extends Disposable {
   stats(): Stats;
   /** A regular page, to read and to write; durable after `sync`. */
   view(id: Id): PageView;
-  /** A protected page, verified, to read. */
+  /**
+   * A protected page, verified, to read. Of a file that was opened to read it is a copy:
+   * somebody else may commit meanwhile, and then what is not found any more is an error,
+   * tag `changed`.
+   */
   viewProtected(id: Id): PageView;
   /** Makes durable what was written to regular pages, and what was deferred. */
   sync(): void;
@@ -105,6 +143,60 @@ export interface PageFile extends Disposable {
   allocProtected(): bigint;
   /** Frees a protected page, and commits that. */
   freeProtected(id: Id): void;
+  /**
+   * The numbers of allocated regular pages, in ascending order. A commit meanwhile
+   * shows in what is still to come.
+   */
+  regularPages(): Generator<bigint, void, undefined>;
+  /** The ids of protected pages, likewise. */
+  protectedPages(): Generator<bigint, void, undefined>;
+  /**
+   * Whether what was found at opening still counts. A file that was opened to read
+   * does not see what others commit: open it again for that.
+   */
+  isCurrent(): boolean;
+  /**
+   * The protected pages as they are committed now, deferred commits among them. Of a
+   * file of format 1 that was opened to change it.
+   */
+  committedState(): State;
+  /**
+   * The protected pages as they were when a snapshot was made, also when it is deleted
+   * here. A file that was opened to read cannot keep what somebody else deletes: then
+   * what is not found any more is an error, tag `changed`.
+   */
+  snapshot(name: string): State;
+  /** The snapshots, oldest first. A file of format 0 has none. */
+  snapshots(): Snapshot[];
+  /**
+   * Gives the protected pages, as they are committed now, a name of 1 to 64 bytes under
+   * which they stay, whatever is committed later: one commit, durable when it returns,
+   * with all that was deferred. Nothing is copied. Of format 1.
+   *
+   * Throws a `PagerError`, tag `is-snapshot`, if there is one of this name, and
+   * `snapshot-name` if none can have it.
+   */
+  createSnapshot(name: string): Snapshot;
+  /**
+   * Deletes a snapshot, durably. Gives the number of pages that this frees: what is read
+   * of it still stays until that is closed. Throws a `PagerError`, tag `no-snapshot`, if
+   * there is none of this name; so does whatever takes a name, but for `createSnapshot`.
+   */
+  deleteSnapshot(name: string): bigint;
+  /**
+   * Gives every protected page the bytes that it had in a snapshot, and frees those that
+   * there were not: one durable commit. Gives the number of protected pages that change.
+   * Snapshots stay, newer ones too, and so do regular pages.
+   */
+  restoreSnapshot(name: string): bigint;
+  /** The number of pages that a snapshot has alone, which deleting it frees. */
+  snapshotPages(name: string): bigint;
+  /**
+   * The protected pages whose bytes are others in one snapshot than in another, in
+   * ascending order. In place of a name that is undefined: the committed state. What both
+   * have in common is not read.
+   */
+  changes(before?: string, after?: string): Generator<ChangedPage, void, undefined>;
   /** Commits what `change` does: all of it or, if it throws, none. */
   commit<T>(change: (tx: Transaction) => Synchronous<T>, options?: CommitOptions): T;
   /** Makes durable what was deferred, and closes the file. Closing it again does nothing. */

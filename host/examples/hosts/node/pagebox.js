@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 import { createXXHash128 } from 'hash-wasm';
 
-import { newFile, PageFile, pageSizeIn, pageSizeOf, parts } from '../javascript/page-file.js';
+import { flags, newFile, PageFile, pageSizeIn, pageSizeOf, parts } from '../javascript/page-file.js';
 import { integer, PagerError, PageView, Store, u64 } from '../javascript/page-store.js';
 import { instantiate } from './pager/pager.js';
 
@@ -155,8 +155,10 @@ function nameOf(name) {
  * Makes a page file and locks it: after a crash there is all of it, or none. It is
  * of format 1, or of format 0, which `mappedpages` 0.2 reads, too.
  */
-export async function create(name, { pageSize = 4096, pageCount = 4, format = 1, unlocked = false } = {}) {
+export async function create(name, options = {}) {
+  const { pageSize = 4096, pageCount = 4, format = 1, unlocked = false, ...unknown } = options;
   const file = nameOf(name);
+  flags({ unlocked }, unknown);
   pageSizeOf(pageSize);
   integer('format', format, 1);
   const wanted = newFile(u64('pageCount', pageCount), format);
@@ -200,8 +202,9 @@ export async function create(name, { pageSize = 4096, pageCount = 4, format = 1,
  * without a lock. Its page size and its format are found in it. `unlocked` changes a file without
  * a lock, where there is none to be had: nobody else may write it meanwhile.
  */
-export async function open(name, { readOnly = false, unlocked = false } = {}) {
+export async function open(name, { readOnly = false, unlocked = false, ...unknown } = {}) {
   const file = nameOf(name);
+  flags({ readOnly, unlocked }, unknown);
   const pager = await instance();
   const xxh3 = await createXXHash128();
   const found = opened(file, readOnly, unlocked);

@@ -85,6 +85,16 @@ test('argument_of_a_wrong_type_is_named', async () => {
     refused(TypeError, 'ids[1] must be a BigInt', () => tx.freeProtected([0n, '1']));
   });
   assert.equal(text(file.viewProtected(page), 5), 'hello');
+  // One that is misspelled would open it to write.
+  for (const [options, begins] of [
+    [{ readonly: true }, 'there is no option readonly'],
+    [{ readOnly: 'no' }, 'readOnly must be a boolean, not string'],
+    [{ unlocked: 1 }, 'unlocked must be a boolean, not number'],
+  ]) {
+    await assert.rejects(open(name, options), (error) => error instanceof TypeError && error.message === begins);
+    const { readOnly, ...others } = options;
+    if (readOnly === undefined) await assert.rejects(create(`${name}.2`, others), TypeError);
+  }
   await assert.rejects(create(7), TypeError);
   await assert.rejects(create(`${name}.2`, { pageSize: '4096' }), TypeError);
   await assert.rejects(create(`${name}.2`, { format: '1' }), /TypeError: format must be a number, not string/);
@@ -174,6 +184,10 @@ test('change_that_is_async_is_refused_and_rolled_back', async () => {
     }),
   );
   refused(TypeError, 'change is async', () => file.commit(() => ({ then: () => {} })));
+  // Nothing of these would run.
+  for (const change of [function* () {}, async function* () {}]) {
+    refused(TypeError, 'change must be a function that does it at once', () => file.commit(change));
+  }
   await new Promise((done) => setTimeout(done, 10));
   assert(failed('ended')(late));
   assert.equal(text(file.viewProtected(page), 5), 'hello');
@@ -293,6 +307,188 @@ test('operation_in_a_call_of_its_own_is_committed', async () => {
   assert.equal(text(file.viewProtected(9), 2), 'hi');
 });
 
+// Of states: what is not in `states.txt`, which every host does.
+const ofFormat1 = { skip: format === 0 };
+const write = (word) => file.commit((tx) => tx.stage(page).write(0, bytes(word)));
+
+test('snapshot_has_a_name_a_generation_and_a_time', ofFormat1, () => {
+  const before = BigInt(Date.now()) * 1_000_000n;
+  const monday = file.createSnapshot('monday');
+  assert.deepEqual([monday.name, monday.generation], ['monday', file.stats().generation]);
+  assert(before <= monday.time && monday.time <= BigInt(Date.now()) * 1_000_000n);
+  write('other');
+  const state = file.snapshot('monday');
+  assert.equal(state.generation, monday.generation);
+  state.close();
+  const tuesday = file.createSnapshot('t\u00fcesday');
+  assert.deepEqual(file.snapshots(), [monday, tuesday]);
+  assert.equal(file.snapshotPages(tuesday.name), 0n);
+  const alone = file.snapshotPages('monday');
+  assert(alone > 0n);
+  assert.equal(file.restoreSnapshot('monday'), 1n);
+  assert.equal(file.deleteSnapshot('monday'), alone);
+  assert.deepEqual(file.snapshots(), [tuesday]);
+  execFileSync(PAGEBOX, ['check', name]);
+});
+
+test('name_of_a_snapshot_is_checked_and_errors_say_it', ofFormat1, () => {
+  file.createSnapshot('monday');
+  for (const what of ['createSnapshot', 'snapshot', 'deleteSnapshot', 'restoreSnapshot', 'snapshotPages']) {
+    for (const wrong of [undefined, null, 7, bytes('monday')]) {
+      refused(TypeError, 'name must be a string, not ', () => file[what](wrong));
+    }
+    refused(RangeError, 'name has halves of characters', () => file[what]('\ud800'));
+    if (what !== 'createSnapshot') {
+      assert.throws(() => file[what]('tuesday'), failed('no-snapshot', 'there is no snapshot "tuesday"'));
+    }
+  }
+  refused(TypeError, 'before must be a string, not number', () => file.changes(7));
+  refused(TypeError, 'after must be a string, not null', () => file.changes(undefined, null));
+  assert.throws(() => file.changes('monday', 'tuesday'), failed('no-snapshot', '"monday", "tuesday"'));
+  assert.throws(() => file.createSnapshot('monday'), failed('is-snapshot', 'there is a snapshot "monday" already'));
+  for (const wrong of ['', 'n'.repeat(65), 'a\0b', 'n'.repeat(1 << 20)]) {
+    assert.throws(() => file.createSnapshot(wrong), failed('snapshot-name'));
+  }
+  const state = file.committedState();
+  refused(TypeError, 'id must be a BigInt', () => state.viewProtected('0'));
+  refused(RangeError, 'id must be 0 to', () => state.viewProtected(2n ** 64n));
+  refused(RangeError, 'id must be 0 to', () => state.viewProtected(-1));
+  state.close();
+});
+
+test('state_keeps_pages_until_it_is_closed', ofFormat1, () => {
+  const oldest = () => file.stats().oldestView;
+  assert.equal(oldest(), undefined);
+  const state = file.committedState();
+  for (let count = 0; count < 4; count += 1) write('other');
+  assert.equal(oldest(), state.generation);
+  const { heldPages } = file.stats();
+  state.close();
+  state.close();
+  assert.equal(oldest(), undefined);
+  write('other');
+  assert(file.stats().heldPages < heldPages);
+  const next = file.committedState();
+  next[Symbol.dispose ?? Symbol.for('dispose')]();
+  assert.throws(() => next.viewProtected(page), failed('closed'));
+});
+
+test('reader_of_a_snapshot_needs_no_lock_and_is_told_of_its_end', ofFormat1, async () => {
+  file.createSnapshot('monday');
+  const reader = await open(name, { readOnly: true });
+  const state = reader.snapshot('monday');
+  for (const word of ['other', 'third']) {
+    write(word);
+    assert.equal(text(state.viewProtected(page), 5), 'hello');
+  }
+  assert.equal(reader.isCurrent(), false);
+  assert.equal(file.isCurrent(), true);
+  const kept = state.viewProtected(page);
+  file.deleteSnapshot('monday');
+  for (let count = 0; count < 8; count += 1) write('later');
+  assert.throws(() => state.viewProtected(page), failed('changed'));
+  assert.equal(text(kept, 5), 'hello'); // a copy
+  reader.close();
+});
+
+test('transaction_that_is_open_ends_with_a_restore', ofFormat1, () => {
+  file.createSnapshot('monday');
+  write('other');
+  const view = file.viewProtected(page);
+  assert.throws(() => file.commit((tx) => {
+    tx.stage(page).write(0, bytes('never'));
+    assert.equal(file.restoreSnapshot('monday'), 1n);
+  }), failed('stale-transaction'));
+  assert.throws(() => view.read(), failed('ended'));
+  assert.equal(text(file.viewProtected(page), 5), 'hello');
+  write('later');
+});
+
+test('lists_are_whole_and_in_order_however_long', ofFormat1, () => {
+  file.createSnapshot('monday');
+  const [made, regulars] = file.commit((tx) => {
+    const [made, regulars] = [tx.allocProtected(600), tx.alloc(600)];
+    tx.free(regulars.filter((_, at) => at % 2 === 0));
+    return [made, regulars];
+  });
+  const odd = (list) => list.filter((_, at) => at % 2 === 1);
+  assert.deepEqual(Array.from(file.protectedPages()), [page, ...made]);
+  const left = [regular, ...odd(regulars)].sort((one, other) => Number(one - other));
+  assert.deepEqual(Array.from(file.regularPages()), left);
+  const state = file.committedState();
+  const listed = state.protectedPages();
+  assert.equal(listed.next().value, page);
+  file.commit((tx) => tx.freeProtected(made.filter((_, at) => at % 2 === 0)));
+  assert.deepEqual(Array.from(listed), made);
+  assert.deepEqual(Array.from(file.changes('monday')), odd(made).map((page) => ({ page, change: 'added' })));
+  const ended = state.protectedPages();
+  state.close();
+  for (let count = 0; count < 256; count += 1) ended.next(); // those are here already
+  assert.throws(() => ended.next(), failed('closed'));
+  const closed = file.protectedPages();
+  file.close();
+  assert.equal(closed.next().value, page);
+  assert.throws(() => Array.from(closed), failed('closed'));
+});
+
+test('page_of_a_state_that_went_bad_is_never_shown', ofFormat1, () => {
+  file.createSnapshot('monday');
+  write('other');
+  const state = file.snapshot('monday');
+  const found = fs.readFileSync(name);
+  const bad = fs.openSync(name, 'r+');
+  fs.writeSync(bad, bytes('jello'), 0, 5, found.lastIndexOf('hello'));
+  fs.closeSync(bad);
+  assert.throws(() => state.viewProtected(page), failed('checksum-mismatch', `protected page ${page} `));
+  assert.throws(() => file.restoreSnapshot('monday'), failed('checksum-mismatch'));
+  assert.equal(text(file.viewProtected(page), 5), 'other');
+  write('third');
+});
+
+test('sandbox_that_failed_ends_states', ofFormat1, () => {
+  const state = file.committedState();
+  const view = state.viewProtected(page);
+  const { checksums } = Store.prototype;
+  Store.prototype.checksums = () => {
+    throw new SyntaxError('what only a bug can do');
+  };
+  try {
+    assert.throws(() => file.viewProtected(page), failed('sandbox'));
+  } finally {
+    Store.prototype.checksums = checksums;
+  }
+  for (const call of [
+    () => state.viewProtected(page),
+    () => state.protectedPages(),
+    () => file.committedState(),
+    () => file.createSnapshot('monday'),
+  ]) {
+    assert.throws(call, failed('sandbox'));
+  }
+  assert.equal(text(view, 5), 'hello'); // a copy
+  state.close();
+  assert.throws(() => view.read(), failed('ended'));
+});
+
+test('format_that_has_no_states_says_so_and_goes_on', { skip: format === 1 }, () => {
+  assert.deepEqual(file.snapshots(), []);
+  for (const call of [
+    () => file.committedState(),
+    () => file.createSnapshot('monday'),
+    () => file.changes(),
+    () => file.changes('monday'),
+  ]) {
+    assert.throws(call, failed('not-supported'));
+  }
+  for (const what of ['snapshot', 'deleteSnapshot', 'restoreSnapshot', 'snapshotPages']) {
+    assert.throws(() => file[what]('monday'), failed('no-snapshot'));
+  }
+  assert.deepEqual(Array.from(file.protectedPages()), [page]);
+  assert.deepEqual(Array.from(file.regularPages()), [regular]);
+  write('after');
+  assert.equal(file.isCurrent(), true);
+});
+
 test('staged_page_starts_as_what_was_committed_last', () => {
   const rolledBack = new Error('rolled back');
   for (let number = 0; number < 4; number += 1) {
@@ -351,6 +547,25 @@ test('page_whose_bytes_went_bad_is_not_staged', async () => {
   fs.writeFileSync(name, found);
   file = await open(name);
   assert.throws(() => file.commit((tx) => tx.stage(page)), failed('checksum-mismatch'));
+});
+
+/** A view showed the bytes of later commits, of other pages too, and so did one that was made anew. */
+test('reader_never_shows_what_somebody_else_committed_since', async () => {
+  const reader = await open(name, { readOnly: true });
+  const view = reader.viewProtected(page);
+  let changed = 0;
+  for (let number = 0; number < 8; number += 1) {
+    file.commit((tx) => tx.stage(page).write(0, bytes(`0000${number}`)));
+    assert.equal(text(view, 5), 'hello');
+    try {
+      assert.equal(text(reader.viewProtected(page), 5), 'hello');
+    } catch (error) {
+      failed('changed')(error);
+      changed += 1;
+    }
+  }
+  assert(changed > 0);
+  reader.close();
 });
 
 test('page_that_was_never_written_is_zeros_to_be_read', async () => {
@@ -531,7 +746,8 @@ test('checksums_are_those_of_the_contract', async () => {
 
 test('tags_of_the_host_s_own_are_documented', () => {
   const read = (name) => fs.readFileSync(new URL(`../../../examples/${name}`, import.meta.url), 'utf8');
-  const names = ['javascript/page-store.js', 'javascript/page-file.js', 'node/pagebox.js', 'browser/opfs.js'];
+  const names = fs.readdirSync(new URL('../../../examples/hosts/javascript', import.meta.url)).map((name) => `javascript/${name}`);
+  names.push('node/pagebox.js', 'browser/opfs.js');
   const sources = names.map((name) => read(`hosts/${name}`));
   // The last argument of what makes an error. Others are the component's.
   const made = /\b(?:PagerError|other)\((?:[^;]*?), '([a-z-]+)'[,)]/g;
@@ -541,7 +757,7 @@ test('tags_of_the_host_s_own_are_documented', () => {
   for (const tag of ['changed', 'not-protected', 'other']) tags.delete(tag);
   const doc = (text) => /Why an operation was not done.*?class PagerError/s.exec(text)[0];
   const declared = /class PagerError.*?tag: string;\n\}/s.exec(read('hosts/node/pagebox.d.ts'))[0];
-  for (const text of [read('README.md'), doc(sources[0]), declared]) {
+  for (const text of [read('README.md'), doc(sources[names.indexOf('javascript/page-store.js')]), declared]) {
     assert.deepEqual(Array.from(tags).filter((tag) => !text.includes(`\`${tag}\``)), [], text.slice(0, 60));
   }
 });

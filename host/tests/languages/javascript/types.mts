@@ -2,7 +2,7 @@
 // `--strict`, and what it says of the values is so. `node types.mjs FOLDER`.
 
 import * as pagebox from '../../../examples/hosts/node/pagebox.js';
-import type { Checksum, PageView, Stats } from '../../../examples/hosts/node/pagebox.js';
+import type { ChangedPage, Checksum, PageView, Snapshot, State, Stats } from '../../../examples/hosts/node/pagebox.js';
 
 declare const process: { argv: string[] };
 
@@ -52,6 +52,28 @@ const sum: Checksum = view.checksum();
 assert(typeof sum.low === 'bigint' && sum.high === 0n && sum.algorithm === 'crc32', 'a checksum is a number');
 assert(view.checksum(stats.algorithm).high > 0n, 'of any algorithm');
 assert(stats.format === '1.0' && stats.algorithm === 'xxh3', 'it is of format 1');
+const monday: Snapshot = file.createSnapshot('monday');
+assert(typeof monday.time === 'bigint' && monday.name === 'monday', 'a snapshot says when it was made');
+const state: State = file.committedState();
+file.commit((tx) => tx.freeProtected(ids.made.slice(0, 1)));
+const copy: PageView = state.viewProtected(ids.made[0]!);
+assert(copy.read(0, 5)[0] === 104 && state.generation === monday.generation, 'a state stays');
+const listed: bigint[] = [...state.protectedPages()];
+assert(listed.length === 3 && [...file.protectedPages()].length === 2, 'and its list');
+const numbers: bigint[] = [...file.regularPages()];
+assert(numbers.length === 1, 'those that are allocated');
+state.close();
+const changes: ChangedPage[] = [...file.changes('monday'), ...file.changes(undefined, 'monday')];
+assert(changes.map(({ change }) => change).join() === 'removed,added', 'both ways');
+// @ts-expect-error: a name is a text.
+try { file.snapshot(7); } catch (error) { assert(error instanceof TypeError, 'it is refused'); }
+const changed: bigint = file.restoreSnapshot('monday');
+const alone: bigint = file.snapshotPages('monday');
+const freed: bigint = file.deleteSnapshot('monday');
+assert(changed === 1n && alone > 0n && freed >= alone, 'pages are BigInts');
+const current: boolean = file.isCurrent();
+const snapshots: Snapshot[] = file.snapshots();
+assert(current && snapshots.length === 0, 'it is deleted');
 file.sync();
 file.close();
 const again = await pagebox.open(new URL(`file://${name}`), { readOnly: true, unlocked: false });

@@ -1,10 +1,11 @@
-// What a headless browser makes of the list of views on standard input:
-// `node views-browser.js FORMAT < ../views.txt`.
+// What a headless browser makes of the list of views, or of states, on standard input:
+// `node views-browser.js views FORMAT < ../views.txt`.
 
 import { readFileSync } from 'node:fs';
 
 import { inBrowser } from './browser.js';
 
+const [what, format] = process.argv.slice(2);
 const list = readFileSync(0, 'utf8');
 const outcomes = await inBrowser(async (page, address) => {
   await page.goto(`${address}/`);
@@ -16,7 +17,7 @@ const outcomes = await inBrowser(async (page, address) => {
         worker.addEventListener('error', ({ message, filename }) => failed(new Error(`${message} ${filename}`)));
         worker.postMessage(asked);
       }),
-    { list, format: Number(process.argv[2]) },
+    { what, list, format: Number(format) },
   );
 });
 console.log(outcomes);

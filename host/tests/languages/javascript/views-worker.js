@@ -1,11 +1,12 @@
-// What the browser's host makes of the list of views that it is sent.
+// What the browser's host makes of the list of views, or of states, that it is sent.
 
 import { Opfs } from '../../../examples/hosts/browser/opfs.js';
 import { createXXHash128 } from '../../../examples/hosts/browser/pager/hash-wasm.js';
 import { instantiate } from '../../../examples/hosts/browser/pager/pager.js';
 import { newFile, PageFile } from '../../../examples/hosts/javascript/page-file.js';
 import { PageView, Store } from '../../../examples/hosts/javascript/page-store.js';
-import { outcomes } from './views.js';
+import { outcomes as states } from './states.js';
+import { outcomes as views } from './views.js';
 
 const component = instantiate(
   async (name) => {
@@ -23,12 +24,16 @@ let format;
 /** The handle of the file, until it is closed. */
 let handle;
 
-async function opened(readOnly, start) {
+async function take() {
   const folder = await navigator.storage.getDirectory();
   const entry = await folder.getFileHandle('views.pages', { create: true });
-  const mine = await entry.createSyncAccessHandle();
+  return entry.createSyncAccessHandle();
+}
+
+async function opened(start, { fresh = false, readOnly = false } = {}) {
+  const mine = await take();
   handle = mine;
-  if (!readOnly) mine.truncate(0);
+  if (fresh) mine.truncate(0);
   const { pager } = await component;
   const store = new Store(new Opfs(mine, 'views.pages'), 1024, { readOnly, xxh3: await hasher });
   return new PageFile(pager, store, start, () => {
@@ -37,21 +42,38 @@ async function opened(readOnly, start) {
   });
 }
 
+function bytes() {
+  const found = new Uint8Array(handle?.getSize() ?? 0);
+  handle?.read(found, { at: 0 });
+  return found;
+}
+
+const { flush } = FileSystemSyncAccessHandle.prototype;
+
 const host = {
-  create: () => opened(false, (api, store) => api.create(store, newFile(4n, format))),
-  openToRead: () => opened(true, (api, store) => api.open(store, 'read')),
-  bytes: () => {
-    const bytes = new Uint8Array(handle?.getSize() ?? 0);
-    handle?.read(bytes, { at: 0 });
-    return bytes;
-  },
+  create: () => opened((api, store) => api.create(store, newFile(4n, format)), { fresh: true }),
+  open: () => opened((api, store) => api.open(store, 'write')),
+  openToRead: () => opened((api, store) => api.open(store, 'read'), { readOnly: true }),
+  bytes,
   closed: () => {},
+  // What its closing makes durable is not there then.
+  forget: async (file) => {
+    const copy = bytes();
+    file.close();
+    const again = await take();
+    again.truncate(0);
+    again.write(copy, { at: 0 });
+    again.close();
+  },
+  fails: (whether) => {
+    FileSystemSyncAccessHandle.prototype.flush = whether ? () => { throw new Error('no sync'); } : flush;
+  },
 };
 
 addEventListener('message', async ({ data }) => {
   try {
     format = data.format;
-    postMessage(await outcomes(data.list, host));
+    postMessage(await { states, views }[data.what](data.list, host));
   } catch (error) {
     postMessage(`${error.stack}`);
   }

@@ -1,5 +1,5 @@
 """Uses what the Python host has with its types: `mypy --strict typed.py` is
-clean, and it runs: `python typed.py pager.wasm FOLDER`."""
+clean, and it runs: `python typed.py FOLDER`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from pagebox import CommitInfo, Engine, PageFile, PagerError, Stats, Transaction, View
+import pagebox
+from pagebox import (ChangedPage, CommitInfo, Engine, PageFile, PagerError, Snapshot, State, Stats,
+                     Transaction, View)
 
 
 def fill(tx: Transaction, count: int) -> list[int]:
@@ -26,9 +28,30 @@ def words(file: PageFile, pages: list[int]) -> list[bytes]:
     return found + [bytes([first]), file.view_protected(pages[0]).read(0, 2)]
 
 
-def main(component: str, folder: str) -> None:
+def states(file: PageFile, page: int) -> None:
+    monday: Snapshot = file.create_snapshot("monday")
+    state: State
+    with file.committed_state() as state:
+        file.free_protected(page)
+        view: View = state.view_protected(page)
+        ids: list[int] = list(state.protected_pages())
+        assert view[1:6] == b"hello" and page in ids and state.generation == monday.generation
+    assert page not in file.protected_pages() and len(list(file.regular_pages())) == 1
+    changes: list[ChangedPage] = [*file.changes("monday"), *file.changes(None, "monday")]
+    assert [it.change for it in changes] == ["removed", "added"] and changes[0].page == page
+    with file.snapshot("monday") as state:
+        assert state.view_protected(page)[1:6] == b"hello"
+    changed: int = file.restore_snapshot("monday")
+    alone: int = file.snapshot_pages("monday")
+    freed: int = file.delete_snapshot("monday")
+    left: list[Snapshot] = file.snapshots()
+    current: bool = file.is_current()
+    assert changed == 1 and 0 < alone <= freed and left == [] and current
+
+
+def main(folder: str) -> None:
     path = Path(folder) / "typed.pages"
-    engine = Engine(component)
+    engine = Engine()
     with engine.create(path, page_size=1024, page_count=8) as file:
         with file.begin() as tx:
             pages = fill(tx, 2)
@@ -48,6 +71,7 @@ def main(component: str, folder: str) -> None:
         assert file.free_protected(made).generation == freed.generation + 1
         with file.begin() as tx:
             tx.claim_protected([7, 9])
+        states(file, pages[0])
         file.view(regular[0])[:] = bytes(1024)
         file.sync()
     with engine.open(os.fspath(path), read_only=True) as file:
@@ -57,9 +81,11 @@ def main(component: str, folder: str) -> None:
         except PagerError as error:
             tag: str = error.tag
             assert tag == "out-of-range", error
-    with engine.create(Path(folder) / "zero.pages", format=0) as file:
+    with pagebox.create(Path(folder) / "zero.pages", format=0) as file:
         stats = file.stats()
         assert (stats.format, stats.capabilities, stats.algorithm) == ("0.2", [], "crc32")
+    with pagebox.open(Path(folder) / "zero.pages", read_only=True) as file:
+        assert file.stats().page_count == stats.page_count
     print("all is as declared")
 
 

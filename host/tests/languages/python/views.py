@@ -1,5 +1,5 @@
 """What the Python host makes of each view in a list of cases:
-`python views.py pager.wasm FOLDER FORMAT < ../views.txt` prints the list anew."""
+`python views.py FOLDER FORMAT < ../views.txt` prints the list anew."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def read(path):
 
 def outcome(engine, path, case):
     verb, target, read_only, event = CASE.fullmatch(case).groups()
-    file = engine.create(path, page_size=1024, format=int(sys.argv[3]))
+    file = engine.create(path, page_size=1024, format=int(sys.argv[2]))
     with file.begin() as tx:
         regular, protected = tx.alloc(2), tx.alloc_protected(2)
         for page in protected:
@@ -96,12 +96,12 @@ def happens(engine, path, file, tx, event, target, regular, protected):
         raise NotImplementedError(event)
 
 
-engine = Engine(sys.argv[1])
+engine = Engine()
 following = []
 for line in sys.stdin:
     if not line.startswith("#"):
         case = line.rpartition(":")[0]
-        print(f"{case}: {outcome(engine, os.path.join(sys.argv[2], 'views.pages'), case)}")
+        print(f"{case}: {outcome(engine, os.path.join(sys.argv[1], 'views.pages'), case)}")
 for file in following:
     assert not any(os.pread(file.fileno(), 1 << 16, 0)), "the wrong file was written to"
     file.close()

@@ -1,5 +1,5 @@
 """What every host does to a file in the same way, so that it leaves the same
-bytes: `python workload.py pager.wasm run FILE`, or `create FILE FORMAT PAGE_SIZE`
+bytes: `python workload.py run FILE`, or `create FILE FORMAT PAGE_SIZE`
 with the number of a file that no host draws."""
 
 import secrets
@@ -39,12 +39,12 @@ def run(file):
     file.sync()
 
 
-engine = Engine(sys.argv[1])
-if sys.argv[2] == "run":
-    with engine.open(sys.argv[3]) as file:
+engine = Engine()
+if sys.argv[1] == "run":
+    with engine.open(sys.argv[2]) as file:
         run(file)
 else:
     halves = [int.from_bytes(half, "little") for half in (b"a uuid o", b"f a file")]
     secrets.randbits = lambda _: halves.pop(0)
-    _, _, _, path, number, page_size = sys.argv
+    _, _, path, number, page_size = sys.argv
     engine.create(path, int(page_size), format=int(number)).close()

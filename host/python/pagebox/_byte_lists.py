@@ -2,17 +2,21 @@
 
 wasmtime's package takes a list element by element, which is milliseconds for each
 page. In C it is an array of values, so that its bytes are every nth byte of that.
-What is replaced here is no part of the package's interface: it holds for the release
-that requirements.txt pins.
+What is replaced here is no part of the package's interface: it holds for one release
+of it, and no other is taken.
 """
 
 from __future__ import annotations
 
 import ctypes
+from importlib import metadata
 from typing import Any
 
 from wasmtime import _ffi as ffi
 from wasmtime.component import _types as types
+
+# 50.0.1 traps at the first commit of a protected page.
+RELEASE = "48.0.0"
 
 VALUE: Any = ffi.wasmtime_component_val_t
 SIZE, KIND, BYTE = ctypes.sizeof(VALUE), VALUE.kind.offset, VALUE.of.offset
@@ -52,5 +56,9 @@ def convert_from_c(self: types.ListType, c: Any) -> Any:
 
 def install() -> None:
     """From now on all lists of bytes go this way."""
+    found = metadata.version("wasmtime")
+    if found != RELEASE:
+        raise ImportError(f"wasmtime {RELEASE} is needed, and this is {found}: "
+                          f"pip install wasmtime=={RELEASE}")
     setattr(types.ListType, "convert_to_c", convert_to_c)
     setattr(types.ListType, "convert_from_c", convert_from_c)

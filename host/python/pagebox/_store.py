@@ -275,10 +275,11 @@ class FileStore:
 
 
 class Private:
-    """A private buffer, until it ends: then there are no data."""
+    """A private buffer, until it ends: then there are no data, and `ended` says why."""
 
-    def __init__(self, data: bytearray) -> None:
+    def __init__(self, data: bytearray, ended: str = "its transaction is over") -> None:
         self.data: bytearray | None = data
+        self.ended = ended
 
 
 class View:
@@ -286,7 +287,7 @@ class View:
     that can be written `view[:5] = b"hello"`.
 
     A view ends with its file, a view of a page also when a commit changes the
-    file, and a staged page with its transaction. Used after that it raises
+    file, a staged page with its transaction, and one of a state with that. Used after that it raises
     `PagerError`, tag `ended`; so does writing to a protected page, tag
     `read-only`. An offset past the end of the page is an `IndexError`."""
 
@@ -396,7 +397,7 @@ class View:
             raise PagerError(f"this view has ended: {name} is closed", "ended")
         if self._private is not None:
             if self._private.data is None:
-                raise PagerError("this view has ended: its transaction is over", "ended")
+                raise PagerError(f"this view has ended: {self._private.ended}", "ended")
             return self._private.data
         if self._state != self._store.state:
             raise PagerError(f"this view has ended: a commit changed {name} since", "ended")
