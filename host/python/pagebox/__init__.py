@@ -21,14 +21,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ._figures import CommitInfo, Stats
+from ._figures import Compacted, CommitInfo, Obstacle, Stats
 from ._file import Engine, PageFile
 from ._states import ChangedPage, Snapshot, State
 from ._store import PagerError, Path, View
 from ._transaction import Transaction
 
-__all__ = ["ChangedPage", "CommitInfo", "Engine", "PageFile", "PagerError", "Snapshot", "State",
-           "Stats", "Transaction", "View", "create", "open"]
+__all__ = ["ChangedPage", "CommitInfo", "Compacted", "Engine", "Obstacle", "PageFile", "PagerError",
+           "Snapshot", "State", "Stats", "Transaction", "View", "create", "open"]
 
 
 @lru_cache(maxsize=None)

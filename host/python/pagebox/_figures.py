@@ -42,6 +42,43 @@ class CommitInfo:
     page_count: int
 
 
+@dataclass(frozen=True)
+class Obstacle:
+    """What stands in the way of a shorter file. `kind` is `contents` (what it holds
+    takes that much), `regular` (a regular page: its number is its id, so it is not
+    moved), `snapshot` (a page of a snapshot, by its name where that was found out) or
+    `view` (a state that was not closed, of this generation or a younger one)."""
+
+    kind: str
+    page: int | None = None
+    name: str | None = None
+    generation: int | None = None
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What a compaction came to: pages that were moved, those that the file has now,
+    and what stands in the way of a shorter one. None: it is as short as was asked."""
+
+    moved: int
+    page_count: int
+    obstacle: Obstacle | None
+
+
+def obstacle_of(found: Any) -> Obstacle | None:
+    """That of the WIT."""
+    if found is None:
+        return None
+    kind, payload = found.tag, found.payload
+    if kind == "regular":
+        return Obstacle(kind, page=payload)
+    if kind == "snapshot":
+        return Obstacle(kind, page=payload.page, name=payload.name)
+    if kind == "view":
+        return Obstacle(kind, generation=payload)
+    return Obstacle(kind)
+
+
 def fields(record: Any) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in vars(record).items()}
 

@@ -13,7 +13,7 @@ import wasmtime
 from wasmtime.component import Component, Linker, Record, ResourceHost, Variant
 
 from . import _byte_lists
-from ._figures import CommitInfo, Stats, fields, record
+from ._figures import Compacted, CommitInfo, Stats, fields, obstacle_of, record
 from ._signals import SignalsHeld
 from ._states import PART, ChangedPage, Snapshot, State, listed, name_of, named
 from ._store import (STORE, U64, FileStore, PagerError, Path, Private, View, add_to_linker,
@@ -24,6 +24,9 @@ _byte_lists.install()
 
 # The component that is in the package.
 COMPONENT = os.path.join(os.path.dirname(__file__), "pager.wasm")
+
+# Bytes of pages that one step of a compaction moves at most.
+STEP = 1 << 20
 
 # How a root record of format 1 begins.
 ROOT_RECORD = b"PBOXROOT"
@@ -390,6 +393,25 @@ class PageFile:
             pages: int = self._call_for_name("restore-snapshot", name).pages
             self._deferred = False
         return pages
+
+    def compact(self, page_count: int = 0) -> Compacted:
+        """Makes the file as short as `page_count` pages, or as short as can be: moves
+        protected pages, which keep their ids, to free places further down, in small
+        durable commits, and gives the end of the file back. Whatever happens, nothing
+        is lost. Regular pages and those of snapshots are not moved, and a state that
+        is not closed keeps the whole end: the result says what stands in the way.
+        Transactions that are open cannot be committed any more. Of format 1."""
+        page_count = integer("page_count", page_count, U64)
+        moved = 0
+        while True:  # each step is a call: signals and other threads come between
+            with self._turn():
+                self._places = {}  # each page may be elsewhere, after a failure too
+                limit = max(1, STEP // self._file.page_size)
+                step = self._call("[method]pager.compact", self._pager, page_count, limit)
+                self._deferred = False
+            moved += step.moved
+            if step.done:
+                return Compacted(moved, step.info.page_count, obstacle_of(step.obstacle))
 
     def snapshot_pages(self, name: str) -> int:
         """The number of pages that a snapshot has alone, which deleting it frees."""

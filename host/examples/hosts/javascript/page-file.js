@@ -1,8 +1,11 @@
 // Page files in JavaScript, wherever the store's file is: the pager component's
 // exports with their arguments checked and their errors in words.
 
-import { changeOf, listed, nameOf, named, PART, State } from './page-state.js';
+import { changeOf, listed, nameOf, named, obstacleOf, PART, State } from './page-state.js';
 import { dispose, integer, kind, PagerError, PageView, u64 } from './page-store.js';
+
+/** Bytes of pages that one step of a compaction moves at most. */
+const STEP = 1 << 20;
 
 /** An open page file. Pages and ids are BigInts; integers will do as arguments. */
 export class PageFile {
@@ -193,6 +196,25 @@ export class PageFile {
     });
     this.#deferred = false;
     return pages;
+  }
+
+  /**
+   * Makes the file as short as `pageCount` pages, or as short as can be: moves protected
+   * pages, which keep their ids, in small durable commits, and gives the end back.
+   */
+  compact(pageCount = 0) {
+    const target = u64('pageCount', pageCount);
+    const limit = Math.max(1, Math.floor(STEP / this.#store.pageSize));
+    let moved = 0n;
+    for (;;) {
+      const step = this.#call('compact', () => {
+        this.#places = new Map(); // each page may be elsewhere, after a failure too
+        return this.#pager.compact(target, limit);
+      });
+      this.#deferred = false;
+      moved += step.moved;
+      if (step.done) return { moved, pageCount: step.info.pageCount, obstacle: obstacleOf(step.obstacle) };
+    }
   }
 
   /** The number of pages that a snapshot has alone, which deleting it frees. */

@@ -108,6 +108,22 @@ export function changeOf({ id, before, after }) {
   return { page: id, change: before === undefined ? 'added' : after === undefined ? 'removed' : 'changed' };
 }
 
+/** What stands in the way of a shorter file: see `pagebox.d.ts`. */
+export function obstacleOf(found) {
+  switch (found?.tag) {
+    case undefined:
+      return undefined;
+    case 'regular':
+      return { kind: 'regular', page: found.val };
+    case 'snapshot':
+      return { kind: 'snapshot', ...found.val };
+    case 'view':
+      return { kind: 'view', generation: found.val };
+    default:
+      return { kind: found.tag };
+  }
+}
+
 /**
  * What the component lists from a number on, a part at a time; `last` is the last
  * number of an entry, and `shown` what becomes of it. What is wrong at the start is

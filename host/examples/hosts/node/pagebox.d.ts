@@ -119,6 +119,27 @@ export interface ChangedPage {
   readonly change: 'added' | 'removed' | 'changed';
 }
 
+/**
+ * What stands in the way of a shorter file: what it holds (`contents`); a regular page,
+ * whose number is its id, so that it is not moved; a page of a snapshot, by its name where
+ * that was found out; or a state that was not closed, of this generation or a younger one.
+ */
+export type Obstacle =
+  | { readonly kind: 'contents' }
+  | { readonly kind: 'regular'; readonly page: bigint }
+  | { readonly kind: 'snapshot'; readonly page: bigint; readonly name: string | undefined }
+  | { readonly kind: 'view'; readonly generation: bigint };
+
+/** What a compaction came to. */
+export interface Compacted {
+  /** Pages that were moved. */
+  readonly moved: bigint;
+  /** Pages that the file has now. */
+  readonly pageCount: bigint;
+  /** What stands in the way of a shorter file; undefined: it is as short as was asked. */
+  readonly obstacle: Obstacle | undefined;
+}
+
 /** What nothing waits for: a promise is refused. */
 export type Synchronous<T> = T extends PromiseLike<unknown> ? never : T;
 
@@ -189,6 +210,14 @@ export interface PageFile extends Disposable {
    * Snapshots stay, newer ones too, and so do regular pages.
    */
   restoreSnapshot(name: string): bigint;
+  /**
+   * Makes the file as short as `pageCount` pages, or as short as can be unless given: moves
+   * protected pages, which keep their ids, to free places further down, in small durable
+   * commits, and gives the end of the file back. Whatever happens, nothing is lost. Regular
+   * pages and those of snapshots are not moved, and a state that is not closed keeps the
+   * whole end. Transactions that are open cannot be committed any more. Of format 1.
+   */
+  compact(pageCount?: Id): Compacted;
   /** The number of pages that a snapshot has alone, which deleting it frees. */
   snapshotPages(name: string): bigint;
   /**

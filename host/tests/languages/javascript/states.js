@@ -125,6 +125,12 @@ async function done(test, step) {
       return void file.deleteSnapshot(name);
     case 'restore':
       return void file.restoreSnapshot(name);
+    case 'grow':
+      return grow(file);
+    case 'compact':
+      return void file.compact();
+    case 'obstacle':
+      return shortened(file);
     case 'alone':
       return file.snapshotPages(name) > 0n ? 'some' : 'none';
     case 'changes':
@@ -132,6 +138,25 @@ async function done(test, step) {
     default:
       throw new Error(step);
   }
+}
+
+/** The file becomes longer than what it holds. */
+function grow(file) {
+  const pages = file.commit((tx) => {
+    const made = tx.allocProtected(100);
+    for (const page of made) tx.stage(page).write(0, encode('x'));
+    return made;
+  });
+  file.commit((tx) => tx.freeProtected(pages));
+}
+
+/** What a compaction comes to. */
+function shortened(file) {
+  const before = file.stats().pageCount;
+  const { pageCount, obstacle } = file.compact();
+  if (pageCount !== file.stats().pageCount) throw new Error('it has another length');
+  const length = pageCount < before ? 'shorter' : 'as long';
+  return `${length} ${obstacle?.kind ?? 'none'} ${obstacle?.name ?? ''}`.trim();
 }
 
 /** What a page that is staged begins with. */

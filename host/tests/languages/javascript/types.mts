@@ -2,7 +2,7 @@
 // `--strict`, and what it says of the values is so. `node types.mjs FOLDER`.
 
 import * as pagebox from '../../../examples/hosts/node/pagebox.js';
-import type { ChangedPage, Checksum, PageView, Snapshot, State, Stats } from '../../../examples/hosts/node/pagebox.js';
+import type { ChangedPage, Checksum, Compacted, Obstacle, PageView, Snapshot, State, Stats } from '../../../examples/hosts/node/pagebox.js';
 
 declare const process: { argv: string[] };
 
@@ -71,6 +71,10 @@ const changed: bigint = file.restoreSnapshot('monday');
 const alone: bigint = file.snapshotPages('monday');
 const freed: bigint = file.deleteSnapshot('monday');
 assert(changed === 1n && alone > 0n && freed >= alone, 'pages are BigInts');
+const shorter: Compacted = file.compact();
+assert(shorter.pageCount === file.stats().pageCount && shorter.moved >= 0n, 'as it says');
+const way: Obstacle | undefined = file.compact(1n << 40n).obstacle;
+assert(way === undefined || way.kind !== 'regular' || way.page > 0n, 'nothing to be done');
 const current: boolean = file.isCurrent();
 const snapshots: Snapshot[] = file.snapshots();
 assert(current && snapshots.length === 0, 'it is deleted');

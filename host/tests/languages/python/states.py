@@ -132,6 +132,26 @@ class Case:
     def do_restore(self, name):
         self.file.restore_snapshot(name)
 
+    def grow(self):
+        """The file becomes longer than what it holds."""
+        with self.file.begin() as tx:
+            pages = tx.alloc_protected(100)
+            for page in pages:
+                tx.stage(page)[:1] = b"x"
+        with self.file.begin() as tx:
+            tx.free_protected(pages)
+
+    def do_compact(self):
+        self.file.compact()
+
+    def obstacle(self):
+        before = self.file.stats().page_count
+        found = self.file.compact()
+        assert found.page_count == self.file.stats().page_count
+        length = "shorter" if found.page_count < before else "as long"
+        it = found.obstacle
+        return f"{length} {it.kind if it else 'none'} {(it and it.name) or ''}".strip()
+
     def do_alone(self, name):
         return "some" if self.file.snapshot_pages(name) > 0 else "none"
 

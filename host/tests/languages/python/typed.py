@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pagebox
-from pagebox import (ChangedPage, CommitInfo, Engine, PageFile, PagerError, Snapshot, State, Stats,
+from pagebox import (ChangedPage, CommitInfo, Compacted, Engine, Obstacle, PageFile, PagerError,
+                     Snapshot, State, Stats,
                      Transaction, View)
 
 
@@ -72,6 +73,10 @@ def main(folder: str) -> None:
         with file.begin() as tx:
             tx.claim_protected([7, 9])
         states(file, pages[0])
+        shorter: Compacted = file.compact()
+        way: Obstacle | None = shorter.obstacle
+        assert way is None or way.kind in {"contents", "regular"}, way
+        assert shorter.page_count == file.stats().page_count and shorter.moved >= 0
         file.view(regular[0])[:] = bytes(1024)
         file.sync()
     with engine.open(os.fspath(path), read_only=True) as file:
