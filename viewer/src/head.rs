@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::{
     inspect::{Severity, Summary},
     look::LookError,
+    past::AsOf,
     source::View,
     text,
 };
@@ -35,6 +36,8 @@ pub(crate) struct Head {
     pub(crate) pages: u64,
     /// How many errors the check has found so far.
     pub(crate) errors: usize,
+    /// The snapshot that is shown; null: the committed state.
+    pub(crate) snapshot: Option<AsOf>,
     /// The figures, for what else is said of the file.
     #[serde(skip)]
     pub(crate) summary: Summary,
@@ -52,6 +55,7 @@ impl Head {
             page_size: summary.page_size,
             pages: summary.page_count.unwrap_or(0).max(summary.file_pages),
             errors,
+            snapshot: view.as_of().cloned(),
             summary,
         })
     }

@@ -10,6 +10,8 @@
 
 mod assets;
 mod checked;
+mod clock;
+mod commits;
 mod compare;
 mod described;
 mod entries;
@@ -24,8 +26,10 @@ mod history;
 mod host_name;
 mod inspect;
 mod legend;
+mod line;
 mod live;
 mod look;
+mod moment;
 mod openapi;
 #[expect(
     unused_qualifications,
@@ -36,6 +40,7 @@ mod openapi;
 )]
 mod pages;
 mod params;
+mod past;
 mod plots;
 mod recent;
 mod respond;
@@ -44,7 +49,6 @@ mod schema;
 mod security;
 pub mod serve;
 mod shell;
-mod snapshot;
 mod source;
 mod space;
 mod state;
@@ -74,7 +78,10 @@ pub use self::{
 };
 /// What a look tells: the records of the `inspect` interface.
 pub mod records {
-    pub use crate::inspect::*;
+    pub use crate::{
+        inspect::*,
+        past::{AsOf, Change, Located, Snapshot},
+    };
 }
 
 use crate::{error::Error, pages::about::Routes, respond::Asked};
@@ -164,7 +171,8 @@ fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
 /// Every route. The `OpenAPI` description is tested against this list.
 fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
     use pages::{
-        about, diff, directory, files, health, live, map, metadata, overview, page, tiles,
+        about, changes, diff, directory, files, health, live, map, metadata, overview, page, tiles,
+        time,
     };
     vec![
         ("/", get(files::show)),
@@ -190,6 +198,10 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
         ("/f/{file}/live", get(live::show)),
         ("/f/{file}/live.json", get(live::show)),
         ("/f/{file}/events", get(live::events)),
+        ("/f/{file}/time", get(time::show)),
+        ("/f/{file}/time.json", get(time::show)),
+        ("/f/{file}/changes", get(changes::show)),
+        ("/f/{file}/changes.json", get(changes::show)),
         ("/about", get(about::show)),
         ("/about.json", get(about::show)),
         ("/api/openapi.json", get(openapi::show)),

@@ -1,8 +1,26 @@
 //! What addresses hold, as people write it.
 
 use serde::{Deserialize, Deserializer, de};
+use utoipa::IntoParams;
 
 use crate::text;
+
+/// As of when.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AsOfParams {
+    /// The name of a snapshot: the answer is about the protected pages as they were
+    /// then. The committed state, if not given.
+    snapshot: Option<String>,
+}
+
+impl AsOfParams {
+    /// The name; none: the committed state. No snapshot has an empty name.
+    pub(crate) fn snapshot(self) -> Option<String> {
+        self.snapshot.filter(|name| !name.is_empty())
+    }
+}
 
 /// A number in an address, in decimal or, after `0x`, in hex. Nothing is none.
 pub(crate) fn number_or_none<'de, D: Deserializer<'de>>(

@@ -9,12 +9,15 @@
 //!    commit writes nothing that the state before it reaches, so an answer
 //!    between two equal readings is of one state.
 //! 3. A sandbox that failed is dropped. The next question gets a new one.
-//! 4. While nobody asks, the thread goes on with the full check of the file,
+//! 4. A snapshot is shown by a look of its own, which is kept as long as the
+//!    file is in the state in which it was found there.
+//! 5. While nobody asks, the thread goes on with the full check of the file,
 //!    a bounded step at a time.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     thread,
     time::{Duration, Instant},
@@ -25,6 +28,7 @@ use tokio::sync::oneshot;
 use crate::{
     inspect::Finding,
     look::{Look, LookError, Target},
+    past::{AsOf, Snapshot},
 };
 
 /// How many questions may wait for a file's thread.
@@ -60,12 +64,31 @@ pub struct View {
     stamp: Stamp,
     /// The check of this look.
     pub check: Check,
+    /// The snapshot that it shows, and by which name it was asked for.
+    past: Option<(String, AsOf)>,
 }
 
 impl View {
     /// The look itself.
     pub fn look(&mut self) -> &mut dyn Look {
         &mut *self.look
+    }
+
+    /// The snapshot that it shows; none: the committed state.
+    pub fn as_of(&self) -> Option<&AsOf> {
+        self.past.as_ref().map(|(_, as_of)| as_of)
+    }
+
+    /// The snapshots of the file, oldest first.
+    ///
+    /// # Errors
+    /// As the look.
+    pub fn snapshots(&mut self) -> Result<Arc<Vec<Snapshot>>, LookError> {
+        match &self.past {
+            // What shows one of them does not know the others.
+            Some((_, as_of)) => Ok(Arc::clone(&as_of.all)),
+            None => self.look.snapshots().map(Arc::new),
+        }
     }
 
     /// What the pages that every commit changes held, as a number: equal
@@ -166,12 +189,24 @@ impl Source {
     /// [`LookError::Busy`] and [`LookError::Gone`].
     pub async fn ask<T: Send + 'static>(
         &self,
+        ask: impl FnMut(&mut View) -> Result<T, LookError> + Send + 'static,
+    ) -> Result<T, LookError> {
+        self.ask_as_of(None, ask).await
+    }
+
+    /// Asks one question of a snapshot; without a name, of the committed state.
+    ///
+    /// # Errors
+    /// As [`Source::ask`]; [`LookError::NoSnapshot`].
+    pub async fn ask_as_of<T: Send + 'static>(
+        &self,
+        snapshot: Option<String>,
         mut ask: impl FnMut(&mut View) -> Result<T, LookError> + Send + 'static,
     ) -> Result<T, LookError> {
         let (answer, answered) = oneshot::channel();
         let question: Question = Box::new(move |worker| {
             // Whoever asked may have gone away.
-            let _ = answer.send(worker.consistent(&mut ask));
+            let _ = answer.send(worker.consistent(snapshot.as_deref(), &mut ask));
         });
         match self.questions.try_send(question) {
             Ok(()) => answered.await.map_err(|_| LookError::Gone)?,
@@ -184,6 +219,8 @@ impl Source {
 struct Worker {
     target: Box<dyn Target>,
     view: Option<View>,
+    /// The snapshot that was shown last.
+    past: Option<View>,
     changed: Instant,
 }
 
@@ -192,6 +229,7 @@ impl Worker {
         Self {
             target,
             view: None,
+            past: None,
             changed: Instant::now(),
         }
     }
@@ -217,12 +255,14 @@ impl Worker {
             }));
             if done.is_err() {
                 self.view = None;
+                self.past = None;
             }
         }
     }
 
     fn has_check_to_do(&self) -> bool {
-        self.view.as_ref().is_some_and(|view| !view.check.complete)
+        let mut views = [&self.view, &self.past].into_iter().flatten();
+        views.any(|view| !view.check.complete)
     }
 
     fn time_to_quiet(&self) -> Duration {
@@ -230,27 +270,43 @@ impl Worker {
     }
 
     fn check_on(&mut self) {
-        if let Some(view) = &mut self.view
-            && view.step().is_err()
-        {
-            self.view = None;
+        for view in [&mut self.view, &mut self.past] {
+            if let Some(open) = view
+                && !open.check.complete
+            {
+                if open.step().is_err() {
+                    *view = None;
+                }
+                return;
+            }
         }
     }
 
-    /// Rules 1 to 3.
+    /// Rules 1 to 4.
     fn consistent<T>(
         &mut self,
+        snapshot: Option<&str>,
         ask: &mut dyn FnMut(&mut View) -> Result<T, LookError>,
     ) -> Result<T, LookError> {
         let began = Instant::now();
         for attempt in 0..ATTEMPTS {
-            let mut view = self.current(began)?;
+            let now = self.current(began)?;
+            let (mut view, absent) = match snapshot {
+                None => (now, None),
+                Some(name) => self.past(now, name)?,
+            };
             // On every error the view is dropped with its sandbox.
-            let answer = ask(&mut view)?;
+            let answer = match absent {
+                None => Ok(ask(&mut view)?),
+                Some(absent) => Err(absent),
+            };
             let stamp = view.stamp.renewed(&*self.target, &mut *view.look)?;
             if stamp == view.stamp {
-                self.view = Some(view);
-                return Ok(answer);
+                match view.past {
+                    None => self.view = Some(view),
+                    Some(_) => self.past = Some(view),
+                }
+                return answer;
             }
             self.changed = Instant::now();
             if began.elapsed() > PATIENCE {
@@ -260,6 +316,33 @@ impl Worker {
             thread::sleep(Duration::from_millis(u64::from(attempt)));
         }
         Err(LookError::Changing)
+    }
+
+    /// The view of a snapshot of the file as it is now; or the view of now, and
+    /// that there is no such snapshot.
+    fn past(&mut self, mut now: View, name: &str) -> Result<(View, Option<LookError>), LookError> {
+        let known = self.past.take().filter(|past| {
+            let asked = past.past.as_ref().map(|(asked, _)| asked.as_str());
+            past.stamp == now.stamp && asked == Some(name)
+        });
+        if let Some(known) = known {
+            self.view = Some(now);
+            return Ok((known, None));
+        }
+        let all = Arc::new(now.look.snapshots()?);
+        let Some(as_of) = AsOf::find(&all, name) else {
+            return Ok((now, Some(LookError::NoSnapshot(name.to_owned()))));
+        };
+        let mut look = self.target.open()?;
+        look.show_snapshot(&as_of.snapshot.name)?;
+        let past = View {
+            look,
+            stamp: now.stamp.clone(),
+            check: Check::default(),
+            past: Some((name.to_owned(), as_of)),
+        };
+        self.view = Some(now);
+        Ok((past, None))
     }
 
     /// The view of the file as it is now: opened between two equal readings
@@ -284,6 +367,7 @@ impl Worker {
                     look,
                     stamp,
                     check: Check::default(),
+                    past: None,
                 });
             }
             stamp = after;

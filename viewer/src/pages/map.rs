@@ -14,7 +14,7 @@ use crate::{
     head::{FileName, Head},
     inspect::Severity,
     legend::{Legend, LegendLine},
-    params::number_or_none,
+    params::{AsOfParams, number_or_none},
     plots::{MapRect, map_rects},
     respond::Asked,
     shell::Shell,
@@ -169,7 +169,7 @@ struct MapPage<'a> {
 
 /// The map of a file: pooled so that it fits, or as far as was asked for.
 #[utoipa::path(get, path = "/f/{file}/map.json", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), MapParams),
+    params(("file" = String, Path, description = "The file's id"), AsOfParams, MapParams),
     responses((status = 200, body = MapView), (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
@@ -180,7 +180,7 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
     let file = FileName::from(asked.file()?);
     let params: MapParams = asked.query()?;
     asked
-        .look(move |view, head| {
+        .look_as_of(move |view, head| {
             view.check_for(CHECK_BUDGET)?;
             let mut flagged: Vec<u64> = view
                 .check

@@ -17,7 +17,7 @@ use crate::{
     hex::{self, ROW, Row},
     inspect::{Field, Found, Reference, Severity},
     legend::{Legend, class_of},
-    params::number_or_none,
+    params::{AsOfParams, number_or_none},
     respond::Asked,
     schema,
     shell::Shell,
@@ -202,7 +202,7 @@ struct PagePage<'a> {
 
 /// All about one page.
 #[utoipa::path(get, path = "/f/{file}/page.json", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), PageParams),
+    params(("file" = String, Path, description = "The file's id"), AsOfParams, PageParams),
     responses((status = 200, body = PageView), (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
@@ -215,7 +215,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
     let params: PageParams = asked.query()?;
     let page = params.n.unwrap_or(0);
     let (head, found) = asked
-        .look(move |view, head| {
+        .look_as_of(move |view, head| {
             let Some(info) = view.look().page(page)? else {
                 return Ok(None);
             };
@@ -281,7 +281,7 @@ fn clamped(value: u64) -> u32 {
 
 /// A page's bytes, to be saved: never to be shown by the browser.
 #[utoipa::path(get, path = "/f/{file}/page.bin", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), PageParams),
+    params(("file" = String, Path, description = "The file's id"), AsOfParams, PageParams),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
@@ -293,7 +293,7 @@ async fn raw_bytes(asked: &Asked) -> Result<Response, Error> {
     let params: PageParams = asked.query()?;
     let page = params.n.unwrap_or(0);
     let (head, bytes) = asked
-        .look(move |view, head| {
+        .look_as_of(move |view, head| {
             if page < head.pages {
                 view.look().bytes(page, 0, head.page_size).map(Some)
             } else {

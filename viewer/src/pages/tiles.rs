@@ -5,7 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    error::Error, head::Head, params::number_or_none, respond::Asked, text, tiles::packed,
+    error::Error,
+    head::Head,
+    params::{AsOfParams, number_or_none},
+    respond::Asked,
+    text,
+    tiles::packed,
 };
 
 /// The most tiles in an answer.
@@ -50,7 +55,7 @@ pub(crate) struct TilesView {
 
 /// Tiles of the map, packed for drawing.
 #[utoipa::path(get, path = "/f/{file}/tiles.json", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), TileParams),
+    params(("file" = String, Path, description = "The file's id"), AsOfParams, TileParams),
     responses((status = 200, body = TilesView), (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
@@ -69,7 +74,7 @@ async fn view(asked: &Asked) -> Result<(Head, TilesView), Error> {
         )));
     };
     asked
-        .look(move |view, head| {
+        .look_as_of(move |view, head| {
             let tiles = view.look().tiles(first, per, count)?;
             Ok(TilesView {
                 generation: head.generation,
