@@ -404,7 +404,7 @@ class PageMap extends HTMLElement {
       `byte ${number.format(offset)} (0x${offset.toString(16)})`,
     ];
     if (kind) {
-      parts.push(last > this.cursor ? `most are ${kind}` : kind);
+      parts.push(last > this.cursor ? `${this.getAttribute("pooled")} ${kind}` : kind);
     }
     this.readout.replaceChildren(...parts.map((text) => {
       const span = document.createElement("span");
@@ -428,7 +428,7 @@ class PageMap extends HTMLElement {
   }
 
   async #detail(page) {
-    const answer = await fetch(`${this.getAttribute("detail")}n=${page}&len=16`).catch(() => null);
+    const answer = await fetch(`${this.getAttribute("detail")}n=${page}&len=16&brief=true`).catch(() => null);
     if (!answer?.ok || page !== this.cursor) {
       return;
     }

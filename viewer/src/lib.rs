@@ -9,6 +9,7 @@
 //! parses nothing, writes nothing, and locks nothing.
 
 mod assets;
+mod births;
 mod checked;
 mod clock;
 mod commits;
@@ -23,6 +24,7 @@ mod gauge;
 mod head;
 mod hex;
 mod history;
+mod holders;
 mod host_name;
 mod inspect;
 mod legend;

@@ -1,7 +1,7 @@
 //! What addresses hold, as people write it.
 
-use serde::{Deserialize, Deserializer, de};
-use utoipa::IntoParams;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::text;
 
@@ -20,6 +20,17 @@ impl AsOfParams {
     pub(crate) fn snapshot(self) -> Option<String> {
         self.snapshot.filter(|name| !name.is_empty())
     }
+}
+
+/// What the colours of a map say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Colour {
+    /// What a page is.
+    #[default]
+    Kind,
+    /// How long ago it was written, where that is known.
+    Age,
 }
 
 /// A number in an address, in decimal or, after `0x`, in hex. Nothing is none.

@@ -26,6 +26,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
+    births::Births,
     inspect::Finding,
     look::{Look, LookError, Target},
     past::{AsOf, Snapshot},
@@ -66,6 +67,7 @@ pub struct View {
     pub check: Check,
     /// The snapshot that it shows, and by which name it was asked for.
     past: Option<(String, AsOf)>,
+    births: Option<Births>,
 }
 
 impl View {
@@ -89,6 +91,24 @@ impl View {
             Some((_, as_of)) => Ok(Arc::clone(&as_of.all)),
             None => self.look.snapshots().map(Arc::new),
         }
+    }
+
+    /// The same, or none and why they cannot be read.
+    pub(crate) fn snapshots_or_why(&mut self) -> Result<(Arc<Vec<Snapshot>>, String), LookError> {
+        match self.snapshots() {
+            Ok(all) => Ok((all, String::new())),
+            Err(LookError::File { message, .. }) => Ok((Arc::default(), message)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// When pages were written, before a generation or in it: that of the state.
+    pub(crate) fn births(&mut self, generation: u64) -> Result<&Births, LookError> {
+        let births = match self.births.take() {
+            Some(known) => known,
+            None => Births::of(&mut *self.look, generation)?,
+        };
+        Ok(self.births.insert(births))
     }
 
     /// What the pages that every commit changes held, as a number: equal
@@ -340,6 +360,7 @@ impl Worker {
             stamp: now.stamp.clone(),
             check: Check::default(),
             past: Some((name.to_owned(), as_of)),
+            births: None,
         };
         self.view = Some(now);
         Ok((past, None))
@@ -368,6 +389,7 @@ impl Worker {
                     stamp,
                     check: Check::default(),
                     past: None,
+                    births: None,
                 });
             }
             stamp = after;

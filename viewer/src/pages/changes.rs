@@ -73,6 +73,8 @@ pub(crate) struct ChangesView {
     limit: usize,
     /// The protected pages, by their ids.
     changes: Vec<ChangeLine>,
+    /// Why the snapshots cannot be read; empty where they can.
+    problem: String,
     #[serde(skip)]
     choices: Vec<String>,
 }
@@ -228,7 +230,12 @@ async fn view(asked: &Asked) -> Result<(Head, ChangesView), Error> {
     let skip = place(params.skip).unwrap_or(0);
     asked
         .look(move |view, head| {
-            let all = view.snapshots()?;
+            let asks = [&params.before, &params.after].into_iter().flatten();
+            let (all, problem) = if asks.into_iter().all(String::is_empty) {
+                view.snapshots_or_why()?
+            } else {
+                (view.snapshots()?, String::new())
+            };
             let before = state_of(&all, params.before.as_deref())?;
             let after = state_of(&all, params.after.as_deref())?;
             let changes = changes(view, before.as_ref(), after.as_ref())?;
@@ -253,6 +260,7 @@ async fn view(asked: &Asked) -> Result<(Head, ChangesView), Error> {
                 choices: newest.map(|each| each.name.clone()).collect(),
                 before,
                 after,
+                problem,
             })
         })
         .await

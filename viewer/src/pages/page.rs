@@ -15,18 +15,25 @@ use crate::{
     filters,
     head::{FileName, Head},
     hex::{self, ROW, Row},
-    inspect::{Field, Found, Reference, Severity},
+    holders::Holders,
+    inspect::{Field, Found, PageInfo, Reference, Severity},
     legend::{Legend, class_of},
+    look::LookError,
     params::{AsOfParams, number_or_none},
+    past::{Located, Snapshot},
     respond::Asked,
     schema,
     shell::Shell,
+    source::View,
     text,
 };
 
 /// Bytes on one screen, if not said otherwise, and at most.
 const WINDOW: u64 = 4096;
 const WINDOW_MAX: u64 = 16_384;
+
+/// Snapshots in the list of those that hold a page.
+const HOLDERS_SHOWN: usize = 12;
 
 /// Which page, and where in it.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -45,6 +52,8 @@ pub(crate) struct PageParams {
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     len: Option<u64>,
+    /// Without what takes long to find out.
+    brief: bool,
 }
 
 /// All about one page.
@@ -68,6 +77,9 @@ pub(crate) struct PageView {
     /// Who names it, as far as could be read.
     #[schema(value_type = Vec<schema::Reference>)]
     referenced_by: Vec<Reference>,
+    /// The snapshots that it is held by; null where that is not known or not asked
+    /// for, or no snapshot could.
+    held_by: Option<Holders>,
     /// What is wrong with it.
     #[schema(value_type = Vec<schema::Found>)]
     findings: Vec<Found>,
@@ -123,6 +135,22 @@ impl PageView {
             }
             _ => "nothing in this file",
         }
+    }
+
+    /// Whether something is to be said of the snapshots that hold it.
+    fn may_be_held(&self) -> bool {
+        self.state.keeps_trees() && can_be_held(&self.kind)
+    }
+
+    /// The snapshots that hold it, as far as they are listed.
+    fn holders<'a>(&self, held_by: &'a Holders) -> &'a [Snapshot] {
+        let all = &held_by.snapshots;
+        all.get(..HOLDERS_SHOWN).unwrap_or(all)
+    }
+
+    /// What it is of in the snapshots, where it is of nothing in what is shown.
+    fn of_another(&self, held_by: &Holders) -> Option<u64> {
+        held_by.protected.filter(|_| self.protected.is_none())
     }
 
     fn previous(&self) -> Option<u64> {
@@ -227,6 +255,12 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
                 .find(|line| line.kind.code == info.kind)
                 .map_or_else(String::new, |line| line.kind.description.clone());
             let other_copy = other_copy(view, &info)?;
+            let is_wanted = !params.brief && head.keeps_trees() && can_be_held(&kind);
+            let held_by = if is_wanted {
+                held_by(view, &info)?
+            } else {
+                None
+            };
             let mut structures = Vec::new();
             for structure in info.structures {
                 structures.push(Described::new(view, structure)?);
@@ -259,6 +293,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
                 other_copy,
                 structures,
                 referenced_by: info.referenced_by,
+                held_by,
                 findings: info.findings.into_iter().map(Found::from).collect(),
                 at,
                 hex: text::hex(&bytes).replace(' ', ""),
@@ -272,6 +307,34 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
     match found {
         Some(view) => Ok((head, view)),
         None => Err(Error::no_page(page, head.pages)),
+    }
+}
+
+/// Whether a snapshot could hold a page of a kind, and that can be found out.
+fn can_be_held(kind: &str) -> bool {
+    matches!(kind, "protected-active" | "other")
+}
+
+/// The snapshots that hold a page; none where what would tell cannot be read.
+fn held_by(view: &mut View, info: &PageInfo) -> Result<Option<Holders>, LookError> {
+    let known = match info.protected {
+        Some(id) => {
+            let entries = view.look().directory(id, 1, false)?.into_iter();
+            let mut own = entries.filter(|each| each.id == id && each.page == Some(info.page));
+            own.next().map(|entry| {
+                let located = Located {
+                    page: entry.page,
+                    generation: entry.generation,
+                };
+                (id, located)
+            })
+        }
+        None => None,
+    };
+    match Holders::of(view, info.page, known) {
+        Ok(holders) => Ok(Some(holders)),
+        Err(LookError::File { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

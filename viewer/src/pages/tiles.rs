@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     error::Error,
     head::Head,
-    params::{AsOfParams, number_or_none},
+    params::{AsOfParams, Colour, number_or_none},
     respond::Asked,
     text,
     tiles::packed,
@@ -33,6 +33,8 @@ pub(crate) struct TileParams {
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     count: Option<u64>,
+    /// What colours say: `kind`, or `age`: how long ago a page was written.
+    colour: Colour,
 }
 
 /// Tiles, packed for drawing.
@@ -48,7 +50,7 @@ pub(crate) struct TilesView {
     /// Pages in a tile.
     per: u64,
     /// Runs of like tiles, in order: how many tiles, the code of the kind
-    /// that most of their pages have, the worst finding (0 none, 1 note,
+    /// that most of their pages have, or of the youngest age, the worst finding (0 none, 1 note,
     /// 2 warning, 3 error), and how many tenths of them are not free.
     tiles: Vec<(u64, u8, u8, u8)>,
 }
@@ -75,7 +77,11 @@ async fn view(asked: &Asked) -> Result<(Head, TilesView), Error> {
     };
     asked
         .look_as_of(move |view, head| {
-            let tiles = view.look().tiles(first, per, count)?;
+            let mut tiles = view.look().tiles(first, per, count)?;
+            if params.colour == Colour::Age {
+                let births = view.births(head.generation.unwrap_or(0))?;
+                tiles = births.recoded(tiles);
+            }
             Ok(TilesView {
                 generation: head.generation,
                 pages: head.pages,

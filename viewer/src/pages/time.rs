@@ -210,7 +210,6 @@ pub(crate) async fn show(asked: Asked) -> Response {
 }
 
 /// What was found of the snapshots.
-#[derive(Default)]
 struct Found {
     all: Option<usize>,
     problem: String,
@@ -255,16 +254,7 @@ async fn view(asked: &Asked) -> Result<(Head, TimeView), Error> {
 
 /// The snapshots of a part of the list, the newest first.
 fn find(view: &mut View, skip: usize, limit: usize) -> Result<Found, LookError> {
-    let all = match view.snapshots() {
-        Ok(all) => all,
-        Err(LookError::File { message, .. }) => {
-            return Ok(Found {
-                problem: message,
-                ..Found::default()
-            });
-        }
-        Err(error) => return Err(error),
-    };
+    let (all, problem) = view.snapshots_or_why()?;
     let newest = all.iter().enumerate().rev().skip(skip).take(limit);
     let mut lines: Vec<SnapshotLine> = newest
         .map(|(place, snapshot)| SnapshotLine {
@@ -292,8 +282,8 @@ fn find(view: &mut View, skip: usize, limit: usize) -> Result<Found, LookError> 
         Err(error) => return Err(error),
     }
     Ok(Found {
-        all: Some(all.len()),
-        problem: String::new(),
+        all: problem.is_empty().then_some(all.len()),
+        problem,
         lines,
     })
 }

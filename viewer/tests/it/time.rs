@@ -341,6 +341,130 @@ fn changes_are_listed_in_parts() {
     );
 }
 
+/// A page of the file, as the page's twin tells it.
+fn held_by(past: &Past, query: &str) -> (Vec<String>, Value) {
+    let held = past.json(&format!("page.json?{query}"))["held_by"].clone();
+    let names = held["snapshots"].as_array().unwrap().iter();
+    let names = names.map(|each| each["name"].as_str().unwrap().to_owned());
+    (names.collect(), held["protected"].clone())
+}
+
+#[test]
+fn page_says_which_snapshots_hold_it() {
+    let past = Past::of(["monday", "tuesday", "wednesday"]);
+    let own = |state: &str| format!("n={}{state}", past.page_in(state));
+    let none: [&str; 0] = [];
+    // Written after each snapshot: each version is in one of them, the last in none.
+    assert_eq!(held_by(&past, &own("")).0, none);
+    for name in ["monday", "tuesday", "wednesday"] {
+        let state = format!("&snapshot={name}");
+        assert_eq!(held_by(&past, &own(&state)).0, [name]);
+        // And so it is said where nothing that is shown names it.
+        let page = format!("n={}", past.page_in(&state));
+        let (names, id) = held_by(&past, &page);
+        assert_eq!(
+            (names, id),
+            (vec![name.to_owned()], json!(past.ids[0].get()))
+        );
+        let html = past.html(&format!("page?{page}"));
+        let says = texts(&html, ".facts dd").concat();
+        assert!(
+            says.contains(&format!("{name}, as protected page 0")),
+            "{says}"
+        );
+        let ways = hrefs(&html, ".facts a");
+        let there = format!("/f/1/page?snapshot={name}&{page}");
+        assert!(ways.contains(&there), "{ways:?}");
+    }
+    // Never written since: in all of them, and so it is from each of them.
+    let entry = &past.json("directory.json?q=5")["entries"];
+    let entries = entry.as_array().unwrap().iter();
+    let fifth = entries
+        .filter(|entry| entry["id"] == past.ids[5].get())
+        .next()
+        .unwrap();
+    let all = ["wednesday", "tuesday", "monday"];
+    for state in ["", "&snapshot=monday"] {
+        assert_eq!(
+            held_by(&past, &format!("n={}{state}", fifth["page"])).0,
+            all
+        );
+    }
+    // What no snapshot can have, and what was not asked for.
+    let view = past.json("page.json?n=0");
+    assert_eq!(
+        (&view["kind"], &view["held_by"]),
+        (&json!("header"), &Value::Null)
+    );
+    let brief = past.json(&format!("page.json?n={}&brief=true", fifth["page"]));
+    assert_eq!(brief["held_by"], Value::Null);
+    let header = texts(&past.html("page?n=0"), ".facts dt");
+    assert!(!header.contains(&"Held by".to_owned()));
+}
+
+#[test]
+fn page_that_no_snapshot_holds_any_more_says_so() {
+    let mut past = Past::of(["monday", "tuesday", "wednesday"]);
+    let page = past.page_in("&snapshot=tuesday");
+    past.pager.delete_snapshot("tuesday").unwrap();
+    let view = past.json(&format!("page.json?n={page}"));
+    assert_ne!(view["kind"], "protected-active");
+    let state = past.json(&format!("page.json?n={page}&snapshot=monday"));
+    assert_eq!(state["kind"], "other");
+    assert_eq!(
+        state["held_by"],
+        json!({ "snapshots": [], "protected": null, "complete": true })
+    );
+    let html = past.html(&format!("page?n={page}&snapshot=monday"));
+    assert!(texts(&html, ".facts dd").contains(&"no snapshot".to_owned()));
+}
+
+#[test]
+fn map_by_age_says_how_long_ago_pages_were_written() {
+    let past = Past::of(["monday", "tuesday", "wednesday"]);
+    let counts = |address: &str| {
+        let map = past.json(address);
+        assert_eq!(map["colour"], "age");
+        let kinds = map["kinds"].as_array().unwrap().iter();
+        let counts: Vec<_> = kinds.map(|kind| kind["count"].as_u64().unwrap()).collect();
+        assert_eq!(counts.iter().sum::<u64>(), map["pages"].as_u64().unwrap());
+        counts
+    };
+    // The last commit wrote one page; of the others the last was before it.
+    let now = counts("map.json?colour=age");
+    assert_eq!(now[..2], [1, 9]);
+    // There the last commit wrote all ten but one, or had written none.
+    let then = counts("map.json?colour=age&snapshot=tuesday");
+    assert_eq!(then[..5].iter().sum::<u64>(), 10);
+    assert_ne!(now, then);
+    let page = past.json("directory.json?sort=-generation&limit=1")["entries"][0]["page"].clone();
+    let code = |page: &Value, per: u32| {
+        let tile = format!("tiles.json?colour=age&first={page}&count=1&per={per}");
+        past.json(&tile)["tiles"][0][1].clone()
+    };
+    assert_eq!(code(&page, 1), 200);
+    assert_eq!(code(&page, 64), 200, "the youngest of many");
+    assert_eq!(code(&json!(0), 1), 255, "the header");
+    let html = past.html("map?colour=age&kind=newest");
+    let chosen = texts(&html, ".choice [aria-current]");
+    assert_eq!(chosen, ["age"]);
+    let legend = hrefs(&html, "[data-live=legend] tbody a");
+    assert!(
+        legend.iter().all(|way| way.contains("?colour=age&kind=")),
+        "{legend:?}"
+    );
+    let map = html
+        .select(&Selector::parse("page-map").unwrap())
+        .next()
+        .unwrap();
+    assert_eq!(map.attr("src"), Some("/f/1/tiles.json?colour=age&"));
+    assert_eq!(past.server.get("/f/1/map?colour=taste", "").status, 400);
+    assert_eq!(
+        past.server.get("/f/1/tiles.json?colour=taste", "").status,
+        400
+    );
+}
+
 /// Names are the work of whoever has the file.
 #[test]
 fn snapshot_of_any_name_can_be_looked_at_and_harms_no_screen() {
@@ -444,6 +568,7 @@ fn file_without_a_past_says_so() {
             status
         );
         assert_eq!(server.get("/f/1/changes", "").status, 200);
+        assert_eq!(server.get("/f/1/changes?before=monday", "").status, status);
         texts(
             &Html::parse_document(&answer.text()),
             "[aria-labelledby=snapshots] p",
