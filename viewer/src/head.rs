@@ -47,7 +47,11 @@ impl Head {
     /// What the look says.
     pub(crate) fn of(view: &mut View) -> Result<Self, LookError> {
         let errors = errors_of(view);
-        let summary = view.look().summary()?;
+        let mut summary = view.look().summary()?;
+        if let Some(as_of) = view.as_of() {
+            // What shows one of them does not know the others.
+            summary.snapshots = Some(as_of.all.len() as u64);
+        }
         Ok(Self {
             state: state_of(&summary).to_owned(),
             verdict: summary.recovery.verdict.clone(),

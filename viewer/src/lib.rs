@@ -72,7 +72,7 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 
 pub use self::{
     host_name::{HostName, NoHostName},
-    look::{Look, LookError, Target},
+    look::{Look, LookError, Owner, Target},
     recent::Recent,
     source::{Check, Source, View},
     state::{Builder, EVENT_STREAMS_MAX, Viewer},

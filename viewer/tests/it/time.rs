@@ -1,7 +1,7 @@
 //! The past of a file: its snapshots, each screen as of one of them, what changed
 //! in between, and the names that people give them.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use pagebox::{Pager, ProtectedId};
 use scraper::{Html, Selector};
@@ -417,6 +417,39 @@ fn page_that_no_snapshot_holds_any_more_says_so() {
     );
     let html = past.html(&format!("page?n={page}&snapshot=monday"));
     assert!(texts(&html, ".facts dd").contains(&"no snapshot".to_owned()));
+}
+
+/// Each snapshot that is asked costs an opening of the file.
+#[test]
+fn page_of_a_file_of_many_snapshots_asks_the_newest_and_says_so() {
+    let mut past = Past::of(["monday", "tuesday", "wednesday"]);
+    for number in 0..120 {
+        past.pager.create_snapshot(&format!("{number}")).unwrap();
+    }
+    let entry = past.json("directory.json?q=5&limit=1")["entries"][0].clone();
+    let began = Instant::now();
+    let held = past.json(&format!("page.json?n={}", entry["page"]))["held_by"].clone();
+    println!("asked 100 snapshots in {:?}", began.elapsed());
+    assert_eq!(held["snapshots"].as_array().unwrap().len(), 100);
+    assert_eq!(held["snapshots"][0]["name"], "119");
+    assert_eq!(held["complete"], false);
+    let says = texts(
+        &past.html(&format!("page?n={}", entry["page"])),
+        ".facts dd",
+    )
+    .concat();
+    assert!(
+        says.contains("108 and 88 older snapshots (the newest 100 were asked)"),
+        "{says}"
+    );
+    let began = Instant::now();
+    let view = past.json("time.json?limit=1000");
+    println!("listed {} snapshots in {:?}", view["all"], began.elapsed());
+    assert_eq!(view["snapshots"].as_array().unwrap().len(), 123);
+    assert_eq!(
+        past.json("overview.json?snapshot=monday")["info"]["snapshots"],
+        123
+    );
 }
 
 #[test]
