@@ -187,6 +187,19 @@ mod tests {
                 (Some("at the end"), true)
             ]
         );
+        let crowded = [
+            named("a name of many letters", 800),
+            named("at the end", 1000),
+            named("at the start", 0),
+        ];
+        let line = Line::new(By::Generation, &crowded, &[], when(1000, 0)).ok_or("none")?;
+        let last = line.snapshots.last().ok_or("none")?;
+        assert_eq!(
+            (last.index, &last.label),
+            (1, &None),
+            "{:?}",
+            line.snapshots
+        );
         Ok(())
     }
 }
