@@ -23,7 +23,7 @@ use crate::{
 
 /// Protected pages on one screen, if not said otherwise, and at most.
 const LIMIT: usize = 50;
-const LIMIT_MAX: usize = 1000;
+const LIMIT_MAX: usize = 500;
 
 /// The most that are counted.
 const COUNTED_MAX: usize = 100_000;
@@ -44,7 +44,7 @@ pub(crate) struct ChangesParams {
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     skip: Option<u64>,
-    /// How many, at most 1000.
+    /// How many, at most 500.
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     limit: Option<u64>,

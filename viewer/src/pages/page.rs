@@ -115,6 +115,9 @@ impl PageView {
                 "The pager made no structure in this page: its bytes are its owner's."
             }
             "free" => "The page is nobody's: its bytes mean nothing.",
+            "other" => {
+                "The page is not of this snapshot: what its bytes mean is for others to say."
+            }
             "slack" => "The file does not use this page: its bytes mean nothing.",
             "header" => "The header ends before this page: its bytes are not used.",
             "root-slot" => {
@@ -129,6 +132,7 @@ impl PageView {
         match self.kind.as_str() {
             "header" | "root-slot" => "nothing: it is always at this place",
             "space-home" => "nothing: of the two sides of this home the other is named, or none",
+            "other" => "nothing of this snapshot",
             _ if !self.all_names_known => "nothing that can be read",
             "map-node" | "protected-active" if self.state.keeps_trees() => {
                 "nothing that could be found"

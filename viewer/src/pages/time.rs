@@ -26,7 +26,7 @@ use crate::{
 
 /// Snapshots on one screen, if not said otherwise, and at most.
 const LIMIT: usize = 25;
-const LIMIT_MAX: usize = 1000;
+const LIMIT_MAX: usize = 150;
 
 /// How long may be counted which pages snapshots have alone.
 const COUNT_BUDGET: Duration = Duration::from_millis(500);
@@ -40,7 +40,7 @@ pub(crate) struct TimeParams {
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     skip: Option<u64>,
-    /// How many, at most 1000.
+    /// How many, at most 150.
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     limit: Option<u64>,

@@ -48,6 +48,8 @@ fn screens() -> Vec<String> {
         "diff",
         "health",
         "live",
+        "time",
+        "changes",
     ];
     let pages = (0..40).map(|page| format!("page?n={page}"));
     let named = named.into_iter().map(str::to_owned);

@@ -1,7 +1,12 @@
 //! The past of a file: its snapshots, each screen as of one of them, what changed
 //! in between, and the names that people give them.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use pagebox::{Pager, ProtectedId};
 use scraper::{Html, Selector};
@@ -88,7 +93,8 @@ fn hrefs(html: &Html, selector: &str) -> Vec<String> {
 
 /// A name as addresses have it.
 fn in_address(name: &str) -> String {
-    name.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    let bytes: Vec<String> = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    bytes.concat()
 }
 
 fn follow(past: &Past, href: &str) -> Answer {
@@ -381,17 +387,12 @@ fn page_says_which_snapshots_hold_it() {
     }
     // Never written since: in all of them, and so it is from each of them.
     let entry = &past.json("directory.json?q=5")["entries"];
-    let entries = entry.as_array().unwrap().iter();
-    let fifth = entries
-        .filter(|entry| entry["id"] == past.ids[5].get())
-        .next()
-        .unwrap();
+    let mut entries = entry.as_array().unwrap().iter();
+    let fifth = entries.find(|entry| entry["id"] == past.ids[5].get());
+    let fifth = &fifth.unwrap()["page"];
     let all = ["wednesday", "tuesday", "monday"];
     for state in ["", "&snapshot=monday"] {
-        assert_eq!(
-            held_by(&past, &format!("n={}{state}", fifth["page"])).0,
-            all
-        );
+        assert_eq!(held_by(&past, &format!("n={}{state}", fifth)).0, all);
     }
     // What no snapshot can have, and what was not asked for.
     let view = past.json("page.json?n=0");
@@ -399,7 +400,7 @@ fn page_says_which_snapshots_hold_it() {
         (&view["kind"], &view["held_by"]),
         (&json!("header"), &Value::Null)
     );
-    let brief = past.json(&format!("page.json?n={}&brief=true", fifth["page"]));
+    let brief = past.json(&format!("page.json?n={}&brief=true", fifth));
     assert_eq!(brief["held_by"], Value::Null);
     let header = texts(&past.html("page?n=0"), ".facts dt");
     assert!(!header.contains(&"Held by".to_owned()));
@@ -414,12 +415,18 @@ fn page_that_no_snapshot_holds_any_more_says_so() {
     assert_ne!(view["kind"], "protected-active");
     let state = past.json(&format!("page.json?n={page}&snapshot=monday"));
     assert_eq!(state["kind"], "other");
+    assert_eq!(state["referenced_by"], json!([]));
     assert_eq!(
         state["held_by"],
         json!({ "snapshots": [], "protected": null, "complete": true })
     );
     let html = past.html(&format!("page?n={page}&snapshot=monday"));
-    assert!(texts(&html, ".facts dd").contains(&"no snapshot".to_owned()));
+    let says = texts(&html, ".facts dd");
+    assert!(says.contains(&"no snapshot".to_owned()), "{says:?}");
+    assert!(
+        says.contains(&"nothing of this snapshot".to_owned()),
+        "{says:?}"
+    );
 }
 
 /// Each snapshot that is asked costs an opening of the file.
@@ -583,6 +590,47 @@ fn snapshot_that_was_made_anew_is_not_shown_as_it_was() {
     assert_ne!(past.page_in("&snapshot=tuesday"), then);
     assert_eq!(past.page_in("&snapshot=tuesday"), past.page_in(""));
     assert_ne!(past.page_in("&snapshot=monday"), past.page_in(""));
+}
+
+/// A writer changes what a snapshot has not, and must not change what it shows.
+#[test]
+fn snapshot_stays_as_it_is_while_somebody_commits() {
+    let past = Past::of(["monday", "tuesday", "wednesday"]);
+    let then = past.page_in("&snapshot=tuesday");
+    let address = format!("/f/1/page.bin?n={then}&snapshot=tuesday");
+    let done = AtomicBool::new(false);
+    let Past {
+        mut pager,
+        server,
+        ids,
+        _folder,
+    } = past;
+    let commits = thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut commits = 0;
+            while !done.load(Ordering::Relaxed) {
+                write(&mut pager, ids[0], b'x');
+                commits += 1;
+                thread::sleep(Duration::from_millis(2));
+            }
+            commits
+        });
+        for _ in 0..40 {
+            let bytes = server.get(&address, "");
+            assert_eq!(bytes.status, 200, "{}", bytes.text());
+            assert!(bytes.body.iter().all(|byte| *byte == b'a'));
+            let directory = server.get("/f/1/directory.json?snapshot=tuesday&limit=1", "");
+            let view: Value = serde_json::from_slice(&directory.body).unwrap();
+            assert_eq!(view["entries"][0]["page"], then);
+            assert_eq!(view["protected_pages"], 10);
+            let changes = server.get("/f/1/changes.json?before=tuesday&after=wednesday", "");
+            let view: Value = serde_json::from_slice(&changes.body).unwrap();
+            assert_eq!(view["changed"], 1, "{view}");
+        }
+        done.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    assert!(commits > 10, "{commits} commits");
 }
 
 #[test]
