@@ -72,6 +72,12 @@ pub trait Look {
         Err(LookError::NoSnapshot(name.to_owned()))
     }
 
+    /// Whether the file is still in the state that is shown; of a snapshot, whether
+    /// there still is one.
+    fn is_current(&mut self) -> Result<bool, LookError> {
+        Ok(true)
+    }
+
     /// How many pages each of these snapshots has alone, of those that `until`
     /// let be counted.
     fn snapshot_pages(&mut self, names: &[String], until: Instant) -> Result<Vec<u64>, LookError> {

@@ -210,6 +210,12 @@ impl Look for Sandboxed {
             .map_err(|error| failed(&self.path, error))
     }
 
+    fn is_current(&mut self) -> Result<bool, LookError> {
+        self.inspector
+            .is_current()
+            .map_err(|error| failed(&self.path, error))
+    }
+
     fn snapshot_pages(&mut self, names: &[String], until: Instant) -> Result<Vec<u64>, LookError> {
         self.ask(|pager| {
             names

@@ -9,8 +9,10 @@
 //!    commit writes nothing that the state before it reaches, so an answer
 //!    between two equal readings is of one state.
 //! 3. A sandbox that failed is dropped. The next question gets a new one.
-//! 4. A snapshot is shown by a look of its own, which is kept as long as the
-//!    file is in the state in which it was found there.
+//! 4. A snapshot is shown by a look of its own. No commit changes what it names,
+//!    so an answer counts if there is such a snapshot still. For the next question
+//!    the look is kept if the file is in the state in which it was found there:
+//!    another state may have other snapshots.
 //! 5. While nobody asks, the thread goes on with the full check of the file,
 //!    a bounded step at a time.
 
@@ -180,6 +182,15 @@ impl Stamp {
     }
 }
 
+/// Finds a snapshot and shows it.
+fn shown(look: &mut dyn Look, name: &str) -> Result<AsOf, LookError> {
+    let all = Arc::new(look.snapshots()?);
+    let as_of = AsOf::find(&all, name);
+    let as_of = as_of.ok_or_else(|| LookError::NoSnapshot(name.to_owned()))?;
+    look.show_snapshot(&as_of.snapshot.name)?;
+    Ok(as_of)
+}
+
 type Question = Box<dyn FnOnce(&mut Worker) + Send>;
 
 /// A handle to a file's thread. Dropping the last one ends the thread.
@@ -302,7 +313,7 @@ impl Worker {
         }
     }
 
-    /// Rules 1 to 4.
+    /// Attempts to answer until the file holds still meanwhile.
     fn consistent<T>(
         &mut self,
         snapshot: Option<&str>,
@@ -310,23 +321,12 @@ impl Worker {
     ) -> Result<T, LookError> {
         let began = Instant::now();
         for attempt in 0..ATTEMPTS {
-            let now = self.current(began)?;
-            let (mut view, absent) = match snapshot {
-                None => (now, None),
-                Some(name) => self.past(now, name)?,
+            let answer = match snapshot {
+                None => self.attempt(began, ask)?,
+                Some(name) => self.attempt_as_of(name, ask)?,
             };
-            // On every error the view is dropped with its sandbox.
-            let answer = match absent {
-                None => Ok(ask(&mut view)?),
-                Some(absent) => Err(absent),
-            };
-            let stamp = view.stamp.renewed(&*self.target, &mut *view.look)?;
-            if stamp == view.stamp {
-                match view.past {
-                    None => self.view = Some(view),
-                    Some(_) => self.past = Some(view),
-                }
-                return answer;
+            if let Some(answer) = answer {
+                return Ok(answer);
             }
             self.changed = Instant::now();
             if began.elapsed() > PATIENCE {
@@ -338,32 +338,68 @@ impl Worker {
         Err(LookError::Changing)
     }
 
-    /// The view of a snapshot of the file as it is now; or the view of now, and
-    /// that there is no such snapshot.
-    fn past(&mut self, mut now: View, name: &str) -> Result<(View, Option<LookError>), LookError> {
-        let known = self.past.take().filter(|past| {
-            let asked = past.past.as_ref().map(|(asked, _)| asked.as_str());
-            past.stamp == now.stamp && asked == Some(name)
-        });
-        if let Some(known) = known {
-            self.view = Some(now);
-            return Ok((known, None));
+    /// Rules 1 to 3. None: the file changed. On every error the view is dropped
+    /// with its sandbox.
+    fn attempt<T>(
+        &mut self,
+        began: Instant,
+        ask: &mut dyn FnMut(&mut View) -> Result<T, LookError>,
+    ) -> Result<Option<T>, LookError> {
+        let mut view = self.current(began)?;
+        let answer = ask(&mut view)?;
+        let stamp = view.stamp.renewed(&*self.target, &mut *view.look)?;
+        if stamp != view.stamp {
+            return Ok(None);
         }
-        let all = Arc::new(now.look.snapshots()?);
-        let Some(as_of) = AsOf::find(&all, name) else {
-            return Ok((now, Some(LookError::NoSnapshot(name.to_owned()))));
+        self.view = Some(view);
+        Ok(Some(answer))
+    }
+
+    /// Rule 4. None: the file changed, and it matters.
+    fn attempt_as_of<T>(
+        &mut self,
+        name: &str,
+        ask: &mut dyn FnMut(&mut View) -> Result<T, LookError>,
+    ) -> Result<Option<T>, LookError> {
+        let Some(mut view) = self.past(name)? else {
+            return Ok(None);
         };
+        let answer = ask(&mut view)?;
+        if !view.look.is_current()? {
+            return Ok(None);
+        }
+        self.past = Some(view);
+        Ok(Some(answer))
+    }
+
+    /// The view of a snapshot. None: the file changed meanwhile.
+    fn past(&mut self, name: &str) -> Result<Option<View>, LookError> {
+        if let Some(mut known) = self.past.take()
+            && known.past.as_ref().is_some_and(|(asked, _)| asked == name)
+        {
+            let stamp = known.stamp.renewed(&*self.target, &mut *known.look)?;
+            if stamp == known.stamp {
+                return Ok(Some(known));
+            }
+        }
         let mut look = self.target.open()?;
-        look.show_snapshot(&as_of.snapshot.name)?;
-        let past = View {
-            look,
-            stamp: now.stamp.clone(),
-            check: Check::default(),
-            past: Some((name.to_owned(), as_of)),
-            births: None,
-        };
-        self.view = Some(now);
-        Ok((past, None))
+        let stamp = Stamp::of(&*self.target, &mut *look)?;
+        // Else the stamp may be of a later state, which has other snapshots.
+        if !look.is_current()? {
+            return Ok(None);
+        }
+        match shown(&mut *look, name) {
+            Ok(as_of) => Ok(Some(View {
+                look,
+                stamp,
+                check: Check::default(),
+                past: Some((name.to_owned(), as_of)),
+                births: None,
+            })),
+            // What was overwritten meanwhile tells nothing.
+            Err(_) if !look.is_current()? => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The view of the file as it is now: opened between two equal readings

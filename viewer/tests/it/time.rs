@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
@@ -392,7 +392,7 @@ fn page_says_which_snapshots_hold_it() {
     let fifth = &fifth.unwrap()["page"];
     let all = ["wednesday", "tuesday", "monday"];
     for state in ["", "&snapshot=monday"] {
-        assert_eq!(held_by(&past, &format!("n={}{state}", fifth)).0, all);
+        assert_eq!(held_by(&past, &format!("n={fifth}{state}")).0, all);
     }
     // What no snapshot can have, and what was not asked for.
     let view = past.json("page.json?n=0");
@@ -400,7 +400,7 @@ fn page_says_which_snapshots_hold_it() {
         (&view["kind"], &view["held_by"]),
         (&json!("header"), &Value::Null)
     );
-    let brief = past.json(&format!("page.json?n={}&brief=true", fifth));
+    let brief = past.json(&format!("page.json?n={fifth}&brief=true"));
     assert_eq!(brief["held_by"], Value::Null);
     let header = texts(&past.html("page?n=0"), ".facts dt");
     assert!(!header.contains(&"Held by".to_owned()));
@@ -598,38 +598,38 @@ fn snapshot_stays_as_it_is_while_somebody_commits() {
     let past = Past::of(["monday", "tuesday", "wednesday"]);
     let then = past.page_in("&snapshot=tuesday");
     let address = format!("/f/1/page.bin?n={then}&snapshot=tuesday");
-    let done = AtomicBool::new(false);
     let Past {
         mut pager,
         server,
         ids,
         _folder,
     } = past;
-    let commits = thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let mut commits = 0;
-            while !done.load(Ordering::Relaxed) {
-                write(&mut pager, ids[0], b'x');
-                commits += 1;
-                thread::sleep(Duration::from_millis(2));
-            }
-            commits
-        });
-        for _ in 0..40 {
-            let bytes = server.get(&address, "");
-            assert_eq!(bytes.status, 200, "{}", bytes.text());
-            assert!(bytes.body.iter().all(|byte| *byte == b'a'));
-            let directory = server.get("/f/1/directory.json?snapshot=tuesday&limit=1", "");
-            let view: Value = serde_json::from_slice(&directory.body).unwrap();
-            assert_eq!(view["entries"][0]["page"], then);
-            assert_eq!(view["protected_pages"], 10);
-            let changes = server.get("/f/1/changes.json?before=tuesday&after=wednesday", "");
-            let view: Value = serde_json::from_slice(&changes.body).unwrap();
-            assert_eq!(view["changed"], 1, "{view}");
+    // Dropped with what fails, it ends the writer.
+    let (going_on, stopped) = mpsc::channel::<()>();
+    let writer = thread::spawn(move || {
+        let mut commits = 0;
+        let pause = Duration::from_millis(5);
+        while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            write(&mut pager, ids[0], b'x');
+            commits += 1;
         }
-        done.store(true, Ordering::Relaxed);
-        writer.join().unwrap()
+        commits
     });
+    let json = |address: &str| -> Value {
+        let answer = server.get(&format!("/f/1/{address}"), "");
+        assert_eq!(answer.status, 200, "{address}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap()
+    };
+    for _ in 0..40 {
+        let bytes = server.get(&address, "");
+        assert_eq!(bytes.status, 200, "{}", bytes.text());
+        assert!(bytes.body.iter().all(|byte| *byte == b'a'));
+        let view = json("directory.json?snapshot=tuesday&limit=1");
+        assert_eq!(view["entries"][0]["page"], then);
+        assert_eq!(view["protected_pages"], 10);
+    }
+    drop(going_on);
+    let commits: u32 = writer.join().unwrap();
     assert!(commits > 10, "{commits} commits");
 }
 
