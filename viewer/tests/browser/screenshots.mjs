@@ -32,6 +32,7 @@ const SCREENS = {
   "as-of": `${of("live.pages")}/overview?snapshot=tuesday`,
   "map-as-of": `${of("live.pages")}/map?snapshot=tuesday`,
   "map-by-age": `${of("live.pages")}/map?colour=age`,
+  "page-as-of": `${of("live.pages")}/page?n=80&snapshot=monday`,
   changes: `${of("live.pages")}/changes?before=monday`,
   torn: `${of("torn root.pages")}/metadata`,
   node: `${of("rotten node.pages")}/directory`,
