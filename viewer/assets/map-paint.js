@@ -9,6 +9,11 @@ const SHAPE_MIN = 8;
 /** The least edge at which a tile carries its number, in pixels. */
 const LABEL_MIN = 64;
 
+/** How much of a tile is filled for each age. */
+const AGES = {
+  "newest": 1, "under-10-commits-old": 0.75, "under-100-commits-old": 0.5, "under-1000-commits-old": 0.25, "older": 0,
+};
+
 /** The least edge of an X, however small the tile. */
 const CROSS_MIN = 9;
 
@@ -106,6 +111,22 @@ function shape(context, name, x, y, edge, colour, alone) {
       }
       context.fill();
       break;
+    case "newest":
+    case "under-10-commits-old":
+    case "under-100-commits-old":
+    case "under-1000-commits-old":
+    case "older": {
+      // The fuller, the younger.
+      const line = context.lineWidth;
+      const full = edge * AGES[name];
+      context.strokeRect(x + line / 2, y + line / 2, edge - line, edge - line);
+      context.fillRect(x, y + edge - full, edge, full);
+      break;
+    }
+    case "age-unknown":
+      context.arc(x + middle, y + middle, Math.max(1, edge / 9), 0, 2 * Math.PI);
+      context.fill();
+      break;
     case "other":
       context.fillRect(x + 0.15 * edge, y + 0.42 * edge, 0.7 * edge, 0.16 * edge);
       break;
@@ -144,7 +165,7 @@ function block(context, name, rect, tenths, single, colour) {
     context.globalAlpha *= 0.12 + tenths * 0.04;
   } else if (name === "protected-shadow") {
     context.globalAlpha *= 0.5;
-  } else if (name === "slack") {
+  } else if (name === "slack" || name === "age-unknown") {
     context.globalAlpha *= 0.3;
   } else if (!single) {
     context.globalAlpha *= 0.4 + tenths * 0.06;

@@ -231,7 +231,7 @@ class PageMap extends HTMLElement {
 
   async #part(view, tile, count, signal) {
     const query = `first=${pageOf(view, tile)}&per=${view.per}&count=${count}`;
-    const answer = await fetch(`${this.getAttribute("src")}?${query}`, { signal });
+    const answer = await fetch(`${this.getAttribute("src")}${query}`, { signal });
     const part = await answer.json();
     if (!answer.ok) {
       throw new Error(part.error);
@@ -332,7 +332,7 @@ class PageMap extends HTMLElement {
         this.#moveTo(page);
       }
     } else if (action === "open") {
-      location.assign(`${this.getAttribute("page")}?n=${this.cursor}`);
+      location.assign(`${this.getAttribute("page")}n=${this.cursor}`);
     }
   }
 
@@ -404,7 +404,7 @@ class PageMap extends HTMLElement {
       `byte ${number.format(offset)} (0x${offset.toString(16)})`,
     ];
     if (kind) {
-      parts.push(last > this.cursor ? `most are ${kind}` : kind);
+      parts.push(last > this.cursor ? `${this.getAttribute("pooled")} ${kind}` : kind);
     }
     this.readout.replaceChildren(...parts.map((text) => {
       const span = document.createElement("span");
@@ -428,7 +428,7 @@ class PageMap extends HTMLElement {
   }
 
   async #detail(page) {
-    const answer = await fetch(`${this.getAttribute("page")}.json?n=${page}&len=16`).catch(() => null);
+    const answer = await fetch(`${this.getAttribute("detail")}n=${page}&len=16&brief=true`).catch(() => null);
     if (!answer?.ok || page !== this.cursor) {
       return;
     }

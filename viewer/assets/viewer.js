@@ -83,10 +83,12 @@ document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || target.matches?.(TYPING)) {
     return;
   }
-  if (/^[1-8]$/.test(key)) {
+  if (/^[1-9]$/.test(key)) {
     go(document.querySelectorAll(".tabs a")[Number(key) - 1]);
   } else if (key === "n" || key === "p") {
     go(document.querySelector(`main [rel=${key === "n" ? "next" : "prev"}]`));
+  } else if (key === "[" || key === "]") {
+    go(document.querySelector(key === "[" ? "[data-earlier]" : "[data-later]"));
   } else if (key === "/" || key === "g") {
     const field = document.querySelector("main .filters input:not([type=hidden])");
     if (field?.offsetParent) {

@@ -83,6 +83,7 @@ impl Error {
                     ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
                     _ => StatusCode::BAD_GATEWAY,
                 },
+                LookError::NoSnapshot(_) => StatusCode::NOT_FOUND,
                 LookError::Changing | LookError::Busy => StatusCode::SERVICE_UNAVAILABLE,
                 LookError::Sandbox(_) | LookError::Gone => StatusCode::BAD_GATEWAY,
             },
@@ -110,6 +111,7 @@ impl Error {
             },
             Self::Look(LookError::Changing) => "Changed while reading",
             Self::Look(LookError::Busy) => "Busy",
+            Self::Look(LookError::NoSnapshot(_)) => "No such snapshot",
             Self::Look(_) => "The sandbox stopped",
             _ => "Not possible",
         }
@@ -173,6 +175,10 @@ impl Error {
                      Reload to try again; half of one state and half of another is never shown."
                 }
                 LookError::Busy => "Wait a moment, then reload.",
+                LookError::NoSnapshot(_) => {
+                    "It was deleted, or never was one of this file. The screen Time lists those \
+                     that there are."
+                }
                 LookError::Sandbox(_) | LookError::Gone => {
                     "Nothing was changed. A new sandbox is made when you reload; if it stops \
                      again, the file holds something that the pager cannot cope with."
@@ -189,6 +195,10 @@ impl Error {
                 Way::Screen("page?n=0", "Page 0"),
             ],
             Self::Query(_) | Self::NotFound => vec![Way::Screen("overview", "The file's overview")],
+            Self::Look(LookError::NoSnapshot(_)) => vec![
+                Way::Screen("time", "The snapshots"),
+                Way::Screen("overview", "The file as it is now"),
+            ],
             Self::EventStreams | Self::Panic | Self::Render | Self::Look(_) | Self::AheadOfTime => {
                 vec![Way::Again]
             }

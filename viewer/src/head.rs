@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::{
     inspect::{Severity, Summary},
     look::LookError,
+    past::AsOf,
     source::View,
     text,
 };
@@ -35,6 +36,8 @@ pub(crate) struct Head {
     pub(crate) pages: u64,
     /// How many errors the check has found so far.
     pub(crate) errors: usize,
+    /// The snapshot that is shown; null: the committed state.
+    pub(crate) snapshot: Option<AsOf>,
     /// The figures, for what else is said of the file.
     #[serde(skip)]
     pub(crate) summary: Summary,
@@ -44,7 +47,11 @@ impl Head {
     /// What the look says.
     pub(crate) fn of(view: &mut View) -> Result<Self, LookError> {
         let errors = errors_of(view);
-        let summary = view.look().summary()?;
+        let mut summary = view.look().summary()?;
+        if let Some(as_of) = view.as_of() {
+            // What shows one of them does not know the others.
+            summary.snapshots = Some(as_of.all.len() as u64);
+        }
         Ok(Self {
             state: state_of(&summary).to_owned(),
             verdict: summary.recovery.verdict.clone(),
@@ -52,6 +59,7 @@ impl Head {
             page_size: summary.page_size,
             pages: summary.page_count.unwrap_or(0).max(summary.file_pages),
             errors,
+            snapshot: view.as_of().cloned(),
             summary,
         })
     }

@@ -11,7 +11,7 @@ pub(crate) struct Sample {
     pub(crate) generation: Option<u64>,
     /// How good the state was.
     pub(crate) tone: &'static str,
-    /// What changed with it: see [`Snapshot::changed`].
+    /// What changed with it: see [`Moment::changed`].
     pub(crate) changed: Vec<Extent>,
 }
 

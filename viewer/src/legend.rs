@@ -57,7 +57,7 @@ impl Legend {
 }
 
 /// The kinds that have a drawing of their own; others are drawn as unknown.
-const DRAWN: [&str; 16] = [
+const DRAWN: [&str; 22] = [
     "free",
     "regular",
     "protected-active",
@@ -74,6 +74,12 @@ const DRAWN: [&str; 16] = [
     "space-home",
     "snapshot-table",
     "other",
+    "newest",
+    "under-10-commits-old",
+    "under-100-commits-old",
+    "under-1000-commits-old",
+    "older",
+    "age-unknown",
 ];
 
 /// How a kind is drawn, as the name of a class.

@@ -9,7 +9,10 @@
 //! parses nothing, writes nothing, and locks nothing.
 
 mod assets;
+mod births;
 mod checked;
+mod clock;
+mod commits;
 mod compare;
 mod described;
 mod entries;
@@ -21,11 +24,14 @@ mod gauge;
 mod head;
 mod hex;
 mod history;
+mod holders;
 mod host_name;
 mod inspect;
 mod legend;
+mod line;
 mod live;
 mod look;
+mod moment;
 mod openapi;
 #[expect(
     unused_qualifications,
@@ -36,6 +42,7 @@ mod openapi;
 )]
 mod pages;
 mod params;
+mod past;
 mod plots;
 mod recent;
 mod respond;
@@ -44,7 +51,6 @@ mod schema;
 mod security;
 pub mod serve;
 mod shell;
-mod snapshot;
 mod source;
 mod space;
 mod state;
@@ -66,7 +72,7 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 
 pub use self::{
     host_name::{HostName, NoHostName},
-    look::{Look, LookError, Target},
+    look::{Look, LookError, Owner, Target},
     recent::Recent,
     source::{Check, Source, View},
     state::{Builder, EVENT_STREAMS_MAX, Viewer},
@@ -74,7 +80,10 @@ pub use self::{
 };
 /// What a look tells: the records of the `inspect` interface.
 pub mod records {
-    pub use crate::inspect::*;
+    pub use crate::{
+        inspect::*,
+        past::{AsOf, Change, Located, Snapshot},
+    };
 }
 
 use crate::{error::Error, pages::about::Routes, respond::Asked};
@@ -164,7 +173,8 @@ fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
 /// Every route. The `OpenAPI` description is tested against this list.
 fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
     use pages::{
-        about, diff, directory, files, health, live, map, metadata, overview, page, tiles,
+        about, changes, diff, directory, files, health, live, map, metadata, overview, page, tiles,
+        time,
     };
     vec![
         ("/", get(files::show)),
@@ -190,6 +200,10 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
         ("/f/{file}/live", get(live::show)),
         ("/f/{file}/live.json", get(live::show)),
         ("/f/{file}/events", get(live::events)),
+        ("/f/{file}/time", get(time::show)),
+        ("/f/{file}/time.json", get(time::show)),
+        ("/f/{file}/changes", get(changes::show)),
+        ("/f/{file}/changes.json", get(changes::show)),
         ("/about", get(about::show)),
         ("/about.json", get(about::show)),
         ("/api/openapi.json", get(openapi::show)),

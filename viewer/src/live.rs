@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::{
     head::tone_of,
     history::{History, Sample},
-    snapshot::{Seen, Snapshot},
+    moment::{Moment, Seen},
     source::Source,
 };
 
@@ -34,7 +34,7 @@ const HISTORY: usize = 240;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watched {
     /// The state that was seen last.
-    pub(crate) last: Option<Arc<Snapshot>>,
+    pub(crate) last: Option<Arc<Moment>>,
     /// Why there is no newer one.
     pub(crate) problem: Option<String>,
 }
@@ -121,11 +121,11 @@ async fn poll(source: Source, sender: watch::Sender<Watched>, shared: Arc<Mutex<
             })
             .await;
         match answer {
-            Ok(Some((snapshot, now))) => {
+            Ok(Some((moment, now))) => {
                 seen = now;
-                remember(&shared, &snapshot);
+                remember(&shared, &moment);
                 sender.send_replace(Watched {
-                    last: Some(Arc::new(snapshot)),
+                    last: Some(Arc::new(moment)),
                     problem: None,
                 });
             }
@@ -145,15 +145,15 @@ async fn poll(source: Source, sender: watch::Sender<Watched>, shared: Arc<Mutex<
     }
 }
 
-fn remember(shared: &Mutex<Shared>, snapshot: &Snapshot) {
+fn remember(shared: &Mutex<Shared>, moment: &Moment) {
     let mut shared = lock(shared);
     if shared.history.len() == HISTORY {
         shared.history.pop_front();
     }
     shared.history.push_back(Sample {
-        at: snapshot.at,
-        generation: snapshot.state.generation,
-        tone: tone_of(&snapshot.state.verdict),
-        changed: snapshot.changed.clone(),
+        at: moment.at,
+        generation: moment.state.generation,
+        tone: tone_of(&moment.state.verdict),
+        changed: moment.changed.clone(),
     });
 }

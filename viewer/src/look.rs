@@ -1,8 +1,11 @@
 //! What can be looked at, and what a look can tell: the contract between the
 //! screens and whatever shows them bytes.
 
-use crate::inspect::{
-    Entry, FindingsPart, FreeSpace, PageInfo, PageKind, Structure, Summary, Tile,
+use std::time::Instant;
+
+use crate::{
+    inspect::{Entry, FindingsPart, FreeSpace, PageInfo, PageKind, Structure, Summary, Tile},
+    past::{Change, Located, Snapshot},
 };
 
 /// Why a file did not answer.
@@ -26,6 +29,9 @@ pub enum LookError {
     /// Too many questions wait already.
     #[error("too many requests wait for this file")]
     Busy,
+    /// The file has no snapshot of this name.
+    #[error("there is no snapshot {0}")]
+    NoSnapshot(String),
     /// The thread is gone.
     #[error("the reading thread stopped")]
     Gone,
@@ -54,6 +60,72 @@ pub trait Look {
     /// Up to `len` bytes of a page as they are in the file *now*; fewer where
     /// the file ends.
     fn bytes(&mut self, page: u64, offset: u32, len: u32) -> Result<Vec<u8>, LookError>;
+
+    /// The snapshots, oldest first; none of what has no past.
+    fn snapshots(&mut self) -> Result<Vec<Snapshot>, LookError> {
+        Ok(Vec::new())
+    }
+
+    /// Shows a snapshot from now on, in place of the committed state. It may
+    /// fail as [`LookError::NoSnapshot`], as all that follows may.
+    fn show_snapshot(&mut self, name: &str) -> Result<(), LookError> {
+        Err(LookError::NoSnapshot(name.to_owned()))
+    }
+
+    /// Whether the file is still in the state that is shown; of a snapshot, whether
+    /// there still is one.
+    fn is_current(&mut self) -> Result<bool, LookError> {
+        Ok(true)
+    }
+
+    /// How many pages each of these snapshots has alone, of those that `until`
+    /// let be counted.
+    fn snapshot_pages(&mut self, names: &[String], until: Instant) -> Result<Vec<u64>, LookError> {
+        let _ = until;
+        match names.first() {
+            None => Ok(Vec::new()),
+            Some(name) => Err(LookError::NoSnapshot(name.clone())),
+        }
+    }
+
+    /// The protected pages that are not the same in two states, at most `limit`, by
+    /// their ids. In place of a name that is not given: the committed state.
+    fn changes(
+        &mut self,
+        states: [Option<&str>; 2],
+        limit: usize,
+    ) -> Result<Vec<Change>, LookError> {
+        let _ = limit;
+        match states.into_iter().flatten().next() {
+            None => Ok(Vec::new()),
+            Some(name) => Err(LookError::NoSnapshot(name.to_owned())),
+        }
+    }
+
+    /// Where a protected page is in each of these snapshots.
+    fn located(&mut self, id: u64, names: &[String]) -> Result<Vec<Option<Located>>, LookError> {
+        let _ = id;
+        match names.first() {
+            None => Ok(Vec::new()),
+            Some(name) => Err(LookError::NoSnapshot(name.clone())),
+        }
+    }
+
+    /// The protected page of a snapshot whose bytes a page holds, and where they
+    /// are, if it is among the first `limit`; and how many were looked at.
+    fn owner_in(&mut self, name: &str, page: u64, limit: usize) -> Result<Owner, LookError> {
+        let _ = (page, limit);
+        Err(LookError::NoSnapshot(name.to_owned()))
+    }
+}
+
+/// What a search for the owner of a page came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Owner {
+    /// The protected page, and where its bytes are.
+    pub found: Option<(u64, Located)>,
+    /// How many protected pages were looked at.
+    pub looked_at: usize,
 }
 
 /// Something that can be looked at again and again.

@@ -34,6 +34,8 @@ use crate::{pages, respond::Asked};
         pages::health::show,
         pages::live::show,
         pages::live::events,
+        pages::time::show,
+        pages::changes::show,
         pages::about::show,
         show,
     )
@@ -41,7 +43,7 @@ use crate::{pages, respond::Asked};
 struct Described;
 
 /// The screens of people beside the twins of programs.
-const SCREENS: [(&str, &str); 10] = [
+const SCREENS: [(&str, &str); 12] = [
     ("/", "/files.json"),
     ("/f/{file}/overview", "/f/{file}/overview.json"),
     ("/f/{file}/map", "/f/{file}/map.json"),
@@ -51,6 +53,8 @@ const SCREENS: [(&str, &str); 10] = [
     ("/f/{file}/diff", "/f/{file}/diff.json"),
     ("/f/{file}/health", "/f/{file}/health.json"),
     ("/f/{file}/live", "/f/{file}/live.json"),
+    ("/f/{file}/time", "/f/{file}/time.json"),
+    ("/f/{file}/changes", "/f/{file}/changes.json"),
     ("/about", "/about.json"),
 ];
 

@@ -2,6 +2,7 @@
 //! tests; the template of the same name shows it.
 
 pub(crate) mod about;
+pub(crate) mod changes;
 pub(crate) mod diff;
 pub(crate) mod directory;
 pub(crate) mod files;
@@ -12,3 +13,4 @@ pub(crate) mod metadata;
 pub(crate) mod overview;
 pub(crate) mod page;
 pub(crate) mod tiles;
+pub(crate) mod time;

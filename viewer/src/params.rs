@@ -1,8 +1,37 @@
 //! What addresses hold, as people write it.
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::text;
+
+/// As of when.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AsOfParams {
+    /// The name of a snapshot: the answer is about the protected pages as they were
+    /// then. The committed state, if not given.
+    snapshot: Option<String>,
+}
+
+impl AsOfParams {
+    /// The name; none: the committed state. No snapshot has an empty name.
+    pub(crate) fn snapshot(self) -> Option<String> {
+        self.snapshot.filter(|name| !name.is_empty())
+    }
+}
+
+/// What the colours of a map say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Colour {
+    /// What a page is.
+    #[default]
+    Kind,
+    /// How long ago it was written, where that is known.
+    Age,
+}
 
 /// A number in an address, in decimal or, after `0x`, in hex. Nothing is none.
 pub(crate) fn number_or_none<'de, D: Deserializer<'de>>(

@@ -19,6 +19,7 @@ use crate::{
     format::Format,
     head::Head,
     look::LookError,
+    params::AsOfParams,
     shell::Shell,
     source::View,
     state::{File, Viewer},
@@ -92,10 +93,27 @@ impl Asked {
     /// Asks the file for what a screen shows, with what its frame shows.
     pub(crate) async fn look<T: Send + 'static>(
         &self,
+        ask: impl FnMut(&mut View, &Head) -> Result<T, LookError> + Send + 'static,
+    ) -> Result<(Head, T), Error> {
+        self.look_at(None, ask).await
+    }
+
+    /// The same of the snapshot that the address names, if it names one.
+    pub(crate) async fn look_as_of<T: Send + 'static>(
+        &self,
+        ask: impl FnMut(&mut View, &Head) -> Result<T, LookError> + Send + 'static,
+    ) -> Result<(Head, T), Error> {
+        let params: AsOfParams = self.query()?;
+        self.look_at(params.snapshot(), ask).await
+    }
+
+    async fn look_at<T: Send + 'static>(
+        &self,
+        snapshot: Option<String>,
         mut ask: impl FnMut(&mut View, &Head) -> Result<T, LookError> + Send + 'static,
     ) -> Result<(Head, T), Error> {
         let source = self.file()?.source.clone();
-        let answer = source.ask(move |view| {
+        let answer = source.ask_as_of(snapshot, move |view| {
             let head = Head::of(view)?;
             let answer = ask(view, &head)?;
             Ok((head.checked(view), answer))

@@ -6,13 +6,15 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    time::Instant,
 };
 
-use pagebox::{Engine, Error, Inspector};
+use pagebox::{Engine, Error, Inspector, Pager, ProtectedId};
 
 use crate::{
     inspect::{Entry, FindingsPart, FreeSpace, PageInfo, PageKind, Structure, Summary, Tile},
-    look::{Look, LookError, Target},
+    look::{Look, LookError, Owner, Target},
+    past::{Change, Located, Snapshot},
 };
 
 /// A page file, found anew by its path each time it is opened. It is read by
@@ -39,6 +41,7 @@ impl Target for PageFile {
             .inspect(&self.path)
             .map_err(|error| failed(&self.path, error))?;
         Ok(Box::new(Sandboxed {
+            engine: self.engine.clone(),
             inspector,
             path: self.path.clone(),
         }))
@@ -71,11 +74,19 @@ impl Target for PageFile {
 /// The sandbox's inspector, as a look. That it runs in one is not to be seen
 /// from outside this file.
 struct Sandboxed {
+    engine: Engine,
     inspector: Inspector,
     path: PathBuf,
 }
 
 impl Sandboxed {
+    /// Asks a pager, which knows how states differ. It takes no lock and never
+    /// writes.
+    fn ask<R>(&self, ask: impl FnMut(&Pager) -> Result<R, Error>) -> Result<R, LookError> {
+        let answer = self.engine.read_with(&self.path, ask);
+        answer.map_err(|error| failed(&self.path, error))
+    }
+
     /// Bytes past the last whole page, which no store has.
     fn tail(&self, position: u64, bytes: &mut [u8]) -> io::Result<()> {
         let mut options = fs::OpenOptions::new();
@@ -186,6 +197,74 @@ impl Look for Sandboxed {
         }
         Ok(bytes)
     }
+
+    fn snapshots(&mut self) -> Result<Vec<Snapshot>, LookError> {
+        let snapshots = self.inspector.snapshots();
+        let snapshots = snapshots.map_err(|error| failed(&self.path, error))?;
+        Ok(snapshots.into_iter().map(Into::into).collect())
+    }
+
+    fn show_snapshot(&mut self, name: &str) -> Result<(), LookError> {
+        self.inspector
+            .show_snapshot(name)
+            .map_err(|error| failed(&self.path, error))
+    }
+
+    fn is_current(&mut self) -> Result<bool, LookError> {
+        self.inspector
+            .is_current()
+            .map_err(|error| failed(&self.path, error))
+    }
+
+    fn snapshot_pages(&mut self, names: &[String], until: Instant) -> Result<Vec<u64>, LookError> {
+        self.ask(|pager| {
+            names
+                .iter()
+                .take_while(|_| Instant::now() < until)
+                .map(|name| pager.snapshot_pages(name))
+                .collect()
+        })
+    }
+
+    fn changes(
+        &mut self,
+        [before, after]: [Option<&str>; 2],
+        limit: usize,
+    ) -> Result<Vec<Change>, LookError> {
+        self.ask(|pager| {
+            let changes = pager.changes(before, after).take(limit);
+            changes.map(|page| page.map(Into::into)).collect()
+        })
+    }
+
+    fn located(&mut self, id: u64, names: &[String]) -> Result<Vec<Option<Located>>, LookError> {
+        let id = ProtectedId::new(id);
+        self.ask(|pager| {
+            let located = names
+                .iter()
+                .map(|name| match pager.snapshot(name)?.locate(id) {
+                    Ok(page) => Ok(Some(page.into())),
+                    Err(Error::NotProtected { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                });
+            located.collect()
+        })
+    }
+
+    fn owner_in(&mut self, name: &str, page: u64, limit: usize) -> Result<Owner, LookError> {
+        self.ask(|pager| {
+            let mut owner = Owner::default();
+            for each in pager.snapshot(name)?.protected_pages().take(limit) {
+                let each = each?;
+                owner.looked_at += 1;
+                if each.page == Some(page) {
+                    owner.found = Some((each.id.get(), each.into()));
+                    break;
+                }
+            }
+            Ok(owner)
+        })
+    }
 }
 
 /// What failed, of the file by its name: where it lies is not for everybody.
@@ -197,6 +276,7 @@ fn failed(path: &Path, error: Error) -> LookError {
     let kind = match error {
         Error::Sandbox { .. } | Error::SandboxGone => return LookError::Sandbox(message),
         Error::Busy | Error::Changed => return LookError::Changing,
+        Error::NoSnapshot(name) => return LookError::NoSnapshot(name),
         Error::NotFound { .. } => io::ErrorKind::NotFound,
         Error::Io { source, .. } => source.kind(),
         _ => io::ErrorKind::Other,

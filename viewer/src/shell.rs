@@ -5,6 +5,7 @@ use std::fmt::Display;
 use crate::{
     head::{Head, tone_of},
     inspect::Extent,
+    past::AsOf,
     state::{File, Viewer},
     text,
 };
@@ -27,7 +28,54 @@ pub(crate) struct Shell {
     pub(crate) files: Vec<Link>,
     pub(crate) screens: Vec<Link>,
     pub(crate) file: Option<FileShell>,
+    /// Of which snapshot this is; none: of the committed state.
+    pub(crate) past: Option<Past>,
     pub(crate) demo: bool,
+}
+
+/// The part of the frame that says of which snapshot a screen is, with the ways
+/// to the same screen of other states.
+#[derive(Debug)]
+pub(crate) struct Past {
+    pub(crate) as_of: AsOf,
+    pub(crate) taken: String,
+    /// The same of the committed state.
+    pub(crate) now: String,
+    /// The same of the snapshot before; none: it is the first.
+    pub(crate) earlier: Option<Link>,
+    /// The same of the one after, or of the committed state.
+    pub(crate) later: Link,
+}
+
+impl Past {
+    /// `address` is what leads to a screen of the file, with its query.
+    fn new(as_of: AsOf, path: &str, query: &str) -> Self {
+        let rest: Vec<&str> = query
+            .split('&')
+            .filter(|part| !part.is_empty() && part.split('=').next() != Some(SNAPSHOT))
+            .collect();
+        let link = |name: Option<&str>, text: &str| {
+            let named = name.map(|name| named(name, "", ""));
+            let parts: Vec<&str> = named.as_deref().into_iter().chain(rest.clone()).collect();
+            let question = if parts.is_empty() { "" } else { "?" };
+            Link {
+                href: format!("{path}{question}{}", parts.join("&")),
+                text: text.to_owned(),
+                current: false,
+            }
+        };
+        let earlier = as_of.earlier.as_deref();
+        Self {
+            taken: as_of.snapshot.taken(),
+            now: link(None, "").href,
+            earlier: earlier.map(|name| link(Some(name), name)),
+            later: link(
+                as_of.later.as_deref(),
+                as_of.later.as_deref().unwrap_or("now"),
+            ),
+            as_of,
+        }
+    }
 }
 
 /// The part of the frame that is about a file.
@@ -46,7 +94,13 @@ impl FileShell {
     }
 }
 
-const SCREENS: [(&str, &str); 8] = [
+/// The parameter of an address that names a snapshot.
+const SNAPSHOT: &str = "snapshot";
+
+/// The screens, and what else, that can be of a snapshot.
+const AS_OF: [&str; 6] = ["overview", "map", "tiles", "directory", "page", "health"];
+
+const SCREENS: [(&str, &str); 9] = [
     ("overview", "Overview"),
     ("map", "Map"),
     ("metadata", "Metadata"),
@@ -55,7 +109,30 @@ const SCREENS: [(&str, &str); 8] = [
     ("diff", "Diff"),
     ("health", "Health"),
     ("live", "Live"),
+    ("time", "Time"),
 ];
+
+impl Past {
+    /// The snapshot, as addresses have it.
+    pub(crate) fn named(&self) -> String {
+        text::in_address(&self.as_of.snapshot.name)
+    }
+}
+
+/// What keeps the snapshot in the address of a screen, between two texts; nothing
+/// where there is none to be kept.
+fn kept(past: Option<&Past>, screen: &str, before: &str, after: &str) -> String {
+    let stem = screen.split('.').next().unwrap_or(screen);
+    match past {
+        Some(past) if AS_OF.contains(&stem) => named(&past.as_of.snapshot.name, before, after),
+        _ => String::new(),
+    }
+}
+
+/// A snapshot as a parameter of an address, between two texts.
+fn named(name: &str, before: &str, after: &str) -> String {
+    format!("{before}{SNAPSHOT}={}{after}", text::in_address(name))
+}
 
 impl Shell {
     /// The frame around what is at an address within the viewer.
@@ -83,13 +160,19 @@ impl Shell {
             "metadata" if keeps_trees => "Roots",
             _ => text,
         };
+        let as_of = head.as_ref().and_then(|head| head.snapshot.clone());
+        let past = as_of.map(|as_of| Past::new(as_of, &viewer.href(path), query));
         let screens = file.map_or_else(Vec::new, |file| {
             SCREENS
                 .iter()
                 .map(|(path, text)| Link {
-                    href: format!("{}/{path}", file_base(&file.id)),
+                    href: format!(
+                        "{}/{path}{}",
+                        file_base(&file.id),
+                        kept(past.as_ref(), path, "?", "")
+                    ),
                     text: title(path, text).to_owned(),
-                    current: *path == screen,
+                    current: *path == screen || (*path, screen) == ("time", "changes"),
                 })
                 .collect()
         });
@@ -109,6 +192,7 @@ impl Shell {
                 base: file_base(&file.id),
                 head,
             }),
+            past,
             demo: viewer.demo(),
         }
     }
@@ -123,14 +207,31 @@ impl Shell {
             files: Vec::new(),
             screens: Vec::new(),
             file: None,
+            past: None,
             demo: false,
         }
     }
 
-    /// The address of a screen of the file.
+    fn base(&self) -> &str {
+        self.file.as_ref().map_or("", |file| &file.base)
+    }
+
+    /// The address of a screen of the file, of the same snapshot if it can be.
     pub(crate) fn to(&self, screen: &str) -> String {
-        let base = self.file.as_ref().map_or("", |file| &file.base);
-        format!("{base}/{screen}")
+        let kept = kept(self.past.as_ref(), screen, "?", "");
+        format!("{}/{screen}{kept}", self.base())
+    }
+
+    /// The same to which what is asked for is appended.
+    pub(crate) fn ask(&self, screen: &str) -> String {
+        let kept = kept(self.past.as_ref(), screen, "", "&");
+        format!("{}/{screen}?{kept}", self.base())
+    }
+
+    /// The same of a snapshot, or of the committed state.
+    pub(crate) fn ask_as_of(&self, screen: &str, snapshot: Option<&str>) -> String {
+        let named = snapshot.map_or_else(String::new, |name| named(name, "", "&"));
+        format!("{}/{screen}?{named}", self.base())
     }
 
     /// The address of a screen of any file.
@@ -145,7 +246,7 @@ impl Shell {
 
     /// The address of a page's screen.
     pub(crate) fn page(&self, page: impl Display) -> String {
-        format!("{}?n={page}", self.to("page"))
+        format!("{}n={page}", self.ask("page"))
     }
 
     /// The address of a page's screen, at a byte.

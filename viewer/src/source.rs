@@ -9,12 +9,17 @@
 //!    commit writes nothing that the state before it reaches, so an answer
 //!    between two equal readings is of one state.
 //! 3. A sandbox that failed is dropped. The next question gets a new one.
-//! 4. While nobody asks, the thread goes on with the full check of the file,
+//! 4. A snapshot is shown by a look of its own. No commit changes what it names,
+//!    so an answer counts if there is such a snapshot still. For the next question
+//!    the look is kept if the file is in the state in which it was found there:
+//!    another state may have other snapshots.
+//! 5. While nobody asks, the thread goes on with the full check of the file,
 //!    a bounded step at a time.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     thread,
     time::{Duration, Instant},
@@ -23,8 +28,10 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
+    births::Births,
     inspect::Finding,
     look::{Look, LookError, Target},
+    past::{AsOf, Snapshot},
 };
 
 /// How many questions may wait for a file's thread.
@@ -60,12 +67,50 @@ pub struct View {
     stamp: Stamp,
     /// The check of this look.
     pub check: Check,
+    /// The snapshot that it shows, and by which name it was asked for.
+    past: Option<(String, AsOf)>,
+    births: Option<Births>,
 }
 
 impl View {
     /// The look itself.
     pub fn look(&mut self) -> &mut dyn Look {
         &mut *self.look
+    }
+
+    /// The snapshot that it shows; none: the committed state.
+    pub fn as_of(&self) -> Option<&AsOf> {
+        self.past.as_ref().map(|(_, as_of)| as_of)
+    }
+
+    /// The snapshots of the file, oldest first.
+    ///
+    /// # Errors
+    /// As the look.
+    pub fn snapshots(&mut self) -> Result<Arc<Vec<Snapshot>>, LookError> {
+        match &self.past {
+            // What shows one of them does not know the others.
+            Some((_, as_of)) => Ok(Arc::clone(&as_of.all)),
+            None => self.look.snapshots().map(Arc::new),
+        }
+    }
+
+    /// The same, or none and why they cannot be read.
+    pub(crate) fn snapshots_or_why(&mut self) -> Result<(Arc<Vec<Snapshot>>, String), LookError> {
+        match self.snapshots() {
+            Ok(all) => Ok((all, String::new())),
+            Err(LookError::File { message, .. }) => Ok((Arc::default(), message)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// When pages were written, before a generation or in it: that of the state.
+    pub(crate) fn births(&mut self, generation: u64) -> Result<&Births, LookError> {
+        let births = match self.births.take() {
+            Some(known) => known,
+            None => Births::of(&mut *self.look, generation)?,
+        };
+        Ok(self.births.insert(births))
     }
 
     /// What the pages that every commit changes held, as a number: equal
@@ -137,6 +182,15 @@ impl Stamp {
     }
 }
 
+/// Finds a snapshot and shows it.
+fn shown(look: &mut dyn Look, name: &str) -> Result<AsOf, LookError> {
+    let all = Arc::new(look.snapshots()?);
+    let as_of = AsOf::find(&all, name);
+    let as_of = as_of.ok_or_else(|| LookError::NoSnapshot(name.to_owned()))?;
+    look.show_snapshot(&as_of.snapshot.name)?;
+    Ok(as_of)
+}
+
 type Question = Box<dyn FnOnce(&mut Worker) + Send>;
 
 /// A handle to a file's thread. Dropping the last one ends the thread.
@@ -166,12 +220,24 @@ impl Source {
     /// [`LookError::Busy`] and [`LookError::Gone`].
     pub async fn ask<T: Send + 'static>(
         &self,
+        ask: impl FnMut(&mut View) -> Result<T, LookError> + Send + 'static,
+    ) -> Result<T, LookError> {
+        self.ask_as_of(None, ask).await
+    }
+
+    /// Asks one question of a snapshot; without a name, of the committed state.
+    ///
+    /// # Errors
+    /// As [`Source::ask`]; [`LookError::NoSnapshot`].
+    pub async fn ask_as_of<T: Send + 'static>(
+        &self,
+        snapshot: Option<String>,
         mut ask: impl FnMut(&mut View) -> Result<T, LookError> + Send + 'static,
     ) -> Result<T, LookError> {
         let (answer, answered) = oneshot::channel();
         let question: Question = Box::new(move |worker| {
             // Whoever asked may have gone away.
-            let _ = answer.send(worker.consistent(&mut ask));
+            let _ = answer.send(worker.consistent(snapshot.as_deref(), &mut ask));
         });
         match self.questions.try_send(question) {
             Ok(()) => answered.await.map_err(|_| LookError::Gone)?,
@@ -184,6 +250,8 @@ impl Source {
 struct Worker {
     target: Box<dyn Target>,
     view: Option<View>,
+    /// The snapshot that was shown last.
+    past: Option<View>,
     changed: Instant,
 }
 
@@ -192,6 +260,7 @@ impl Worker {
         Self {
             target,
             view: None,
+            past: None,
             changed: Instant::now(),
         }
     }
@@ -217,12 +286,14 @@ impl Worker {
             }));
             if done.is_err() {
                 self.view = None;
+                self.past = None;
             }
         }
     }
 
     fn has_check_to_do(&self) -> bool {
-        self.view.as_ref().is_some_and(|view| !view.check.complete)
+        let mut views = [&self.view, &self.past].into_iter().flatten();
+        views.any(|view| !view.check.complete)
     }
 
     fn time_to_quiet(&self) -> Duration {
@@ -230,26 +301,31 @@ impl Worker {
     }
 
     fn check_on(&mut self) {
-        if let Some(view) = &mut self.view
-            && view.step().is_err()
-        {
-            self.view = None;
+        for view in [&mut self.view, &mut self.past] {
+            if let Some(open) = view
+                && !open.check.complete
+            {
+                if open.step().is_err() {
+                    *view = None;
+                }
+                return;
+            }
         }
     }
 
-    /// Rules 1 to 3.
+    /// Attempts to answer until the file holds still meanwhile.
     fn consistent<T>(
         &mut self,
+        snapshot: Option<&str>,
         ask: &mut dyn FnMut(&mut View) -> Result<T, LookError>,
     ) -> Result<T, LookError> {
         let began = Instant::now();
         for attempt in 0..ATTEMPTS {
-            let mut view = self.current(began)?;
-            // On every error the view is dropped with its sandbox.
-            let answer = ask(&mut view)?;
-            let stamp = view.stamp.renewed(&*self.target, &mut *view.look)?;
-            if stamp == view.stamp {
-                self.view = Some(view);
+            let answer = match snapshot {
+                None => self.attempt(began, ask)?,
+                Some(name) => self.attempt_as_of(name, ask)?,
+            };
+            if let Some(answer) = answer {
                 return Ok(answer);
             }
             self.changed = Instant::now();
@@ -260,6 +336,70 @@ impl Worker {
             thread::sleep(Duration::from_millis(u64::from(attempt)));
         }
         Err(LookError::Changing)
+    }
+
+    /// Rules 1 to 3. None: the file changed. On every error the view is dropped
+    /// with its sandbox.
+    fn attempt<T>(
+        &mut self,
+        began: Instant,
+        ask: &mut dyn FnMut(&mut View) -> Result<T, LookError>,
+    ) -> Result<Option<T>, LookError> {
+        let mut view = self.current(began)?;
+        let answer = ask(&mut view)?;
+        let stamp = view.stamp.renewed(&*self.target, &mut *view.look)?;
+        if stamp != view.stamp {
+            return Ok(None);
+        }
+        self.view = Some(view);
+        Ok(Some(answer))
+    }
+
+    /// Rule 4. None: the file changed, and it matters.
+    fn attempt_as_of<T>(
+        &mut self,
+        name: &str,
+        ask: &mut dyn FnMut(&mut View) -> Result<T, LookError>,
+    ) -> Result<Option<T>, LookError> {
+        let Some(mut view) = self.past(name)? else {
+            return Ok(None);
+        };
+        let answer = ask(&mut view)?;
+        if !view.look.is_current()? {
+            return Ok(None);
+        }
+        self.past = Some(view);
+        Ok(Some(answer))
+    }
+
+    /// The view of a snapshot. None: the file changed meanwhile.
+    fn past(&mut self, name: &str) -> Result<Option<View>, LookError> {
+        if let Some(mut known) = self.past.take()
+            && known.past.as_ref().is_some_and(|(asked, _)| asked == name)
+        {
+            let stamp = known.stamp.renewed(&*self.target, &mut *known.look)?;
+            if stamp == known.stamp {
+                return Ok(Some(known));
+            }
+        }
+        let mut look = self.target.open()?;
+        let stamp = Stamp::of(&*self.target, &mut *look)?;
+        // Else the stamp may be of a later state, which has other snapshots.
+        if !look.is_current()? {
+            return Ok(None);
+        }
+        match shown(&mut *look, name) {
+            Ok(as_of) => Ok(Some(View {
+                look,
+                stamp,
+                check: Check::default(),
+                past: Some((name.to_owned(), as_of)),
+                births: None,
+            })),
+            // What was overwritten meanwhile tells nothing.
+            Err(_) if !look.is_current()? => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The view of the file as it is now: opened between two equal readings
@@ -284,6 +424,8 @@ impl Worker {
                     look,
                     stamp,
                     check: Check::default(),
+                    past: None,
+                    births: None,
                 });
             }
             stamp = after;

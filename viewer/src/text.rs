@@ -51,6 +51,21 @@ impl Escaper for Shown {
     }
 }
 
+/// Text as a value in an address: a letter, a digit, or `%` and two digits for
+/// each byte of what is neither.
+pub(crate) fn in_address(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            written.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(written, "%{byte:02X}");
+        }
+    }
+    written
+}
+
 /// Characters that are not seen themselves.
 fn is_invisible(character: char) -> bool {
     character.is_control() || is_deceptive(character)
@@ -233,6 +248,13 @@ mod tests {
         assert_eq!(visible("a\u{202e}gpj.exe"), "a«U+202E»gpj.exe");
         assert_eq!(visible("two\nlines"), "two«U+000A»lines");
         assert_eq!(visible("größer"), "größer");
+    }
+
+    #[test]
+    fn value_in_an_address_cannot_be_taken_for_more_than_one() {
+        assert_eq!(in_address("monday-1.0_~"), "monday-1.0_~");
+        assert_eq!(in_address("a&b=c#d e+%/?"), "a%26b%3Dc%23d%20e%2B%25%2F%3F");
+        assert_eq!(in_address("ö\n\u{0}\""), "%C3%B6%0A%00%22");
     }
 
     #[cfg(unix)]

@@ -19,7 +19,7 @@ use crate::{
     head::{FileName, Head},
     inspect::{Entry, OwnedPage, Structure},
     legend::Legend,
-    params::number_or_none,
+    params::{AsOfParams, number_or_none},
     respond::Asked,
     schema,
     shell::Shell,
@@ -258,7 +258,7 @@ struct DirectoryPage<'a> {
 
 /// A part of the directory.
 #[utoipa::path(get, path = "/f/{file}/directory.json", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), DirectoryParams),
+    params(("file" = String, Path, description = "The file's id"), AsOfParams, DirectoryParams),
     responses((status = 200, body = DirectoryView), (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
@@ -268,7 +268,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
 
 /// The same as a table for other programs.
 #[utoipa::path(get, path = "/f/{file}/directory.csv", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), DirectoryParams),
+    params(("file" = String, Path, description = "The file's id"), AsOfParams, DirectoryParams),
     responses((status = 200, body = String, content_type = "text/csv"),
         (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
@@ -309,7 +309,7 @@ async fn view(asked: &Asked) -> Result<(Head, DirectoryView), Error> {
         order,
     };
     asked
-        .look(move |view, head| {
+        .look_as_of(move |view, head| {
             let found = wanted.find(view, head)?;
             let matches = found.entries.len();
             let mut entries = Vec::new();

@@ -14,6 +14,7 @@ use crate::{
     gauge::{Gauge, gauges},
     head::{FileName, Head},
     inspect::{Found, Severity},
+    params::AsOfParams,
     respond::Asked,
     schema,
     shell::Shell,
@@ -141,7 +142,7 @@ struct HealthPage<'a> {
 /// What the check of a file found, as `pagebox check --json` gives it. Ask
 /// again until `complete` is true.
 #[utoipa::path(get, path = "/f/{file}/health.json", tag = "file",
-    params(("file" = String, Path, description = "The file's id")),
+    params(("file" = String, Path, description = "The file's id"), AsOfParams),
     responses((status = 200, body = HealthView), (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
@@ -152,7 +153,7 @@ async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
     let file = FileName::from(asked.file()?);
     let mends = asked.file()?.mends.clone();
     asked
-        .look(move |view, head| {
+        .look_as_of(move |view, head| {
             view.check_for(CHECK_BUDGET)?;
             let check = Checked::of(&view.check);
             let mut findings = view.check.findings.clone();

@@ -17,15 +17,15 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::ToSchema;
 
 use crate::{
+    commits::{self, Commit, SeenState},
     error::Error,
     filters,
     head::{FileName, Head},
-    history::{History, Sample},
-    inspect::Extent,
+    history::History,
     live::Watched,
+    moment::Moment,
     respond::Asked,
     shell::Shell,
-    snapshot::Snapshot,
     text,
     timeline::Timeline,
 };
@@ -36,19 +36,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long the screen waits for the first state.
 const FIRST_STATE: Duration = Duration::from_secs(2);
 
-/// States in the list of the last ones.
-const COMMITS_SHOWN: usize = 12;
-
 /// A file as it changes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LiveView {
     file: FileName,
     state: Head,
     /// The state that was seen last; none where the file did not hold still.
-    last: Option<Snapshot>,
+    last: Option<Moment>,
     /// The states that were seen, oldest first: at most 240 since somebody
     /// began to watch.
-    history: Vec<Seen>,
+    history: Vec<SeenState>,
     /// Milliseconds since somebody began to watch.
     now: u64,
     /// Commits in the last ten seconds; none before there is a time to speak
@@ -58,31 +55,6 @@ pub(crate) struct LiveView {
     recent_milliseconds: Option<u64>,
     #[serde(skip)]
     seen: History,
-}
-
-/// A state and when it was seen.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Seen {
-    /// Milliseconds since somebody began to watch.
-    at: u64,
-    /// None where it is not known.
-    generation: Option<u64>,
-    /// How many pages were not as in the state before, as far as that is
-    /// known.
-    changed_pages: u64,
-}
-
-fn pages_of(changed: &[Extent]) -> u64 {
-    changed.iter().map(|run| run.count).sum()
-}
-
-/// A state in the list of the last ones.
-struct Commit {
-    generation: String,
-    tone: &'static str,
-    age: String,
-    pages: u64,
-    first: Option<u64>,
 }
 
 impl LiveView {
@@ -95,22 +67,6 @@ impl LiveView {
         let tenths = self.recent_commits? * 10_000 / self.recent_milliseconds?.max(1);
         Some(format!("{}.{}", text::number(tenths / 10), tenths % 10))
     }
-
-    /// The last states, the newest first.
-    fn commits(&self) -> Vec<Commit> {
-        let newest = self.seen.samples.iter().rev().take(COMMITS_SHOWN);
-        newest
-            .map(|sample: &Sample| Commit {
-                generation: sample
-                    .generation
-                    .map_or("not known".to_owned(), text::number),
-                tone: sample.tone,
-                age: text::ago(self.seen.now.saturating_sub(sample.at)),
-                pages: pages_of(&sample.changed),
-                first: sample.changed.first().map(|run| run.first),
-            })
-            .collect()
-    }
 }
 
 #[derive(Template)]
@@ -118,6 +74,7 @@ impl LiveView {
 struct LivePage<'a> {
     shell: &'a Shell,
     view: &'a LiveView,
+    commits: Vec<Commit>,
 }
 
 /// A file as it changes, up to now.
@@ -126,7 +83,15 @@ struct LivePage<'a> {
     responses((status = 200, body = LiveView), (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
-    asked.answer(view, |shell, view| LivePage { shell, view }.render())
+    asked.answer(view, |shell, view| {
+        let commits = commits::last(&view.seen);
+        let page = LivePage {
+            shell,
+            view,
+            commits,
+        };
+        page.render()
+    })
 }
 
 async fn view(asked: &Asked) -> Result<(Head, LiveView), Error> {
@@ -145,15 +110,7 @@ async fn view(asked: &Asked) -> Result<(Head, LiveView), Error> {
         file: file.into(),
         state: state.clone(),
         last,
-        history: seen
-            .samples
-            .iter()
-            .map(|sample| Seen {
-                at: sample.at,
-                generation: sample.generation,
-                changed_pages: pages_of(&sample.changed),
-            })
-            .collect(),
+        history: seen.samples.iter().map(SeenState::from).collect(),
         now: seen.now,
         recent_commits: recent.map(|(commits, _)| commits),
         recent_milliseconds: recent.map(|(_, milliseconds)| milliseconds),
@@ -163,10 +120,10 @@ async fn view(asked: &Asked) -> Result<(Head, LiveView), Error> {
 }
 
 /// Every state of a file that is seen from now on, as server-sent events:
-/// `state` with a snapshot, `problem` with a text.
+/// `state` with what is seen, `problem` with a text.
 #[utoipa::path(get, path = "/f/{file}/events", tag = "file",
     params(("file" = String, Path, description = "The file's id")),
-    responses((status = 200, body = Snapshot, content_type = "text/event-stream"),
+    responses((status = 200, body = Moment, content_type = "text/event-stream"),
         (status = 404, body = crate::error_page::Said), (status = 503, body = crate::error_page::Said)))]
 pub(crate) async fn events(asked: Asked) -> Response {
     asked.or_error(stream_of(&asked))
@@ -176,7 +133,7 @@ pub(crate) async fn events(asked: Asked) -> Response {
 struct Stream {
     watched: watch::Receiver<Watched>,
     closing: watch::Receiver<bool>,
-    sent: Option<Arc<Snapshot>>,
+    sent: Option<Arc<Moment>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -226,16 +183,16 @@ async fn next_event(mut stream: Stream) -> Option<(Result<Event, Infallible>, St
                 .data(problem.replace(['\r', '\n'], " "));
             return Some((Ok(event), stream));
         }
-        let Some(snapshot) = watched.last else {
+        let Some(moment) = watched.last else {
             continue;
         };
-        let known = stream.sent.replace(Arc::clone(&snapshot));
-        if known.is_some_and(|known| known.sequence == snapshot.sequence) {
+        let known = stream.sent.replace(Arc::clone(&moment));
+        if known.is_some_and(|known| known.sequence == moment.sequence) {
             // A problem has passed: the same state counts again.
             let event = Event::default().event("recovered").data("");
             return Some((Ok(event), stream));
         }
-        let event = Event::default().event("state").json_data(&*snapshot).ok()?;
+        let event = Event::default().event("state").json_data(&*moment).ok()?;
         return Some((Ok(event), stream));
     }
 }

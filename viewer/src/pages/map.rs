@@ -14,7 +14,7 @@ use crate::{
     head::{FileName, Head},
     inspect::Severity,
     legend::{Legend, LegendLine},
-    params::number_or_none,
+    params::{AsOfParams, Colour, number_or_none},
     plots::{MapRect, map_rects},
     respond::Asked,
     shell::Shell,
@@ -48,7 +48,9 @@ pub(crate) struct MapParams {
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     per: Option<u64>,
-    /// The kind to show alone.
+    /// What colours say: `kind`, or `age`: how long ago a page was written.
+    colour: Colour,
+    /// The kind to show alone, or the age.
     kind: Option<String>,
     /// The step of the zoom; for the script.
     z: Option<String>,
@@ -61,13 +63,19 @@ pub(crate) struct MapParams {
 pub(crate) struct MapView {
     file: FileName,
     state: Head,
+    /// What colours say: `kind` or `age`. By age, ages stand for kinds in all that
+    /// follows.
+    colour: Colour,
+    /// Whether there are too many protected pages to know the age of each.
+    ages_truncated: bool,
     /// The kinds of pages. Their counts sum to all pages.
     kinds: Vec<LegendLine>,
     /// All pages.
     pages: u64,
     /// Where the runs begin.
     first: u64,
-    /// Pages in a tile: each is drawn as the kind that most of them have.
+    /// Pages in a tile: each is drawn as the kind that most of them have, or as the
+    /// youngest of them.
     pages_per_tile: u64,
     /// Neighbouring tiles that look alike.
     runs: Vec<Run>,
@@ -130,6 +138,15 @@ impl MapView {
         self.kind.as_deref().unwrap_or_default()
     }
 
+    fn is_by_age(&self) -> bool {
+        self.colour == Colour::Age
+    }
+
+    /// The part of an address that keeps what colours say.
+    fn kept(&self) -> &'static str {
+        if self.is_by_age() { "colour=age&" } else { "" }
+    }
+
     fn is_kind(&self, name: &str) -> bool {
         self.kind.as_deref() == Some(name)
     }
@@ -169,8 +186,9 @@ struct MapPage<'a> {
 
 /// The map of a file: pooled so that it fits, or as far as was asked for.
 #[utoipa::path(get, path = "/f/{file}/map.json", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), MapParams),
-    responses((status = 200, body = MapView), (status = 404, body = crate::error_page::Said)))]
+    params(("file" = String, Path, description = "The file's id"), AsOfParams, MapParams),
+    responses((status = 200, body = MapView), (status = 400, body = crate::error_page::Said),
+        (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
     asked.answer(view, |shell, view| MapPage { shell, view }.render())
@@ -180,7 +198,7 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
     let file = FileName::from(asked.file()?);
     let params: MapParams = asked.query()?;
     asked
-        .look(move |view, head| {
+        .look_as_of(move |view, head| {
             view.check_for(CHECK_BUDGET)?;
             let mut flagged: Vec<u64> = view
                 .check
@@ -193,8 +211,8 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
             flagged.dedup();
             flagged.truncate(FLAGGED_MAX);
             let check = Checked::of(&view.check);
-            let legend = Legend::new(view.look().page_kinds()?);
-            let pages = legend.total;
+            let by_kind = Legend::new(view.look().page_kinds()?);
+            let pages = by_kind.total;
             let first = params.first.unwrap_or(0);
             let pages_per_tile = params
                 .per
@@ -205,6 +223,18 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
                 pages_per_tile,
                 u32::try_from(DRAWN_TILES).unwrap_or(u32::MAX),
             )?;
+            let generation = head.generation.unwrap_or(0);
+            let (legend, tiles, ages_truncated) = match params.colour {
+                Colour::Kind => (by_kind, tiles, false),
+                Colour::Age => {
+                    let births = view.births(generation)?;
+                    (
+                        births.legend(pages),
+                        births.recoded(tiles),
+                        births.truncated,
+                    )
+                }
+            };
             let runs = runs_of(&tiles);
             let next = runs
                 .last()
@@ -213,6 +243,8 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
             Ok(MapView {
                 file: file.clone(),
                 state: head.clone(),
+                colour: params.colour,
+                ages_truncated,
                 kinds: legend.kinds.clone(),
                 legend,
                 pages,

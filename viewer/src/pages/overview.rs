@@ -17,6 +17,7 @@ use crate::{
     head::{FileName, Head, tone_of},
     inspect::{Info, Structure},
     legend::{Legend, LegendLine},
+    params::AsOfParams,
     plots::{Bar, Histogram},
     respond::Asked,
     schema,
@@ -125,7 +126,7 @@ struct OverviewPage<'a> {
 
 /// A file at a glance.
 #[utoipa::path(get, path = "/f/{file}/overview.json", tag = "file",
-    params(("file" = String, Path, description = "The file's id, from `/files.json`")),
+    params(("file" = String, Path, description = "The file's id, from `/files.json`"), AsOfParams),
     responses((status = 200, body = OverviewView), (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
     let view = view(&asked).await;
@@ -143,7 +144,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
 async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {
     let file = FileName::from(asked.file()?);
     asked
-        .look(move |view, head| {
+        .look_as_of(move |view, head| {
             view.check_for(CHECK_BUDGET)?;
             let check = Checked::of(&view.check);
             let look = view.look();

@@ -15,18 +15,25 @@ use crate::{
     filters,
     head::{FileName, Head},
     hex::{self, ROW, Row},
-    inspect::{Field, Found, Reference, Severity},
+    holders::Holders,
+    inspect::{Field, Found, PageInfo, Reference, Severity},
     legend::{Legend, class_of},
-    params::number_or_none,
+    look::LookError,
+    params::{AsOfParams, number_or_none},
+    past::{Located, Snapshot},
     respond::Asked,
     schema,
     shell::Shell,
+    source::View,
     text,
 };
 
 /// Bytes on one screen, if not said otherwise, and at most.
 const WINDOW: u64 = 4096;
 const WINDOW_MAX: u64 = 16_384;
+
+/// Snapshots in the list of those that hold a page.
+const HOLDERS_SHOWN: usize = 12;
 
 /// Which page, and where in it.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -45,6 +52,8 @@ pub(crate) struct PageParams {
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     len: Option<u64>,
+    /// Without what takes long to find out.
+    brief: bool,
 }
 
 /// All about one page.
@@ -68,6 +77,9 @@ pub(crate) struct PageView {
     /// Who names it, as far as could be read.
     #[schema(value_type = Vec<schema::Reference>)]
     referenced_by: Vec<Reference>,
+    /// The snapshots that it is held by; null where that is not known or not asked
+    /// for, or no snapshot could.
+    held_by: Option<Holders>,
     /// What is wrong with it.
     #[schema(value_type = Vec<schema::Found>)]
     findings: Vec<Found>,
@@ -103,6 +115,9 @@ impl PageView {
                 "The pager made no structure in this page: its bytes are its owner's."
             }
             "free" => "The page is nobody's: its bytes mean nothing.",
+            "other" => {
+                "The page is not of this snapshot: what its bytes mean is for others to say."
+            }
             "slack" => "The file does not use this page: its bytes mean nothing.",
             "header" => "The header ends before this page: its bytes are not used.",
             "root-slot" => {
@@ -117,12 +132,29 @@ impl PageView {
         match self.kind.as_str() {
             "header" | "root-slot" => "nothing: it is always at this place",
             "space-home" => "nothing: of the two sides of this home the other is named, or none",
+            "other" => "nothing of this snapshot",
             _ if !self.all_names_known => "nothing that can be read",
             "map-node" | "protected-active" if self.state.keeps_trees() => {
                 "nothing that could be found"
             }
             _ => "nothing in this file",
         }
+    }
+
+    /// Whether something is to be said of the snapshots that hold it.
+    fn may_be_held(&self) -> bool {
+        self.state.keeps_trees() && can_be_held(&self.kind)
+    }
+
+    /// The snapshots that hold it, as far as they are listed.
+    fn holders<'a>(&self, held_by: &'a Holders) -> &'a [Snapshot] {
+        let all = &held_by.snapshots;
+        all.get(..HOLDERS_SHOWN).unwrap_or(all)
+    }
+
+    /// What it is of in the snapshots, where it is of nothing in what is shown.
+    fn of_another(&self, held_by: &Holders) -> Option<u64> {
+        held_by.protected.filter(|_| self.protected.is_none())
     }
 
     fn previous(&self) -> Option<u64> {
@@ -202,7 +234,7 @@ struct PagePage<'a> {
 
 /// All about one page.
 #[utoipa::path(get, path = "/f/{file}/page.json", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), PageParams),
+    params(("file" = String, Path, description = "The file's id"), AsOfParams, PageParams),
     responses((status = 200, body = PageView), (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
@@ -215,7 +247,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
     let params: PageParams = asked.query()?;
     let page = params.n.unwrap_or(0);
     let (head, found) = asked
-        .look(move |view, head| {
+        .look_as_of(move |view, head| {
             let Some(info) = view.look().page(page)? else {
                 return Ok(None);
             };
@@ -227,6 +259,12 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
                 .find(|line| line.kind.code == info.kind)
                 .map_or_else(String::new, |line| line.kind.description.clone());
             let other_copy = other_copy(view, &info)?;
+            let is_wanted = !params.brief && head.keeps_trees() && can_be_held(&kind);
+            let held_by = if is_wanted {
+                held_by(view, &info)?
+            } else {
+                None
+            };
             let mut structures = Vec::new();
             for structure in info.structures {
                 structures.push(Described::new(view, structure)?);
@@ -259,6 +297,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
                 other_copy,
                 structures,
                 referenced_by: info.referenced_by,
+                held_by,
                 findings: info.findings.into_iter().map(Found::from).collect(),
                 at,
                 hex: text::hex(&bytes).replace(' ', ""),
@@ -275,13 +314,41 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
     }
 }
 
+/// Whether a snapshot could hold a page of a kind, and that can be found out.
+fn can_be_held(kind: &str) -> bool {
+    matches!(kind, "protected-active" | "other")
+}
+
+/// The snapshots that hold a page; none where what would tell cannot be read.
+fn held_by(view: &mut View, info: &PageInfo) -> Result<Option<Holders>, LookError> {
+    let known = match info.protected {
+        Some(id) => {
+            let entries = view.look().directory(id, 1, false)?.into_iter();
+            let mut own = entries.filter(|each| each.id == id && each.page == Some(info.page));
+            own.next().map(|entry| {
+                let located = Located {
+                    page: entry.page,
+                    generation: entry.generation,
+                };
+                (id, located)
+            })
+        }
+        None => None,
+    };
+    match Holders::of(view, info.page, known) {
+        Ok(holders) => Ok(Some(holders)),
+        Err(LookError::File { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn clamped(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 /// A page's bytes, to be saved: never to be shown by the browser.
 #[utoipa::path(get, path = "/f/{file}/page.bin", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), PageParams),
+    params(("file" = String, Path, description = "The file's id"), AsOfParams, PageParams),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
@@ -293,7 +360,7 @@ async fn raw_bytes(asked: &Asked) -> Result<Response, Error> {
     let params: PageParams = asked.query()?;
     let page = params.n.unwrap_or(0);
     let (head, bytes) = asked
-        .look(move |view, head| {
+        .look_as_of(move |view, head| {
             if page < head.pages {
                 view.look().bytes(page, 0, head.page_size).map(Some)
             } else {

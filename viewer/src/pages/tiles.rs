@@ -5,7 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    error::Error, head::Head, params::number_or_none, respond::Asked, text, tiles::packed,
+    error::Error,
+    head::Head,
+    params::{AsOfParams, Colour, number_or_none},
+    respond::Asked,
+    text,
+    tiles::packed,
 };
 
 /// The most tiles in an answer.
@@ -28,6 +33,8 @@ pub(crate) struct TileParams {
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     count: Option<u64>,
+    /// What colours say: `kind`, or `age`: how long ago a page was written.
+    colour: Colour,
 }
 
 /// Tiles, packed for drawing.
@@ -43,14 +50,14 @@ pub(crate) struct TilesView {
     /// Pages in a tile.
     per: u64,
     /// Runs of like tiles, in order: how many tiles, the code of the kind
-    /// that most of their pages have, the worst finding (0 none, 1 note,
+    /// that most of their pages have, or of the youngest age, the worst finding (0 none, 1 note,
     /// 2 warning, 3 error), and how many tenths of them are not free.
     tiles: Vec<(u64, u8, u8, u8)>,
 }
 
 /// Tiles of the map, packed for drawing.
 #[utoipa::path(get, path = "/f/{file}/tiles.json", tag = "file",
-    params(("file" = String, Path, description = "The file's id"), TileParams),
+    params(("file" = String, Path, description = "The file's id"), AsOfParams, TileParams),
     responses((status = 200, body = TilesView), (status = 400, body = crate::error_page::Said),
         (status = 404, body = crate::error_page::Said)))]
 pub(crate) async fn show(asked: Asked) -> Response {
@@ -69,8 +76,12 @@ async fn view(asked: &Asked) -> Result<(Head, TilesView), Error> {
         )));
     };
     asked
-        .look(move |view, head| {
-            let tiles = view.look().tiles(first, per, count)?;
+        .look_as_of(move |view, head| {
+            let mut tiles = view.look().tiles(first, per, count)?;
+            if params.colour == Colour::Age {
+                let births = view.births(head.generation.unwrap_or(0))?;
+                tiles = births.recoded(tiles);
+            }
             Ok(TilesView {
                 generation: head.generation,
                 pages: head.pages,

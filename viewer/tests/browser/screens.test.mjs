@@ -70,6 +70,14 @@ function screens() {
     diff: `${files["unfinished commit.pages"]}/diff`,
     health: `${sound}/health`,
     live: `${sound}/live`,
+    time: `${files["live.pages"]}/time`,
+    "time without a past": `${sound}/time`,
+    "what changed": `${files["live.pages"]}/changes?before=monday&after=tuesday`,
+    "map by age": `${files["live.pages"]}/map?colour=age&snapshot=tuesday`,
+    "overview as of a snapshot": `${files["live.pages"]}/overview?snapshot=monday`,
+    "directory as of a snapshot": `${files["live.pages"]}/directory?snapshot=monday`,
+    "page as of a snapshot": `${files["live.pages"]}/page?n=80&snapshot=monday`,
+    "health as of a snapshot": `${files["live.pages"]}/health?snapshot=tuesday`,
     "health of the rotten file": `${rotten}/health`,
     "map of the rotten file": `${rotten}/map`,
     "directory of the rotten file": `${rotten}/directory?only=problems`,
@@ -181,6 +189,62 @@ test("paper gets the content and none of the controls", async () => {
     (name) => document.querySelector(name).getBoundingClientRect().left,
   ));
   assert.equal(lefts[0], lefts[1], "the header is as far left as the content");
+  await page.context().close();
+});
+
+test("keys step through the snapshots and back to now, on the same screen", async () => {
+  const live = files["live.pages"];
+  const { changes } = await (await fetch(`${live}/changes.json?before=monday&after=tuesday`)).json();
+  const { id, before: { page: place } } = changes.find((line) => line.change === "changed" && line.before.page);
+  const page = await open(`${live}/time`);
+  const press = async (key, address) => {
+    await Promise.all([page.waitForURL(`${live}${address}`), page.keyboard.press(key)]);
+  };
+  const says = () => page.locator("aside.past strong").innerText();
+  await press("[", "/overview?snapshot=tuesday");
+  await page.getByRole("link", { name: "Map", exact: true }).click();
+  await settled(page);
+  assert.equal(await says(), "As of snapshot tuesday");
+  const drawn = () => page.locator("page-map .readout").innerText();
+  await page.goto(`${live}/map?snapshot=tuesday&sel=${place}`);
+  await settled(page);
+  await until("details", async () => (await drawn()).includes("other"));
+  await press("[", `/map?snapshot=monday&sel=${place}`);
+  await settled(page);
+  await until("details", async () => (await drawn()).includes(`of protected page ${id}`));
+  // Moving about on the map keeps the snapshot.
+  await page.locator("page-map .stage").focus();
+  await page.keyboard.press("ArrowRight");
+  assert.match(page.url(), /snapshot=monday/);
+  await Promise.all([page.waitForURL(/\/page\?/), page.keyboard.press("Enter")]);
+  assert.equal(page.url(), `${live}/page?snapshot=monday&n=${place + 1}`);
+  assert.equal(await page.locator("live-status").count(), 0);
+  await press("]", `/page?snapshot=tuesday&n=${place + 1}`);
+  await press("]", `/page?n=${place + 1}`);
+  assert.equal(await page.locator("aside.past").count(), 0);
+  await press("9", "/time");
+  await page.getByLabel("What changed from").selectOption("monday");
+  await page.locator("select[name=after]").selectOption("tuesday");
+  await page.getByRole("button", { name: "Compare" }).click();
+  await until("the changes", async () => await page.locator("table.changes tbody tr").count() > 0);
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+});
+
+test("colours by age draw other tiles, and a choice of age is kept", async () => {
+  const page = await open(`${files["live.pages"]}/map?snapshot=tuesday`);
+  await settled(page);
+  const picture = () => page.locator("page-map canvas").evaluate((canvas) => canvas.toDataURL());
+  const byKind = await picture();
+  await page.getByRole("link", { name: "age", exact: true }).click();
+  await settled(page);
+  assert.notEqual(await picture(), byKind);
+  const byAge = await picture();
+  await page.getByLabel("Show only").selectOption("under-10-commits-old");
+  assert.notEqual(await picture(), byAge);
+  assert.match(page.url(), /colour=age.*kind=under-10-commits-old/);
+  assert.match(page.url(), /snapshot=tuesday/);
+  assert.deepEqual(page.errors, []);
   await page.context().close();
 });
 

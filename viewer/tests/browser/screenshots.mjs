@@ -28,6 +28,12 @@ const SCREENS = {
   diff: `${of("torn root.pages")}/diff`,
   health: `${rotten}/health`,
   live: `${of("live.pages")}/live`,
+  time: `${of("live.pages")}/time`,
+  "as-of": `${of("live.pages")}/overview?snapshot=tuesday`,
+  "map-as-of": `${of("live.pages")}/map?snapshot=tuesday`,
+  "map-by-age": `${of("live.pages")}/map?colour=age`,
+  "page-as-of": `${of("live.pages")}/page?n=80&snapshot=monday`,
+  changes: `${of("live.pages")}/changes?before=monday`,
   torn: `${of("torn root.pages")}/metadata`,
   node: `${of("rotten node.pages")}/directory`,
   foreign: `${of("not a page file.pages")}/overview`,
@@ -49,11 +55,13 @@ const README = { map: [".top", ".legend"], metadata: ["#recovery", ".sides tbody
 
 async function show(page, name) {
   await page.goto(SCREENS[name]);
-  if (name === "map") {
+  if (name.startsWith("map")) {
     await page.waitForSelector("page-map[data-ready]");
+  }
+  if (name === "map") {
     await page.getByText(/checksum/).first().waitFor();
   }
-  if (name === "live") {
+  if (name === "live" || name === "time") {
     await page.waitForTimeout(4000);
   }
   await page.waitForTimeout(200);

@@ -41,7 +41,7 @@ pub(crate) fn viewer(path: &Path) -> Viewer {
 }
 
 /// Everything that can be asked of the first file.
-pub(crate) const CRAWL: [&str; 21] = [
+pub(crate) const CRAWL: [&str; 27] = [
     "/f/1/overview",
     "/f/1/overview.json",
     "/f/1/map",
@@ -63,6 +63,12 @@ pub(crate) const CRAWL: [&str; 21] = [
     "/f/1/health.json",
     "/f/1/live",
     "/f/1/live.json",
+    "/f/1/time",
+    "/f/1/time.json?by=time",
+    "/f/1/changes",
+    "/f/1/changes.json",
+    "/f/1/map?colour=age",
+    "/f/1/tiles.json?colour=age",
 ];
 
 fn modified(path: &Path) -> SystemTime {

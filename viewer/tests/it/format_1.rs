@@ -48,6 +48,8 @@ fn screens() -> Vec<String> {
         "diff",
         "health",
         "live",
+        "time",
+        "changes",
     ];
     let pages = (0..40).map(|page| format!("page?n={page}"));
     let named = named.into_iter().map(str::to_owned);
@@ -114,11 +116,16 @@ fn every_kind_has_a_drawing_of_its_own() {
     let read = |path: &str| fs::read_to_string(folder.join(path)).unwrap();
     let (style, paint) = (read("assets/style.css"), read("assets/map-paint.js"));
     let shapes = read("templates/macros.html");
-    let map = demo.html(SOUND, "map");
-    let map = map.select(&Selector::parse("page-map").unwrap()).next();
-    let drawn: Vec<(u8, String, String)> =
-        serde_json::from_str(map.unwrap().attr("kinds").unwrap()).unwrap();
+    let kinds = |screen: &str| -> Vec<(u8, String, String)> {
+        let map = demo.html(SOUND, screen);
+        let map = map.select(&Selector::parse("page-map").unwrap()).next();
+        serde_json::from_str(map.unwrap().attr("kinds").unwrap()).unwrap()
+    };
+    let mut drawn = kinds("map");
     assert!(drawn.len() >= 16, "{drawn:?}");
+    let ages = kinds("map?colour=age");
+    assert_eq!(ages.len(), 6, "{ages:?}");
+    drawn.extend(ages);
     for (_, name, class) in drawn {
         assert_eq!(name, class);
         assert!(style.contains(&format!(".k-{name}")), "{name}: no colour");

@@ -9,7 +9,7 @@ use crate::{fake::Fake, files, server::Server};
 
 const EVIL: &str = "\"><img src=x onerror=alert(1)>\u{202e}'<script>alert(2)</script>";
 
-const SCREENS: [&str; 11] = [
+const SCREENS: [&str; 13] = [
     "/",
     "/f/1/overview",
     "/f/1/map",
@@ -21,6 +21,8 @@ const SCREENS: [&str; 11] = [
     "/f/1/health",
     "/f/1/live",
     "/f/1/page?n=%3Cimg%20src=x%3E",
+    "time",
+    "changes",
 ];
 
 /// No element or attribute that only hostile text could have brought.

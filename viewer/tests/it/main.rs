@@ -18,3 +18,4 @@ mod routes;
 mod scale;
 mod security;
 mod server;
+mod time;

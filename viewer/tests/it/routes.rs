@@ -115,7 +115,7 @@ fn links(html: &Html) -> Vec<String> {
         .collect()
 }
 
-const SCREENS: [&str; 8] = [
+const SCREENS: [&str; 9] = [
     "overview",
     "map",
     "metadata",
@@ -124,6 +124,7 @@ const SCREENS: [&str; 8] = [
     "diff",
     "health",
     "live",
+    "time",
 ];
 
 #[test]

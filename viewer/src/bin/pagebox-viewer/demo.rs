@@ -65,9 +65,10 @@ impl Demo {
     fn make(&mut self, engine: &Engine) -> Result<(), Problem> {
         let live = self.add(
             "live.pages",
-            "Changes all the time: open its map and watch. Changed pages are outlined.",
+            "Changes all the time: open its map and watch. Changed pages are outlined. It has snapshots.",
         );
-        let pager = grown(engine, &live, Format::One, 24)?;
+        let mut pager = grown(engine, &live, Format::One, 24)?;
+        give_past(&mut pager)?;
         let (stop, stopped) = channel();
         self.stop = Some(stop);
         self.work = Some(
@@ -392,6 +393,19 @@ fn grown(engine: &Engine, path: &Path, format: Format, protected: u32) -> Result
     tx.commit()?;
     pager.sync()?;
     Ok(pager)
+}
+
+/// Two snapshots, and what changed between them and since.
+fn give_past(pager: &mut Pager) -> Result<(), Error> {
+    pager.create_snapshot("monday")?;
+    for round in 1..=6 {
+        change(pager, round)?;
+    }
+    pager.create_snapshot("tuesday")?;
+    for round in 7..=9 {
+        change(pager, round)?;
+    }
+    Ok(())
 }
 
 fn write_text(page: &mut [u8], text: &str) {

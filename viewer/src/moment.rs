@@ -18,7 +18,7 @@ const CHANGED_MAX: usize = 500;
 
 /// One state of a file that is watched.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Snapshot {
+pub(crate) struct Moment {
     /// Counts the states seen since watching began.
     pub(crate) sequence: u64,
     /// Milliseconds since watching began.
@@ -58,7 +58,7 @@ impl Seen {
     }
 
     /// The state that a look shows, and what to compare the one after with.
-    pub(crate) fn next(&self, view: &mut View, at: u64) -> Result<(Snapshot, Self), LookError> {
+    pub(crate) fn next(&self, view: &mut View, at: u64) -> Result<(Moment, Self), LookError> {
         let state = Head::of(view)?;
         let look = view.look();
         let mut kinds = Vec::new();
@@ -82,7 +82,7 @@ impl Seen {
             }
         };
         let sequence = self.sequence + 1;
-        let snapshot = Snapshot {
+        let moment = Moment {
             sequence,
             at,
             page_count: state.summary.page_count,
@@ -99,7 +99,7 @@ impl Seen {
             kinds: Arc::new(kinds),
             entries: Arc::new(entries),
         };
-        Ok((snapshot, now))
+        Ok((moment, now))
     }
 
     fn changed(&self, kinds: &[u8], entries: &HashMap<u64, (Option<u64>, u64)>) -> Vec<Extent> {
