@@ -81,6 +81,7 @@ fn every_command_that_looks_shows_a_snapshot() {
     let info = of("info", &["--json"]).json();
     assert_eq!(info["protected_pages"], 10);
     assert!(info["free_pages"].is_null());
+    assert!(info["snapshots"].is_null(), "it does not say");
     let text = of("info", &[]).text();
     assert!(text.contains("snapshot      one\n"), "{text}");
     assert!(!text.contains("not known"), "{text}");

@@ -182,7 +182,12 @@ impl<S: PageStore> Inspector<S> {
     /// The file in figures, and recovery's verdict.
     pub fn summary(&mut self) -> Summary {
         let geometry = self.store.geometry();
-        let snapshots = self.snapshots().map(|all| wide(all.len())).ok();
+        // A snapshot does not say which others there are.
+        let is_one = |recovery: &Recovery| recovery.file.shown_snapshot().is_some();
+        let snapshots = match &self.outcome {
+            Ok(recovery) if is_one(recovery) => None,
+            _ => self.snapshots().map(|all| wide(all.len())).ok(),
+        };
         let (stats, verdict, explanation, steps) = match &mut self.outcome {
             Ok(Recovery {
                 verdict,
