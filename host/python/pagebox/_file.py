@@ -411,7 +411,8 @@ class PageFile:
                 self._deferred = False
             moved += step.moved
             if step.done:
-                return Compacted(moved, step.info.page_count, obstacle_of(step.obstacle))
+                info = CommitInfo(**fields(step.info))
+                return Compacted(moved, info.page_count, obstacle_of(step.obstacle))
 
     def snapshot_pages(self, name: str) -> int:
         """The number of pages that a snapshot has alone, which deleting it frees."""

@@ -16,7 +16,7 @@ fn holey(folder: &Folder, count: u32) -> (String, Vec<ProtectedId>) {
     let mut tx = pager.begin().unwrap();
     let ids = tx.alloc_protected_many(count).unwrap();
     for &id in &ids {
-        tx.write(id).unwrap().fill(id.get() as u8);
+        tx.write(id).unwrap().fill(byte(id));
     }
     tx.commit().unwrap();
     let (freed, kept) = ids.split_at(ids.len() * 3 / 4);
@@ -26,11 +26,15 @@ fn holey(folder: &Folder, count: u32) -> (String, Vec<ProtectedId>) {
     (file, kept.to_vec())
 }
 
+fn byte(id: ProtectedId) -> u8 {
+    id.get().to_le_bytes()[0]
+}
+
 fn shows(file: &str, ids: &[ProtectedId]) {
     let pager = Engine::new().unwrap().open(file).unwrap();
     for &id in ids {
         let bytes = pager.protected_page(id).unwrap();
-        assert!(bytes.iter().all(|&byte| byte == id.get() as u8), "{id}");
+        assert!(bytes.iter().all(|&byte| byte == self::byte(id)), "{id}");
     }
 }
 

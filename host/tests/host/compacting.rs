@@ -33,7 +33,7 @@ fn holey(path: &Path) -> (Pager, Vec<ProtectedId>) {
 }
 
 fn byte(id: ProtectedId) -> u8 {
-    id.get() as u8
+    id.get().to_le_bytes()[0]
 }
 
 #[track_caller]

@@ -89,6 +89,10 @@ impl Tools {
         }
         let copy = installed.join("copy");
         let from = repository();
+        // What is not there any more must not be found; nothing is built in these.
+        for folder in ["host/examples/hosts", "host/python"] {
+            let _ = fs::remove_dir_all(copy.join(folder));
+        }
         copy_folder(&from.join("wit"), &copy.join("wit"));
         copy_folder(&from.join("host/examples"), &copy.join("host/examples"));
         copy_folder(&from.join("host/python"), &copy.join("host/python"));

@@ -127,6 +127,8 @@ async function done(test, step) {
       return void file.restoreSnapshot(name);
     case 'grow':
       return grow(file);
+    case 'keep':
+      return grow(file, name);
     case 'compact':
       return void file.compact();
     case 'obstacle':
@@ -140,14 +142,17 @@ async function done(test, step) {
   }
 }
 
-/** The file becomes longer than what it holds. */
-function grow(file) {
+/** The file becomes longer than what it holds; a snapshot keeps a page at its end. */
+function grow(file, name) {
   const pages = file.commit((tx) => {
     const made = tx.allocProtected(100);
     for (const page of made) tx.stage(page).write(0, encode('x'));
     return made;
   });
+  const last = pages.pop();
   file.commit((tx) => tx.freeProtected(pages));
+  if (name !== undefined) file.createSnapshot(name);
+  file.freeProtected(last);
 }
 
 /** What a compaction comes to. */

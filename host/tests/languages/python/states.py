@@ -132,14 +132,21 @@ class Case:
     def do_restore(self, name):
         self.file.restore_snapshot(name)
 
-    def grow(self):
-        """The file becomes longer than what it holds."""
+    def grow(self, name=None):
+        """The file becomes longer than what it holds; a snapshot keeps a page at its
+        end."""
         with self.file.begin() as tx:
-            pages = tx.alloc_protected(100)
-            for page in pages:
+            *pages, last = tx.alloc_protected(100)
+            for page in [*pages, last]:
                 tx.stage(page)[:1] = b"x"
         with self.file.begin() as tx:
             tx.free_protected(pages)
+        if name:
+            self.file.create_snapshot(name)
+        self.file.free_protected(last)
+
+    def do_keep(self, name):
+        self.grow(name)
 
     def do_compact(self):
         self.file.compact()
