@@ -694,11 +694,11 @@ fn guest_that_cuts_the_file_takes_no_reader_down() {
     let mut bytes = [0; 16];
     assert!(view.read_protected(PROTECTED, 0, &mut bytes).is_ok());
     pager.compact(0).unwrap();
-    assert!(std::fs::metadata(&case.path).unwrap().len() > 0);
+    assert!(fs::metadata(&case.path).unwrap().len() > 0);
     let _ = view.read_protected(PROTECTED, 0, &mut bytes);
     drop(view);
     pager.compact(0).unwrap();
-    assert_eq!(std::fs::metadata(&case.path).unwrap().len(), 0);
+    assert_eq!(fs::metadata(&case.path).unwrap().len(), 0);
     assert!(pager.page(REGULAR).is_err());
     assert!(pager.read(REGULAR, 0, &mut bytes).is_err());
     assert!(pager.protected_page(PROTECTED).is_err());
