@@ -235,6 +235,55 @@ fn commit_is_told_to_who_watches() {
     assert_eq!(live.status, 404);
 }
 
+/// Each step is a state of its own, and what moved is told; at the end the file is
+/// short, and no page behind its end is named.
+#[test]
+fn compaction_is_seen_as_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    let mut pager = files::sample(&path);
+    let mut tx = pager.begin().unwrap();
+    let ids = tx.alloc_protected_many(4000).unwrap();
+    for &id in &ids {
+        tx.write(id).unwrap().fill(1);
+    }
+    tx.commit().unwrap();
+    let mut tx = pager.begin().unwrap();
+    tx.free_protected_many(&ids[..2000]).unwrap();
+    tx.commit().unwrap();
+    let server = Server::start(files::viewer(&path));
+    let mut events = BufReader::new(server.events("/f/1/events"));
+    let first = next_state(&mut events);
+    let count = |state: &Value| state["page_count"].as_u64().unwrap();
+    let mut last = first.clone();
+    let mut moved = 0;
+    loop {
+        let step = pager.compact_step(0).unwrap();
+        if step.moved > 0 || step.is_done {
+            // A step may be two commits, and the first be seen, too.
+            let generation = pager.stats().unwrap().generation;
+            last = next_state(&mut events);
+            while last["state"]["generation"].as_u64() != Some(generation) {
+                last = next_state(&mut events);
+            }
+            assert_eq!(count(&last), step.page_count);
+            let changed = last["changed"].as_array().unwrap();
+            let ends = changed
+                .iter()
+                .map(|run| run["first"].as_u64().unwrap() + run["count"].as_u64().unwrap());
+            assert!(ends.max() <= Some(step.page_count), "{last}");
+            moved += usize::from(!changed.is_empty());
+        }
+        if step.is_done {
+            break;
+        }
+    }
+    assert!(moved > 1);
+    assert!(count(&last) < count(&first) * 2 / 3);
+    let map = server.get("/f/1/map.json", "");
+    assert_eq!(map.status, 200);
+}
+
 #[test]
 fn timeline_shows_the_generations_that_were_seen() {
     let folder = tempfile::tempdir().unwrap();
