@@ -2,7 +2,7 @@
 
 use pagebox_store::StoreError;
 
-use super::Pager;
+use super::{Access, Pager};
 use crate::Error;
 use crate::ids::{PageId, ProtectedId};
 use crate::store::write_at;
@@ -30,13 +30,12 @@ impl Pager {
 
     /// The bytes of a physical page.
     fn lendable(&self, page: u64) -> Result<&[u8], Error> {
-        self.store.get().page(page).ok_or_else(|| {
-            if page < self.store.get().geometry().page_count {
-                Error::NotLendable
-            } else {
-                reading(page, StoreError::OutOfBounds)
-            }
-        })
+        let store = self.store.get();
+        match store.page(page) {
+            Some(bytes) => Ok(bytes),
+            None if page < store.geometry().page_count => Err(Error::NotLendable),
+            None => self.unread(page, StoreError::OutOfBounds),
+        }
     }
 
     /// The bytes of a regular page, to be changed in place. They are durable
@@ -63,10 +62,17 @@ impl Pager {
         self.expect_own()?;
         let offset = self.offset(offset, bytes.len())?;
         let page = self.locate(id)?;
-        self.store
-            .get()
-            .read(page, offset, bytes)
-            .map_err(|cause| reading(page, cause))
+        let read = self.store.get().read(page, offset, bytes);
+        read.or_else(|cause| self.unread(page, cause))
+    }
+
+    /// Why a page could not be read: of a file that others write to, it may be shorter
+    /// now.
+    fn unread<T>(&self, page: u64, cause: StoreError) -> Result<T, Error> {
+        if self.access() == Access::Read && !self.is_current()? {
+            return Err(Error::Changed);
+        }
+        Err(reading(page, cause))
     }
 
     /// Replaces bytes of a regular page, from `offset` on. They are durable
@@ -150,7 +156,7 @@ impl Pager {
                     return Ok(());
                 };
                 let found = self.store.get().stage(Some(page));
-                let found = found.map_err(|cause| reading(page, cause))?;
+                let found = found.or_else(|cause| self.unread(page, cause))?;
                 self.verify(id, page, &location, &found)?;
                 bytes.copy_from_slice(&found[offset..offset + bytes.len()]);
             }

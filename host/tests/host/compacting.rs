@@ -38,11 +38,18 @@ fn byte(id: ProtectedId) -> u8 {
 
 #[track_caller]
 fn shows(pager: &Pager, ids: &[ProtectedId]) {
+    shown(pager, ids).unwrap();
+}
+
+/// The same of a file that others write to, where it may be too late.
+#[track_caller]
+fn shown(pager: &Pager, ids: &[ProtectedId]) -> Result<(), Error> {
     for &id in ids {
         let mut bytes = [0; 4096];
-        pager.read_protected(id, 0, &mut bytes).unwrap();
+        pager.read_protected(id, 0, &mut bytes)?;
         assert!(bytes == [byte(id); 4096], "{id}");
     }
+    Ok(())
 }
 
 #[test]
@@ -230,7 +237,7 @@ fn steps_go_on_beside_commits_views_and_other_readers() {
                     for (id, bytes) in ids.iter().zip(&mut bytes) {
                         pager.read_protected(*id, 0, bytes)?;
                     }
-                    shows(pager, &ids[2..]);
+                    shown(pager, &ids[2..])?;
                     Ok(bytes)
                 });
                 match looked {
@@ -264,7 +271,7 @@ fn readers_find_a_whole_file_while_it_grows_and_shrinks() {
             let mut looks = 0;
             while !is_done.load(Ordering::SeqCst) {
                 match engine().read_with(&path, |pager| {
-                    shows(pager, &ids[..5]);
+                    shown(pager, &ids[..5])?;
                     Ok(pager.stats()?.page_count)
                 }) {
                     Ok(_) => looks += 1,
@@ -293,4 +300,26 @@ fn readers_find_a_whole_file_while_it_grows_and_shrinks() {
         assert!(reader.join().unwrap() > 0);
         assert!(lengths.len() < 25, "it grows no further than it did before");
     });
+}
+
+/// A reader whose pages were moved and cut off is told that the file changed, and not
+/// that it failed.
+#[test]
+fn reader_of_what_was_cut_off_is_told_that_the_file_changed() {
+    let (_folder, path) = folder();
+    let (mut pager, ids) = holey(&path);
+    let regular = pager.alloc().unwrap();
+    let reader = engine().open_read_only(&path).unwrap();
+    // It knows where they are.
+    shown(&reader, &ids[..1]).unwrap();
+    pager.compact(0).unwrap();
+    let mut bytes = [0; 16];
+    for &id in &ids {
+        let read = reader.read_protected(id, 0, &mut bytes);
+        assert!(matches!(read, Err(Error::Changed)), "{id}: {read:?}");
+    }
+    let listed: Result<Vec<_>, _> = reader.protected_pages().collect();
+    assert!(matches!(listed, Ok(_) | Err(Error::Changed)), "{listed:?}");
+    let read = reader.read(regular, 0, &mut bytes);
+    assert!(matches!(read, Ok(()) | Err(Error::Changed)), "{read:?}");
 }

@@ -247,9 +247,11 @@ impl<S: PageStore> Pager<S> {
         let location = self.locate_protected(id)?;
         match self.verified.expect(&self.store, id, location) {
             Ok(()) => Ok(location),
-            // Its bytes belong to a later state, perhaps: then they are not
-            // rotten.
-            Err(Error::ChecksumMismatch { .. }) if !self.is_current()? => Err(Error::Changed),
+            // Its bytes belong to a later state, perhaps, or the file is shorter now:
+            // then they are not rotten.
+            Err(Error::ChecksumMismatch { .. } | Error::Store { .. }) if !self.is_current()? => {
+                Err(Error::Changed)
+            }
             Err(error) => Err(error),
         }
     }
