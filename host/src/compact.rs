@@ -62,7 +62,9 @@ pub enum Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Contents => f.write_str("what it holds takes that much"),
+            Self::Contents => {
+                f.write_str("what it holds takes that much: free pages, or delete snapshots")
+            }
             Self::Regular { page } => write!(
                 f,
                 "regular page {page} is not moved, since its number is its id: free it, or \
@@ -167,10 +169,10 @@ impl Pager {
         Err(self.distrust(COMPACTING, "it does not end"))
     }
 
-    /// One step of [`compact`](Self::compact): one durable commit, that moves 4 MiB
-    /// of pages at most, and at the end one that gives the end of the file back. Call
-    /// it until it says that [it is done](Compacted::is_done); what else is committed
-    /// may come between.
+    /// One step of [`compact`](Self::compact): it moves 4 MiB of pages at most, in a
+    /// durable commit; the last one gives the end of the file back. Call it until it
+    /// says that [it is done](Compacted::is_done); what else is committed may come
+    /// between.
     ///
     /// ```
     /// # fn main() -> Result<(), pagebox::Error> {

@@ -7,10 +7,9 @@
 //!
 //! What the sandbox says is not believed but checked, as far as that takes no
 //! knowledge of the format:
-//! - It changes the store in `create`, `commit`, the verbs that create, delete and
-//!   restore snapshots and, to write, `open` only, and
-//!   syncs it besides in `sync`: whatever else it does, the file is as of the
-//!   last commit.
+//! - It changes the store in `create`, `commit`, `compact`, the verbs that create,
+//!   delete and restore snapshots and, to write, `open` only, and syncs it besides in
+//!   `sync`: whatever else it does, the file is as of the last commit.
 //! - A page that it names as a caller's is in the store, is not page 0, and
 //!   is nobody else's as far as is known here. What it says that no page holds
 //!   was committed as zeros.

@@ -70,7 +70,9 @@ fn length_that_was_asked_for_is_met_or_said_not_to_be() {
     let len = fs::metadata(&file).unwrap().len();
     assert!(len < 2 << 20, "{len}");
     assert!(
-        error.ends_with(" now, not 10: what it holds takes that much\n"),
+        error.ends_with(
+            " now, not 10: what it holds takes that much: free pages, or delete snapshots\n"
+        ),
         "{error}"
     );
     shows(&file, &ids);

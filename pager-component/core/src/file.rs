@@ -221,7 +221,7 @@ impl File {
     }
 
     /// One step of making the file as short as `target` pages, or as can be, which
-    /// moves `limit` protected pages at most: see
+    /// moves `limit` pages at most: see
     /// [`compact`](crate::Pager::compact).
     ///
     /// # Errors

@@ -365,9 +365,9 @@ impl<S: PageStore> Pager<S> {
 
     /// One step of making the file as short as `target` pages, or as short as can be:
     /// 0 for that. It moves `limit` pages at most, and 64 MiB, to free places further
-    /// down, durably, in one commit that changes nothing else; the last step gives
-    /// the end of the file back. Call it until [`Compacted::is_done`]; other calls
-    /// may come between. What is at hand of transactions is stale after each.
+    /// down, durably, and changes nothing else; the last step gives the end of the
+    /// file back. Call it until [`Compacted::is_done`]; other calls may come between.
+    /// Transactions that are open are stale after each.
     ///
     /// Regular pages stay where they are, since their numbers are their ids, and so
     /// do pages of snapshots; a view keeps the whole end:

@@ -76,6 +76,30 @@ impl Tally {
         });
     }
 
+    /// As [`Tally::images`]; of each so many images one goes on to work.
+    fn go_on(
+        &mut self,
+        (moment, limit): (&Moment, u64),
+        legal: &[&Model],
+        scene: &Scene<CrashStore>,
+        rng: &mut Rng,
+        one_of: u64,
+    ) {
+        self.images(
+            moment,
+            limit,
+            legal,
+            scene,
+            rng,
+            |tally, image, found, rng| {
+                if rng.chance(1, one_of) {
+                    goes_on(tally, scene, image, found, rng)?;
+                }
+                Ok(())
+            },
+        );
+    }
+
     /// As [`Tally::images`], and no more.
     pub(crate) fn look(
         &mut self,
@@ -173,42 +197,13 @@ pub(crate) fn crashes(tally: &mut Tally, scene: &mut Scene<CrashStore>, rng: &mu
             let found = scene.durable.clone();
             *scene = reopen(&scene.store.clone(), scene, &found, rng).unwrap();
         }
-        let before = scene.before();
-        scene.store.record(Record::Syncs);
-        scene
-            .step()
-            .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
-        scene.store.record(Record::Nothing);
+        let before = scene.recorded_step(Record::Syncs);
         let legal = scene.legal(&before);
         for moment in &scene.store.take_moments() {
-            tally.images(
-                moment,
-                IMAGES_PER_MOMENT,
-                &legal,
-                scene,
-                rng,
-                |tally, image, found, rng| {
-                    if rng.chance(1, 4) {
-                        goes_on(tally, scene, image, found, rng)?;
-                    }
-                    Ok(())
-                },
-            );
+            tally.go_on((moment, IMAGES_PER_MOMENT), &legal, scene, rng, 4);
         }
         // What was acknowledged as durable is, and what was deferred is not.
-        tally.images(
-            &scene.store.now(),
-            16,
-            &[&scene.durable],
-            scene,
-            rng,
-            |tally, image, found, rng| {
-                if rng.chance(1, 6) {
-                    goes_on(tally, scene, image, found, rng)?;
-                }
-                Ok(())
-            },
-        );
+        tally.go_on((&scene.store.now(), 16), &[&scene.durable], scene, rng, 6);
     }
 }
 
@@ -223,29 +218,13 @@ fn power_loss_while_a_file_gets_shorter_leaves_what_was_there() {
         for _ in 0..40 {
             // The end of one is an eighth of its steps.
             scene.compacts = *rng.pick(&[6, 8, 8]);
-            let before = scene.before();
-            scene.store.record(Record::Syncs);
-            scene
-                .step()
-                .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
-            scene.store.record(Record::Nothing);
+            let before = scene.recorded_step(Record::Syncs);
             let legal = scene.legal(&before);
             let mut moments = scene.store.take_moments();
             moments.push(scene.store.now());
             for moment in &moments {
-                tally.images(
-                    moment,
-                    IMAGES_PER_SECOND_MOMENT,
-                    &legal,
-                    &scene,
-                    &mut rng,
-                    |tally, image, found, rng| {
-                        if rng.chance(1, 4) {
-                            goes_on(tally, &scene, image, found, rng)?;
-                        }
-                        Ok(())
-                    },
-                );
+                let limit = IMAGES_PER_SECOND_MOMENT;
+                tally.go_on((moment, limit), &legal, &scene, &mut rng, 4);
             }
         }
     });

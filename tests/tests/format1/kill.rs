@@ -18,12 +18,7 @@ fn power_loss_after_a_kill_leaves_an_acknowledged_state() {
             scene.views_max = *rng.pick(&[0, 3]);
             scene.snapshots_max = *rng.pick(&[0, 4]);
             scene.compacts = *rng.pick(&[0, 2, 6]);
-            let before = scene.before();
-            scene.store.record(Record::Writes);
-            scene
-                .step()
-                .unwrap_or_else(|error| panic!("{error}: {:#?}", scene.log));
-            scene.store.record(Record::Nothing);
+            let before = scene.recorded_step(Record::Writes);
             let legal = scene.legal(&before);
             let mut moments = scene.store.take_moments();
             // Some of the many.

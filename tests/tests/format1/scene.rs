@@ -12,7 +12,7 @@ use pagebox_core::format1::shape::deltas_len;
 use pagebox_core::format1::{Error, File, Kind, Layout, Shape};
 use pagebox_core::{Extent, Pin, ProtectedId};
 use pagebox_store::{MemoryStore, PageBuffer, PageSize, PageStore};
-use pagebox_tests::crash::{CrashStore, Moment, Reach, Survivors};
+use pagebox_tests::crash::{CrashStore, Moment, Reach, Record, Survivors};
 use pagebox_tests::decode::{Image, Pages};
 use pagebox_tests::decode1::{Numbers, State, decode};
 use pagebox_tests::rng::Rng;
@@ -839,6 +839,16 @@ impl Scene<CrashStore> {
         let scene = Self::new(CrashStore::new(layout.shape().page_size), layout, seed);
         scene.store.guard(&reach(layout.shape()));
         scene
+    }
+
+    /// A step, of which the store notes the moments. What was there before it.
+    pub(crate) fn recorded_step(&mut self, record: Record) -> Before {
+        let before = self.before();
+        self.store.record(record);
+        let done = self.step();
+        done.unwrap_or_else(|error| panic!("{error}: {:#?}", self.log));
+        self.store.record(Record::Nothing);
+        before
     }
 
     pub(crate) fn fail(&self, moment: &Moment, survivors: &Survivors, error: &dyn Display) -> ! {

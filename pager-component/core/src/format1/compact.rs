@@ -5,10 +5,10 @@
 //! 1. The *survey* decides on the cut: no page that stays where it is lies behind it,
 //!    and all others find room before it. What stays is a regular page, whose number
 //!    is its id; and what is as old as the newest snapshot, which is that one's.
-//! 2. Steps walk MAP in the order of ids, and copy what lies behind the cut: pages,
-//!    which has the nodes above them written anew, and nodes. The file never grows
-//!    for that. What is above something young is young, so no node of a snapshot is
-//!    written twice.
+//! 2. Steps walk MAP in the order of ids. A page behind the cut is copied, and the
+//!    nodes above it are written anew; so is a node behind the cut. The file never
+//!    grows for that. What is above something young is young, so no node of a snapshot
+//!    is written twice.
 //! 3. The end is one call: a fold, so that the next commit allocates nothing; a look
 //!    for what is used behind the cut all the same; a commit with the smaller page
 //!    count and without what SPACE says of the tail; its record in both slots, synced;
@@ -22,14 +22,16 @@ use pagebox_store::StoreError;
 
 use super::compaction::Compaction;
 use super::deltas::Deltas;
-use super::entry::{Entry, in_node};
+use super::differ::{Differences, Sides};
+use super::entry::{Entry, Tree};
 use super::error::{Error, Operation, checksum};
 use super::file::{File, Phase};
 use super::leaf::{self, Kind};
 use super::medium::Medium;
 use super::plan::{Moves, Plan, TableChange, Terms, height_byte};
+use super::record::Record;
 use super::rewrite::cut;
-use super::tree::{Seek, Which};
+use super::tree::Seek;
 use crate::bitmap::Overlay;
 use crate::changes::{Change, Changes, Copied};
 use crate::codec::wide;
@@ -271,30 +273,18 @@ impl File {
             return Ok(None);
         }
         let map = self.record.map_tree();
+        let nothing = Tree { root: None, ..map };
         let mut reader = self.reader(store);
-        let shape = reader.layout.shape();
-        let (mut pages, mut nodes) = (Overlay::default(), Overlay::default());
-        let mut open: Vec<(u32, u64, Entry)> = Vec::new();
-        open.extend(map.root.map(|root| (map.height, 0, root)));
-        while let Some((level, index, entry)) = open.pop() {
-            if entry.birth <= newest {
+        let mut pages = Overlay::default();
+        let mut walk = Differences::of(&mut reader, &map, &nothing, Sides::First)?;
+        while let Some(pair) = walk.next() {
+            let Some(entry) = pair.first.filter(|entry| entry.birth > newest) else {
                 continue;
-            }
+            };
             if entry.number >= from {
                 pages.insert(entry.number);
             }
-            if level == 0 {
-                continue;
-            }
-            if !nodes.insert(entry.number) {
-                let (page, fault) = (entry.number, "two entries name it");
-                return Err(Error::Corrupt { page, fault });
-            }
-            let node = reader.node(Which::Map, level, index, &entry)?;
-            open.extend((0..shape.fan()).filter_map(|place| {
-                let child = (index << shape.fan_log2) + wide(place);
-                Some((level - 1, child, in_node(&node, place)?))
-            }));
+            walk.below(&mut reader, &pair)?;
         }
         Ok(Some(pages))
     }
@@ -468,7 +458,7 @@ impl File {
         let space = self.record.space_tree();
         let groups = self.layout.groups(page_count);
         let folded = cut(&mut self.reader(store), &space, groups, generation)?;
-        let record = super::record::Record {
+        let record = Record {
             generation,
             base: generation,
             proven: self.durable,
