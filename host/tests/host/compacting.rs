@@ -177,6 +177,25 @@ fn format_0_and_readers_are_refused() {
     assert!(matches!(pager.compact(0), Err(Error::ReadOnly)));
 }
 
+/// After a step others take the places that pages had, which the host remembered.
+#[test]
+fn pages_that_moved_are_read_where_they_are() {
+    let (_folder, path) = folder();
+    let (mut pager, ids) = holey(&path);
+    shows(&pager, &ids);
+    let step = pager.compact_step(0).unwrap();
+    assert!(!step.is_done && step.moved >= 100, "{step:?}");
+    // All the free ones, but for what a commit needs besides.
+    let free = pager.stats().unwrap().free_pages;
+    let mut tx = pager.begin().unwrap();
+    let count = u32::try_from(free - free / 100 - 40).unwrap();
+    for id in tx.alloc_protected_many(count).unwrap() {
+        tx.write(id).unwrap().fill(9);
+    }
+    tx.commit().unwrap();
+    shows(&pager, &ids);
+}
+
 /// A transaction that was open before a step is stale, and nothing of it is there.
 #[test]
 fn transactions_that_are_open_end_with_a_step() {
