@@ -248,9 +248,20 @@ impl Cache {
 mod tests {
     use std::collections::HashMap;
 
-    use pagebox_tests::rng::Rng;
-
     use super::*;
+
+    /// `SplitMix64`, as in the test kit, which the package is tested without.
+    struct Rng(u64);
+
+    impl Rng {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            (z ^ (z >> 31)) % end
+        }
+    }
 
     fn cache(regular: u64, protected: u64) -> Cache {
         let mut cache = Cache::default();
@@ -296,7 +307,7 @@ mod tests {
     fn what_is_known_is_so() {
         const END: u64 = 1 << 40;
         let mut cache = cache(END, END);
-        let mut rng = Rng::new(1);
+        let mut rng = Rng(1);
         let (mut regular, mut protected) = (HashMap::new(), HashMap::new());
         let (mut known, mut held, mut zeros) = (0, 0, 0);
         for step in 0..200_000_u64 {

@@ -114,5 +114,5 @@ pub use view::View;
 
 /// The README's example.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 pub struct Readme;

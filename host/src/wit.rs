@@ -17,7 +17,7 @@ use self::pagebox::pager::page_store;
 
 wasmtime::component::bindgen!({
     world: "pager-component",
-    path: "../wit",
+    path: "wit",
     imports: { default: trappable },
     with: {
         "pagebox:pager/page-store.store": crate::handles::StoreHandle,
@@ -35,7 +35,7 @@ pub(crate) mod inspecting {
                 export pagebox:pager/inspect@0.2.0;
             }
         ",
-        path: "../wit",
+        path: "wit",
         with: { "pagebox:pager/page-store": super::pagebox::pager::page_store },
         additional_derives: [Clone, PartialEq, serde::Serialize],
     });

@@ -27,7 +27,7 @@ mod wit {
 
     wit_bindgen::generate!({
         world: "pager-component",
-        path: "../wit",
+        path: "wit",
         ownership: Borrowing { duplicate_if_necessary: false },
         additional_derives: [PartialEq],
         additional_derives_ignore: ["staged-page", "change"],

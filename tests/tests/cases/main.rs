@@ -1,14 +1,13 @@
 //! Bad files, bad callers, bad disks: the tables of format 0 case by case, the
 //! rules that no random workload comes across, mutated files, repair. And what
-//! is tested of the sources: the mutants, and how the rooms of the host and of
-//! core lie.
+//! is tested of the sources: the mutants, and how the rooms of each crate
+//! lie.
 
 mod damaged;
 mod disks;
 mod failing;
 mod file;
 mod hostile;
-mod house;
 mod misuse;
 mod mutants;
 mod repair;

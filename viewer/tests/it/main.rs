@@ -9,7 +9,6 @@ mod fake;
 mod files;
 mod format_1;
 mod hostile;
-mod house;
 mod live;
 mod other_format;
 mod program;

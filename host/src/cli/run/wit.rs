@@ -8,7 +8,7 @@ wasmtime::component::bindgen!({
             export run: func(args: list<string>) -> result<_, string>;
         }
     ",
-    path: "../wit",
+    path: "wit",
     imports: { default: trappable },
     with: { "pagebox:pager/page-store": ::pagebox::wit::pagebox::pager::page_store },
 });

@@ -1,22 +1,16 @@
-//! Builds the component, compiles it ahead of time for the target, and leaves
-//! them in `OUT_DIR`: `pager.wasm`, and `ample.cwasm` and `tight.cwasm`, which
-//! differ in how much of the address space an instance takes.
+//! The component: named by the user, built from its sources, or as it came with the
+//! package.
 //!
-//! The component is the same whatever the outer build is: always its own
-//! profile, never the outer flags and wrappers, and one target folder for all
-//! outer profiles, so that it is built once.
-//!
-//! `PAGEBOX_COMPONENT=FILE` takes a component from a file instead.
+//! What is built is the same whatever the outer build is: always its own profile,
+//! never the outer flags and wrappers, and one target folder for all outer profiles,
+//! so that it is built once.
 
 use std::env;
 use std::error::Error;
-use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-#[path = "src/config.rs"]
-mod config;
+use crate::{named, variable};
 
 const PACKAGE: &str = "pagebox-component";
 const ARTIFACT: &str = "pagebox_component.wasm";
@@ -44,53 +38,31 @@ const SCRUBBED_PREFIXES: &[&str] = &[
     "CARGO_TARGET_WASM32_",
 ];
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("cargo::error={error}");
-            ExitCode::FAILURE
-        }
+/// Where the component is.
+pub(crate) fn find(package: &Path, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    if let Some(file) = named("PAGEBOX_COMPONENT") {
+        return Ok(file);
     }
-}
-
-fn run() -> Result<(), Box<dyn Error>> {
-    let out = PathBuf::from(variable("OUT_DIR")?);
-    let workspace = Path::new(&variable("CARGO_MANIFEST_DIR")?).join("..");
-    println!("cargo::rerun-if-changed=src/config.rs");
-    println!("cargo::rerun-if-env-changed=PAGEBOX_COMPONENT");
-
-    let component = match env::var_os("PAGEBOX_COMPONENT") {
-        Some(file) => PathBuf::from(file),
-        None => build(&workspace, &out)?,
-    };
-    println!("cargo::rerun-if-changed={}", component.display());
-    let wasm = fs::read(&component)
-        .map_err(|error| format!("cannot read the component {}: {error}", component.display()))?;
-
-    let target = variable("TARGET")?;
-    let compile = |room| {
-        let mut config = config::config(room);
-        // For any processor of this kind, not only for the one at hand.
-        config.target(&target.to_string_lossy())?;
-        wasmtime::Engine::new(&config)?.precompile_component(&wasm)
-    };
-    let compiled = std::thread::scope(|scope| {
-        let threads = [config::Room::Ample, config::Room::Tight]
-            .map(|room| scope.spawn(move || compile(room)));
-        threads.map(|thread| thread.join().expect("a compiler that ends"))
-    });
-    for (name, compiled) in ["ample.cwasm", "tight.cwasm"].into_iter().zip(compiled) {
-        let compiled = compiled
-            .map_err(|error| format!("cannot compile {}: {error:#}", component.display()))?;
-        fs::write(out.join(name), compiled)?;
+    let workspace = package.join("..");
+    let manifest = workspace.join("pager-component/Cargo.toml");
+    let packaged = package.join("pager.wasm");
+    if manifest.exists() {
+        build(&workspace, &manifest, out)
+    } else if packaged.exists() {
+        Ok(packaged)
+    } else {
+        Err(format!(
+            "there is no component at {}, and its sources are not at {}: set \
+             PAGEBOX_COMPONENT to a built one",
+            packaged.display(),
+            workspace.join("pager-component").display()
+        )
+        .into())
     }
-    fs::write(out.join("pager.wasm"), wasm)?;
-    Ok(())
 }
 
 /// Builds the component; where it is then.
-fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
+fn build(workspace: &Path, manifest: &Path, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
     for source in [
         "Cargo.lock",
         "Cargo.toml",
@@ -107,14 +79,6 @@ fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
             workspace.join(source).display()
         );
     }
-    let manifest = workspace.join("pager-component/Cargo.toml");
-    if !manifest.exists() {
-        return Err(format!(
-            "the sources of the component are not at {}: set PAGEBOX_COMPONENT to a built one",
-            workspace.join("pager-component").display()
-        )
-        .into());
-    }
     require_target()?;
 
     let target_folder = target_folder(out);
@@ -130,7 +94,7 @@ fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
             "--locked",
         ])
         .arg("--manifest-path")
-        .arg(&manifest)
+        .arg(manifest)
         .arg("--target-dir")
         .arg(&target_folder)
         .output()?;
@@ -194,8 +158,4 @@ fn scrubbed(program: &std::ffi::OsStr) -> Command {
     // None, and none from anybody's cargo settings either.
     command.env("CARGO_ENCODED_RUSTFLAGS", "");
     command
-}
-
-fn variable(name: &str) -> Result<OsString, String> {
-    env::var_os(name).ok_or_else(|| format!("{name} is not set: this is run by cargo"))
 }

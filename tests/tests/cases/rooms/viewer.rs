@@ -9,7 +9,7 @@ use std::{
 use pagebox_tests::modules::{Imports, circles, imports};
 
 fn viewer() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../viewer")
 }
 
 fn library() -> Imports {
