@@ -37,6 +37,16 @@
 //! compiled ahead of time; with the feature `compile`, a machine that it does
 //! not fit compiles it when it starts. Programs that run wasmtime themselves
 //! use [`COMPONENT`] and [`add_to_linker`].
+//!
+//! # Features
+//!
+//! | Feature | Default | Is for |
+//! |---|---|---|
+//! | `cli` | yes | the program `pagebox`; a program that embeds the library goes without |
+//! | `precompile` | yes | compiling the component while this crate is built, which takes a compiler in its build script. Without it the variable `PAGEBOX_PRECOMPILED` names the folder `precompiled` of a release of this version, whose files must have the sums that the package knows |
+//! | `async` | no | requests to a [`SharedPager`] as futures, for any executor |
+//! | `compile` | no | compiling components at run time: another component, or the embedded one where what was compiled does not fit the machine |
+//! | `run` | no | `pagebox run`: programs that use page files, with `cli` and `compile` |
 #![deny(unsafe_code)]
 
 mod backup;
