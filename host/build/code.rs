@@ -68,9 +68,7 @@ fn known(
 ) -> Result<[Vec<u8>; 2], Box<dyn Error>> {
     let sums = String::from_utf8(read(&package.join("precompiled.sha256"))?)?;
     let check = |name: &str, bytes: &[u8]| {
-        let sum: String = (Sha256::digest(bytes).iter())
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sum = format!("{:x}", Sha256::digest(bytes));
         match sums
             .lines()
             .filter_map(|line| line.split_once("  "))

@@ -6,6 +6,7 @@
 //! may bring more company: a group is what came while the last one was on its
 //! way to the disk.
 
+mod borrowed;
 mod committer;
 mod contain;
 mod door;
@@ -67,9 +68,9 @@ pub use promise::Pending;
 /// let pager = pagebox::SharedPager::new(engine.create(&path, pagebox::PageSize::KIB_4)?);
 /// std::thread::scope(|scope| {
 ///     for n in 0..8 {
-///         let pager = pager.clone();
+///         let pager = &pager;
 ///         scope.spawn(move || {
-///             pager.transact(move |tx| {
+///             pager.transact(|tx| {
 ///                 let id = tx.alloc_protected()?;
 ///                 tx.write(id)?[0] = n;
 ///                 Ok(id)
@@ -161,11 +162,9 @@ impl SharedPager {
     /// at most, before it hands that on.
     ///
     /// `f` may be called again, where others' changes had to be undone, which a
-    /// file of format 0 needs: it should do nothing but use the transaction. Where requests wait together
-    /// one of their threads calls them all, so that `f` owns what it uses
-    /// (`'static`), even within a [`thread::scope`](std::thread::scope): move
-    /// clones into it, or an [`Arc`](std::sync::Arc). [`with`](Self::with)
-    /// borrows.
+    /// file of format 0 needs: it should do nothing but use the transaction. It may
+    /// borrow, since it is gone when this returns; where requests wait together,
+    /// one of their threads calls them all, so that it is [`Send`].
     ///
     /// # Errors
     /// What `f` returns, and the errors of [`Transaction::commit`]. If a group
@@ -176,8 +175,8 @@ impl SharedPager {
     /// If `f` does: what it did is undone.
     pub fn transact<R, F>(&self, f: F) -> Result<R, Error>
     where
-        R: Send + 'static,
-        F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
+        R: Send,
+        F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send,
     {
         self.submit_and_wait(f, false)
     }
@@ -196,8 +195,8 @@ impl SharedPager {
     /// If `f` does: what it did is undone.
     pub fn transact_deferred<R, F>(&self, f: F) -> Result<R, Error>
     where
-        R: Send + 'static,
-        F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
+        R: Send,
+        F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send,
     {
         if self.0.door.can_defer() {
             self.submit_and_wait(f, true)
@@ -208,19 +207,22 @@ impl SharedPager {
 
     fn submit_and_wait<R, F>(&self, f: F, is_deferred: bool) -> Result<R, Error>
     where
-        R: Send + 'static,
-        F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send + 'static,
+        R: Send,
+        F: FnMut(&mut Transaction<'_>) -> Result<R, Error> + Send,
     {
         self.0.may_ask()?;
         let Handle { door, queue, .. } = &*self.0;
         let (request, promise) = InTransaction::new(f, is_deferred);
         promise.take_roles();
-        let mut request = Some(Request::Transaction(Box::new(request)));
-        let role = queue.take_or_add(|| request.take());
-        if let (Some(role), Some(request)) = (role, request) {
-            role.serve_first(door, request);
-        }
-        promise.wait(|| queue.role().serve(door))
+        borrowed::lend(Box::new(request), |request| {
+            let mut request = Some(Request::Transaction(request));
+            let role = queue.take_or_add(|| request.take());
+            if let (Some(role), Some(request)) = (role, request) {
+                role.serve_first(door, request);
+            }
+            promise.wait_answer(|| queue.role().serve(door))
+        })
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     /// Does something with the pager that nobody else may do anything with

@@ -151,12 +151,16 @@ impl<T> Promise<T> {
 
     /// Blocks the thread until the value is there. Meanwhile it serves where it
     /// is asked to.
-    pub(super) fn wait(self, mut serve: impl FnMut()) -> T {
+    pub(super) fn wait(self, serve: impl FnMut()) -> T {
+        value(self.wait_answer(serve))
+    }
+
+    /// The same, with the panic that there may be instead.
+    pub(super) fn wait_answer(self, mut serve: impl FnMut()) -> Result<T> {
         let mut state = self.0.state();
         loop {
             if let Some(found) = state.value.take() {
-                drop(state);
-                return value(found);
+                return found;
             }
             if state.role == Role::Offered {
                 state.role = Role::Taken;
