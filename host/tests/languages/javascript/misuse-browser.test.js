@@ -69,7 +69,7 @@ test('file_is_shown_after_many_in_which_the_sandbox_failed', () =>
       globalThis.postMessage = postMessage;
       return problem;
     }, bytes);
-    assert.equal(problem, 'SyntaxError: what only a bug can do');
+    assert.equal(problem, 'the sandbox failed in inspecting of failing.pages: what only a bug can do');
     assert.equal(await show(), '');
     assert.equal(await page.$eval('#name', (name) => name.textContent), '2.pages');
   }));

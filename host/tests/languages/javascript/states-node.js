@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 
-import { create, open } from '../../../examples/hosts/node/pagebox.js';
+import { create, open } from '../../../javascript/src/node.js';
 import { outcomes } from './states.js';
 
 const name = path.join(process.argv[2], 'states.pages');
