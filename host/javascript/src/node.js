@@ -58,9 +58,13 @@ class File {
     }
   }
 
-  write(bytes, at) {
-    for (let done = 0; done < bytes.length; ) {
-      done += fs.writeSync(this.fd, bytes, done, bytes.length - done, at + done);
+  write(buffers, at) {
+    const left = Array.from(buffers);
+    while (left.length > 0) {
+      let done = fs.writevSync(this.fd, left, at);
+      at += done;
+      while (left.length > 0 && done >= left[0].length) done -= left.shift().length;
+      if (done > 0) left[0] = left[0].subarray(done);
     }
   }
 
@@ -70,7 +74,7 @@ class File {
     try {
       const zeros = new Uint8Array(1 << 20);
       for (let at = before; at < size; at += zeros.length) {
-        this.write(zeros.subarray(0, Math.min(zeros.length, size - at)), at);
+        this.write([zeros.subarray(0, Math.min(zeros.length, size - at))], at);
       }
       this.sync();
     } catch (error) {

@@ -22,8 +22,11 @@ export class Opfs {
     if (this.#handle.read(bytes, { at }) !== bytes.length) throw new Error('the file ends early');
   }
 
-  write(bytes, at) {
-    if (this.#handle.write(bytes, { at }) !== bytes.length) throw new Error('a short write');
+  write(buffers, at) {
+    for (const bytes of buffers) {
+      if (this.#handle.write(bytes, { at }) !== bytes.length) throw new Error('a short write');
+      at += bytes.length;
+    }
   }
 
   grow(size) {

@@ -312,7 +312,7 @@ export class PageFile {
   /** A copy of a protected page as it is committed, verified. */
   #committed(id) {
     const known = this.#places.get(id);
-    if (known !== undefined) return this.#store.read(known, 0, this.#store.pageSize);
+    if (known !== undefined) return this.#store.copy(known);
     return this.#verified(this.#pager, id, this.#places);
   }
 
@@ -325,7 +325,7 @@ export class PageFile {
     const { pageSize } = this.#store;
     const found = this.#call('reading', () => source.locateProtected(id));
     if (found.page === undefined) return new Uint8Array(pageSize); // zeros, which no page has
-    const bytes = this.#store.read(found.page, 0, pageSize);
+    const bytes = this.#store.copy(found.page);
     const { low, high } = this.#store.checksum(found.checksum.algorithm, bytes);
     if (low === found.checksum.low && high === found.checksum.high) {
       places?.set(id, found.page);

@@ -2,9 +2,9 @@
 // writes: the import `page-store`, in Node and in the browser.
 //
 // A file is an object with a `name`, which errors name, and `size()`,
-// `read(bytes, at)`, `write(bytes, at)`, `grow(size)`, `truncate(size)` and
-// `sync()`. Reading fills all of `bytes`; growing reserves the space and is
-// durable.
+// `read(bytes, at)`, `write(buffers, at)`, `grow(size)`, `truncate(size)` and
+// `sync()`. Reading fills all of `bytes`; buffers are written one after the other;
+// growing reserves the space and is durable.
 //
 // Format 0 asks for CRC-32, and format 1 for XXH3, which is that of `hash-wasm`. A
 // store without it answers `other`.
@@ -12,6 +12,12 @@
 import { crc32 } from './checksum.js';
 import { other, outOfBounds, PagerError, readOnly, told } from './errors.js';
 import { dispose, PageView } from './page-view.js';
+
+/** Pages that are written at once at most, if they are adjacent. */
+const RUN = 256;
+
+/** Bytes that are kept at most of buffers that will be needed again. */
+const SPARE = 1 << 20;
 
 export class Store {
   #file;
@@ -24,6 +30,10 @@ export class Store {
   #written = new Map();
   // Grows when the pages change: what was shown of them has ended then.
   #state = 0;
+  // Buffers of a page that are nobody's. To make one anew takes longer than to read into it.
+  #spare = [];
+  // The page count, when it was asked for last.
+  #known = 0n;
   // The page counts that the file was made shorter to: what was shown of pages
   // past those has ended too.
   #cuts = [];
@@ -67,10 +77,11 @@ export class Store {
   }
 
   geometry() {
-    if (this.#ended) throw new PagerError(`${this.name} is closed`, 'closed');
+    this.#expectOpen();
     const size = this.#file.size();
     const tail = size % this.#pageSize;
-    return { pageSize: this.#pageSize, pageCount: BigInt((size - tail) / this.#pageSize), tail };
+    this.#known = BigInt((size - tail) / this.#pageSize);
+    return { pageSize: this.#pageSize, pageCount: this.#known, tail };
   }
 
   /** What a file throws becomes an `err` value instead of a trap. */
@@ -90,14 +101,41 @@ export class Store {
     return this.#io(() => this.geometry().pageCount);
   }
 
+  #expectOpen() {
+    if (this.#ended) throw new PagerError(`${this.name} is closed`, 'closed');
+  }
+
   #expectWritable() {
     if (this.#readOnly) throw readOnly(`${this.name} was opened to read`);
   }
 
   read(page, offset, len) {
-    const at = this.#position(page, offset, len);
-    const bytes = new Uint8Array(len);
-    this.#io(() => this.#file.read(bytes, at));
+    return this.#into(new Uint8Array(len), page, offset);
+  }
+
+  /** A copy of a page, in a buffer that can be given back. */
+  copy(page) {
+    return this.#into(this.#spare.pop() ?? new Uint8Array(this.#pageSize), page, 0);
+  }
+
+  /** Gives a buffer of a page back. Nobody may have it any more. */
+  giveBack(bytes) {
+    if (this.#spare.length * this.#pageSize < SPARE) this.#spare.push(bytes);
+  }
+
+  #into(bytes, page, offset) {
+    const len = bytes.length;
+    this.#expectOpen();
+    // Where it is locked, nobody else makes it shorter. Who does all the same makes the
+    // read fail, and then it is asked for.
+    const asked = this.#readOnly || page >= this.#known;
+    const at = this.#position(page, offset, len, asked ? this.#pageCount() : this.#known);
+    try {
+      this.#io(() => this.#file.read(bytes, at));
+    } catch (error) {
+      this.#position(page, offset, len, this.#pageCount());
+      throw error;
+    }
     return bytes;
   }
 
@@ -126,7 +164,7 @@ export class Store {
   }
 
   view(page, access) {
-    this.#position(page, 0, 0);
+    this.#position(page, 0, 0, this.#pageCount());
     return new PageView(this, { page, access });
   }
 
@@ -151,10 +189,25 @@ export class Store {
       }
     }
     if (touched > 0n) this.#state += 1;
+    let run = [];
+    let end = 0n;
+    const flush = () => {
+      const [buffers, at] = [run, Number(end) * this.#pageSize - run.length * this.#pageSize];
+      run = [];
+      if (buffers.length > 0) this.#io(() => this.#file.write(buffers, at));
+    };
     for (const { page, count, bytes } of writes) {
-      if (count === 0n && bytes === undefined) this.#io(() => this.#file.sync());
-      for (let at = page; at < page + count; at += 1n) this.writeAt(at, 0, bytes);
+      if (bytes === undefined) {
+        flush();
+        this.#io(() => this.#file.sync());
+      }
+      for (let at = page; at < page + count; at += 1n) {
+        if (at !== end || run.length === RUN) flush();
+        run.push(bytes);
+        end = at + 1n;
+      }
     }
+    flush();
     for (const { tag, val } of changes) if (tag === 'held') this.#written.set(Number(val.buffer), val.page);
   }
 
@@ -176,13 +229,12 @@ export class Store {
   }
 
   writeAt(page, offset, bytes) {
-    const at = this.#position(page, offset, bytes.length);
-    this.#io(() => this.#file.write(bytes, at));
+    const at = this.#position(page, offset, bytes.length, this.#pageCount());
+    this.#io(() => this.#file.write([bytes], at));
   }
 
-  /** Where in the file that is, if it is. */
-  #position(page, offset, len) {
-    const pageCount = this.#pageCount();
+  /** Where in a file of so many pages that is, if it is. */
+  #position(page, offset, len, pageCount) {
     if (page >= pageCount || offset + len > this.#pageSize) {
       throw this.#outside(`${len} bytes from offset ${offset} of page ${page}`, pageCount);
     }

@@ -38,9 +38,12 @@ export class Transaction {
     return this.#staged;
   }
 
-  /** Ends the views of what is staged. */
+  /** Ends the views of what is staged: then nobody has its bytes. */
   forget() {
-    for (const staged of this.#staged.values()) staged.bytes = undefined;
+    for (const staged of this.#staged.values()) {
+      this.#store.giveBack(staged.bytes);
+      staged.bytes = undefined;
+    }
     this.#staged.clear();
   }
 

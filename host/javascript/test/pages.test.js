@@ -1,7 +1,8 @@
 // Pages in Node: allocated, staged, committed, read.
 
 import assert from 'node:assert/strict';
-import * as fs from 'node:fs';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { afterEach, beforeEach, test } from 'node:test';
 
 import { create, open } from 'pagebox';
@@ -175,4 +176,75 @@ test('file_without_its_first_bytes_is_read_where_it_says_them_again', async () =
     assert.equal(text(read.viewProtected(id), 5), 'hello');
     read.close();
   }
+});
+
+/** Buffers are used again: what was in them must not be. */
+test('what_was_staged_is_never_seen_again', () => {
+  const fill = (tx, ids) => {
+    for (const id of ids) tx.stage(id).write(0, new Uint8Array(4096).fill(0xee));
+  };
+  const ids = file.commit((tx) => tx.allocProtected(8));
+  const kept = [];
+  file.commit((tx) => {
+    fill(tx, ids.slice(0, 4));
+    kept.push(...ids.slice(0, 4).map((id) => tx.stage(id)));
+  });
+  const rolledBack = new Error('rolled back');
+  for (let round = 0; round < 3; round += 1) {
+    assert.throws(() => file.commit((tx) => {
+      fill(tx, ids);
+      kept.push(tx.stage(ids[0]));
+      throw rolledBack;
+    }), rolledBack);
+    const made = file.commit((tx) => {
+      const made = tx.allocProtected(8);
+      // A transaction within another one has buffers of its own.
+      const outer = tx.stage(page);
+      assert.throws(() => file.commit((inner) => {
+        fill(inner, [page]);
+        throw rolledBack;
+      }), rolledBack);
+      assert.equal(text(outer, 5), 'hello');
+      for (const id of made) {
+        assert(tx.stage(id).read().every((byte) => byte === 0));
+        tx.stage(id).write(round, bytes('made'));
+      }
+      return made;
+    });
+    for (const view of kept) assert.throws(() => view.write(0, bytes('never')), failed('ended'));
+    for (const id of made) {
+      const found = file.viewProtected(id).read();
+      assert.equal(new TextDecoder().decode(found.subarray(round, round + 4)), 'made');
+      assert.equal(found.filter((byte) => byte !== 0).length, 4);
+    }
+    assert(file.viewProtected(ids[4]).read().every((byte) => byte === 0));
+  }
+});
+
+test('write_that_the_system_does_in_parts_is_whole', () => {
+  const { writevSync } = fs;
+  let parts = 0;
+  // Half of the first page that is left, then a page and a half, and so on.
+  fs.writevSync = (fd, buffers, at) => {
+    parts += 1;
+    const some = parts % 2 === 0 ? buffers.slice(0, 1) : [];
+    const next = buffers[some.length];
+    if (next !== undefined) some.push(next.subarray(0, Math.ceil(next.length / 2)));
+    return writevSync(fd, some, at);
+  };
+  syncBuiltinESMExports();
+  const filled = (number) => new Uint8Array(4096).map((_, at) => at * number);
+  let ids;
+  try {
+    ids = file.commit((tx) => {
+      const ids = tx.allocProtected(40);
+      ids.forEach((id, number) => tx.stage(id).write(0, filled(number)));
+      return ids;
+    });
+  } finally {
+    fs.writevSync = writevSync;
+    syncBuiltinESMExports();
+  }
+  assert(parts > 40, `${parts} parts`);
+  ids.forEach((id, number) => assert.deepEqual(file.viewProtected(id).read(), filled(number)));
 });

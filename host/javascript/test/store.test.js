@@ -9,7 +9,7 @@ import { bytes, failed } from './begun.js';
 
 /** A store of four pages of 1 KiB in memory, and its bytes. */
 function inMemory(options) {
-  const medium = { bytes: new Uint8Array(4096), syncs: 0 };
+  const medium = { bytes: new Uint8Array(4096), syncs: 0, sizes: 0, writes: 0 };
   const resize = (size) => {
     const before = medium.bytes;
     medium.bytes = new Uint8Array(size);
@@ -17,9 +17,21 @@ function inMemory(options) {
   };
   const memory = {
     name: 'memory.pages',
-    size: () => medium.bytes.length,
-    read: (into, at) => into.set(medium.bytes.subarray(at, at + into.length)),
-    write: (from, at) => medium.bytes.set(from, at),
+    size: () => {
+      medium.sizes += 1;
+      return medium.bytes.length;
+    },
+    read: (into, at) => {
+      if (at + into.length > medium.bytes.length) throw new Error('the file ends early');
+      into.set(medium.bytes.subarray(at, at + into.length));
+    },
+    write: (buffers, at) => {
+      medium.writes += 1;
+      for (const from of buffers) {
+        medium.bytes.set(from, at);
+        at += from.length;
+      }
+    },
     grow: resize,
     truncate: resize,
     sync: () => (medium.syncs += 1),
@@ -83,7 +95,7 @@ test('what_the_system_refuses_names_the_file', () => {
     throw new Error('it rots');
   };
   for (const [what, operation] of [
-    ['size', () => view.read()],
+    ['size', () => view.write(0, bytes('x'))],
     ['read', () => view.read()],
     ['write', () => view.write(0, bytes('x'))],
     ['sync', () => store.write([{ tag: 'sync' }])],
@@ -113,4 +125,41 @@ test('checksums_are_those_of_the_contract', async () => {
     const part = bytes(data).subarray(1, 6);
     assert.deepEqual(store.checksum('xxh3', part), { algorithm: 'xxh3', low, high });
   }
+});
+
+/** Each is a call of the system. */
+test('store_asks_for_the_size_once_a_write_and_not_for_each_page', () => {
+  const { store, medium, memory } = inMemory();
+  const view = store.view(3n, 'read-write');
+  const before = medium.sizes;
+  for (let count = 0; count < 9; count += 1) view.read();
+  assert.equal(medium.sizes, before);
+  const pages = () => [0, 1, 2, 3].map((page) => medium.bytes[1024 * page]);
+  const synced = [];
+  memory.sync = () => synced.push(pages());
+  // Pages 0 and 1 at once, since they are adjacent; 2 is too, but behind a sync.
+  store.write([whole(0n, 1), whole(1n, 2), { tag: 'sync' }, whole(2n, 3), whole(1n, 4)]);
+  assert.deepEqual([medium.sizes, medium.writes], [before + 1, 3]);
+  assert.deepEqual([synced, pages()], [[[1, 2, 0, 0]], [1, 4, 3, 0]]);
+  store.write([zero(0n, 4n)]);
+  assert.equal(medium.writes, 4);
+  assert(medium.bytes.every((byte) => byte === 0));
+  // Somebody else may change the file of a reader.
+  const { store: reader, medium: theirs } = inMemory({ readOnly: true });
+  const shown = reader.view(3n, 'read');
+  const asked = theirs.sizes;
+  shown.read();
+  assert.equal(theirs.sizes, asked + 1);
+});
+
+test('page_that_somebody_cut_off_is_out_of_bounds_though_nobody_asked', () => {
+  const { store, medium } = inMemory();
+  const [kept, gone] = [store.view(1n, 'read-write'), store.view(3n, 'read-write')];
+  medium.bytes = medium.bytes.subarray(0, 2048);
+  assert.throws(() => gone.read(), failed('out-of-bounds', 'page 3 ', 'memory.pages'));
+  assert.throws(() => gone.read(), failed('out-of-bounds'));
+  assert.throws(() => store.copy(2n), failed('out-of-bounds'));
+  assert.equal(kept.read().length, 1024);
+  assert.throws(() => store.write([whole(1n, 1), whole(2n, 1)]), failed('out-of-bounds'));
+  assert.equal(medium.bytes[1024], 0);
 });
