@@ -2,7 +2,7 @@
 // `--strict`, and what it says of the values is so. `node types.mjs FOLDER`.
 
 import * as pagebox from 'pagebox';
-import type { ChangedPage, Checksum, Compacted, Inspection, Obstacle, PageView, Snapshot, State, Stats, Summary } from 'pagebox';
+import type { ChangedPage, Checksum, Compacted, Inspection, Obstacle, PageFile, PageView, Snapshot, State, Stats, Summary } from 'pagebox';
 
 declare const process: { argv: string[] };
 
@@ -86,7 +86,20 @@ try {
 } catch (error) {
   assert(error instanceof pagebox.PagerError && error.tag === 'out-of-range', `${error}`);
 }
-again[Symbol.dispose]();
+again.close();
+let disposed: PageFile;
+{
+  using kept = await pagebox.open(name);
+  using state: State = kept.committedState();
+  assert(state.generation > 0n, 'it is open');
+  disposed = kept;
+}
+try {
+  disposed.stats();
+  assert(false, 'it is closed at the end of its block');
+} catch (error) {
+  assert(error instanceof pagebox.PagerError && error.tag === 'closed', `${error}`);
+}
 const looked: Inspection = await pagebox.inspect(name);
 const summary: Summary = looked.summary();
 assert(summary.pageSize === 1024 && summary.tail === 0, 'bytes are a number');
