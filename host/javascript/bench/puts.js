@@ -2,7 +2,7 @@
 // commit. All take turns in one run, since what a machine does meanwhile changes more
 // than what is measured; what counts is the ratio of a round, and of these the median.
 //
-//     npm install --no-save better-sqlite3
+//     npm run build && npm install --no-save better-sqlite3
 //     node bench/puts.js
 //
 // More hosts to take turns with, of another version, are arguments: `old=PATH/node.js`.

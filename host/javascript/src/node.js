@@ -1,4 +1,4 @@
-// Page files in Node: the pager component, on files with `fs.fsync`.
+// Page files in Node: the pager component, on files with `fs.fdatasync`.
 
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -76,7 +76,7 @@ class File {
       for (let at = before; at < size; at += zeros.length) {
         this.write([zeros.subarray(0, Math.min(zeros.length, size - at))], at);
       }
-      this.sync();
+      fs.fsyncSync(this.fd);
     } catch (error) {
       fs.ftruncateSync(this.fd, before);
       throw error;
@@ -87,8 +87,9 @@ class File {
     fs.ftruncateSync(this.fd, size);
   }
 
+  /** The bytes, and as much else as reading them back takes. */
   sync() {
-    fs.fsyncSync(this.fd);
+    fs.fdatasyncSync(this.fd);
   }
 }
 

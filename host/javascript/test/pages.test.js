@@ -9,10 +9,10 @@ import { create, open } from 'pagebox';
 
 import { begun, bytes, failed, format, refusedIn, text } from './begun.js';
 
-let folder, name, file, page;
+let folder, name, file, regular, page;
 
 beforeEach(async () => {
-  ({ folder, name, file, page } = await begun());
+  ({ folder, name, file, regular, page } = await begun());
 });
 
 afterEach(() => {
@@ -247,4 +247,30 @@ test('write_that_the_system_does_in_parts_is_whole', () => {
   }
   assert(parts > 40, `${parts} parts`);
   ids.forEach((id, number) => assert.deepEqual(file.viewProtected(id).read(), filled(number)));
+});
+
+test('commit_syncs_as_often_as_its_format_says', () => {
+  const { fdatasyncSync } = fs;
+  let syncs = 0;
+  fs.fdatasyncSync = (fd) => {
+    syncs += 1;
+    fdatasyncSync(fd);
+  };
+  syncBuiltinESMExports();
+  const change = (tx) => tx.stage(page).write(0, bytes('again'));
+  const during = (operation) => {
+    syncs = 0;
+    operation();
+    return syncs;
+  };
+  try {
+    file.commit(change); // the first one may make the file longer
+    assert.equal(during(() => file.commit(change)), format === 0 ? 2 : 1);
+    if (format === 1) assert.equal(during(() => file.commit(change, { deferred: true })), 0);
+    file.view(regular).write(0, bytes('bytes'));
+    assert.equal(during(() => file.sync()), 1);
+  } finally {
+    fs.fdatasyncSync = fdatasyncSync;
+    syncBuiltinESMExports();
+  }
 });
