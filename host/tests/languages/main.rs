@@ -8,6 +8,7 @@
 mod contract;
 mod guide;
 mod hosts;
+mod javascript;
 mod misbehaving;
 mod misuse;
 mod package;

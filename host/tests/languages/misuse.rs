@@ -20,12 +20,17 @@ fn misuse_of_the_python_host_is_an_error_that_names_it() {
 #[test]
 fn misuse_of_the_node_host_is_an_error_that_names_it() {
     let Some(tools) = built() else { return };
-    let program = program(tools, "javascript/misuse.test.js");
     for format in FORMATS {
-        let mut node = tools.command("node");
-        node.env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"))
+        let mut npm = tools.command("npm");
+        npm.env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"))
             .env("FORMAT", format);
-        succeeded(node.args(["--test", "--test-timeout=120000"]).arg(&program));
+        npm.current_dir(tools.examples().join("../javascript"));
+        let told = succeeded(npm.args(["test", "--", "--test-reporter=tap"]));
+        let passed = told
+            .lines()
+            .find_map(|line| line.strip_prefix("# pass "))
+            .and_then(|passed| passed.parse::<u32>().ok());
+        assert!(passed.is_some_and(|passed| passed > 30), "{told}");
     }
 }
 
@@ -36,19 +41,6 @@ fn misuse_of_the_browser_host_is_an_error_and_the_next_file_is_shown() {
     let mut node = tools.command("node");
     node.env("PAGEBOX", env!("CARGO_BIN_EXE_pagebox"));
     succeeded(node.args(["--test", "--test-timeout=120000"]).arg(program));
-}
-
-#[test]
-fn a_program_in_strict_typescript_finds_the_types_that_are_so() {
-    let Some(tools) = built() else { return };
-    let source = program(tools, "javascript/types.mts");
-    let mut tsc = tools.command("tsc");
-    tsc.args(["--strict", "--target", "es2022", "--module", "nodenext"]);
-    tsc.args(["--lib", "es2023,dom,esnext.disposable"]);
-    succeeded(tsc.arg(&source));
-    let folder = tempfile::tempdir().expect("there is room for a folder");
-    let mut node = tools.command("node");
-    succeeded(node.arg(source.with_extension("mjs")).arg(folder.path()));
 }
 
 #[test]

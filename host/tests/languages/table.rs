@@ -29,6 +29,7 @@ fn the_table_of_languages_has_the_versions_that_are_installed() {
     let installed = [
         "host/examples/requirements.txt",
         "host/examples/package.json",
+        "host/javascript/package.json",
         "host/examples/rust/Cargo.toml",
         ".ci/install-languages",
         "Cargo.toml",

@@ -29,7 +29,7 @@ pub(crate) const FORMATS: [&str; 2] = ["0", "1"];
 
 /// Where everything is.
 pub(crate) struct Tools {
-    /// A copy of `wit`, `host/examples` and `host/python`, in which programs are built.
+    /// A copy of `wit`, `host/examples` and the packages, in which all is built.
     copy: PathBuf,
     path: OsString,
 }
@@ -90,12 +90,12 @@ impl Tools {
         let copy = installed.join("copy");
         let from = repository();
         // What is not there any more must not be found; nothing is built in these.
-        for folder in ["host/examples/hosts", "host/python"] {
+        for folder in ["host/examples/hosts", "host/javascript", "host/python"] {
             let _ = fs::remove_dir_all(copy.join(folder));
         }
-        copy_folder(&from.join("wit"), &copy.join("wit"));
-        copy_folder(&from.join("host/examples"), &copy.join("host/examples"));
-        copy_folder(&from.join("host/python"), &copy.join("host/python"));
+        for folder in ["wit", "host/examples", "host/javascript", "host/python"] {
+            copy_folder(&from.join(folder), &copy.join(folder));
+        }
         for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
             fs::copy(from.join(license), copy.join(license))
                 .expect("the target folder can be written");
@@ -117,6 +117,8 @@ impl Tools {
         command
             .current_dir(self.examples())
             .env("PATH", &self.path)
+            // All that is needed is here.
+            .env("npm_config_offline", "true")
             // The examples have target folders of their own.
             .env_remove("CARGO_TARGET_DIR")
             .env_remove("RUSTFLAGS");

@@ -4,7 +4,7 @@
 
 import { existsSync } from 'node:fs';
 
-import { create, open } from './pagebox.js';
+import { create, open } from 'pagebox';
 
 const [name] = process.argv.slice(2);
 if (!existsSync(name)) {

@@ -1,5 +1,5 @@
-// What goes wrong in the browser's page, and that the next file is shown all the
-// same: `PAGEBOX=pagebox node --test misuse-browser.test.js`.
+// What goes wrong in a browser, and in the page, which shows the next file all the same:
+// `PAGEBOX=pagebox node --test misuse-browser.test.js`.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -69,7 +69,7 @@ test('file_is_shown_after_many_in_which_the_sandbox_failed', () =>
       globalThis.postMessage = postMessage;
       return problem;
     }, bytes);
-    assert.equal(problem, 'SyntaxError: what only a bug can do');
+    assert.equal(problem, 'the sandbox failed in inspecting of failing.pages: what only a bug can do');
     assert.equal(await show(), '');
     assert.equal(await page.$eval('#name', (name) => name.textContent), '2.pages');
   }));
@@ -105,3 +105,34 @@ test('file_is_shown_in_an_older_browser', () => {
     },
   );
 });
+
+test('what_is_refused_in_a_browser_says_why_and_leaves_nothing_open', () =>
+  inBrowser(async (page, address) => {
+    await page.goto(`${address}/`);
+    const told = await page.evaluate(
+      () =>
+        new Promise((done, failed) => {
+          const worker = new Worker('/tests/languages/javascript/misuse-worker.js', { type: 'module' });
+          worker.addEventListener('message', ({ data }) => done(data));
+          worker.addEventListener('error', ({ message }) => failed(new Error(message)));
+          worker.postMessage('');
+        }),
+    );
+    assert.deepEqual(told.split('\n'), [
+      'open what is not there: NotFoundError',
+      'create of another size: RangeError',
+      'create with an option of Node: TypeError',
+      'create: done',
+      'create again: not-empty',
+      'open: done',
+      'open a URL: TypeError',
+      'open with a misspelled option: TypeError',
+      'open while it is open: locked',
+      'open to read while it is open: locked',
+      'inspect while it is open: locked',
+      'open to read while it is read: done',
+      'inspect while it is read: done',
+      'open while it is read: locked',
+      'open again: done',
+    ]);
+  }));

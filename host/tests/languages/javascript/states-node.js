@@ -5,11 +5,11 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 
-import { create, open } from '../../../examples/hosts/node/pagebox.js';
+import { create, open } from '../../../javascript/src/node.js';
 import { outcomes } from './states.js';
 
 const name = path.join(process.argv[2], 'states.pages');
-const { fsyncSync } = fs;
+const { fdatasyncSync } = fs;
 const host = {
   create: () => {
     fs.rmSync(name, { force: true });
@@ -24,7 +24,7 @@ const host = {
     fs.writeFileSync(name, copy);
   },
   fails: (whether) => {
-    fs.fsyncSync = whether ? () => { throw new Error('no sync'); } : fsyncSync;
+    fs.fdatasyncSync = whether ? () => { throw new Error('no sync'); } : fdatasyncSync;
     syncBuiltinESMExports();
   },
 };

@@ -1,8 +1,8 @@
-// Uses all that the declarations of the Node host have: it compiles with
+// Uses all that the declarations of the package have in Node: it compiles with
 // `--strict`, and what it says of the values is so. `node types.mjs FOLDER`.
 
-import * as pagebox from '../../../examples/hosts/node/pagebox.js';
-import type { ChangedPage, Checksum, Compacted, Obstacle, PageView, Snapshot, State, Stats } from '../../../examples/hosts/node/pagebox.js';
+import * as pagebox from 'pagebox';
+import type { ChangedPage, Checksum, Compacted, Inspection, Obstacle, PageFile, PageView, Snapshot, State, Stats, Summary } from 'pagebox';
 
 declare const process: { argv: string[] };
 
@@ -86,7 +86,35 @@ try {
 } catch (error) {
   assert(error instanceof pagebox.PagerError && error.tag === 'out-of-range', `${error}`);
 }
-again[Symbol.dispose ?? Symbol.for('dispose')]();
+again.close();
+let disposed: PageFile;
+{
+  using kept = await pagebox.open(name);
+  using state: State = kept.committedState();
+  assert(state.generation > 0n, 'it is open');
+  disposed = kept;
+}
+try {
+  disposed.stats();
+  assert(false, 'it is closed at the end of its block');
+} catch (error) {
+  assert(error instanceof pagebox.PagerError && error.tag === 'closed', `${error}`);
+}
+const looked: Inspection = await pagebox.inspect(name);
+const summary: Summary = looked.summary();
+assert(summary.pageSize === 1024 && summary.tail === 0, 'bytes are a number');
+for (const figure of [
+  summary.pageCount, summary.filePages, summary.freePages, summary.regularPages,
+  summary.protectedPages, summary.internalPages, summary.generation, summary.snapshots,
+]) {
+  assert(typeof figure === 'bigint', 'pages are BigInts');
+}
+assert(summary.recovery.verdict === 'clean' && summary.format === '1.0', 'it is sound');
+const codes: Uint8Array = looked.kinds(0, 4);
+assert(codes instanceof Uint8Array && codes.length === 4, 'a code a page');
+const [kind] = looked.pageKinds();
+assert(typeof kind!.code === 'number' && typeof kind!.count === 'bigint' && kind!.letter.length === 1, 'a kind');
+looked[Symbol.dispose]();
 const zero = await pagebox.create(`${name}.0`, { format: 0 });
 const figures: Stats = zero.stats();
 assert(figures.format === '0.2' && figures.algorithm === 'crc32', 'it is of format 0');

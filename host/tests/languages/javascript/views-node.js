@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import path from 'node:path';
 
-import { create, open } from '../../../examples/hosts/node/pagebox.js';
+import { create, open } from '../../../javascript/src/node.js';
 import { outcomes } from './views.js';
 
 const [folder, format] = process.argv.slice(2);

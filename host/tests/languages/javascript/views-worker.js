@@ -1,45 +1,30 @@
 // What the browser's host makes of the list of views, or of states, that it is sent.
 
-import { Opfs } from '../../../examples/hosts/browser/opfs.js';
-import { createXXHash128 } from '../../../examples/hosts/browser/pager/hash-wasm.js';
-import { instantiate } from '../../../examples/hosts/browser/pager/pager.js';
-import { newFile, PageFile } from '../../../examples/hosts/javascript/page-file.js';
-import { PageView, Store } from '../../../examples/hosts/javascript/page-store.js';
+import { create, open } from '../../../javascript/src/browser.js';
 import { outcomes as states } from './states.js';
 import { outcomes as views } from './views.js';
-
-const component = instantiate(
-  async (name) => {
-    const url = new URL(`../../../examples/hosts/browser/pager/${name}`, import.meta.url);
-    return WebAssembly.compile(await (await fetch(url)).arrayBuffer());
-  },
-  { 'pagebox:pager/page-store': { PageView, Store } },
-);
-
-const hasher = createXXHash128();
 
 /** The format of new files. */
 let format;
 
-/** The handle of the file, until it is closed. */
+/** The handle of the file that is open, which nobody else can have. */
 let handle;
 
-async function take() {
-  const folder = await navigator.storage.getDirectory();
-  const entry = await folder.getFileHandle('views.pages', { create: true });
-  return entry.createSyncAccessHandle();
-}
+const { createSyncAccessHandle } = FileSystemFileHandle.prototype;
+FileSystemFileHandle.prototype.createSyncAccessHandle = async function (...options) {
+  return (handle = await createSyncAccessHandle.apply(this, options));
+};
 
-async function opened(start, { fresh = false, readOnly = false } = {}) {
-  const mine = await take();
-  handle = mine;
-  if (fresh) mine.truncate(0);
-  const { pager } = await component;
-  const store = new Store(new Opfs(mine, 'views.pages'), 1024, { readOnly, xxh3: await hasher });
-  return new PageFile(pager, store, start, () => {
-    mine.close();
-    handle = undefined;
-  });
+const { close } = FileSystemSyncAccessHandle.prototype;
+FileSystemSyncAccessHandle.prototype.close = function () {
+  close.call(this);
+  if (handle === this) handle = undefined;
+};
+
+async function fresh() {
+  const folder = await navigator.storage.getDirectory();
+  await folder.removeEntry('views.pages').catch(() => {});
+  return folder.getFileHandle('views.pages', { create: true });
 }
 
 function bytes() {
@@ -51,17 +36,16 @@ function bytes() {
 const { flush } = FileSystemSyncAccessHandle.prototype;
 
 const host = {
-  create: () => opened((api, store) => api.create(store, newFile(4n, format)), { fresh: true }),
-  open: () => opened((api, store) => api.open(store, 'write')),
-  openToRead: () => opened((api, store) => api.open(store, 'read'), { readOnly: true }),
+  create: async () => create(await fresh(), { pageSize: 1024, format }),
+  open: () => open('views.pages'),
+  openToRead: () => open('views.pages', { readOnly: true }),
   bytes,
   closed: () => {},
   // What its closing makes durable is not there then.
   forget: async (file) => {
     const copy = bytes();
     file.close();
-    const again = await take();
-    again.truncate(0);
+    const again = await (await fresh()).createSyncAccessHandle();
     again.write(copy, { at: 0 });
     again.close();
   },

@@ -2,7 +2,7 @@
 // bytes: `node workload.js run FILE`, or `create FILE FORMAT PAGE_SIZE` with the
 // number of a file that no host draws.
 
-import { create, open } from '../../../examples/hosts/node/pagebox.js';
+import { create, open } from '../../../javascript/src/node.js';
 
 const bytes = (text) => new TextEncoder().encode(text);
 

@@ -1,4 +1,6 @@
-// The types of `pagebox.js`.
+// What Node and the browser have in common.
+
+/// <reference lib="esnext.disposable" />
 
 /** A page, or an id of a protected one: integers will do as arguments. */
 export type Id = bigint | number;
@@ -240,26 +242,55 @@ export interface CommitOptions {
   deferred?: boolean;
 }
 
-export interface CreateOptions {
+/** What a new file is to be. */
+export interface NewFile {
   /** A power of two, 1024 to 1048576 bytes. 4096 unless said. */
   pageSize?: number;
   /** Pages of the file at first: 4 unless said, or the few more that it has at least. */
   pageCount?: Id;
   /** 1 unless said; 0 is that of `mappedpages` 0.2. */
   format?: 0 | 1;
-  /** Takes no lock, where there is none to be had. */
-  unlocked?: boolean;
 }
 
-export interface OpenOptions {
-  /** Opens it only to read, without a lock. */
-  readOnly?: boolean;
-  /** Takes no lock, where there is none to be had. */
-  unlocked?: boolean;
+/**
+ * A look at a page file, be it damaged, as it was when the look began. It changes
+ * nothing. Figures that are undefined: the bytes of a damaged file do not say them.
+ */
+export interface Inspection extends Disposable {
+  summary(): Summary;
+  /** The kinds that pages can be of, and how many there are of each. */
+  pageKinds(): PageKind[];
+  /** The codes of the kinds of `count` pages from `first` on, or as many as there are. */
+  kinds(first: Id, count: number): Uint8Array;
+  /** Closes the file. Closing it again does nothing. */
+  close(): void;
 }
 
-/** Makes a page file and locks it: after a crash there is all of it, or none. */
-export function create(name: string | URL, options?: CreateOptions): Promise<PageFile>;
+export interface Summary {
+  readonly format: string;
+  readonly capabilities: readonly string[];
+  /** In bytes. */
+  readonly pageSize: number;
+  readonly pageCount: bigint | undefined;
+  /** Whole pages that the file has, and bytes after them. */
+  readonly filePages: bigint;
+  readonly tail: number;
+  readonly freePages: bigint | undefined;
+  readonly regularPages: bigint | undefined;
+  readonly protectedPages: bigint | undefined;
+  readonly internalPages: bigint | undefined;
+  readonly generation: bigint | undefined;
+  readonly snapshots: bigint | undefined;
+  /** What opening it would come to: in a word, and in a sentence. */
+  readonly recovery: { readonly verdict: string; readonly explanation: string };
+}
 
-/** Opens a page file to change it, and locks it; or only to read it. */
-export function open(name: string | URL, options?: OpenOptions): Promise<PageFile>;
+/** What a page can be. */
+export interface PageKind {
+  readonly code: number;
+  readonly name: string;
+  /** In maps. */
+  readonly letter: string;
+  readonly description: string;
+  readonly count: bigint;
+}

@@ -4,7 +4,9 @@
 // A *view* is the bytes of one page, and ends with the next commit. A *state* is all
 // protected pages as one commit left them, and stays until it is closed.
 
-import { dispose, kind, PagerError, PageView, u64 } from './page-store.js';
+import { kind, u64 } from './arguments.js';
+import { PagerError } from './errors.js';
+import { dispose, PageView } from './page-view.js';
 
 /** How many pages are asked for at once. */
 export const PART = 256;
@@ -108,7 +110,7 @@ export function changeOf({ id, before, after }) {
   return { page: id, change: before === undefined ? 'added' : after === undefined ? 'removed' : 'changed' };
 }
 
-/** What stands in the way of a shorter file: see `pagebox.d.ts`. */
+/** What stands in the way of a shorter file: see `types.d.ts`. */
 export function obstacleOf(found) {
   switch (found?.tag) {
     case undefined:

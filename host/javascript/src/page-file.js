@@ -1,8 +1,12 @@
 // Page files in JavaScript, wherever the store's file is: the pager component's
 // exports with their arguments checked and their errors in words.
 
+import { flags, kind, u64 } from './arguments.js';
+import { PagerError } from './errors.js';
 import { changeOf, listed, nameOf, named, obstacleOf, PART, State } from './page-state.js';
-import { dispose, integer, kind, PagerError, PageView, u64 } from './page-store.js';
+import { dispose, PageView } from './page-view.js';
+import { Sandbox } from './sandbox.js';
+import { Transaction } from './transaction.js';
 
 /** Bytes of pages that one step of a compaction moves at most. */
 const STEP = 1 << 20;
@@ -12,11 +16,10 @@ export class PageFile {
   #api;
   #store;
   #close;
+  #sandbox;
   #pager;
-  #failed = false;
   // Whether a commit may not be durable yet.
   #deferred = false;
-  #closed = false;
   // Where protected pages are whose bytes were verified, or written here.
   #places = new Map();
   // Of the checksums of protected pages, once it is known.
@@ -27,6 +30,7 @@ export class PageFile {
     this.#api = api;
     this.#store = store;
     this.#close = close;
+    this.#sandbox = new Sandbox(api.describe, store.name);
     try {
       this.#pager = this.#call('opening', () => start(api, store));
     } catch (error) {
@@ -124,7 +128,7 @@ export class PageFile {
     );
   }
 
-  /** Whether what was found at opening still counts: see `pagebox.d.ts`. */
+  /** Whether what was found at opening still counts: see `types.d.ts`. */
   isCurrent() {
     return this.#call('isCurrent', () => this.#pager.isCurrent());
   }
@@ -156,7 +160,7 @@ export class PageFile {
     const generation = this.#call('generation', () => source.generation?.() ?? source.stats().generation);
     const read = (id) => this.#verified(source, id);
     const drop = () => {
-      if (!this.#closed && !this.#failed) this.#call('closing a state', () => source[dispose]());
+      if (this.#sandbox.answers) this.#call('closing a state', () => source[dispose]());
     };
     return new State(this.#store, generation, (what, operation) => this.#call(what, () => operation(source)), read, drop);
   }
@@ -271,7 +275,7 @@ export class PageFile {
     } catch (error) {
       tx.end();
       tx.forget();
-      if (!this.#closed && !this.#failed) this.#call('rollback', () => handle[dispose]());
+      if (this.#sandbox.answers) this.#call('rollback', () => handle[dispose]());
       throw error;
     }
     this.#finish(handle, tx, deferred ? 'deferred' : 'durable');
@@ -308,7 +312,7 @@ export class PageFile {
   /** A copy of a protected page as it is committed, verified. */
   #committed(id) {
     const known = this.#places.get(id);
-    if (known !== undefined) return this.#store.read(known, 0, this.#store.pageSize);
+    if (known !== undefined) return this.#store.copy(known);
     return this.#verified(this.#pager, id, this.#places);
   }
 
@@ -321,7 +325,7 @@ export class PageFile {
     const { pageSize } = this.#store;
     const found = this.#call('reading', () => source.locateProtected(id));
     if (found.page === undefined) return new Uint8Array(pageSize); // zeros, which no page has
-    const bytes = this.#store.read(found.page, 0, pageSize);
+    const bytes = this.#store.copy(found.page);
     const { low, high } = this.#store.checksum(found.checksum.algorithm, bytes);
     if (low === found.checksum.low && high === found.checksum.high) {
       places?.set(id, found.page);
@@ -338,13 +342,13 @@ export class PageFile {
    * Closing it again does nothing.
    */
   close() {
-    if (this.#closed) return;
+    if (this.#sandbox.closed) return;
     try {
-      if (this.#deferred && !this.#failed) this.sync();
+      if (this.#deferred && this.#sandbox.answers) this.sync();
     } catch (error) {
       if (error.tag !== 'poisoned') throw error; // that was told before
     } finally {
-      this.#closed = true;
+      this.#sandbox.close();
       // All else that the component would do is forget: its memory goes with it.
       this.#store[dispose]();
       this.#close();
@@ -355,186 +359,7 @@ export class PageFile {
     this.close();
   }
 
-  /** Calls the component: its errors in words, and none after it failed. */
   #call(what, operation) {
-    const { name } = this.#store;
-    if (this.#closed) throw new PagerError(`${name} is closed`, 'closed');
-    if (this.#failed) throw new PagerError(`the sandbox failed before: close ${name} and open it again`, 'sandbox');
-    try {
-      return operation();
-    } catch (error) {
-      if (error.payload?.tag !== undefined) {
-        throw new PagerError(this.#api.describe(error.payload), error.payload.tag);
-      }
-      this.#failed = true;
-      throw new PagerError(`the sandbox failed in ${what} of ${name}: ${error.message}`, 'sandbox', { cause: error });
-    }
+    return this.#sandbox.call(what, operation);
   }
-}
-
-/**
- * Pending changes, until `commit` returns. The bytes of protected pages are
- * staged here: the component learns of them at commit, by their number and
- * checksum, and never sees them.
- */
-export class Transaction {
-  #call;
-  #store;
-  #committed;
-  #over = false;
-  #staged = new Map();
-  #created = new Set();
-  #freed = new Set();
-
-  /** `committed` gives a copy of a protected page. */
-  constructor(call, store, committed) {
-    this.#call = (what, operation) => {
-      this.#expectOpen();
-      return call(what, operation);
-    };
-    this.#store = store;
-    this.#committed = committed;
-  }
-
-  #expectOpen() {
-    if (this.#over) throw new PagerError('the transaction is over', 'ended');
-  }
-
-  /** Nothing can be done with it any more. Gives what is staged. */
-  end() {
-    this.#over = true;
-    return this.#staged;
-  }
-
-  /** Ends the views of what is staged. */
-  forget() {
-    for (const staged of this.#staged.values()) staged.bytes = undefined;
-    this.#staged.clear();
-  }
-
-  get staged() {
-    return this.#staged;
-  }
-
-  get freed() {
-    return this.#freed;
-  }
-
-  /** Allocates regular pages, which read as zeros once committed. */
-  alloc(count) {
-    integer('count', count, 0xffffffff);
-    return Array.from(this.#call('alloc', (tx) => tx.alloc(count)));
-  }
-
-  free(ids) {
-    const list = u64s('ids', ids);
-    this.#call('free', (tx) => tx.free(list));
-  }
-
-  /** Allocates protected pages, which read as zeros once committed. */
-  allocProtected(count) {
-    integer('count', count, 0xffffffff);
-    const made = Array.from(this.#call('allocProtected', (tx) => tx.allocProtected(count)));
-    for (const id of made) this.#created.add(id);
-    return made;
-  }
-
-  /** Allocates protected pages under ids of the caller's choice. */
-  claimProtected(ids) {
-    const list = u64s('ids', ids);
-    this.#call('claimProtected', (tx) => tx.claimProtected(list));
-    for (const id of list) this.#created.add(id);
-  }
-
-  freeProtected(ids) {
-    const list = u64s('ids', ids);
-    this.#call('freeProtected', (tx) => tx.freeProtected(list));
-    for (const id of list) {
-      this.#created.delete(id);
-      this.#freed.add(id);
-      const staged = this.#staged.get(id);
-      if (staged) staged.bytes = undefined;
-      this.#staged.delete(id);
-    }
-  }
-
-  /** A protected page to be changed; it starts as its current bytes. */
-  stage(id) {
-    const page = u64('id', id);
-    this.#expectOpen();
-    if (!this.#staged.has(page)) this.#staged.set(page, { bytes: this.#first(page) });
-    return new PageView(this.#store, { staged: this.#staged.get(page) });
-  }
-
-  #first(id) {
-    if (this.#created.has(id)) return new Uint8Array(this.#store.pageSize);
-    if (this.#freed.has(id)) {
-      throw new PagerError(`there is no protected page ${id}: it was freed in this transaction`, 'not-protected');
-    }
-    return this.#committed(id);
-  }
-}
-
-/** That options are booleans, and that there are no others. */
-export function flags(options, unknown) {
-  for (const [name, value] of Object.entries(options)) {
-    if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, not ${kind(value)}`);
-  }
-  const [other] = Object.keys(unknown);
-  if (other !== undefined) throw new TypeError(`there is no option ${other}`);
-}
-
-function u64s(name, list) {
-  if (!Array.isArray(list) && !(list instanceof BigUint64Array)) {
-    throw new TypeError(`${name} must be an array of BigInts, not ${kind(list)}`);
-  }
-  return BigUint64Array.from(list, (id, at) => u64(`${name}[${at}]`, id));
-}
-
-/**
- * The parts of the component, each compiled once: `load` gives the bytes of one.
- * What failed is tried again.
- */
-export function parts(load) {
-  const modules = new Map();
-  return (name) => {
-    if (!modules.has(name)) {
-      const compiled = load(name).then((bytes) => WebAssembly.compile(bytes));
-      compiled.catch(() => modules.delete(name));
-      modules.set(name, compiled);
-    }
-    return modules.get(name);
-  };
-}
-
-/** What a new file is to be, with a number that no other file has. */
-export function newFile(pageCount, format = 1) {
-  return { format, pageCount, uuid: Array.from(crypto.getRandomValues(new BigUint64Array(2))) };
-}
-
-/**
- * The page size of a file: it begins with it. Where that has rotted, a file of
- * format 1 says it again within its first pages.
- */
-export function pageSizeIn(api, file) {
-  const first = (most) => {
-    const bytes = new Uint8Array(Math.min(most, file.size()));
-    file.read(bytes, 0);
-    return bytes;
-  };
-  try {
-    return api.pageSize(first(512));
-  } catch (error) {
-    if (error.payload?.tag !== 'not-a-page-file') throw error;
-    return api.pageSize(first(3 << 20));
-  }
-}
-
-/** That a page size is one; gives it. */
-export function pageSizeOf(value) {
-  integer('pageSize', value, 1 << 20);
-  if (value < 1024 || (value & (value - 1)) !== 0) {
-    throw new RangeError(`pageSize must be a power of two, 1024 to 1048576, not ${value}`);
-  }
-  return value;
 }

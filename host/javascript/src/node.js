@@ -1,5 +1,4 @@
-// Page files in Node: the pager component, on files with `fs.fsync`. `demo.js`
-// beside it shows how it is used.
+// Page files in Node: the pager component, on files with `fs.fdatasync`.
 
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -8,32 +7,24 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { createXXHash128 } from 'hash-wasm';
+import { fileOptions, flags } from './arguments.js';
+import { PagerError } from './errors.js';
+import { Component } from './host.js';
 
-import { flags, newFile, PageFile, pageSizeIn, pageSizeOf, parts } from '../javascript/page-file.js';
-import { integer, PagerError, PageView, Store, u64 } from '../javascript/page-store.js';
-import { instantiate } from './pager/pager.js';
+export { PagerError };
 
-export { PageFile, PagerError, PageView };
-
-const compiled = parts((name) => readFile(new URL(`./pager/${name}`, import.meta.url)));
-
-/** A new instance of the component. What traps in it is gone with it. */
-async function instance() {
-  const { pager } = await instantiate(compiled, { 'pagebox:pager/page-store': { PageView, Store } });
-  return pager;
-}
+const component = new Component((name) => readFile(new URL(`../pager/${name}`, import.meta.url)));
 
 /** A file, as the store wants it. */
 class File {
   #fd;
 
   /** `name` is what errors name, of a file that is still at another `place`. */
-  constructor(name, flags, place = name) {
+  constructor(name, access, place = name) {
     this.name = name;
     try {
       // What is no regular file is never waited for.
-      this.#fd = fs.openSync(place, flags | fs.constants.O_NONBLOCK, 0o666);
+      this.#fd = fs.openSync(place, access | fs.constants.O_NONBLOCK, 0o666);
     } catch (error) {
       throw Object.assign(error, { message: error.message.replace(place, () => name), path: name });
     }
@@ -67,9 +58,13 @@ class File {
     }
   }
 
-  write(bytes, at) {
-    for (let done = 0; done < bytes.length; ) {
-      done += fs.writeSync(this.fd, bytes, done, bytes.length - done, at + done);
+  write(buffers, at) {
+    const left = Array.from(buffers);
+    while (left.length > 0) {
+      let done = fs.writevSync(this.fd, left, at);
+      at += done;
+      while (left.length > 0 && done >= left[0].length) done -= left.shift().length;
+      if (done > 0) left[0] = left[0].subarray(done);
     }
   }
 
@@ -79,9 +74,9 @@ class File {
     try {
       const zeros = new Uint8Array(1 << 20);
       for (let at = before; at < size; at += zeros.length) {
-        this.write(zeros.subarray(0, Math.min(zeros.length, size - at)), at);
+        this.write([zeros.subarray(0, Math.min(zeros.length, size - at))], at);
       }
-      this.sync();
+      fs.fsyncSync(this.fd);
     } catch (error) {
       fs.ftruncateSync(this.fd, before);
       throw error;
@@ -92,8 +87,9 @@ class File {
     fs.ftruncateSync(this.fd, size);
   }
 
+  /** The bytes, and as much else as reading them back takes. */
   sync() {
-    fs.fsyncSync(this.fd);
+    fs.fdatasyncSync(this.fd);
   }
 }
 
@@ -156,14 +152,11 @@ function nameOf(name) {
  * of format 1, or of format 0, which `mappedpages` 0.2 reads, too.
  */
 export async function create(name, options = {}) {
-  const { pageSize = 4096, pageCount = 4, format = 1, unlocked = false, ...unknown } = options;
+  const { unlocked = false, ...others } = options;
   const file = nameOf(name);
-  flags({ unlocked }, unknown);
-  pageSizeOf(pageSize);
-  integer('format', format, 1);
-  const wanted = newFile(u64('pageCount', pageCount), format);
-  const xxh3 = await createXXHash128();
-  const pager = await instance();
+  flags({ unlocked }, {});
+  const wanted = fileOptions(others);
+  const instance = await component.instance();
   const exists = () =>
     Object.assign(new Error(`EEXIST: file already exists, '${file}'`), { code: 'EEXIST', path: file });
   if (fs.lstatSync(file, { throwIfNoEntry: false })) throw exists();
@@ -171,11 +164,9 @@ export async function create(name, options = {}) {
   const { O_RDWR, O_CREAT, O_EXCL } = fs.constants;
   try {
     const made = new File(file, O_RDWR | O_CREAT | O_EXCL, temporary);
-    let open;
     try {
       if (!unlocked) lock(made);
-      const store = new Store(made, pageSize, { xxh3 });
-      open = new PageFile(pager, store, (api) => api.create(store, wanted), () => made.close());
+      const open = instance.create(made, wanted);
       try {
         fs.linkSync(temporary, file);
       } catch (error) {
@@ -199,31 +190,19 @@ export async function create(name, options = {}) {
 
 /**
  * Opens a page file to change it, and locks it; with `readOnly`, only to read it,
- * without a lock. Its page size and its format are found in it. `unlocked` changes a file without
- * a lock, where there is none to be had: nobody else may write it meanwhile.
+ * without a lock. Its page size and its format are found in it. `unlocked` changes a
+ * file without a lock, where there is none to be had: nobody else may write it meanwhile.
  */
 export async function open(name, { readOnly = false, unlocked = false, ...unknown } = {}) {
   const file = nameOf(name);
   flags({ readOnly, unlocked }, unknown);
-  const pager = await instance();
-  const xxh3 = await createXXHash128();
-  const found = opened(file, readOnly, unlocked);
-  let store;
-  try {
-    store = new Store(found, sizeIn(pager, found), { readOnly, xxh3 });
-  } catch (error) {
-    found.close();
-    throw error;
-  }
-  const start = (api) => api.open(store, readOnly ? 'read' : 'write');
-  return new PageFile(pager, store, start, () => found.close());
+  const instance = await component.instance();
+  return instance.open(opened(file, readOnly, unlocked), readOnly);
 }
 
-function sizeIn(pager, file) {
-  try {
-    return pageSizeIn(pager, file);
-  } catch (error) {
-    if (error.payload?.tag === undefined) throw error;
-    throw new PagerError(pager.describe(error.payload), error.payload.tag);
-  }
+/** Looks at what is in a page file, be it damaged, without a lock. */
+export async function inspect(name) {
+  const file = nameOf(name);
+  const instance = await component.instance();
+  return instance.inspect(opened(file, true));
 }
