@@ -126,3 +126,8 @@ pub use view::View;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// The guide to engines, whose lines run.
+#[cfg(doctest)]
+#[doc = include_str!("../examples/ENGINE.md")]
+pub struct EngineGuide;
