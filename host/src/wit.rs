@@ -3,8 +3,8 @@
 //!
 //! [`PagerComponent`] is for engines whose guests run until they are done. A
 //! store whose guests yield, by fuel or by epochs, refuses its calls; the same in
-//! futures is [`yielding`], with the feature of that name. Both import what
-//! [`add_to_linker`](crate::add_to_linker) adds.
+//! futures is the module `yielding`, with the feature of that name. Both import
+//! what [`add_to_linker`](crate::add_to_linker) adds.
 //!
 //! What is generated follows wasmtime's bindings generator, and changes with
 //! it. The stable interface is the rest of this crate.

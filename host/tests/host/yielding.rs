@@ -226,6 +226,23 @@ fn commit_that_is_dropped_half_way_leaves_the_state_before_or_after() {
     assert!(states[0] > 0, "{states:?} of {DROPS}");
 }
 
+/// Also where nothing was done yet: its medium has to go to another instance.
+#[test]
+fn instance_whose_call_was_dropped_half_way_is_of_no_use() {
+    let ready = Ready::by_epochs();
+    let mut store = ready.store_by_epochs();
+    let instance =
+        yielding::PagerComponent::instantiate_async(&mut store, &ready.component, &ready.linker);
+    let exports = yields(instance).0.unwrap();
+    let pagers = exports.pagebox_pager_pager();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut asking = Box::pin(pagers.call_page_size(&mut store, &[0; 512]));
+    assert!(asking.as_mut().poll(&mut context).is_pending());
+    drop(asking);
+    let (again, _) = yields(pagers.call_page_size(&mut store, &[0; 512]));
+    assert!(again.is_err(), "{again:?}");
+}
+
 /// What wasmtime says of it is in the documentation of the bindings.
 #[test]
 fn bindings_that_do_not_yield_are_refused_where_guests_do() {
