@@ -122,8 +122,10 @@ pub enum Error {
         /// [`Limits::staged`](crate::Limits::staged), in bytes.
         limit: usize,
     },
-    /// The store cannot lend its pages as slices: use
-    /// [`read`](crate::Pager::read) and [`write`](crate::Pager::write).
+    /// The store cannot lend its pages as slices, since it leaves
+    /// [`Store::page`](crate::Store::page) out: copy them with
+    /// [`read`](crate::Pager::read), [`read_protected`](crate::Pager::read_protected)
+    /// and [`write`](crate::Pager::write).
     #[error("this store cannot lend its pages as slices: copy them with read and write")]
     NotLendable,
     /// There is no snapshot of this name.

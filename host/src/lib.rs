@@ -35,8 +35,22 @@
 //! that it is handed: an [`MmapStore`], a [`MemoryStore`], a [`ReadOnlyStore`],
 //! or any other type that implements the trait. The component is embedded and
 //! compiled ahead of time; with the feature `compile`, a machine that it does
-//! not fit compiles it when it starts. Programs that run wasmtime themselves
-//! use [`COMPONENT`] and [`add_to_linker`].
+//! not fit compiles it when it starts.
+//!
+//! # In an engine of one's own
+//!
+//! Programs that run wasmtime themselves use [`COMPONENT`], [`add_to_linker`] and
+//! the bindings in [`wit`]; with the feature `yielding` also where guests yield.
+//! What they name of wasmtime has to be of the major version that this crate is
+//! built with, since types of another one are other types: [`pagebox::wasmtime`](wasmtime)
+//! always is. It has the features that this crate needs; a program that needs more
+//! depends on that major version, too, and asks for them there.
+//!
+//! An engine of any other major version, or another runtime for components, takes
+//! the component's bytes ([`COMPONENT`], or what `pagebox component` prints) and the
+//! WIT in `wit/`: it generates bindings of its own, and provides a `page-store` of its
+//! own, as the hosts in Python and JavaScript do. Nothing else of this crate works
+//! there.
 //!
 //! # Features
 //!
@@ -45,6 +59,7 @@
 //! | `cli` | yes | the program `pagebox`; a program that embeds the library goes without |
 //! | `precompile` | yes | compiling the component while this crate is built, which takes a compiler in its build script. Without it the variable `PAGEBOX_PRECOMPILED` names the folder `precompiled` of a release of this version, whose files must have the sums that the package knows |
 //! | `async` | no | requests to a [`SharedPager`] as futures, for any executor |
+//! | `yielding` | no | bindings (`wit::yielding`) for engines that yield, with wasmtime's `async` |
 //! | `compile` | no | compiling components at run time: another component, or the embedded one where what was compiled does not fit the machine |
 //! | `run` | no | `pagebox run`: programs that use page files, with `cli` and `compile` |
 #![deny(unsafe_code)]
@@ -121,6 +136,10 @@ pub use transaction::{Suspended, Transaction};
 pub use unpublished::remove_temporary_files;
 pub use upgrade::Upgraded;
 pub use view::View;
+/// The wasmtime that this crate is built with, whose types [`add_to_linker`],
+/// [`wit`] and [`Engine::wasmtime`] use.
+#[doc(no_inline)]
+pub use wasmtime;
 
 /// The README's example.
 #[cfg(doctest)]

@@ -1,6 +1,11 @@
 //! The contract, in Rust: generated from the WIT, for embedders that run the
 //! component in an engine of their own.
 //!
+//! [`PagerComponent`] is for engines whose guests run until they are done. A
+//! store whose guests yield, by fuel or by epochs, refuses its calls; the same in
+//! futures is the module `yielding`, with the feature of that name. Both import
+//! what [`add_to_linker`](crate::add_to_linker) adds.
+//!
 //! What is generated follows wasmtime's bindings generator, and changes with
 //! it. The stable interface is the rest of this crate.
 #![expect(
@@ -24,6 +29,31 @@ wasmtime::component::bindgen!({
         "pagebox:pager/page-store.page-view": crate::handles::ViewHandle,
     },
 });
+
+/// The contract for engines whose guests yield to others, by
+/// [`fuel_async_yield_interval`] or [`epoch_deadline_async_yield_and_update`]:
+/// each call is a future, for any executor. `host/examples/yielding_engine.rs`
+/// has two guests take turns.
+///
+/// Only the component's own work yields. Its calls of a [`Store`](crate::Store),
+/// syncs among them, run until they are done: an executor that must not wait for a
+/// disk polls such a guest where waiting does no harm.
+///
+/// A future that is dropped before it is done leaves its instance of no use, as a
+/// trap does, and the medium as a crash there would: open that again in another
+/// instance.
+///
+/// [`fuel_async_yield_interval`]: wasmtime::Store::fuel_async_yield_interval
+/// [`epoch_deadline_async_yield_and_update`]: wasmtime::Store::epoch_deadline_async_yield_and_update
+#[cfg(feature = "yielding")]
+pub mod yielding {
+    wasmtime::component::bindgen!({
+        world: "pager-component",
+        path: "wit",
+        exports: { default: async },
+        with: { "pagebox:pager/page-store": super::pagebox::pager::page_store },
+    });
+}
 
 /// The same for the inspector alone, whose results become JSON.
 pub(crate) mod inspecting {

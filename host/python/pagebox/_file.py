@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator
 import wasmtime
 from wasmtime.component import Component, Linker, Record, ResourceHost, Variant
 
-from . import _byte_lists
+from . import _byte_lists, _types
 from ._figures import Compacted, CommitInfo, Stats, fields, obstacle_of, record
 from ._signals import SignalsHeld
 from ._states import PART, ChangedPage, Snapshot, State, listed, name_of, named
@@ -21,6 +21,7 @@ from ._store import (STORE, U64, FileStore, PagerError, Path, Private, View, add
 from ._transaction import Transaction
 
 _byte_lists.install()
+_types.install()
 
 # The component that is in the package.
 COMPONENT = os.path.join(os.path.dirname(__file__), "pager.wasm")
@@ -107,6 +108,8 @@ class PageFile:
         self._deferred = False  # whether a commit may not be durable yet
         # Where protected pages are whose bytes were verified, or written here.
         self._places: dict[int, int] = {}
+        # Exports of `pager` that were called, by their names.
+        self._functions: dict[str, Any] = {}
         # Handles that nobody uses any more.
         self._forgotten: list[Any] = []
         # Of the checksums of protected pages, once it is known.
@@ -186,8 +189,10 @@ class PageFile:
                                  f"{cause[0].strip()}", "sandbox") from error
 
     def _enter(self, name: str, *args: Any) -> Any:
-        index = self._instance.get_export_index(self._store, name, self._exports)
-        function: Any = index and self._instance.get_func(self._store, index)
+        function: Any = self._functions.get(name)
+        if function is None:
+            index: Any = self._instance.get_export_index(self._store, name, self._exports)
+            function = self._functions[name] = self._instance.get_func(self._store, index)
         result = function(self._store, *args)
         if isinstance(result, Variant):
             raise PagerError(self._enter("describe", result), result.tag)

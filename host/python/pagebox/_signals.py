@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from typing import Any, Callable
 
 Handler = Callable[[int, Any], Any]
+
+# `signal` is made of this one, and looks up a name for each number on the way, which
+# takes most of the time: there are many calls.
+PLAIN: Any = sys.modules.get("_signal", signal)
+get_handler: Callable[[int], Any] = PLAIN.getsignal
+set_handler: Callable[[int, Any], Any] = PLAIN.signal
 
 
 class SignalsHeld:
@@ -15,7 +22,7 @@ class SignalsHeld:
     KeyboardInterrupt, does not get past the WebAssembly that called: with it
     the call's answer would be lost. So they run when the call is over."""
 
-    SIGNALS = [getattr(signal, name)
+    SIGNALS = [int(getattr(signal, name))
                for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGVTALRM",
                             "SIGPROF", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGWINCH", "SIGPIPE")
                if hasattr(signal, name)]
@@ -29,13 +36,13 @@ class SignalsHeld:
             return  # handlers run in the main thread alone
         try:
             for number in self.SIGNALS:
-                handler = signal.getsignal(number)
+                handler = get_handler(number)
                 # Within a call, as of a finalizer that closes another file, they
                 # are held already.
                 if callable(handler) and not isinstance(
                         getattr(handler, "__self__", None), SignalsHeld):
                     self._handlers[number] = handler
-                    signal.signal(number, self._hold)
+                    set_handler(number, self._hold)
         except BaseException:  # of a handler that is not held yet
             self._let_go()
             raise
@@ -51,7 +58,7 @@ class SignalsHeld:
         while left:
             try:
                 for number, handler in list(left.items()):
-                    signal.signal(number, handler)
+                    set_handler(number, handler)
                     left.pop(number, None)
             except BaseException as error:
                 raised = raised or error

@@ -16,11 +16,13 @@ import os
 import stat
 import threading
 import zlib
-from contextlib import contextmanager
 from typing import Any, Callable, Iterator, NamedTuple, Union, overload
 
 import xxhash
 from wasmtime.component import Linker, Record, ResourceHost, ResourceType, Variant
+
+from ._held import Changes
+from ._types import Import, Replacements, add_function
 
 STORE, VIEW = 1, 2  # which resource a handle is of
 U64 = 1 << 64
@@ -82,12 +84,33 @@ def checksum(algorithm: str, data: Buffer) -> Record:
     return made
 
 
+def sync(fd: int) -> None:
+    """Makes the bytes of a file durable, and as much of its metadata as reading them
+    back takes, where the system can tell the two apart: without the time of the last
+    change there is less to write."""
+    (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(fd)
+
+
 class Write(NamedTuple):
     """A change: bytes over a page, or zeros over a run of pages."""
 
     page: int
     data: bytes | None = None
     pages: int = 1
+
+
+class Named:
+    """Gives errors of the system the name of a file."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            error.filename = self.name
 
 
 class FileStore:
@@ -97,6 +120,7 @@ class FileStore:
 
     def __init__(self, path: Path, flags: int, name: str | None = None) -> None:
         self.name = os.fsdecode(path) if name is None else name
+        self._named = Named(self.name)
         self.page_size = 0
         self.read_only = flags & os.O_ACCMODE == os.O_RDONLY
         self.process = os.getpid()
@@ -169,14 +193,9 @@ class FileStore:
         finally:
             os.close(fd)
 
-    @contextmanager
-    def named(self) -> Iterator[None]:
+    def named(self) -> Named:
         """Errors of the system name the file, which calls on a descriptor do not."""
-        try:
-            yield
-        except OSError as error:
-            error.filename = self.name
-            raise
+        return self._named
 
     def head(self, length: int) -> bytes:
         """The first bytes, fewer if there are no more."""
@@ -221,11 +240,15 @@ class FileStore:
     def write_at(self, page: int, offset: int, data: Buffer) -> None:
         self.check_writable()
         self.check(page, offset, len(data))
-        position, rest = page * self.page_size + offset, memoryview(data)
         with self.named():
-            while rest:
-                count = os.pwrite(self.fd, rest, position)
-                position, rest = position + count, rest[count:]
+            self._write(page * self.page_size + offset, data)
+
+    def _write(self, position: int, data: Buffer) -> None:
+        """Writes bytes of which was checked that they belong there."""
+        rest = memoryview(data)
+        while rest:
+            count = os.pwrite(self.fd, rest, position)
+            position, rest = position + count, rest[count:]
 
     def write(self, changes: list[Write | None]) -> None:
         """Makes the changes in their order. None is a sync: of a file there is
@@ -242,15 +265,15 @@ class FileStore:
                                              page_count)
         if touched:
             self.state += 1
-        for change in changes:
-            if change is None:
-                with self.named():
-                    os.fsync(self.fd)
-            elif change.data is not None:
-                self.write_at(change.page, 0, change.data)
-            else:
-                for page in range(change.page, change.page + change.pages):
-                    self.write_at(page, 0, bytes(self.page_size))
+        with self.named():
+            for change in changes:
+                if change is None:
+                    sync(self.fd)
+                elif change.data is not None:
+                    self._write(change.page * self.page_size, change.data)
+                else:
+                    for page in range(change.page, change.page + change.pages):
+                        self._write(page * self.page_size, bytes(self.page_size))
 
     def truncate(self, page_count: int) -> Record:
         self.check_writable()
@@ -517,7 +540,8 @@ def add_to_linker(linker: Linker, store: FileStore) -> Views:
         instance.add_resource("page-view", ResourceType.host(VIEW),
                               lambda _, number: views.drop(number))
         for name, function in functions.items():
-            instance.add_func(f"[method]{name}", as_result(function))
+            instead: Replacements = {1: Changes} if function is write else {}
+            add_function(instance, f"[method]{name}", Import(as_result(function), instead))
     return views
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Iterable
 
-from wasmtime.component import Record
-
-from ._figures import CommitInfo, fields, record
+from ._figures import CommitInfo, fields
+from ._held import HeldPage, HeldPages
 from ._store import U64, PagerError, Private, View, integer
 
 if TYPE_CHECKING:
@@ -100,8 +99,8 @@ class Transaction:
             staged = {page: private.data for page, private in self._staged.items()
                       if private.data is not None}
             file._views.hold(list(staged.values()))
-            pages = [record(id=page, buffer=number, checksum=file._checksum(data))
-                     for number, (page, data) in enumerate(staged.items())]
+            pages = HeldPages(HeldPage(page, file._checksum(data))
+                              for page, data in staged.items())
             known, file._places = file._places, {}  # until it is known what became of it
             try:
                 info = file._guarded("commit", lambda: self._commit(handle, pages))
@@ -116,7 +115,7 @@ class Transaction:
             file._deferred = info.durable < info.generation
         return CommitInfo(**fields(info))
 
-    def _commit(self, handle: Any, pages: list[Record]) -> Any:
+    def _commit(self, handle: Any, pages: HeldPages) -> Any:
         if pages:
             try:
                 self._file._enter("[method]transaction.write", handle, pages)

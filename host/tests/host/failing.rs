@@ -22,14 +22,14 @@ const SIZE: PageSize = PageSize::KIB_1;
 /// A device that fails as its switch says, and lends no pages: all bytes come
 /// and go by calls that can fail.
 #[derive(Debug)]
-struct Device {
+pub(crate) struct Device {
     store: FailingStore<MemoryStore>,
     /// What a power loss would leave that takes all that was not synced.
     durable: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Device {
-    fn new(bytes: Vec<u8>) -> (Self, Switch, Arc<Mutex<Vec<u8>>>) {
+    pub(crate) fn new(bytes: Vec<u8>) -> (Self, Switch, Arc<Mutex<Vec<u8>>>) {
         let durable = Arc::new(Mutex::new(bytes.clone()));
         let (store, switch) = FailingStore::new(MemoryStore::from_bytes(SIZE, bytes));
         let device = Self {

@@ -24,6 +24,8 @@ mod snapshots;
 mod stores;
 mod transactions;
 mod views;
+#[cfg(feature = "yielding")]
+mod yielding;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +39,12 @@ const P: usize = 4096;
 #[test]
 #[ignore = "needs a compiler: `cargo test --features pagebox/compile --test host`"]
 fn hostile_guests() {}
+
+/// As above.
+#[cfg(not(feature = "yielding"))]
+#[test]
+#[ignore = "needs stacks to yield on: `cargo test --features pagebox/yielding --test host`"]
+fn yielding() {}
 
 fn engine() -> Engine {
     static ENGINE: std::sync::OnceLock<Engine> = std::sync::OnceLock::new();

@@ -26,6 +26,32 @@ fn the_prose_of_the_contract_is_up_to_date() {
 }
 
 #[test]
+fn the_bindings_for_c_are_up_to_date() {
+    let Some(tools) = tools() else { return };
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let mut make = tools.command("make");
+    make.args(["-C", "c", "bindings"]);
+    succeeded(make.arg(format!("BINDINGS={}", folder.path().display())));
+    let mut generated = 0;
+    for entry in fs::read_dir(folder.path()).expect("it can be read") {
+        let path = entry.expect("it can be read").path();
+        let name = path.file_name().expect("it is a file").to_owned();
+        let bindings = repository().join("host/examples/c/bindings");
+        let committed = fs::read(bindings.join(&name)).unwrap_or_default();
+        assert!(
+            fs::read(&path).expect("it was made") == committed,
+            "{} is out of date: `make bindings` in host/examples/c",
+            name.display()
+        );
+        generated += 1;
+    }
+    assert_eq!(
+        generated, 3,
+        "a header, a source and the type of the component"
+    );
+}
+
+#[test]
 fn a_program_composed_by_hand_needs_stores_and_nothing_else_of_ours() {
     let Some(tools) = built() else { return };
     let contract = succeeded(tools.command("jco").args(["wit", "composed.wasm"]));

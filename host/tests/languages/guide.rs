@@ -40,22 +40,40 @@ fn follow(tools: &Tools) -> String {
     succeeded(tools.command("bash").arg("-c").arg(script))
 }
 
-/// The way into an engine of one's own, which the guide names.
+/// What an example in Rust prints, which the guide names. They are built with what
+/// these tests are.
+fn example(name: &str) -> Option<String> {
+    let mut cargo = tools()?.command(env!("CARGO"));
+    cargo.args(["run", "--quiet", "--package", "pagebox"]);
+    let mut features = vec!["run"];
+    features.extend(cfg!(feature = "async").then_some("async"));
+    features.extend(cfg!(feature = "yielding").then_some("yielding"));
+    cargo.args(["--features", &features.join(","), "--example", name]);
+    Some(succeeded(cargo.current_dir(repository())))
+}
+
+/// The way into an engine of one's own.
 #[test]
 fn example_of_an_engine_of_ones_own_reads_what_it_wrote() {
-    let Some(tools) = tools() else { return };
-    let mut cargo = tools.command(env!("CARGO"));
-    cargo.args([
-        "run",
-        "--quiet",
-        "--package",
-        "pagebox",
-        "--features",
-        "run",
-    ]);
-    cargo.args(["--example", "own_engine"]);
-    let printed = succeeded(cargo.current_dir(repository()));
+    let Some(printed) = example("own_engine") else {
+        return;
+    };
     assert!(printed.contains("protected page 0: \"hello\""), "{printed}");
+}
+
+#[cfg(feature = "yielding")]
+#[test]
+fn example_of_an_engine_that_yields_does_two_things_at_once() {
+    let Some(printed) = example("yielding_engine") else {
+        return;
+    };
+    let commits: Vec<_> = printed
+        .lines()
+        .filter_map(|line| line.strip_suffix(" is durable"))
+        .collect();
+    let in_turn = ["a: commit 2", "b: commit 2", "a: commit 3", "b: commit 3"];
+    assert_eq!(commits[..4], in_turn, "{printed}");
+    assert_eq!(commits.len(), 6, "{printed}");
 }
 
 #[test]

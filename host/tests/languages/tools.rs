@@ -15,6 +15,7 @@ const NEEDED: &[&str] = &[
     "componentize-py",
     "flock",
     "jco",
+    "make",
     "mypy",
     "node",
     "npm",

@@ -3,17 +3,17 @@
 
 #include <stdio.h>
 
-#include "queue.h"
+#include "pagebox.h"
 
-static bool say(queue_string_t *err, const char *text) {
-    queue_string_dup(err, text);
+static bool say(pagebox_string_t *err, const char *text) {
+    pagebox_string_dup(err, text);
     return false;
 }
 
-bool exports_queue_run(queue_list_string_t *args, queue_string_t *err) {
+bool exports_pagebox_run(pagebox_list_string_t *args, pagebox_string_t *err) {
     (void)args;
-    queue_string_t name;
-    queue_string_set(&name, "queue");
+    pagebox_string_t name;
+    pagebox_string_set(&name, "queue");
     stores_own_store_t store;
     stores_grant_error_t not_granted;
     if (!stores_take(&name, &store, &not_granted)) return say(err, "no store");
@@ -23,7 +23,7 @@ bool exports_queue_run(queue_list_string_t *args, queue_string_t *err) {
     pager_own_page_view_t view;
     if (!pager_method_pager_view_protected(pager_borrow_pager(pager), 0, &view, &error))
         return say(err, "no page");
-    queue_list_u8_t bytes = {(uint8_t *)"scribble", 8};
+    pagebox_list_u8_t bytes = {(uint8_t *)"scribble", 8};
     page_store_error_t cause;
     bool done = page_method_page_view_write(page_borrow_page_view(view), 0, &bytes, &cause);
     printf("%s\n", done ? "done" : cause.tag == PAGE_STORE_ERROR_READ_ONLY ? "read-only" : "another");

@@ -3,6 +3,7 @@ it: `FORMAT=1 PAGEBOX=pagebox python misuse.py`."""
 
 import array
 import ast
+import ctypes
 import errno
 import fcntl
 import os
@@ -15,10 +16,13 @@ import threading
 import time
 import unittest
 
+from wasmtime import _ffi as ffi
 from wasmtime.component import _types
 
 import pagebox
 from pagebox import Engine, PagerError, _byte_lists
+from pagebox._figures import record
+from pagebox._held import Changes, HeldPage, HeldPages
 from pagebox._store import FileStore, View, Write, checksum
 
 HOST = os.path.dirname(pagebox.__file__)
@@ -184,6 +188,51 @@ class ByteLists(Case):
         finally:
             _types.U8 = before
         self.assertEqual(crossed, [])
+
+
+class Crossings(Case):
+    """What crosses in a quicker way than wasmtime's package has is the same."""
+
+    def test_pages_go_into_the_component_as_records_do(self):
+        file = self.create()
+        index = file._instance.get_export_index(file._store, "[method]transaction.write",
+                                                file._exports)
+        function = file._instance.get_func(file._store, index)
+        kind = dict(function.type(file._store).params)["pages"]
+        sums = [checksum("xxh3", bytes([number])) for number in range(3)]
+        value = ffi.wasmtime_component_val_t()
+        kind.convert_to_c(file._store, HeldPages(HeldPage(U64 - 1 - number, whole)
+                                                 for number, whole in enumerate(sums)),
+                          ctypes.pointer(value))
+        self.assertEqual(kind.convert_from_c(value),
+                         [record(id=U64 - 1 - number, buffer=number, checksum=whole)
+                          for number, whole in enumerate(sums)])
+        file.close()
+
+    def test_changes_come_out_of_the_component_as_variants_do(self):
+        seen = []
+
+        def both(self, value):
+            copy = ffi.wasmtime_component_val_t()
+            ffi.wasmtime_component_val_clone(ctypes.byref(value), ctypes.byref(copy))
+            seen.append((self.element.convert_from_c(copy), change(self, value)))
+            return seen[-1][1]
+        change, Changes._change = Changes._change, both
+        try:
+            file = self.create()
+            with file.begin() as tx:
+                for page in tx.alloc_protected(40):
+                    tx.stage(page)[:1] = bytes([page])
+        finally:
+            Changes._change = change
+        file.close()
+        held = [pair for pair in seen if pair[1].tag == "held"]
+        self.assertGreaterEqual(len(held), 40)
+        self.assertLess(len(held), len(seen))
+        for usual, ours in seen:
+            if ours.tag == "held":
+                usual.payload = (usual.payload.page, usual.payload.buffer)
+            self.assertEqual(usual, ours)
 
 
 class Releases(unittest.TestCase):

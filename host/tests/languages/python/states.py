@@ -7,7 +7,7 @@ import sys
 
 from pagebox import Engine, PagerError
 
-FSYNC = os.fsync
+SYNC = os.fdatasync
 
 
 def failing(_):
@@ -70,7 +70,7 @@ class Case:
 
     def fail(self):
         """From now on no sync is done."""
-        os.fsync = failing
+        os.fdatasync = failing
 
     def close_file(self):
         self.file.close()
@@ -180,7 +180,7 @@ def outcome(engine, path, steps):
             assert fails == step.startswith("!"), f"{steps}: {step}: {result}"
         return case.step(last)
     finally:
-        os.fsync = FSYNC
+        os.fdatasync = SYNC
         case.file._file.close()
         os.unlink(path)
 
