@@ -124,11 +124,24 @@ impl<const BITS: u32> Table<BITS> {
 
     /// Makes room for so many keys, of which the first ones get a place each.
     fn resize(&mut self, keys: u64, near: u64) {
-        let resize = |words: &mut Vec<AtomicU64>, len| {
-            words.resize_with(usize::try_from(len).unwrap_or(0), AtomicU64::default);
-        };
         resize(&mut self.near, keys.min(near));
         resize(&mut self.far, if keys > near { FAR } else { 0 });
+    }
+}
+
+/// Makes room for so many words. Many at once take memory that the system has zeros for
+/// when it is touched: opening a long file costs what opening a short one does.
+fn resize(words: &mut Vec<AtomicU64>, len: u64) {
+    let len = usize::try_from(len).unwrap_or(0);
+    if len / 2 > words.len() {
+        let before = std::mem::take(words);
+        // Optimised, it is the same memory: nothing is copied, nor touched.
+        *words = vec![0; len].into_iter().map(AtomicU64::new).collect();
+        for (to, from) in words.iter_mut().zip(before) {
+            *to = from;
+        }
+    } else {
+        words.resize_with(len, AtomicU64::default);
     }
 }
 
@@ -152,8 +165,7 @@ impl Cache {
         self.protected.resize(protected, PROTECTED_NEAR);
         // A protected page may have two physical ones.
         let holders = protected.saturating_mul(2).min(FAR).next_power_of_two();
-        let holders = usize::try_from(holders).unwrap_or(0);
-        self.holders.resize_with(holders, AtomicU64::default);
+        resize(&mut self.holders, holders);
         (self.regular_end, self.protected_end) = (regular, protected);
     }
 
