@@ -25,6 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pagebox::decode::Decode;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -70,12 +71,18 @@ pub struct View {
     /// The snapshot that it shows, and by which name it was asked for.
     past: Option<(String, AsOf)>,
     births: Option<Births>,
+    decoder: Option<Arc<dyn Decode>>,
 }
 
 impl View {
     /// The look itself.
     pub fn look(&mut self) -> &mut dyn Look {
         &mut *self.look
+    }
+
+    /// What knows the pages of the program whose file it is.
+    pub(crate) fn decoder(&self) -> Option<Arc<dyn Decode>> {
+        self.decoder.clone()
     }
 
     /// The snapshot that it shows; none: the committed state.
@@ -205,10 +212,18 @@ impl Source {
     /// # Errors
     /// Where the system has no thread to give.
     pub fn start(target: impl Target) -> std::io::Result<Self> {
+        Self::start_with(target, None)
+    }
+
+    /// The same with what knows the pages of the program whose file it is.
+    pub(crate) fn start_with(
+        target: impl Target,
+        decoder: Option<Arc<dyn Decode>>,
+    ) -> std::io::Result<Self> {
         let (questions, waiting) = sync_channel(QUESTIONS_MAX);
         thread::Builder::new()
             .name("pagebox-look".to_owned())
-            .spawn(move || Worker::new(Box::new(target)).run(&waiting))?;
+            .spawn(move || Worker::new(Box::new(target), decoder).run(&waiting))?;
         Ok(Self { questions })
     }
 
@@ -253,11 +268,13 @@ struct Worker {
     /// The snapshot that was shown last.
     past: Option<View>,
     changed: Instant,
+    decoder: Option<Arc<dyn Decode>>,
 }
 
 impl Worker {
-    fn new(target: Box<dyn Target>) -> Self {
+    fn new(target: Box<dyn Target>, decoder: Option<Arc<dyn Decode>>) -> Self {
         Self {
+            decoder,
             target,
             view: None,
             past: None,
@@ -395,6 +412,7 @@ impl Worker {
                 check: Check::default(),
                 past: Some((name.to_owned(), as_of)),
                 births: None,
+                decoder: self.decoder.clone(),
             })),
             // What was overwritten meanwhile tells nothing.
             Err(_) if !look.is_current()? => Ok(None),
@@ -426,6 +444,7 @@ impl Worker {
                     check: Check::default(),
                     past: None,
                     births: None,
+                    decoder: self.decoder.clone(),
                 });
             }
             stamp = after;
