@@ -55,61 +55,107 @@ impl Check {
     ) -> Result<(), Error> {
         let path = path.as_ref();
         let mut inspector = look(engine, path, snapshot)?;
-        let codes = Codes::of(&mut inspector)?;
-        let mut told = Decoding {
-            decoder: decoder.name().to_owned(),
-            ..Decoding::default()
-        };
-        let mut next = Some(Next::Protected(0));
-        while let Some(from) = next {
+        let mut run = DecodingRun::new(decoder);
+        while !run.is_complete() {
             let mut batch = BATCH;
             let mut is_first = true;
-            let part = steadily(|| {
+            let (after, findings) = steadily(|| {
                 if !std::mem::take(&mut is_first) {
                     inspector = look(engine, path, snapshot)?;
                     // A file that changes often holds still for a shorter time.
                     batch = (batch / 4).max(1);
                 }
-                let mut part = Part::new(decoder, codes, FAILURES_MAX - told.failures);
-                part.go_on(&mut inspector, from, batch)?;
+                let mut run = run.clone();
+                let findings = run.step(&mut inspector, decoder, batch)?;
                 Ok(if inspector.is_current()? {
-                    Attempt::Steady(part)
+                    Attempt::Steady((run, findings))
                 } else {
                     Attempt::Changed
                 })
             })?;
-            next = part.next;
-            let room = FINDINGS_MAX.saturating_sub(self.decoder_findings());
-            self.findings.extend(part.findings.into_iter().take(room));
-            told.add(part.told);
-            progress(told.pages, self.pages.max(told.pages));
+            run = after;
+            self.warnings += findings.len();
+            self.findings.extend(findings);
+            progress(run.told.pages, self.pages.max(run.told.pages));
         }
-        self.warnings += self.decoder_findings();
-        self.decoded = Some(told);
+        self.decoded = Some(run.told);
         Ok(())
     }
+}
 
-    fn decoder_findings(&self) -> usize {
-        let findings = self.findings.iter().rev();
-        findings
-            .take_while(|found| found.id.starts_with(FINDING))
-            .count()
+/// What has to be known of a file for its pages to be decoded. An
+/// [`Inspector`](crate::Inspector) knows it.
+pub trait PagesToDecode {
+    /// Why something could not be found out.
+    type Error;
+
+    /// Bytes in a page.
+    ///
+    /// # Errors
+    /// As the kind of file has them; so of the others.
+    fn page_size(&mut self) -> Result<usize, Self::Error>;
+
+    /// The code of the kind of pages of this name.
+    ///
+    /// # Errors
+    /// See above.
+    fn code_of(&mut self, kind: &str) -> Result<Option<u8>, Self::Error>;
+
+    /// The codes of the kinds of `count` pages from `first` on; fewer at the end.
+    ///
+    /// # Errors
+    /// See above.
+    fn kinds(&mut self, first: u64, count: u32) -> Result<Vec<u8>, Self::Error>;
+
+    /// Protected pages by their ids, and where they are: at most `limit`, from
+    /// `start` on.
+    ///
+    /// # Errors
+    /// See above.
+    fn protected(&mut self, start: u64, limit: u32)
+    -> Result<Vec<(u64, Option<u64>)>, Self::Error>;
+
+    /// The bytes of a whole page; none where the file does not have them.
+    ///
+    /// # Errors
+    /// See above.
+    fn bytes(&mut self, page: u64) -> Result<Option<Vec<u8>>, Self::Error>;
+}
+
+impl PagesToDecode for Inspector {
+    type Error = Error;
+
+    fn page_size(&mut self) -> Result<usize, Error> {
+        Ok(self.geometry().page_size.bytes())
+    }
+
+    fn code_of(&mut self, kind: &str) -> Result<Option<u8>, Error> {
+        let kinds = self.page_kinds()?;
+        let found = kinds.iter().find(|each| each.name == kind);
+        Ok(found.map(|found| found.code))
+    }
+
+    fn kinds(&mut self, first: u64, count: u32) -> Result<Vec<u8>, Error> {
+        Self::kinds(self, first, count)
+    }
+
+    fn protected(&mut self, start: u64, limit: u32) -> Result<Vec<(u64, Option<u64>)>, Error> {
+        let entries = self.directory(start, limit, false)?.into_iter();
+        Ok(entries.map(|entry| (entry.id, entry.page)).collect())
+    }
+
+    fn bytes(&mut self, page: u64) -> Result<Option<Vec<u8>>, Error> {
+        let mut bytes = vec![0; self.geometry().page_size.bytes()];
+        match self.read(page, 0, &mut bytes) {
+            Ok(()) => Ok(Some(bytes)),
+            // That the page is not there the check has said.
+            Err(Error::Store { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
 impl Decoding {
-    /// Adds what was told of further pages.
-    fn add(&mut self, part: Self) {
-        self.pages += part.pages;
-        self.known += part.known;
-        self.problems += part.problems;
-        self.failures += part.failures;
-        self.given_up |= part.given_up;
-        for more in part.kinds {
-            self.count(more);
-        }
-    }
-
     fn count(&mut self, more: DecodedKind) {
         match self.kinds.binary_search_by(|it| it.kind.cmp(&more.kind)) {
             Ok(place) => self.kinds[place].count += more.count,
@@ -120,30 +166,84 @@ impl Decoding {
 }
 
 /// The codes of the kinds of pages that matter here.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Codes {
     regular: Option<u8>,
     free: Option<u8>,
 }
 
-impl Codes {
-    fn of(inspector: &mut Inspector) -> Result<Self, Error> {
-        let kinds = inspector.page_kinds()?;
-        let code = |name| {
-            kinds
-                .iter()
-                .find(|kind| kind.name == name)
-                .map(|kind| kind.code)
+/// A walk over all pages of a file that a program can have bytes in, by which a
+/// decoder is asked about each of them: the protected ones by their ids, then the
+/// regular ones.
+#[derive(Clone, Debug)]
+pub struct DecodingRun {
+    told: Decoding,
+    codes: Option<Codes>,
+    /// Nothing: that was all, or the decoder failed too often.
+    next: Option<Next>,
+    /// Findings so far.
+    listed: usize,
+}
+
+impl DecodingRun {
+    /// Before the first page.
+    pub fn new(decoder: &dyn Decode) -> Self {
+        Self {
+            told: Decoding {
+                decoder: decoder.name().to_owned(),
+                ..Decoding::default()
+            },
+            codes: None,
+            next: Some(Next::Protected(0)),
+            listed: 0,
+        }
+    }
+
+    /// Whether there are no more pages, or the decoder failed so often that it is
+    /// asked no more.
+    pub fn is_complete(&self) -> bool {
+        self.next.is_none()
+    }
+
+    /// What was told so far.
+    pub fn told(&self) -> &Decoding {
+        &self.told
+    }
+
+    /// Asks about the next pages, `batch` at most, and returns what is wrong.
+    ///
+    /// # Errors
+    /// Those of `pages`. The walk is then where it was, or some pages further: it
+    /// is not to be gone on with.
+    pub fn step<P: PagesToDecode>(
+        &mut self,
+        pages: &mut P,
+        decoder: &dyn Decode,
+        batch: u32,
+    ) -> Result<Vec<Found>, P::Error> {
+        let codes = match self.codes {
+            Some(codes) => codes,
+            None => *self.codes.insert(Codes {
+                regular: pages.code_of("regular")?,
+                free: pages.code_of("free")?,
+            }),
         };
-        Ok(Self {
-            regular: code("regular"),
-            free: code("free"),
-        })
+        let mut step = Step {
+            run: self,
+            pages,
+            decoder,
+            codes,
+            findings: Vec::new(),
+        };
+        step.go_on(batch.max(1))?;
+        let findings = step.findings;
+        self.listed += findings.len();
+        Ok(findings)
     }
 }
 
 /// The page to go on from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Next {
     /// The protected page of this id, or the first after it.
     Protected(u64),
@@ -151,126 +251,95 @@ enum Next {
     Regular(u64),
 }
 
-/// What was told of some pages, and where it goes on; nowhere: that was all, or
-/// the decoder failed too often.
-struct Part<'d> {
-    decoder: &'d dyn Decode,
+/// Some pages of a walk.
+struct Step<'s, P> {
+    run: &'s mut DecodingRun,
+    pages: &'s mut P,
+    decoder: &'s dyn Decode,
     codes: Codes,
-    failures_left: u64,
-    told: Decoding,
     findings: Vec<Found>,
-    next: Option<Next>,
 }
 
-impl<'d> Part<'d> {
-    fn new(decoder: &'d dyn Decode, codes: Codes, failures_left: u64) -> Self {
-        Self {
-            decoder,
-            codes,
-            failures_left,
-            told: Decoding::default(),
-            findings: Vec::new(),
-            next: None,
-        }
-    }
-
-    /// Decodes at most `batch` pages.
-    fn go_on(&mut self, inspector: &mut Inspector, from: Next, batch: u32) -> Result<(), Error> {
-        let pages = match from {
-            Next::Protected(start) => {
-                let entries = inspector.directory(start, batch, false)?;
-                let after = entries.last().and_then(|last| last.id.checked_add(1));
-                self.next = Some(after.map_or(Next::Regular(0), Next::Protected));
-                let places = entries.into_iter().map(|entry| At {
-                    page: entry.page,
-                    protected: Some(entry.id),
-                });
-                places.collect()
-            }
-            Next::Regular(first) => self.regular(inspector, first, batch)?,
+impl<P: PagesToDecode> Step<'_, P> {
+    fn go_on(&mut self, batch: u32) -> Result<(), P::Error> {
+        let places = match self.run.next {
+            None => Vec::new(),
+            Some(Next::Protected(start)) => self.protected(start, batch)?,
+            Some(Next::Regular(first)) => self.regular(first, batch)?,
         };
-        for at in pages {
-            self.page(inspector, at)?;
-            if self.told.failures >= self.failures_left {
-                self.told.given_up = true;
-                self.next = None;
+        for at in places {
+            self.page(at)?;
+            if self.run.told.failures >= FAILURES_MAX {
+                self.run.told.given_up = true;
+                self.run.next = None;
                 break;
             }
         }
         Ok(())
     }
 
-    fn regular(
-        &mut self,
-        inspector: &mut Inspector,
-        first: u64,
-        batch: u32,
-    ) -> Result<Vec<At>, Error> {
-        let kinds = inspector.kinds(first, KINDS_READ)?;
-        let mut pages = Vec::new();
+    fn protected(&mut self, start: u64, batch: u32) -> Result<Vec<At>, P::Error> {
+        let pages = self.pages.protected(start, batch)?;
+        let after = pages.last().and_then(|(last, _)| last.checked_add(1));
+        self.run.next = Some(after.map_or(Next::Regular(0), Next::Protected));
+        let places = pages.into_iter().map(|(id, page)| At {
+            page,
+            protected: Some(id),
+        });
+        Ok(places.collect())
+    }
+
+    fn regular(&mut self, first: u64, batch: u32) -> Result<Vec<At>, P::Error> {
+        let kinds = self.pages.kinds(first, KINDS_READ)?;
+        let after = first + kinds.len() as u64;
+        self.run.next = (!kinds.is_empty()).then_some(Next::Regular(after));
+        let mut places = Vec::new();
         for (page, kind) in (first..).zip(kinds) {
-            // What is not in the file has no bytes.
-            if page >= inspector.geometry().page_count {
+            if places.len() == batch as usize {
+                self.run.next = Some(Next::Regular(page));
                 break;
             }
-            if pages.len() == batch as usize {
-                self.next = Some(Next::Regular(page));
-                return Ok(pages);
-            }
             if Some(kind) == self.codes.regular {
-                pages.push(At {
+                places.push(At {
                     page: Some(page),
                     protected: None,
                 });
             }
         }
-        let after = first.saturating_add(KINDS_READ.into());
-        self.next = (after < inspector.geometry().page_count).then_some(Next::Regular(after));
-        Ok(pages)
+        Ok(places)
     }
 
-    fn page(&mut self, inspector: &mut Inspector, at: At) -> Result<(), Error> {
-        let mut bytes = vec![0; inspector.geometry().page_size.bytes()];
-        match at
-            .page
-            .map_or(Ok(()), |page| inspector.read(page, 0, &mut bytes))
-        {
-            Ok(()) => {}
-            // That the page is not there the check has said.
-            Err(Error::Store { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        self.told.pages += 1;
-        match self.decoder.decode(&bytes, at) {
-            Ok(None) => {}
-            Ok(Some(decoded)) => self.known(inspector, at, &bytes, decoded)?,
-            Err(Error::Decoder { cause, .. }) => {
-                self.told.failures += 1;
-                self.findings.push(failure(self.decoder, at, &cause));
-            }
-            Err(error) => return Err(error),
-        }
+    fn page(&mut self, at: At) -> Result<(), P::Error> {
+        let bytes = match at.page {
+            None => Some(vec![0; self.pages.page_size()?]),
+            Some(page) => self.pages.bytes(page)?,
+        };
+        let Some(bytes) = bytes else {
+            return Ok(());
+        };
+        self.run.told.pages += 1;
+        let cause = match self.decoder.decode(&bytes, at) {
+            Ok(None) => return Ok(()),
+            Ok(Some(decoded)) => return self.known(at, &bytes, decoded),
+            Err(Error::Decoder { cause, .. }) => cause,
+            Err(error) => error.to_string(),
+        };
+        self.run.told.failures += 1;
+        self.findings.push(failure(self.decoder, at, &cause));
         Ok(())
     }
 
-    fn known(
-        &mut self,
-        inspector: &mut Inspector,
-        at: At,
-        bytes: &[u8],
-        decoded: Decoded,
-    ) -> Result<(), Error> {
+    fn known(&mut self, at: At, bytes: &[u8], decoded: Decoded) -> Result<(), P::Error> {
         for field in &decoded.fields {
             let why = match field.refers_to {
-                Some(target) => self.dangling(inspector, target)?,
+                Some(target) => self.dangling(target)?,
                 None => None,
             };
             let said = Some(&field.problem).filter(|text| !text.is_empty());
             for problem in said.cloned().into_iter().chain(why) {
-                self.told.problems += 1;
-                if self.findings.len() < FINDINGS_MAX {
-                    let title = &decoded.title;
-                    let text = format!("{title}, {}: {problem}", field.name);
+                self.run.told.problems += 1;
+                if self.run.listed + self.findings.len() < FINDINGS_MAX {
+                    let text = format!("{}, {}: {problem}", decoded.title, field.name);
                     let part = bytes.get(field.offset as usize..).unwrap_or_default();
                     let len = (field.len as usize).min(EVIDENCE_MAX).min(part.len());
                     let mut found = problem_of(self.decoder, at, &text);
@@ -280,8 +349,8 @@ impl<'d> Part<'d> {
                 }
             }
         }
-        self.told.known += 1;
-        self.told.count(DecodedKind {
+        self.run.told.known += 1;
+        self.run.told.count(DecodedKind {
             kind: decoded.kind,
             letter: decoded.letter,
             count: 1,
@@ -290,14 +359,14 @@ impl<'d> Part<'d> {
     }
 
     /// What is wrong with a reference to a page, if anything is.
-    fn dangling(&self, inspector: &mut Inspector, target: Target) -> Result<Option<String>, Error> {
+    fn dangling(&mut self, target: Target) -> Result<Option<String>, P::Error> {
         Ok(match target {
             Target::Protected(id) => {
-                let entries = inspector.directory(id, 1, false)?;
-                let is_there = entries.first().is_some_and(|entry| entry.id == id);
+                let found = self.pages.protected(id, 1)?;
+                let is_there = found.first().is_some_and(|(found, _)| *found == id);
                 (!is_there).then(|| format!("it names protected page {id}, which is not there"))
             }
-            Target::Page(page) => match inspector.kinds(page, 1)?.first().copied() {
+            Target::Page(page) => match self.pages.kinds(page, 1)?.first().copied() {
                 None => Some(format!("it names page {page}, which is not there")),
                 kind if kind == self.codes.free => {
                     Some(format!("it names page {page}, which is free"))

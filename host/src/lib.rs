@@ -96,6 +96,7 @@ pub mod wit;
 pub use backup::Backup;
 pub use compact::{Compacted, Obstacle};
 pub use copy::Copied;
+pub use decoding::{DecodingRun, PagesToDecode};
 pub use engine::Engine;
 pub use error::{Error, ErrorClass};
 pub use figures::{CommitInfo, ProtectedPage, Stats};

@@ -2,7 +2,10 @@
 //! pager, and what the page is as a whole. Whatever a decoder says is shown with
 //! nothing invisible in it.
 
-use pagebox::decode::{At, Field as Said, Target};
+use pagebox::{
+    decode::{At, Field as Said, Target},
+    report::Decoding,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -145,4 +148,14 @@ fn field(view: &mut View, said: &Said) -> Result<Field, LookError> {
         refers_to,
         problem,
     })
+}
+
+/// What a decoder told of a file.
+pub(crate) fn visible(told: &Decoding) -> Decoding {
+    let mut shown = told.clone();
+    shown.decoder = text::visible(&shown.decoder);
+    for each in &mut shown.kinds {
+        each.kind = text::visible(&each.kind);
+    }
+    shown
 }

@@ -8,7 +8,7 @@ use pagebox::Engine;
 use pagebox::inspect::Severity;
 use pagebox::report::{self, Decoding, Found};
 
-use super::output::{ERROR, GOOD, NOTE, QUIET, WARNING, hex, plural, shown};
+use super::output::{ERROR, GOOD, NOTE, QUIET, WARNING, hex, legible, number, plural, shown};
 use super::progress::Progress;
 use super::{Failure, File, Outcome, Output, Shown};
 
@@ -151,7 +151,7 @@ fn print_alike(output: &mut Output, alike: &[&Found]) -> io::Result<()> {
             Some(page) => write!(output, "  page {page}, offset {}: ", found.offset)?,
             None => write!(output, "  ")?,
         }
-        writeln!(output, "{}", found.message)?;
+        writeln!(output, "{}", legible(&found.message))?;
         if !found.evidence.is_empty() {
             writeln!(
                 output,
@@ -160,7 +160,8 @@ fn print_alike(output: &mut Output, alike: &[&Found]) -> io::Result<()> {
             )?;
         }
     }
-    writeln!(output, "    {quiet}meaning{quiet:#} {}", first.meaning)?;
+    let meaning = legible(&first.meaning);
+    writeln!(output, "    {quiet}meaning{quiet:#} {meaning}")?;
     writeln!(output, "    {quiet}remedy{quiet:#}  {}\n", first.remedy)
 }
 
@@ -168,15 +169,15 @@ fn print_alike(output: &mut Output, alike: &[&Found]) -> io::Result<()> {
 fn print_decoded(output: &mut Output, decoded: &Decoding) -> io::Result<()> {
     let style = output.style(QUIET);
     let pages = plural(decoded.pages, "page");
-    let name = &decoded.decoder;
+    let (name, known) = (legible(&decoded.decoder), number(decoded.known));
     write!(
         output,
-        "{style}decoder{style:#} {name}: knows {} of {pages}",
-        decoded.known
+        "{style}decoder{style:#} {name}: knows {known} of {pages}"
     )?;
     for (place, each) in decoded.kinds.iter().enumerate() {
         let before = if place == 0 { ": " } else { ", " };
-        write!(output, "{before}{} {}", each.count, each.kind)?;
+        let (count, kind) = (number(each.count), legible(&each.kind));
+        write!(output, "{before}{count} {kind}")?;
     }
     if decoded.given_up {
         write!(

@@ -259,6 +259,56 @@ async fn pages_are_compared_by_the_decoders_fields() {
     );
 }
 
+/// The check goes on while it is looked at.
+async fn health(viewer: &Viewer) -> Value {
+    loop {
+        let health = json(viewer, "/f/1/health.json").await;
+        if health["complete"] == true {
+            return health;
+        }
+    }
+}
+
+#[tokio::test]
+async fn problems_that_the_decoder_finds_are_in_health_and_its_kinds_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.pages");
+    let pages = file(&path, b"lmfn", b'r');
+    let viewer = viewer(&path);
+    let health = health(&viewer).await;
+    assert_eq!(
+        (&health["errors"], &health["warnings"]),
+        (&0.into(), &3.into())
+    );
+    assert_eq!(
+        health["decoded"],
+        serde_json::json!({
+            "decoder": "<b>fake</b>", "pages": 5, "known": 3, "problems": 2, "failures": 1,
+            "given_up": false, "kinds": [{"kind": "node", "letter": "N", "count": 3}],
+        })
+    );
+    let found = &health["findings"][0];
+    assert_eq!(found["id"], "decoder-problem");
+    assert_eq!(found["page"], pages[0]);
+    assert_eq!(found["offset"], 4);
+    assert_eq!(
+        found["message"],
+        "protected page 0: A node, child 1: it names protected page 812, which is not there"
+    );
+    let text = get(&viewer, "/f/1/health").await;
+    assert!(
+        !text.contains("<script>alert") && !text.contains("<b>fake"),
+        "{text}"
+    );
+    assert!(!text.contains('\u{202e}'), "{text}");
+    let html = Html::parse_document(&text);
+    assert_eq!(texts(&html, "#decoder + p + ul li"), ["N node: 3"]);
+    assert_eq!(
+        texts(&html, "h2#decoder"),
+        ["The program's own pages by the decoder <b>fake</b>"]
+    );
+}
+
 #[tokio::test]
 async fn without_a_decoder_nothing_is_said_of_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -269,4 +319,5 @@ async fn without_a_decoder_nothing_is_said_of_one() {
     assert_eq!(json(&viewer, &target).await["decoded"], Value::Null);
     let text = get(&viewer, &format!("/f/1/page?n={}", pages[0])).await;
     assert!(!text.contains("Decoder"), "{text}");
+    assert_eq!(health(&viewer).await["decoded"], Value::Null);
 }
