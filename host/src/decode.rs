@@ -13,7 +13,9 @@
 //! let decoder = Decoder::new(&std::fs::read("queue.wasm")?, pagebox::Limits::default())?;
 //! let pager = pagebox::Engine::new()?.open_read_only("messages.pages")?;
 //! let at = At { page: Some(7), protected: None };
-//! if let Some(decoded) = decoder.decode(pager.page(pagebox::PageId::new(7))?, at)? {
+//! let mut bytes = vec![0; 4096];
+//! pager.read(pagebox::PageId::new(7), 0, &mut bytes)?;
+//! if let Some(decoded) = decoder.decode(&bytes, at)? {
 //!     println!("{}: {}", decoded.title, decoded.summary);
 //! }
 //! # Ok(()) }

@@ -47,8 +47,8 @@ impl Decode for Fake {
             ),
             b'm' => {
                 let mut marked = field(MARKUP, 0, MARKUP, None);
-                marked.meaning = MARKUP.to_owned();
-                marked.problem = MARKUP.to_owned();
+                MARKUP.clone_into(&mut marked.meaning);
+                MARKUP.clone_into(&mut marked.problem);
                 (MARKUP, vec![marked])
             }
             b'f' => {
@@ -238,8 +238,8 @@ async fn markup_of_a_decoder_is_text() {
     let text = get(&viewer, &format!("/f/1/page?n={}", pages[0])).await;
     let html = Html::parse_document(&text);
     let shown = MARKUP.replace('\u{202e}', "\u{ab}U+202E\u{bb}");
-    assert_eq!(texts(&html, "table.fields th[scope=row]"), [shown.clone()]);
-    assert_eq!(texts(&html, "table.fields .problem"), [shown]);
+    assert_eq!(texts(&html, "table.fields th[scope=row]"), [&*shown]);
+    assert_eq!(texts(&html, "table.fields .problem"), [&*shown]);
 }
 
 #[tokio::test]
