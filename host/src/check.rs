@@ -70,12 +70,7 @@ impl Check {
         snapshot: Option<&str>,
         progress: &mut impl FnMut(u64, u64),
     ) -> Result<Option<Self>, Error> {
-        let look = || match snapshot {
-            None => engine.inspect(path),
-            Some(name) => engine
-                .inspect_with(path, |inspector| inspector.show_snapshot(name))
-                .map(|(inspector, ())| inspector),
-        };
+        let look = || look(engine, path, snapshot);
         let mut inspector = look()?;
         let mut run = Run::new(&mut inspector);
         while let Some(at) = run.cursor {
@@ -99,6 +94,20 @@ impl Check {
             run.add(&mut inspector, part, progress)?;
         }
         Ok(Some(Self::new(&inspector.summary()?, run.findings)))
+    }
+}
+
+/// A look at the committed state of a file, or at a snapshot.
+pub(crate) fn look(
+    engine: &Engine,
+    path: &Path,
+    snapshot: Option<&str>,
+) -> Result<Inspector, Error> {
+    match snapshot {
+        None => engine.inspect(path),
+        Some(name) => engine
+            .inspect_with(path, |inspector| inspector.show_snapshot(name))
+            .map(|(inspector, ())| inspector),
     }
 }
 

@@ -234,6 +234,25 @@ pub enum Error {
     /// The sandbox failed before and was not restarted.
     #[error("the sandbox failed before: reopen the file")]
     SandboxGone,
+    /// The bytes are not those of a page decoder, or it does not start; the text
+    /// says why.
+    #[error("it cannot be used as a page decoder: {0}")]
+    NotADecoder(String),
+    /// A page decoder failed at a page: it ran out of its limits, crashed, or
+    /// answered with what cannot be. The file has no part in that.
+    #[error(
+        "the decoder {decoder:?} failed at {}: {cause}",
+        page.map_or_else(|| "a page of zeros".to_owned(), |page| format!("page {page}"))
+    )]
+    Decoder {
+        /// What it calls itself.
+        decoder: String,
+        /// The page that it was asked about; none of a protected page that has
+        /// none.
+        page: Option<u64>,
+        /// What happened.
+        cause: String,
+    },
     /// What was asked of a [`SharedPager`](crate::SharedPager) could never be
     /// done: the thread that asks would wait for itself. The text says what it
     /// has to let go first.
@@ -292,6 +311,7 @@ impl Error {
             | Self::Io { .. }
             | Self::Sandbox { .. }
             | Self::SandboxGone
+            | Self::Decoder { .. }
             | Self::Poisoned => ErrorClass::System,
             _ => ErrorClass::Caller,
         }
@@ -329,7 +349,7 @@ impl Error {
 
 /// A text of the sandbox for people: a line, and no more of it than they will
 /// read.
-fn clipped(mut text: String) -> String {
+pub(crate) fn clipped(mut text: String) -> String {
     const MOST: usize = 1000;
     if text.len() > MOST {
         text.truncate(text.floor_char_boundary(MOST));

@@ -60,7 +60,7 @@
 //! | `precompile` | yes | compiling the component while this crate is built, which takes a compiler in its build script. Without it the variable `PAGEBOX_PRECOMPILED` names the folder `precompiled` of a release of this version, whose files must have the sums that the package knows |
 //! | `async` | no | requests to a [`SharedPager`] as futures, for any executor |
 //! | `yielding` | no | bindings (`wit::yielding`) for engines that yield, with wasmtime's `async` |
-//! | `compile` | no | compiling components at run time: another component, or the embedded one where what was compiled does not fit the machine |
+//! | `compile` | no | compiling components at run time: page decoders (`decode`), another component, or the embedded one where what was compiled does not fit the machine |
 //! | `run` | no | `pagebox run`: programs that use page files, with `cli` and `compile` |
 #![deny(unsafe_code)]
 
@@ -71,6 +71,8 @@ mod clock;
 mod compact;
 mod config;
 mod copy;
+pub mod decode;
+mod decoding;
 mod dropped;
 mod effects;
 mod engine;
@@ -109,6 +111,7 @@ pub mod wit;
 pub use backup::Backup;
 pub use compact::{Compacted, Obstacle};
 pub use copy::Copied;
+pub use decoding::{DecodingRun, PagesToDecode};
 pub use engine::Engine;
 pub use error::{Error, ErrorClass};
 pub use figures::{CommitInfo, ProtectedPage, Stats};

@@ -128,6 +128,42 @@ pub struct Check {
     pub infos: usize,
     /// All of them, in the order in which they were found.
     pub findings: Vec<Found>,
+    /// What a decoder made of the pages; absent where none was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoded: Option<Decoding>,
+}
+
+/// What a page decoder made of the pages of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Decoding {
+    /// What it calls itself.
+    pub decoder: String,
+    /// Pages that it was asked about: the protected ones and the regular ones.
+    pub pages: u64,
+    /// Pages that it knew.
+    pub known: u64,
+    /// What is wrong with pages, as it says; the first 10,000 are among the
+    /// findings.
+    pub problems: u64,
+    /// Pages at which it failed.
+    pub failures: u64,
+    /// Whether it was not asked about the rest, since it failed too often.
+    pub given_up: bool,
+    /// The kinds of pages that it knew, by name: the first 64 of them.
+    pub kinds: Vec<DecodedKind>,
+}
+
+/// A kind of pages, by a decoder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DecodedKind {
+    /// What the decoder calls it.
+    pub kind: String,
+    /// What stands for it in maps.
+    pub letter: char,
+    /// How many pages are of it.
+    pub count: u64,
 }
 
 /// One finding of a [`Check`].
@@ -300,7 +336,15 @@ impl Check {
             warnings: count(Severity::Warning),
             infos: count(Severity::Info),
             findings,
+            decoded: None,
         }
+    }
+
+    /// Whether nothing is wrong: the file is not damaged, and a decoder that was
+    /// asked found no problem and did not fail.
+    pub fn is_sound(&self) -> bool {
+        let decoded = self.decoded.as_ref();
+        self.errors == 0 && decoded.is_none_or(|it| it.problems == 0 && it.failures == 0)
     }
 }
 

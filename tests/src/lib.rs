@@ -12,6 +12,7 @@ pub mod examine;
 pub mod examine1;
 pub mod failing;
 pub mod figures;
+pub mod guests;
 pub mod legal;
 pub mod model;
 pub mod modules;

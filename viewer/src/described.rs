@@ -34,10 +34,21 @@ pub(crate) struct Described {
     pub(crate) raw: Vec<String>,
     /// Fields that were left out, being too many.
     pub(crate) omitted: usize,
+    /// The decoder that made it out; empty: the pager did.
+    pub(crate) by: String,
 }
 
 impl Described {
-    pub(crate) fn new(view: &mut View, mut structure: Structure) -> Result<Self, LookError> {
+    pub(crate) fn new(view: &mut View, structure: Structure) -> Result<Self, LookError> {
+        Self::by("", view, structure)
+    }
+
+    /// The same of a structure that a decoder made out.
+    pub(crate) fn by(
+        decoder: &str,
+        view: &mut View,
+        mut structure: Structure,
+    ) -> Result<Self, LookError> {
         let omitted = structure.fields.len().saturating_sub(FIELDS_MAX);
         structure.fields.truncate(FIELDS_MAX);
         let mut raw = Vec::with_capacity(structure.fields.len());
@@ -52,6 +63,7 @@ impl Described {
             structure,
             raw,
             omitted,
+            by: decoder.to_owned(),
         })
     }
 
@@ -73,6 +85,9 @@ impl Described {
     }
 
     pub(crate) fn validity(&self) -> &'static str {
+        if !self.by.is_empty() {
+            return "made out by the decoder";
+        }
         match self.structure.valid {
             Some(true) => "valid",
             Some(false) => "not valid",
@@ -245,6 +260,7 @@ mod tests {
             },
             raw: Vec::new(),
             omitted: 0,
+            by: String::new(),
         };
         let one = field("id 0", 32, "7");
         let more = field("more", 0, "1234 more entries");
@@ -267,6 +283,7 @@ mod tests {
                 structure: structure(title, 0, true),
                 raw: Vec::new(),
                 omitted: 0,
+                by: String::new(),
             };
             described.letter().to_owned()
         };

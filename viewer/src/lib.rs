@@ -14,6 +14,7 @@ mod checked;
 mod clock;
 mod commits;
 mod compare;
+mod decoded;
 mod described;
 mod entries;
 mod error;

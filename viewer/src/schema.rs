@@ -181,6 +181,37 @@ pub(crate) struct Reason {
     evidence: String,
 }
 
+/// What a page decoder made of the pages of a file.
+#[derive(ToSchema)]
+pub(crate) struct Decoding {
+    /// What it calls itself.
+    decoder: String,
+    /// Pages that it was asked about: the protected ones and the regular ones.
+    pages: u64,
+    /// Pages that it knew.
+    known: u64,
+    /// What is wrong with pages, as it says; the first 10,000 are among the
+    /// findings.
+    problems: u64,
+    /// Pages at which it failed.
+    failures: u64,
+    /// Whether it was not asked about the rest, since it failed too often.
+    given_up: bool,
+    /// The kinds of pages that it knew, by name: the first 64 of them.
+    kinds: Vec<DecodedKind>,
+}
+
+/// A kind of pages, by a decoder.
+#[derive(ToSchema)]
+pub(crate) struct DecodedKind {
+    /// What the decoder calls it.
+    kind: String,
+    /// What stands for it in maps.
+    letter: char,
+    /// How many pages are of it.
+    count: u64,
+}
+
 /// One finding of a `Check`.
 #[derive(ToSchema)]
 pub(crate) struct Found {

@@ -25,13 +25,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pagebox::{DecodingRun, PagesToDecode, decode::Decode};
 use tokio::sync::oneshot;
 
 use crate::{
     births::Births,
-    inspect::Finding,
+    inspect::{Finding, Found},
     look::{Look, LookError, Target},
     past::{AsOf, Snapshot},
+    text,
 };
 
 /// How many questions may wait for a file's thread.
@@ -70,12 +72,19 @@ pub struct View {
     /// The snapshot that it shows, and by which name it was asked for.
     past: Option<(String, AsOf)>,
     births: Option<Births>,
+    decoder: Option<Arc<dyn Decode>>,
+    decoding: Option<DecodingRun>,
 }
 
 impl View {
     /// The look itself.
     pub fn look(&mut self) -> &mut dyn Look {
         &mut *self.look
+    }
+
+    /// What knows the pages of the program whose file it is.
+    pub(crate) fn decoder(&self) -> Option<Arc<dyn Decode>> {
+        self.decoder.clone()
     }
 
     /// The snapshot that it shows; none: the committed state.
@@ -119,15 +128,29 @@ impl View {
         self.stamp.hash
     }
 
-    /// Does one step of the check. Returns whether there are more.
+    /// What the decoder told so far, once it was asked.
+    pub(crate) fn decoding(&self) -> Option<&DecodingRun> {
+        self.decoding.as_ref()
+    }
+
+    /// Does one step of the check: of the pager's own, and then, page by page, of the
+    /// decoder's, which may take long at each. Returns whether there are more.
     fn step(&mut self) -> Result<bool, LookError> {
+        if let (Some(run), Some(decoder)) = (&mut self.decoding, &self.decoder) {
+            let found = run.step(&mut Pages(&mut *self.look), &**decoder, 1)?;
+            self.check.findings.extend(found.into_iter().map(finding));
+            self.check.complete = run.is_complete();
+            return Ok(!self.check.complete);
+        }
         let part = self.look.findings(self.check.cursor)?;
         self.check.findings.extend(part.findings);
         self.check.done = part.done;
         self.check.total = part.total;
-        match part.next {
-            Some(next) => self.check.cursor = next,
-            None => self.check.complete = true,
+        if let Some(next) = part.next {
+            self.check.cursor = next;
+        } else {
+            self.decoding = self.decoder.as_deref().map(DecodingRun::new);
+            self.check.complete = self.decoding.is_none();
         }
         Ok(!self.check.complete)
     }
@@ -142,6 +165,54 @@ impl View {
             self.step()?;
         }
         Ok(())
+    }
+}
+
+/// A look, as a decoder's walk over the pages needs it.
+struct Pages<'l>(&'l mut dyn Look);
+
+impl PagesToDecode for Pages<'_> {
+    type Error = LookError;
+
+    fn page_size(&mut self) -> Result<usize, LookError> {
+        let bytes = self.0.summary()?.page_size;
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
+    fn code_of(&mut self, kind: &str) -> Result<Option<u8>, LookError> {
+        let kinds = self.0.page_kinds()?;
+        let found = kinds.iter().find(|each| each.name == kind);
+        Ok(found.map(|found| found.code))
+    }
+
+    fn kinds(&mut self, first: u64, count: u32) -> Result<Vec<u8>, LookError> {
+        self.0.kinds(first, count)
+    }
+
+    fn protected(&mut self, start: u64, limit: u32) -> Result<Vec<(u64, Option<u64>)>, LookError> {
+        let entries = self.0.directory(start, limit, false)?.into_iter();
+        Ok(entries.map(|entry| (entry.id, entry.page)).collect())
+    }
+
+    fn bytes(&mut self, page: u64) -> Result<Option<Vec<u8>>, LookError> {
+        let page_size = self.0.summary()?.page_size;
+        let bytes = self.0.bytes(page, 0, page_size)?;
+        // Fewer: the file ends within the page.
+        Ok(Some(bytes).filter(|bytes| u32::try_from(bytes.len()) == Ok(page_size)))
+    }
+}
+
+/// A finding of a decoder, with nothing invisible in it.
+fn finding(found: Found) -> Finding {
+    Finding {
+        id: found.id,
+        severity: found.severity,
+        page: found.page,
+        offset: found.offset,
+        evidence: found.evidence,
+        message: text::visible(&found.message),
+        meaning: text::visible(&found.meaning),
+        remedy: found.remedy,
     }
 }
 
@@ -205,10 +276,18 @@ impl Source {
     /// # Errors
     /// Where the system has no thread to give.
     pub fn start(target: impl Target) -> std::io::Result<Self> {
+        Self::start_with(target, None)
+    }
+
+    /// The same with what knows the pages of the program whose file it is.
+    pub(crate) fn start_with(
+        target: impl Target,
+        decoder: Option<Arc<dyn Decode>>,
+    ) -> std::io::Result<Self> {
         let (questions, waiting) = sync_channel(QUESTIONS_MAX);
         thread::Builder::new()
             .name("pagebox-look".to_owned())
-            .spawn(move || Worker::new(Box::new(target)).run(&waiting))?;
+            .spawn(move || Worker::new(Box::new(target), decoder).run(&waiting))?;
         Ok(Self { questions })
     }
 
@@ -253,11 +332,13 @@ struct Worker {
     /// The snapshot that was shown last.
     past: Option<View>,
     changed: Instant,
+    decoder: Option<Arc<dyn Decode>>,
 }
 
 impl Worker {
-    fn new(target: Box<dyn Target>) -> Self {
+    fn new(target: Box<dyn Target>, decoder: Option<Arc<dyn Decode>>) -> Self {
         Self {
+            decoder,
             target,
             view: None,
             past: None,
@@ -395,6 +476,8 @@ impl Worker {
                 check: Check::default(),
                 past: Some((name.to_owned(), as_of)),
                 births: None,
+                decoder: self.decoder.clone(),
+                decoding: None,
             })),
             // What was overwritten meanwhile tells nothing.
             Err(_) if !look.is_current()? => Ok(None),
@@ -426,6 +509,8 @@ impl Worker {
                     check: Check::default(),
                     past: None,
                     births: None,
+                    decoder: self.decoder.clone(),
+                    decoding: None,
                 });
             }
             stamp = after;

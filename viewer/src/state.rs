@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use pagebox::Engine;
+use pagebox::{Engine, decode::Decode};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
@@ -26,6 +26,7 @@ pub struct Builder {
     demo: bool,
     engine: Option<Engine>,
     recent: Option<Recent>,
+    decoder: Option<Arc<dyn Decode>>,
 }
 
 impl Builder {
@@ -39,6 +40,7 @@ impl Builder {
             demo: false,
             engine: None,
             recent: None,
+            decoder: None,
         }
     }
 
@@ -88,6 +90,16 @@ impl Builder {
         self
     }
 
+    /// Shows what a decoder makes of the pages of the files that are added from
+    /// now on: of those that a program has bytes in. With the feature `compile`
+    /// of pagebox a `pagebox::decode::Decoder` is one, in a sandbox; a file waits
+    /// for it as long as its limit of time says.
+    #[must_use]
+    pub fn decoder(mut self, decoder: impl Decode + 'static) -> Self {
+        self.decoder = Some(Arc::new(decoder));
+        self
+    }
+
     /// Adds a file, or whatever else can be looked at. The name is shown, and
     /// is never part of an address.
     ///
@@ -120,7 +132,7 @@ impl Builder {
         target: impl Target,
         path: Option<&Path>,
     ) -> std::io::Result<&mut File> {
-        let source = Source::start(target)?;
+        let source = Source::start_with(target, self.decoder.clone())?;
         self.files.push(File {
             id: (self.files.len() + 1).to_string(),
             name: text::visible(name),

@@ -1,30 +1,36 @@
 //! `pagebox check`.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pagebox::Engine;
 use pagebox::inspect::Severity;
-use pagebox::report::{self, Found};
+use pagebox::report::{self, Decoding, Found};
 
-use super::output::{ERROR, GOOD, NOTE, QUIET, WARNING, hex, plural, shown};
+use super::output::{ERROR, GOOD, NOTE, QUIET, WARNING, hex, legible, number, plural, shown};
 use super::progress::Progress;
 use super::{Failure, File, Outcome, Output, Shown};
 
 /// Check all of a file; say what is wrong
 ///
-/// Takes no lock and changes nothing. The exit code is 3 where there is damage.
+/// Takes no lock and changes nothing. The exit code is 3 where there is damage,
+/// and where a decoder finds something wrong or fails.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   pagebox check data.pages
-  pagebox check data.pages --json")]
+  pagebox check data.pages --json
+  pagebox check messages.pages --decoder queue_decoder.wasm")]
 pub(crate) struct Check {
     #[command(flatten)]
     file: File,
     #[command(flatten)]
     shown: Shown,
+    /// Ask this page decoder, a WebAssembly component of the world `page-decoder`,
+    /// what is wrong in the pages of your program
+    #[arg(long, value_name = "DECODER.wasm")]
+    decoder: Option<PathBuf>,
     /// JSON, for programs
     #[arg(long)]
     json: bool,
@@ -33,18 +39,49 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
         let path = &self.file.path;
-        let check = check(path, self.shown.snapshot.as_deref())?;
+        let snapshot = self.shown.snapshot.as_deref();
+        let check = match &self.decoder {
+            None => check(path, snapshot)?,
+            Some(decoder) => decoded(path, snapshot, decoder)?,
+        };
         if self.json {
             output.json(&check)?;
         } else {
             print(output, path, &check)?;
         }
-        if check.errors > 0 {
-            Err(Failure::Damage)
-        } else {
+        if check.is_sound() {
             Ok(())
+        } else {
+            Err(Failure::Damage)
         }
     }
+}
+
+/// Checks a file, and asks a decoder about its pages.
+#[cfg(feature = "compile")]
+fn decoded(path: &Path, snapshot: Option<&str>, decoder: &Path) -> Result<report::Check, Failure> {
+    let decoder = super::decoder::load(decoder)?;
+    let mut found = check(path, snapshot)?;
+    let progress = Progress::new("decoding");
+    Engine::new()
+        .and_then(|engine| {
+            found.decode(&engine, path, snapshot, &decoder, |done, total| {
+                progress.show(done, total);
+            })
+        })
+        .map_err(Failure::of(path))?;
+    Ok(found)
+}
+
+/// Decoders are compiled when they are loaded: that takes a compiler.
+#[cfg(not(feature = "compile"))]
+fn decoded(_: &Path, _: Option<&str>, decoder: &Path) -> Result<report::Check, Failure> {
+    Err(Failure::Request {
+        path: decoder.to_owned(),
+        text: "this pagebox was built without `run`, whose compiler decoders need: \
+               `cargo install --path host --features run` builds one with it"
+            .into(),
+    })
 }
 
 /// Checks a file, with a progress bar on a terminal where it takes a while.
@@ -75,7 +112,10 @@ pub(crate) fn print(output: &mut Output, path: &Path, check: &report::Check) -> 
             print_alike(output, alike)?;
         }
     }
-    if check.errors == 0 {
+    if let Some(decoded) = &check.decoded {
+        print_decoded(output, decoded)?;
+    }
+    if check.is_sound() {
         let style = output.style(GOOD);
         write!(output, "{style}OK{style:#}: {name}: {pages} checked")?;
     } else {
@@ -111,7 +151,7 @@ fn print_alike(output: &mut Output, alike: &[&Found]) -> io::Result<()> {
             Some(page) => write!(output, "  page {page}, offset {}: ", found.offset)?,
             None => write!(output, "  ")?,
         }
-        writeln!(output, "{}", found.message)?;
+        writeln!(output, "{}", legible(&found.message))?;
         if !found.evidence.is_empty() {
             writeln!(
                 output,
@@ -120,6 +160,30 @@ fn print_alike(output: &mut Output, alike: &[&Found]) -> io::Result<()> {
             )?;
         }
     }
-    writeln!(output, "    {quiet}meaning{quiet:#} {}", first.meaning)?;
+    let meaning = legible(&first.meaning);
+    writeln!(output, "    {quiet}meaning{quiet:#} {meaning}")?;
     writeln!(output, "    {quiet}remedy{quiet:#}  {}\n", first.remedy)
+}
+
+/// What a decoder made of the pages, in a line: how many of each kind.
+fn print_decoded(output: &mut Output, decoded: &Decoding) -> io::Result<()> {
+    let style = output.style(QUIET);
+    let pages = plural(decoded.pages, "page");
+    let (name, known) = (legible(&decoded.decoder), number(decoded.known));
+    write!(
+        output,
+        "{style}decoder{style:#} {name}: knows {known} of {pages}"
+    )?;
+    for (place, each) in decoded.kinds.iter().enumerate() {
+        let before = if place == 0 { ": " } else { ", " };
+        let (count, kind) = (number(each.count), legible(&each.kind));
+        write!(output, "{before}{count} {kind}")?;
+    }
+    if decoded.given_up {
+        write!(
+            output,
+            "; not asked about the rest, since it failed too often"
+        )?;
+    }
+    writeln!(output)
 }

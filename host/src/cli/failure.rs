@@ -40,6 +40,18 @@ impl Failure {
         }
     }
 
+    /// That a component at `path` cannot be read.
+    #[cfg(feature = "compile")]
+    pub(crate) fn reading(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+        move |error| Self::Request {
+            path: path.to_owned(),
+            text: match error.kind() {
+                io::ErrorKind::NotFound => "no such file".into(),
+                _ => format!("cannot read it: {error}"),
+            },
+        }
+    }
+
     /// Says what went wrong, and what is done all the same. The exit code of
     /// the program.
     pub(crate) fn report(&self, done: Option<&str>) -> ExitCode {

@@ -13,6 +13,8 @@ mod component;
 mod copy;
 mod create;
 mod data;
+#[cfg(feature = "compile")]
+mod decoder;
 mod demo;
 mod diff;
 mod dump;

@@ -131,7 +131,12 @@ pub(crate) fn shown(path: &Path) -> String {
     if path.as_os_str().is_empty() {
         return "a file without a name".into();
     }
-    path.display().to_string().chars().map(printable).collect()
+    legible(&path.display().to_string())
+}
+
+/// A text of others, with nothing in it that would steer a terminal.
+pub(crate) fn legible(text: &str) -> String {
+    text.chars().map(printable).collect()
 }
 
 /// A character, or the replacement character where it would steer a terminal.

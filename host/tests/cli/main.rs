@@ -6,6 +6,7 @@ mod commands;
 mod compact;
 mod copy;
 mod damage;
+mod decoders;
 mod errors;
 #[cfg(unix)]
 mod hardened;

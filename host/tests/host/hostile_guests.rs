@@ -8,7 +8,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use pagebox::{
     Access, Engine, Error, Format, Limits, MemoryStore, NewFile, PageId, PageSize, Pager,
     ProtectedId, Store, StoreError,
 };
+use pagebox_tests::guests;
 use tempfile::TempDir;
 
 use crate::{engine, folder};
@@ -64,38 +64,10 @@ fn hostile_within(limits: Limits) -> Engine {
     Engine::with_component(wasm, limits).unwrap()
 }
 
-/// Builds the guest, whatever the outer build is.
 fn build() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host/hostile_guest");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile-guest");
-    let mut cargo = Command::new(env!("CARGO"));
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_") && text != "CARGO_HOME" || text.starts_with("RUSTC") {
-            cargo.env_remove(&name);
-        }
-    }
-    let output = cargo
-        .args([
-            "build",
-            "--locked",
-            "--release",
-            "--target",
-            "wasm32-wasip2",
-        ])
-        .arg("--manifest-path")
-        .arg(manifest.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target)
-        .env("CARGO_ENCODED_RUSTFLAGS", "")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "the hostile guest does not build: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    target.join("wasm32-wasip2/release/hostile_guest.wasm")
+    guests::build(&manifest, &target, "hostile_guest")
 }
 
 /// A sound file, of which page 3 says what a hostile guest is to do.

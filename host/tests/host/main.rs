@@ -7,8 +7,11 @@ mod compacting;
 mod deferred;
 mod failing;
 mod files;
-mod hostile_files;
 // They are compiled when the tests run.
+#[cfg(feature = "compile")]
+mod hostile_decoders;
+mod hostile_files;
+// As decoders.
 #[cfg(feature = "compile")]
 mod hostile_guests;
 mod inspecting;

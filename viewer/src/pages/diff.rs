@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     compare::{self, Compared, FieldDifference, Line},
+    decoded::Decoded,
     described::{Described, other_copy, twin_of},
     error::Error,
     filters,
@@ -270,11 +271,14 @@ async fn side(file: &File, page: u64) -> Result<DiffSide, Error> {
             for structure in info.structures {
                 structures.push(Described::new(view, structure)?);
             }
+            let kind = legend.name(info.kind).to_owned();
+            // Its fields are compared as those of the pager are.
+            Decoded::of(view, page, info.protected, &kind, &mut structures)?;
             Ok(Ok(DiffSide {
                 file: name.clone(),
                 state,
                 page,
-                kind: legend.name(info.kind).to_owned(),
+                kind,
                 structures,
                 bytes,
                 other_copy,

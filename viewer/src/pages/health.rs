@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::response::Response;
+use pagebox::report::Decoding;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     checked::Checked,
+    decoded,
     error::Error,
     filters,
     gauge::{Gauge, gauges},
@@ -45,6 +47,10 @@ pub(crate) struct HealthView {
     findings: Vec<Found>,
     /// Findings that were left out, being too many.
     omitted: usize,
+    /// What the program's own decoder made of the pages so far; null where there is
+    /// none, or it was not asked yet.
+    #[schema(value_type = Option<schema::Decoding>)]
+    decoded: Option<Decoding>,
     /// What makes a mended copy of the file; none where there is nothing to
     /// mend, no file that a command could name, or none of format 0.
     repair_command: Option<String>,
@@ -174,6 +180,7 @@ async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
                 check,
                 findings,
                 omitted,
+                decoded: view.decoding().map(|run| decoded::visible(run.told())),
                 repair_command: mends
                     .clone()
                     .filter(|_| check.errors > 0 && !head.foreign()),

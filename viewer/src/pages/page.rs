@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    decoded::Decoded,
     described::{Described, other_copy, spans},
     error::Error,
     filters,
@@ -74,6 +75,9 @@ pub(crate) struct PageView {
     other_copy: Option<u64>,
     /// What lies in it.
     structures: Vec<Described>,
+    /// What the program's own decoder says of it; null where there is none, or no
+    /// program has bytes in the page.
+    decoded: Option<Decoded>,
     /// Who names it, as far as could be read.
     #[schema(value_type = Vec<schema::Reference>)]
     referenced_by: Vec<Reference>,
@@ -269,6 +273,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
             for structure in info.structures {
                 structures.push(Described::new(view, structure)?);
             }
+            let decoded = Decoded::of(view, page, info.protected, &kind, &mut structures)?;
             let row = ROW as u64;
             let window = (params.len.unwrap_or(WINDOW).clamp(row, WINDOW_MAX) / row) * row;
             let at = params
@@ -296,6 +301,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
                 protected: info.protected,
                 other_copy,
                 structures,
+                decoded,
                 referenced_by: info.referenced_by,
                 held_by,
                 findings: info.findings.into_iter().map(Found::from).collect(),

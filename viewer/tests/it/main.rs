@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says enough by where it stops")]
 
 mod browser;
+mod decoders;
 mod desktop;
 mod facts;
 mod fake;

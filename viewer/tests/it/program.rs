@@ -107,6 +107,27 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+#[cfg(not(feature = "decoder"))]
+#[test]
+fn decoder_without_a_compiler_says_how_to_build_one_in() {
+    let output = refused(&["--decoder", "queue.wasm"]);
+    let said = said(&output);
+    assert!(
+        said.contains("queue.wasm: ") && said.contains("--features decoder"),
+        "{said}"
+    );
+}
+
+#[cfg(feature = "decoder")]
+#[test]
+fn what_is_no_decoder_is_refused() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let output = refused(&["--decoder", readme]);
+    assert!(said(&output).contains("it cannot be used as a page decoder: "));
+    let output = refused(&["--decoder", "nothing.wasm"]);
+    assert!(said(&output).contains("nothing.wasm: "));
+}
+
 /// Line 1 of the security list.
 #[test]
 fn address_that_others_reach_needs_a_token_and_a_name() {

@@ -61,13 +61,7 @@ impl stores::Host for Data {
 /// Runs a program to its end.
 pub(super) fn run(command: &Run, wait: Wait) -> Outcome {
     let app = &command.app;
-    let bytes = std::fs::read(app).map_err(|error| Failure::Request {
-        path: app.clone(),
-        text: match error.kind() {
-            std::io::ErrorKind::NotFound => "no such file".into(),
-            _ => format!("cannot read it: {error}"),
-        },
-    })?;
+    let bytes = std::fs::read(app).map_err(Failure::reading(app))?;
     // What is wrong with the files is told before the compiler takes its time.
     let grants = Grants::open(&command.stores, &command.read_only_stores, wait)?;
     let refused = |error: wasmtime::Error| Failure::Request {

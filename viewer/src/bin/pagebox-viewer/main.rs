@@ -1,6 +1,7 @@
 //! `pagebox-viewer`: opens page files to look at, in the browser.
 
 mod browser;
+mod decoder;
 mod demo;
 mod desktop;
 mod folder;
@@ -44,6 +45,7 @@ const NO_RECENT_VARIABLE: &str = "PAGEBOX_VIEWER_NO_RECENT";
 Examples:
   pagebox-viewer data.pages
   pagebox-viewer --demo data.pages
+  pagebox-viewer --decoder queue_decoder.wasm messages.pages
   pagebox-viewer --bind 192.0.2.7 --port 8080 --token --allow-host lab.example data.pages
 
 A token is made when the program starts. To bring your own, put it in the
@@ -81,6 +83,10 @@ struct Options {
     /// given several times
     #[arg(long, value_name = "NAME[:PORT]")]
     allow_host: Vec<HostName>,
+    /// Show what this page decoder makes of pages, a WebAssembly component of the
+    /// world `page-decoder`
+    #[arg(long, value_name = "DECODER.wasm")]
+    decoder: Option<PathBuf>,
     /// Neither show which files were looked at before nor keep which are now:
     /// without --token every user of this machine can read it here
     #[arg(long)]
@@ -175,6 +181,9 @@ async fn run(options: &Options) -> Result<(), String> {
     signals::survive_limits().map_err(|error| error.to_string())?;
     let engine = Engine::new().map_err(|error| error.to_string())?;
     let mut builder = Builder::new().engine(&engine);
+    if let Some(path) = &options.decoder {
+        builder = decoder::load(path, builder)?;
+    }
     let mut named = Vec::new();
     for path in &options.files {
         if path.is_dir() {
