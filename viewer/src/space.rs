@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{
     head::Head,
-    inspect::Extent,
+    inspect::{self, Extent},
     look::{Look, LookError},
     text,
 };
@@ -40,9 +40,8 @@ pub(crate) struct FreeSpace {
 }
 
 impl FreeSpace {
-    /// What a look tells of the free pages.
-    pub(crate) fn of(look: &mut dyn Look) -> Result<Self, LookError> {
-        let told = look.free_space()?;
+    /// What a look has told of the free pages, and what more it can.
+    pub(crate) fn of(look: &mut dyn Look, told: inspect::FreeSpace) -> Result<Self, LookError> {
         if told.longest.is_none() {
             return Ok(Self::default());
         }

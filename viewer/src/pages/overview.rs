@@ -149,6 +149,7 @@ async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {
             let check = Checked::of(&view.check);
             let look = view.look();
             let legend = Legend::new(look.page_kinds()?);
+            let free = look.free_space()?;
             let roots = look.structures(0, 0)?;
             let counting = roots
                 .iter()
@@ -156,9 +157,9 @@ async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {
             Ok(OverviewView {
                 file: file.clone(),
                 state: head.clone(),
-                info: Info::new(head.summary.clone(), &roots),
+                info: Info::new(head.summary.clone(), &roots, &free),
                 kinds: legend.kinds,
-                free_space: FreeSpace::of(look)?,
+                free_space: FreeSpace::of(look, free)?,
                 counting: counting.cloned().collect(),
                 check,
                 first_bytes: if head.foreign() {
