@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::{
     head::{Head, tone_of},
-    inspect::Extent,
+    inspect::{Extent, Found},
     past::AsOf,
     state::{File, Viewer},
     text,
@@ -252,6 +252,15 @@ impl Shell {
     /// The address of a page's screen, at a byte.
     pub(crate) fn page_at(&self, page: impl Display, offset: impl Display) -> String {
         format!("{}&at={offset}", self.page(page))
+    }
+
+    /// The same of the page that a finding is about, at its bytes where it has some.
+    pub(crate) fn page_of(&self, finding: &Found, page: impl Display) -> String {
+        if finding.evidence.is_empty() {
+            self.page(page)
+        } else {
+            self.page_at(page, finding.offset)
+        }
     }
 
     /// How many pages runs hold, in words.

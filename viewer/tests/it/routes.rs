@@ -763,6 +763,33 @@ fn router_below_a_path_links_to_where_it_is_and_answers_there() {
 
 /// The way on that the page of an error spoke of was not on it, nor was
 /// anything else of the file.
+/// The first row was lit, as if the rot were there: the checksum does not tell where
+/// it is.
+#[test]
+fn byte_that_is_not_known_is_not_pointed_at() {
+    let site = Site::new();
+    let html = site.html("/f/2/health");
+    let finding = texts(&html, ".finding.bad").concat();
+    assert!(finding.contains("the checksum of page"), "{finding}");
+    assert!(!finding.contains("Bytes at"), "{finding}");
+    let page = links(&html)
+        .into_iter()
+        .find(|link| link.contains("/page?n="))
+        .unwrap();
+    assert!(!page.contains("at="), "{page}");
+    assert!(texts(&site.html(&page), "tr.cursor").is_empty());
+    // Of format 0 it is known.
+    let site = Site::of(Format::Zero);
+    let html = site.html("/f/2/health");
+    let finding = texts(&html, ".finding.bad").concat();
+    assert!(finding.contains("Bytes at 100 (0x64)"), "{finding}");
+    let page = links(&html)
+        .into_iter()
+        .find(|link| link.contains("&at=100"))
+        .unwrap();
+    assert_eq!(texts(&site.html(&page), "tr.cursor").len(), 1);
+}
+
 #[test]
 fn error_of_a_file_keeps_its_screens_and_links_to_what_it_advises() {
     let site = Site::new();
