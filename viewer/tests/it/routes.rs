@@ -807,6 +807,12 @@ fn error_of_a_file_keeps_its_screens_and_links_to_what_it_advises() {
         ),
         ("/f/1/tiles?x=1", "nothing at this address", "/f/1/overview"),
         (
+            "/f/1/map?colour=red",
+            "'red' is neither kind nor age",
+            "/f/1/overview",
+        ),
+        ("/f/1/page?n=1&n=2", "n is given twice", "/f/1/overview"),
+        (
             "/f/1/directory?sort=colour",
             "sort is one of",
             "/f/1/overview",
@@ -815,7 +821,7 @@ fn error_of_a_file_keeps_its_screens_and_links_to_what_it_advises() {
         let html = error(route);
         let lead = texts(&html, ".lead").concat().to_lowercase();
         assert!(lead.contains(words), "{route}: {lead}");
-        assert!(!lead.contains("deserialize"), "{lead}");
+        assert!(!lead.contains("deserialize") && !lead.contains('`'), "{lead}");
         assert_eq!(texts(&html, "nav.tabs a").len(), SCREENS.len(), "{route}");
         assert_eq!(texts(&html, "[data-theme-switch]").len(), 1);
         assert!(
