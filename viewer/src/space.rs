@@ -162,7 +162,15 @@ pub(crate) fn room(head: &Head) -> Option<String> {
         .protected_capacity?
         .saturating_sub(summary.protected_pages?);
     // Each takes two pages, of the same free ones.
-    let protected = text::counted((free / 2).min(named), "protected one");
+    if named < free / 2 {
+        return Some(format!(
+            "Without growth there is room for {regular}. The directory has slots for {} more \
+             protected ones, which take two pages each; another block of slots takes two pages as \
+             well.",
+            text::number(named)
+        ));
+    }
+    let protected = text::counted(free / 2, "protected one");
     Some(format!(
         "Without growth there is room for {regular}, or for {protected} instead, which take two \
          each."

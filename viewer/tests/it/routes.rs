@@ -932,6 +932,33 @@ fn room_is_what_is_left_and_counts_no_page_twice() {
     assert!(room.starts_with(&expected), "{room}");
 }
 
+/// Of a file whose directory has no slot left it was told that there is room for no
+/// protected page, with hundreds of free pages.
+#[test]
+fn directory_that_is_full_can_have_another_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    let new = pagebox::NewFile {
+        format: Format::Zero,
+        page_count: 300,
+    };
+    let engine = pagebox::Engine::new().unwrap();
+    drop(
+        engine
+            .create_with(&path, pagebox::PageSize::KIB_4, new)
+            .unwrap(),
+    );
+    let site = Site {
+        app: router(files::viewer(&path)),
+        _folder: folder,
+    };
+    let room = texts(&site.html("/f/1/overview"), ".room").concat();
+    let expected = "Without growth there is room for 297 further pages. The directory has slots for 0 \
+                    more protected ones, which take two pages each; another block of slots takes two \
+                    pages as well.";
+    assert_eq!(room, expected);
+}
+
 /// Words that everything rests on were nowhere explained where they stood.
 #[test]
 fn words_link_to_what_they_mean() {
