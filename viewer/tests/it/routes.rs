@@ -790,6 +790,14 @@ fn byte_that_is_not_known_is_not_pointed_at() {
     assert_eq!(texts(&site.html(&page), "tr.cursor").len(), 1);
 }
 
+/// Beside 32,544 they looked like other numbers.
+#[test]
+fn numbers_of_metadata_have_their_thousands_apart() {
+    let site = Site::of(Format::Zero);
+    let html = site.html("/f/1/metadata");
+    assert_eq!(texts(&html, ".sides .meaning")[0], "at most 32,544");
+}
+
 #[test]
 fn error_of_a_file_keeps_its_screens_and_links_to_what_it_advises() {
     let site = Site::new();
