@@ -324,6 +324,21 @@ test("the map is walked, zoomed and opened by keyboard alone", async () => {
   await page.context().close();
 });
 
+// A finger cannot point without touching: it left the map with the first touch.
+test("a finger points with the first touch and opens with the second", async () => {
+  const page = await open(`${files["sound.pages"]}/map?z=1&sel=0`, { hasTouch: true });
+  await settled(page);
+  const place = { position: { x: 300, y: 60 } };
+  await page.locator("page-map canvas").tap(place);
+  const readout = page.locator(".readout");
+  await until("the map points there", async () => !/page 0\b/.test(await readout.innerText()));
+  const there = /page (\d+)/.exec(await readout.innerText())[1];
+  assert.match(page.url(), /\/map\?/);
+  await page.locator("page-map canvas").tap(place);
+  await page.waitForURL(new RegExp(`page\\?n=${there}$`));
+  await page.context().close();
+});
+
 test("the address brings a view of the map back", async () => {
   const page = await open(`${files["sound.pages"]}/map`);
   await settled(page);
