@@ -82,6 +82,8 @@ impl Past {
 #[derive(Debug)]
 pub(crate) struct FileShell {
     pub(crate) name: String,
+    /// Where it is, for paper; its name, where it is no file or cannot be read.
+    pub(crate) place: String,
     pub(crate) base: String,
     /// How it is; none on the page of an error, which may be why.
     pub(crate) head: Option<Head>,
@@ -176,6 +178,9 @@ impl Shell {
                 })
                 .collect()
         });
+        // Who finds a file gone need not learn where it was.
+        let seen = file.filter(|_| head.is_some());
+        let shown_path = seen.and_then(File::shown_path);
         let question = if query.is_empty() { "" } else { "?" };
         Self {
             home: viewer.href("/"),
@@ -189,6 +194,7 @@ impl Shell {
             screens,
             file: file.map(|file| FileShell {
                 name: file.name.clone(),
+                place: shown_path.unwrap_or_else(|| file.name.clone()),
                 base: file_base(&file.id),
                 head,
             }),
@@ -237,6 +243,16 @@ impl Shell {
     /// The address of a screen of any file.
     pub(crate) fn of(&self, id: &str, screen: &str) -> String {
         format!("{}f/{id}/{screen}", self.home)
+    }
+
+    /// The picture of a tab or a window, which tells damage from afar.
+    pub(crate) fn icon(&self) -> &'static str {
+        let head = self.file.as_ref().and_then(|file| file.head.as_ref());
+        match head.map(Head::tone) {
+            Some("bad") => "icon-bad.svg",
+            Some("note") => "icon-note.svg",
+            _ => "icon.svg",
+        }
     }
 
     /// Where a word is explained.

@@ -56,17 +56,8 @@ impl OverviewView {
         self.kinds.iter().map(|line| line.kind.count).sum()
     }
 
-    fn bytes(&self) -> u128 {
-        let summary = &self.state.summary;
-        u128::from(summary.file_pages) * u128::from(summary.page_size) + u128::from(summary.tail)
-    }
-
     fn page_bytes(&self) -> String {
         text::size(u128::from(self.state.page_size))
-    }
-
-    fn file_bytes(&self) -> String {
-        text::size(self.bytes())
     }
 
     /// That the roots are in order is no praise for a file in which more was

@@ -184,7 +184,7 @@ test("paper gets the content and none of the controls", async () => {
   assert.equal(ground, "rgb(250, 250, 248)", "paper is light");
   await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
   const said = await page.locator(".paper").innerText();
-  assert.match(said, /^unfinished commit\.pages · unfinished commit · generation 3 · 20\d\d-/);
+  assert.match(said, /^\/.*\/unfinished commit\.pages · unfinished commit · generation 3 · 20\d\d-/);
   const lefts = await page.evaluate(() => ["main h1", ".bar .brand"].map(
     (name) => document.querySelector(name).getBoundingClientRect().left,
   ));
