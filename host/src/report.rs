@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::Error;
 use crate::ids::{PageId, ProtectedId};
-use crate::inspect::{Finding, Inspector, Severity, Step, Structure, Summary};
+use crate::inspect::{Finding, FreeSpace, Inspector, Severity, Step, Structure, Summary};
 use crate::wit::pagebox::pager::page_store::Extent;
 
 /// How many pages or slots are asked for at once.
@@ -37,6 +37,10 @@ pub struct Info {
     pub tail: u32,
     /// Pages that can be allocated without growth.
     pub free_pages: Option<u64>,
+    /// Runs of free pages, the neighbours of which are in use.
+    pub free_runs: Option<u64>,
+    /// Pages in the longest of them.
+    pub longest_free_run: Option<u64>,
     /// Allocated regular pages.
     pub regular_pages: Option<u64>,
     /// Protected pages.
@@ -198,12 +202,13 @@ impl Info {
     pub fn of(inspector: &mut Inspector) -> Result<Self, Error> {
         let summary = inspector.summary()?;
         let roots = inspector.structures(0, 0)?;
-        Ok(Self::new(summary, &roots))
+        let free = inspector.free_space()?;
+        Ok(Self::new(summary, &roots, &free))
     }
 
-    /// The same of what an inspector said: its summary, and its first
-    /// structures.
-    pub fn new(summary: Summary, roots: &[Structure]) -> Self {
+    /// The same of what an inspector said: its summary, its first structures, and
+    /// how free space lies.
+    pub fn new(summary: Summary, roots: &[Structure], free: &FreeSpace) -> Self {
         let counting = roots
             .iter()
             .filter(|root| root.counts && ROOTS.contains(&root.name.as_str()));
@@ -211,6 +216,7 @@ impl Info {
             .last_commit
             .map(|commit| (commit.allocated, commit.freed))
             .unzip();
+        let runs = free.runs.iter().copied().fold(0, u64::saturating_add);
         Self {
             format: summary.format,
             capabilities: summary.capabilities,
@@ -219,6 +225,8 @@ impl Info {
             file_pages: summary.file_pages,
             tail: summary.tail,
             free_pages: summary.free_pages,
+            free_runs: free.longest.map(|_| runs),
+            longest_free_run: free.longest,
             regular_pages: summary.regular_pages,
             protected_pages: summary.protected_pages,
             internal_pages: summary.internal_pages,

@@ -281,6 +281,12 @@ class LiveStatus extends HTMLElement {
   #took(fresh) {
     this.#drawn = this.#numberOf(fresh.querySelector("live-status"));
     document.title = fresh.title;
+    const icon = document.querySelector("link[rel=icon]");
+    const { href } = fresh.querySelector("link[rel=icon]");
+    // A browser asks for it anew with each change.
+    if (icon.href !== href) {
+      icon.href = href;
+    }
     this.#swap("[data-live]", fresh);
     this.#live();
   }

@@ -49,6 +49,8 @@ class PageMap extends HTMLElement {
   /** What is to be asked for: spans of tiles, or "all". */
   #wanted = null;
   #asking = null;
+  /** Where the cursor was when the pointer went down. */
+  #before = null;
 
   connectedCallback() {
     if (this.#view || !(this.pages > 0)) {
@@ -152,9 +154,16 @@ class PageMap extends HTMLElement {
     });
     this.stage.addEventListener("keydown", (event) => this.#key(event));
     this.canvas.addEventListener("mousemove", (event) => this.#point(event));
+    // Before a touch counts as a click it counts as a move of the mouse.
+    this.canvas.addEventListener("pointerdown", () => {
+      this.#before = this.cursor;
+    });
     this.canvas.addEventListener("click", (event) => {
       this.#point(event);
-      this.#act("open");
+      // A finger cannot point without touching: its first touch does that alone.
+      if (event.pointerType !== "touch" || this.cursor === this.#before) {
+        this.#act("open");
+      }
     });
   }
 

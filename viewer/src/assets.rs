@@ -16,7 +16,7 @@ macro_rules! assets {
     };
 }
 
-const ASSETS: [(&str, &str, &str); 11] = assets! {
+const ASSETS: [(&str, &str, &str); 13] = assets! {
     "style.css" "text/css; charset=utf-8";
     "theme.js" JAVASCRIPT;
     "viewer.js" JAVASCRIPT;
@@ -28,6 +28,8 @@ const ASSETS: [(&str, &str, &str); 11] = assets! {
     "live-status.js" JAVASCRIPT;
     "live-worker.js" JAVASCRIPT;
     "icon.svg" "image/svg+xml";
+    "icon-note.svg" "image/svg+xml";
+    "icon-bad.svg" "image/svg+xml";
 };
 
 /// A static file.

@@ -19,6 +19,12 @@ pub(crate) fn n(value: impl Display, _: &dyn Values) -> askama::Result<String> {
     Ok(text::grouped(&value.to_string()))
 }
 
+/// A text with its numbers' thousands apart.
+#[askama::filter_fn]
+pub(crate) fn thousands(value: impl Display, _: &dyn Values) -> askama::Result<String> {
+    Ok(text::with_thousands(&value.to_string()))
+}
+
 /// A number as `0x1f`.
 #[askama::filter_fn]
 pub(crate) fn hex(value: impl LowerHex, _: &dyn Values) -> askama::Result<String> {

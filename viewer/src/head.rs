@@ -130,6 +130,13 @@ impl Head {
         keeps_trees(&self.summary)
     }
 
+    /// How large the file is, in words.
+    pub(crate) fn file_size(&self) -> String {
+        let summary = &self.summary;
+        let pages = u128::from(summary.file_pages) * u128::from(summary.page_size);
+        text::size(pages + u128::from(summary.tail))
+    }
+
     /// Whether the bytes are no page file at all.
     pub(crate) fn foreign(&self) -> bool {
         self.verdict == "not-a-page-file"

@@ -23,7 +23,7 @@ impl AsOfParams {
 }
 
 /// What the colours of a map say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Colour {
     /// What a page is.
@@ -31,6 +31,21 @@ pub(crate) enum Colour {
     Kind,
     /// How long ago it was written, where that is known.
     Age,
+}
+
+// By hand: the words of what is derived are for who wrote the program.
+impl<'de> Deserialize<'de> for Colour {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "" | "kind" => Ok(Self::Kind),
+            "age" => Ok(Self::Age),
+            text => Err(de::Error::custom(format!(
+                "'{}' is neither kind nor age",
+                text::visible(text)
+            ))),
+        }
+    }
 }
 
 /// A number in an address, in decimal or, after `0x`, in hex. Nothing is none.

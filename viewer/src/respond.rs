@@ -85,7 +85,14 @@ impl Asked {
             while let Some(source) = cause.source() {
                 cause = source;
             }
-            Error::Query(format!("the address cannot be read: {cause}"))
+            let cause = cause.to_string();
+            let twice = cause
+                .strip_prefix("duplicate field `")
+                .and_then(|rest| rest.strip_suffix('`'));
+            Error::Query(match twice {
+                Some(name) => format!("the address cannot be read: {name} is given twice"),
+                None => format!("the address cannot be read: {cause}"),
+            })
         })?;
         Ok(params)
     }

@@ -133,6 +133,10 @@ pub(crate) struct Info {
     tail: u32,
     /// Pages that can be allocated without growth.
     free_pages: Option<u64>,
+    /// Runs of free pages, the neighbours of which are in use.
+    free_runs: Option<u64>,
+    /// Pages in the longest of them.
+    longest_free_run: Option<u64>,
     /// Allocated regular pages.
     regular_pages: Option<u64>,
     /// Protected pages.

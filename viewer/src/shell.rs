@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::{
     head::{Head, tone_of},
-    inspect::Extent,
+    inspect::{Extent, Found},
     past::AsOf,
     state::{File, Viewer},
     text,
@@ -82,6 +82,8 @@ impl Past {
 #[derive(Debug)]
 pub(crate) struct FileShell {
     pub(crate) name: String,
+    /// Where it is, for paper; its name, where it is no file or cannot be read.
+    pub(crate) place: String,
     pub(crate) base: String,
     /// How it is; none on the page of an error, which may be why.
     pub(crate) head: Option<Head>,
@@ -176,6 +178,9 @@ impl Shell {
                 })
                 .collect()
         });
+        // Who finds a file gone need not learn where it was.
+        let seen = file.filter(|_| head.is_some());
+        let shown_path = seen.and_then(File::shown_path);
         let question = if query.is_empty() { "" } else { "?" };
         Self {
             home: viewer.href("/"),
@@ -189,6 +194,7 @@ impl Shell {
             screens,
             file: file.map(|file| FileShell {
                 name: file.name.clone(),
+                place: shown_path.unwrap_or_else(|| file.name.clone()),
                 base: file_base(&file.id),
                 head,
             }),
@@ -239,6 +245,16 @@ impl Shell {
         format!("{}f/{id}/{screen}", self.home)
     }
 
+    /// The picture of a tab or a window, which tells damage from afar.
+    pub(crate) fn icon(&self) -> &'static str {
+        let head = self.file.as_ref().and_then(|file| file.head.as_ref());
+        match head.map(Head::tone) {
+            Some("bad") => "icon-bad.svg",
+            Some("note") => "icon-note.svg",
+            _ => "icon.svg",
+        }
+    }
+
     /// Where a word is explained.
     pub(crate) fn word(&self, word: &str) -> String {
         format!("{}#{word}", self.about)
@@ -252,6 +268,15 @@ impl Shell {
     /// The address of a page's screen, at a byte.
     pub(crate) fn page_at(&self, page: impl Display, offset: impl Display) -> String {
         format!("{}&at={offset}", self.page(page))
+    }
+
+    /// The same of the page that a finding is about, at its bytes where it has some.
+    pub(crate) fn page_of(&self, finding: &Found, page: impl Display) -> String {
+        if finding.evidence.is_empty() {
+            self.page(page)
+        } else {
+            self.page_at(page, finding.offset)
+        }
     }
 
     /// How many pages runs hold, in words.

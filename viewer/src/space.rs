@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{
     head::Head,
-    inspect::Extent,
+    inspect::{self, Extent},
     look::{Look, LookError},
     text,
 };
@@ -40,9 +40,8 @@ pub(crate) struct FreeSpace {
 }
 
 impl FreeSpace {
-    /// What a look tells of the free pages.
-    pub(crate) fn of(look: &mut dyn Look) -> Result<Self, LookError> {
-        let told = look.free_space()?;
+    /// What a look has told of the free pages, and what more it can.
+    pub(crate) fn of(look: &mut dyn Look, told: inspect::FreeSpace) -> Result<Self, LookError> {
         if told.longest.is_none() {
             return Ok(Self::default());
         }
@@ -163,7 +162,15 @@ pub(crate) fn room(head: &Head) -> Option<String> {
         .protected_capacity?
         .saturating_sub(summary.protected_pages?);
     // Each takes two pages, of the same free ones.
-    let protected = text::counted((free / 2).min(named), "protected one");
+    if named < free / 2 {
+        return Some(format!(
+            "Without growth there is room for {regular}. The directory has slots for {} more \
+             protected ones, which take two pages each; another block of slots takes two pages as \
+             well.",
+            text::number(named)
+        ));
+    }
+    let protected = text::counted(free / 2, "protected one");
     Some(format!(
         "Without growth there is room for {regular}, or for {protected} instead, which take two \
          each."

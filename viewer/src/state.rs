@@ -138,6 +138,7 @@ impl Builder {
             name: text::visible(name),
             about: about.to_owned(),
             live: Live::new(source.clone()),
+            path: path.map(Path::to_owned),
             mends: path.and_then(text::repair_command),
             recent: None,
             source,
@@ -185,6 +186,7 @@ impl Builder {
         if self.token.is_some() {
             self.add_recent();
         }
+        tell_apart(&mut self.files);
         let (closing, _) = watch::channel(false);
         Viewer(Arc::new(Inner {
             files: self.files,
@@ -197,6 +199,28 @@ impl Builder {
             closing,
         }))
     }
+}
+
+/// Gives files of one name as much of their paths for a name as tells them apart.
+fn tell_apart(files: &mut [File]) {
+    // A path that is there twice stays so.
+    let deepest = |file: &File| Some(file.path.as_ref()?.components().count());
+    let most = files.iter().filter_map(deepest).max().unwrap_or(0);
+    for parts in 2..=most {
+        let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+        let is_shared = |name: &String| names.iter().filter(|each| *each == name).count() > 1;
+        for file in files.iter_mut().filter(|file| is_shared(&file.name)) {
+            if let Some(path) = &file.path {
+                file.name = text::visible(&text::lossless(last_of(path, parts).as_os_str()));
+            }
+        }
+    }
+}
+
+/// The last parts of a path.
+fn last_of(path: &Path, parts: usize) -> PathBuf {
+    let all = path.components().count();
+    path.components().skip(all.saturating_sub(parts)).collect()
 }
 
 impl Default for Builder {
@@ -239,12 +263,22 @@ pub(crate) struct File {
     pub(crate) name: String,
     /// What it is there for; empty where nobody said.
     pub(crate) about: String,
+    /// Where it is; none of what is no file.
+    pub(crate) path: Option<PathBuf>,
     /// The command that makes a mended copy of it, where there is one.
     pub(crate) mends: Option<String>,
     /// Where it is, if it was not named but looked at before.
     pub(crate) recent: Option<PathBuf>,
     pub(crate) source: Source,
     pub(crate) live: Live,
+}
+
+impl File {
+    /// Where it is, with nothing invisible in it.
+    pub(crate) fn shown_path(&self) -> Option<String> {
+        let path = self.path.as_ref()?;
+        Some(text::visible(&text::lossless(path.as_os_str())))
+    }
 }
 
 impl Viewer {

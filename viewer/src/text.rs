@@ -95,6 +95,23 @@ pub(crate) fn grouped(digits: &str) -> String {
     grouped
 }
 
+/// A text with the thousands of its numbers apart. What is part of a longer word,
+/// as in `1f40-8000`, is no number.
+pub(crate) fn with_thousands(text: &str) -> String {
+    let is_inside = |c: char| c.is_alphanumeric() || "-.,".contains(c);
+    let mut shown = String::with_capacity(text.len() + 4);
+    for part in text.split_inclusive(|c: char| !is_inside(c)) {
+        let word = part.trim_end_matches(|c: char| !c.is_alphanumeric());
+        if word.bytes().all(|byte| byte.is_ascii_digit()) {
+            shown.push_str(&grouped(word));
+            shown.push_str(part.strip_prefix(word).unwrap_or_default());
+        } else {
+            shown.push_str(part);
+        }
+    }
+    shown
+}
+
 /// A number of bytes in the largest unit that keeps it exact enough to read:
 /// `127 MiB`, `1.5 KiB`.
 pub(crate) fn size(bytes: u128) -> String {
@@ -317,6 +334,22 @@ mod tests {
             (8_388_384 << 20, "7.9 TiB"),
         ] {
             assert_eq!(size(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn numbers_in_a_text_have_their_thousands_apart() {
+        for (text, shown) in [
+            ("at most 32544", "at most 32,544"),
+            ("2^12 = 4096 bytes, 4096.", "2^12 = 4,096 bytes, 4,096."),
+            ("32544", "32,544"),
+            (
+                "0x2144 1f40-8000-1234 0.2.1000 32,544",
+                "0x2144 1f40-8000-1234 0.2.1000 32,544",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(with_thousands(text), shown);
         }
     }
 

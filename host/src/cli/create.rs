@@ -27,7 +27,8 @@ pub(crate) struct Create {
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = page_size)]
     page_size: PageSize,
     /// Room for at least so many pages, the pager's own ones included; the fewest
-    /// that there can be, unless given
+    /// that there can be, unless given. They take room on the disk at once, so that
+    /// a full disk is no surprise later
     #[arg(long, value_name = "N")]
     pages: Option<u64>,
     /// The format: 1, for files of any size and commits with one sync, or 0, which

@@ -146,7 +146,7 @@ fn demo(path: &Path, output: &mut Output) -> Outcome {
         let drawing = Drawing::of(inspector, None)?;
         Ok((drawing, report::Info::of(inspector)?))
     })?;
-    info::print(output, path, &summary, &known.roots, &Shown::default())?;
+    info::print(output, path, &summary, &known, &Shown::default())?;
     writeln!(output)?;
     map::print(output, path, &summary, &drawing)?;
     writeln!(output)?;

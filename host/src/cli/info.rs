@@ -34,7 +34,7 @@ impl Info {
         if self.json {
             output.json(&info)?;
         } else {
-            print(output, &self.file.path, &summary, &info.roots, &self.shown)?;
+            print(output, &self.file.path, &summary, &info, &self.shown)?;
         }
         Ok(())
     }
@@ -45,7 +45,7 @@ pub(crate) fn print(
     output: &mut Output,
     path: &Path,
     summary: &Summary,
-    roots: &[String],
+    info: &report::Info,
     state: &Shown,
 ) -> io::Result<()> {
     let pages = |count: u64| size(u128::from(count) * u128::from(summary.page_size));
@@ -65,10 +65,10 @@ pub(crate) fn print(
         None => output.row("page count", UNKNOWN)?,
     }
     output.row("in the file", in_the_file(summary))?;
-    print_pages(output, summary, state)?;
+    print_pages(output, summary, info, state)?;
     output.row("generation", known(summary.generation))?;
-    if !roots.is_empty() {
-        output.row("counts", roots.join(", "))?;
+    if !info.roots.is_empty() {
+        output.row("counts", info.roots.join(", "))?;
     }
     output.row(
         "limits",
@@ -83,7 +83,12 @@ pub(crate) fn print(
 }
 
 /// What pages there are of each sort; of a snapshot only protected ones are known.
-fn print_pages(output: &mut Output, summary: &Summary, state: &Shown) -> io::Result<()> {
+fn print_pages(
+    output: &mut Output,
+    summary: &Summary,
+    info: &report::Info,
+    state: &Shown,
+) -> io::Result<()> {
     let known = |count: Option<u64>| count.map_or_else(|| UNKNOWN.to_owned(), number);
     if state.snapshot.is_some() {
         // What else there is, nobody knows of it.
@@ -92,18 +97,20 @@ fn print_pages(output: &mut Output, summary: &Summary, state: &Shown) -> io::Res
     match (summary.free_pages, summary.page_count) {
         (Some(free), Some(count)) => output.row(
             "free",
-            format_args!("{} ({})", number(free), percent(free, count)),
+            format_args!(
+                "{} ({}){}",
+                number(free),
+                percent(free, count),
+                scattered(info)
+            ),
         )?,
         _ => output.row("free", UNKNOWN)?,
     }
     output.row("regular", known(summary.regular_pages))?;
-    match (summary.protected_pages, summary.protected_capacity) {
-        (Some(count), Some(room)) => output.row(
-            "protected",
-            format_args!("{}, room for {}", number(count), number(room)),
-        )?,
-        _ => output.row("protected", UNKNOWN)?,
-    }
+    output.row(
+        "protected",
+        format_args!("{}{}", known(summary.protected_pages), room(summary)),
+    )?;
     output.row(
         "internal",
         format_args!(
@@ -112,6 +119,38 @@ fn print_pages(output: &mut Output, summary: &Summary, state: &Shown) -> io::Res
         ),
     )?;
     output.row("snapshots", known(summary.snapshots))
+}
+
+/// How the free pages lie, to go on with.
+fn scattered(info: &report::Info) -> String {
+    match (info.free_runs, info.longest_free_run) {
+        (Some(runs @ 1..), Some(longest)) => format!(
+            ", in {}, the longest of {}",
+            plural(runs, "run"),
+            plural(longest, "page")
+        ),
+        _ => String::new(),
+    }
+}
+
+/// How many protected pages more there is room for without growth, to go on with.
+fn room(summary: &Summary) -> String {
+    let (Some(count), Some(capacity), Some(free)) = (
+        summary.protected_pages,
+        summary.protected_capacity,
+        summary.free_pages,
+    ) else {
+        return String::new();
+    };
+    let left = capacity.saturating_sub(count);
+    // In format 0 each takes two pages, and a slot of the directory, which grows by a
+    // block where it has none left.
+    let pairs = summary.format.starts_with("0.").then_some(free / 2);
+    match pairs {
+        Some(pairs) if pairs <= left => format!(", room for {} more", number(pairs)),
+        Some(_) => format!(", slots for {} more", number(left)),
+        None => format!(", room for {} more", number(left)),
+    }
 }
 
 /// In place of a figure that the file's bytes do not say.

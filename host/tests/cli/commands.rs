@@ -25,6 +25,66 @@ fn create_makes_a_file_that_info_describes() {
     assert_eq!(folder.names(), ["new.pages"]);
 }
 
+/// How many pages are free says nothing of how many lie side by side.
+#[test]
+fn info_tells_how_scattered_free_space_is() {
+    let folder = Folder::new();
+    let file = folder.file("scattered");
+    let file = file.to_str().unwrap();
+    run(["create", file, "--format", "0", "--pages", "64"]).done();
+    let pages = run(["alloc", file, "--count", "40"]).done().text();
+    let pages: Vec<&str> = pages.lines().collect();
+    // Two runs of one, one of five, and what was free before.
+    let freed = [3, 7, 20, 21, 22, 23, 24].map(|place: usize| pages[place]);
+    run(["free", file].into_iter().chain(freed)).done();
+    let info = run(["info", file, "--json"]).done().json();
+    assert_eq!(info["free_pages"], 28, "{info}");
+    assert_eq!(info["free_runs"], 4, "{info}");
+    assert_eq!(info["longest_free_run"], 21, "{info}");
+    let text = run(["info", file]).done().text();
+    let expected = "free          28 (43.8 %), in 4 runs, the longest of 21 pages\n";
+    assert!(text.contains(expected), "{text}");
+}
+
+/// What there was room for in all was told as what there is room for.
+#[test]
+fn info_tells_what_there_is_still_room_for() {
+    let folder = Folder::new();
+    let room = |file: &str| {
+        let text = run(["info", file]).done().text();
+        let line = text.lines().find(|line| line.starts_with("protected"));
+        line.unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    for (format, at_first, then) in [
+        (
+            "0",
+            "protected 0, slots for 0 more",
+            "protected 3, slots for 133 more",
+        ),
+        (
+            "1",
+            "protected 0, room for 278 more",
+            "protected 3, room for 277 more",
+        ),
+    ] {
+        let file = folder.file(format);
+        let file = file.to_str().unwrap();
+        run(["create", file, "--format", format, "--pages", "300"]).done();
+        assert_eq!(room(file), at_first);
+        run(["alloc", file, "--protected", "--count", "3"]).done();
+        assert_eq!(room(file), then);
+    }
+    // Each takes two pages, and the directory has slots for more than that.
+    let file = folder.file("small");
+    let file = file.to_str().unwrap();
+    run(["create", file, "--format", "0", "--pages", "20"]).done();
+    run(["alloc", file, "--protected"]).done();
+    assert_eq!(room(file), "protected 1, room for 6 more");
+}
+
 #[test]
 fn create_makes_a_file_of_the_peers_format_on_request() {
     let folder = Folder::new();

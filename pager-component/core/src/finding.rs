@@ -117,13 +117,13 @@ finding_kinds! {
         "Write the page once, or free it."
     TAIL Warning "tail"
         "The file ends in a part of a page, which belongs to nothing."
-        "None needed; the next growth overwrites it."
+        "Nothing needs mending; the next growth overwrites it."
     UNFINISHED_COMMIT Info "unfinished-commit"
         "A commit was not finished. What it would have changed is as it was before."
-        "None needed; the next commit goes on from here."
+        "Nothing needs mending; the next commit goes on from here."
     SLACK Info "slack"
         "The file is longer than its page count: growth that no commit named."
-        "None needed; later growth uses these pages."
+        "Nothing needs mending; later growth uses these pages."
 }
 
 /// One thing that was found.

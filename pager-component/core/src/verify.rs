@@ -36,13 +36,13 @@ pub(crate) fn protected_page<S: PageStore>(store: &S, of: &ProtectedPage) -> Opt
         location.checksum,
         explained(flip)
     );
-    let at = match flip {
-        Some(Flip::Bytes { byte, .. }) => narrow(byte),
-        _ => 0,
-    };
     let finding = Finding::new(kind, Some(page), message);
+    // Where the byte is not known, none is evidence more than the others.
+    let Some(Flip::Bytes { byte, .. }) = flip else {
+        return Some(finding);
+    };
     Some(match read_page(store, page) {
-        Ok(Some(bytes)) => finding.with_evidence(&bytes, at, 16),
+        Ok(Some(bytes)) => finding.with_evidence(&bytes, narrow(byte), 16),
         _ => finding,
     })
 }

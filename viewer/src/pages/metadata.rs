@@ -391,16 +391,6 @@ impl MetadataView {
         tone_of(&self.state.verdict)
     }
 
-    /// A value of a field; one that is a number with its thousands apart.
-    fn grouped(&self, value: &str) -> String {
-        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        if is_number {
-            text::grouped(value)
-        } else {
-            value.to_owned()
-        }
-    }
-
     /// What there is to say of a copy beside its page and its checksum.
     fn role(&self, copies: &Copies, copy: &Described) -> &'static str {
         let counts = copy.structure.counts;

@@ -56,17 +56,8 @@ impl OverviewView {
         self.kinds.iter().map(|line| line.kind.count).sum()
     }
 
-    fn bytes(&self) -> u128 {
-        let summary = &self.state.summary;
-        u128::from(summary.file_pages) * u128::from(summary.page_size) + u128::from(summary.tail)
-    }
-
     fn page_bytes(&self) -> String {
         text::size(u128::from(self.state.page_size))
-    }
-
-    fn file_bytes(&self) -> String {
-        text::size(self.bytes())
     }
 
     /// That the roots are in order is no praise for a file in which more was
@@ -149,6 +140,7 @@ async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {
             let check = Checked::of(&view.check);
             let look = view.look();
             let legend = Legend::new(look.page_kinds()?);
+            let free = look.free_space()?;
             let roots = look.structures(0, 0)?;
             let counting = roots
                 .iter()
@@ -156,9 +148,9 @@ async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {
             Ok(OverviewView {
                 file: file.clone(),
                 state: head.clone(),
-                info: Info::new(head.summary.clone(), &roots),
+                info: Info::new(head.summary.clone(), &roots, &free),
                 kinds: legend.kinds,
-                free_space: FreeSpace::of(look)?,
+                free_space: FreeSpace::of(look, free)?,
                 counting: counting.cloned().collect(),
                 check,
                 first_bytes: if head.foreign() {

@@ -184,7 +184,7 @@ test("paper gets the content and none of the controls", async () => {
   assert.equal(ground, "rgb(250, 250, 248)", "paper is light");
   await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
   const said = await page.locator(".paper").innerText();
-  assert.match(said, /^unfinished commit\.pages · unfinished commit · generation 3 · 20\d\d-/);
+  assert.match(said, /^\/.*\/unfinished commit\.pages · unfinished commit · generation 3 · 20\d\d-/);
   const lefts = await page.evaluate(() => ["main h1", ".bar .brand"].map(
     (name) => document.querySelector(name).getBoundingClientRect().left,
   ));
@@ -321,6 +321,21 @@ test("the map is walked, zoomed and opened by keyboard alone", async () => {
   await page.waitForURL(/page\?n=\d+/);
   assert.equal(await page.locator(".finding.bad").count(), 1);
   assert.notEqual(last, "");
+  await page.context().close();
+});
+
+// A finger cannot point without touching: it left the map with the first touch.
+test("a finger points with the first touch and opens with the second", async () => {
+  const page = await open(`${files["sound.pages"]}/map?z=1&sel=0`, { hasTouch: true });
+  await settled(page);
+  const place = { position: { x: 300, y: 60 } };
+  await page.locator("page-map canvas").tap(place);
+  const readout = page.locator(".readout");
+  await until("the map points there", async () => !/page 0\b/.test(await readout.innerText()));
+  const there = /page (\d+)/.exec(await readout.innerText())[1];
+  assert.match(page.url(), /\/map\?/);
+  await page.locator("page-map canvas").tap(place);
+  await page.waitForURL(new RegExp(`page\\?n=${there}$`));
   await page.context().close();
 });
 

@@ -545,6 +545,26 @@ fn start_page_says_what_the_files_say() {
     }
 }
 
+/// "None needed" stood beside "What would mend it", and signs of another language
+/// round a command.
+#[test]
+fn remedy_is_a_sentence_of_its_own() {
+    let demo = Demo::start();
+    let mut seen = 0;
+    for sample in &SAMPLES {
+        let health = demo.json(sample.name, "health");
+        for finding in health["findings"].as_array().unwrap() {
+            let remedy = finding["remedy"].as_str().unwrap();
+            assert!(
+                !remedy.starts_with("None") && !remedy.contains('`'),
+                "{remedy}"
+            );
+            seen += usize::from(remedy.starts_with("Nothing needs mending; "));
+        }
+    }
+    assert!(seen > 3, "{seen}");
+}
+
 /// Who debugs a damaged file finds the command that mends it, with its path.
 #[test]
 fn command_that_mends_stands_where_something_is_to_be_mended() {

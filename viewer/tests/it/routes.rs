@@ -21,7 +21,7 @@ use crate::{
 
 struct Site {
     app: Router,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Site {
@@ -44,7 +44,7 @@ impl Site {
             .build();
         Self {
             app: router(viewer),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -222,7 +222,7 @@ fn report_of_a_file_is_the_same_as_the_command_line_gives() {
     let check = pagebox::report::Check::of(&mut inspector, |_, _| ()).unwrap();
     let site = Site {
         app: router(files::viewer(&path)),
-        _folder: folder,
+        folder,
     };
     let overview = site.json("/f/1/overview.json");
     assert_eq!(overview["info"], serde_json::to_value(info).unwrap());
@@ -345,7 +345,7 @@ fn of(fake: Fake) -> Site {
     let viewer = Builder::new().look_at("a.pages", "", fake).unwrap().build();
     Site {
         app: router(viewer),
-        _folder: tempfile::tempdir().unwrap(),
+        folder: tempfile::tempdir().unwrap(),
     }
 }
 
@@ -569,7 +569,7 @@ fn routes_answer_with_the_statuses_that_openapi_promises() {
     let link = token.entrance();
     let locked = Site {
         app: router(Builder::new().token(token).build()),
-        _folder: tempfile::tempdir().unwrap(),
+        folder: tempfile::tempdir().unwrap(),
     };
     let ahead = ("sec-purpose", "prefetch");
     let openapi = site.json("/api/openapi.json");
@@ -730,7 +730,7 @@ fn router_below_a_path_links_to_where_it_is_and_answers_there() {
     let own = axum::routing::get(|| async { "the program's own page" });
     let site = Site {
         app: Router::new().route("/", own).merge(router(viewer)),
-        _folder: folder,
+        folder,
     };
     let mut seen = BTreeSet::new();
     for screen in SCREENS {
@@ -763,6 +763,101 @@ fn router_below_a_path_links_to_where_it_is_and_answers_there() {
 
 /// The way on that the page of an error spoke of was not on it, nor was
 /// anything else of the file.
+/// Two files of one name looked like one file twice, on every screen.
+#[test]
+fn files_of_one_name_are_told_apart_by_their_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut viewer = Builder::new();
+    for place in [
+        "x/a/data.pages",
+        "x/b/data.pages",
+        "y/b/data.pages",
+        "y/b/other.pages",
+    ] {
+        let path = folder.path().join(place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        drop(files::sample(&path));
+        viewer = viewer.file(&path, "").unwrap();
+    }
+    let site = Site {
+        app: router(viewer.build()),
+        folder,
+    };
+    let names = [
+        "a/data.pages",
+        "x/b/data.pages",
+        "y/b/data.pages",
+        "other.pages",
+    ];
+    assert_eq!(texts(&site.html("/"), ".cards h3"), names);
+    let html = site.html("/f/1/diff");
+    assert_eq!(texts(&html, ".files li"), names);
+    assert_eq!(texts(&html, "select option"), names);
+}
+
+/// A page on paper did not say of which of several files it is.
+#[test]
+fn file_is_told_of_with_its_path_and_size() {
+    let site = Site::new();
+    let path = site.folder.path().join("other.pages");
+    let path = path.to_str().unwrap();
+    let paper = texts(&site.html("/f/2/page?n=2"), ".paper").concat();
+    assert!(
+        paper.starts_with(&format!("{path} · clean · generation ")),
+        "{paper}"
+    );
+    let size = fs::metadata(path).unwrap().len() / 1024;
+    let state = &texts(&site.html("/"), ".card .state")[1];
+    let expected = format!("{} pages, {size} KiB, generation ", size / 4);
+    assert!(state.contains(&expected), "{state}");
+    let other = site.html("/f/1/map");
+    let icon = |html: &Html| links(html).into_iter().find(|link| link.contains("/icon"));
+    assert_eq!(icon(&other).unwrap(), "/assets/icon.svg");
+    // Of a tab nothing else is seen where there are many.
+    let bad = icon(&site.html("/f/2/map")).unwrap();
+    assert_eq!(bad, "/assets/icon-bad.svg");
+    let (status, headers, _) = site.answer(&bad, &[]);
+    assert_eq!(
+        (status, &headers["content-type"]),
+        (StatusCode::OK, &"image/svg+xml".parse().unwrap())
+    );
+}
+
+/// The first row was lit, as if the rot were there: the checksum does not tell where
+/// it is.
+#[test]
+fn byte_that_is_not_known_is_not_pointed_at() {
+    let site = Site::new();
+    let html = site.html("/f/2/health");
+    let finding = texts(&html, ".finding.bad").concat();
+    assert!(finding.contains("the checksum of page"), "{finding}");
+    assert!(!finding.contains("Bytes at"), "{finding}");
+    let page = links(&html)
+        .into_iter()
+        .find(|link| link.contains("/page?n="))
+        .unwrap();
+    assert!(!page.contains("at="), "{page}");
+    assert!(texts(&site.html(&page), "tr.cursor").is_empty());
+    // Of format 0 it is known.
+    let site = Site::of(Format::Zero);
+    let html = site.html("/f/2/health");
+    let finding = texts(&html, ".finding.bad").concat();
+    assert!(finding.contains("Bytes at 100 (0x64)"), "{finding}");
+    let page = links(&html)
+        .into_iter()
+        .find(|link| link.contains("&at=100"))
+        .unwrap();
+    assert_eq!(texts(&site.html(&page), "tr.cursor").len(), 1);
+}
+
+/// Beside 32,544 they looked like other numbers.
+#[test]
+fn numbers_of_metadata_have_their_thousands_apart() {
+    let site = Site::of(Format::Zero);
+    let html = site.html("/f/1/metadata");
+    assert_eq!(texts(&html, ".sides .meaning")[0], "at most 32,544");
+}
+
 #[test]
 fn error_of_a_file_keeps_its_screens_and_links_to_what_it_advises() {
     let site = Site::new();
@@ -780,6 +875,12 @@ fn error_of_a_file_keeps_its_screens_and_links_to_what_it_advises() {
         ),
         ("/f/1/tiles?x=1", "nothing at this address", "/f/1/overview"),
         (
+            "/f/1/map?colour=red",
+            "'red' is neither kind nor age",
+            "/f/1/overview",
+        ),
+        ("/f/1/page?n=1&n=2", "n is given twice", "/f/1/overview"),
+        (
             "/f/1/directory?sort=colour",
             "sort is one of",
             "/f/1/overview",
@@ -788,7 +889,10 @@ fn error_of_a_file_keeps_its_screens_and_links_to_what_it_advises() {
         let html = error(route);
         let lead = texts(&html, ".lead").concat().to_lowercase();
         assert!(lead.contains(words), "{route}: {lead}");
-        assert!(!lead.contains("deserialize"), "{lead}");
+        assert!(
+            !lead.contains("deserialize") && !lead.contains('`'),
+            "{lead}"
+        );
         assert_eq!(texts(&html, "nav.tabs a").len(), SCREENS.len(), "{route}");
         assert_eq!(texts(&html, "[data-theme-switch]").len(), 1);
         assert!(
@@ -817,7 +921,7 @@ fn findings_of_one_kind_are_told_once() {
     fs::write(&path, bytes).unwrap();
     let site = Site {
         app: router(files::viewer(&path)),
-        _folder: folder,
+        folder,
     };
     assert_eq!(site.json("/f/1/health.json")["errors"], 9);
     let html = site.html("/f/1/health");
@@ -864,7 +968,7 @@ fn free_space_is_told_by_its_longest_run_and_how_scattered_it_is() {
         .sum();
     let site = Site {
         app: router(files::viewer(&path)),
-        _folder: folder,
+        folder,
     };
     let view = site.json("/f/1/overview.json");
     let space = &view["free_space"];
@@ -897,6 +1001,33 @@ fn room_is_what_is_left_and_counts_no_page_twice() {
         number("free_pages")
     );
     assert!(room.starts_with(&expected), "{room}");
+}
+
+/// Of a file whose directory has no slot left it was told that there is room for no
+/// protected page, with hundreds of free pages.
+#[test]
+fn directory_that_is_full_can_have_another_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pages");
+    let new = pagebox::NewFile {
+        format: Format::Zero,
+        page_count: 300,
+    };
+    let engine = pagebox::Engine::new().unwrap();
+    drop(
+        engine
+            .create_with(&path, pagebox::PageSize::KIB_4, new)
+            .unwrap(),
+    );
+    let site = Site {
+        app: router(files::viewer(&path)),
+        folder,
+    };
+    let room = texts(&site.html("/f/1/overview"), ".room").concat();
+    let expected = "Without growth there is room for 297 further pages. The directory has slots for 0 \
+                    more protected ones, which take two pages each; another block of slots takes two \
+                    pages as well.";
+    assert_eq!(room, expected);
 }
 
 /// Words that everything rests on were nowhere explained where they stood.

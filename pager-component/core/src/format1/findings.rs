@@ -23,8 +23,8 @@ finding_kinds! {
         "Repair writes it again."
     ROOT_OTHER Info "root-other"
         "One root slot holds no valid record: a commit, or the copy of its record, was not finished there."
-        "None needed; the next opening to write mends it."
+        "Nothing needs mending; the next opening to write mends it."
     UNNAMED_PAGES Warning "unnamed-pages"
         "Pages are marked as pages of protected ones or as nodes, and nothing names them: they are lost to allocation."
-        "None needed; copy into a new file to have them back."
+        "Nothing needs mending; copy into a new file to have them back."
 }
