@@ -23,7 +23,12 @@ pub(crate) fn make(
     out: &Path,
 ) -> Result<(), Box<dyn Error>> {
     let codes = match named("PAGEBOX_PRECOMPILED") {
-        Some(folder) => known(wasm, target, package, &folder)?,
+        Some(folder) => known(wasm, target, package, &folder).map_err(|error| {
+            format!(
+                "PAGEBOX_PRECOMPILED: {error}; without that variable the feature `precompile` \
+                 compiles the component here"
+            )
+        })?,
         None => compile(wasm, target)?,
     };
     for (name, code) in NAMES.iter().zip(codes) {

@@ -378,35 +378,37 @@ impl<P: PagesToDecode> Step<'_, P> {
 }
 
 fn problem_of(decoder: &dyn Decode, at: At, text: &str) -> Found {
-    let name = decoder.name();
+    let meaning = format!(
+        "The decoder {:?} says so. The pager has kept the page as it was given it, and does not \
+         know what it means.",
+        decoder.name()
+    );
+    let remedy = "The program whose page it is has to mend it: `pagebox repair` does not change \
+                  what programs wrote.";
+    found("problem", at, text, meaning, remedy)
+}
+
+fn failure(decoder: &dyn Decode, at: At, cause: &str) -> Found {
+    let text = format!("the decoder failed: {cause}");
+    let meaning = format!(
+        "The decoder {:?} could not say what the page is.",
+        decoder.name()
+    );
+    let remedy = "Correct the decoder: it has to answer for any bytes.";
+    found("failed", at, &text, meaning, remedy)
+}
+
+/// A finding of which no bytes are known.
+fn found(what: &str, at: At, text: &str, meaning: String, remedy: &str) -> Found {
     Found {
-        id: format!("{FINDING}problem"),
+        id: format!("{FINDING}{what}"),
         severity: Severity::Warning,
         page: at.page,
         offset: 0,
         evidence: Vec::new(),
         message: format!("{}{text}", owner(at)),
-        meaning: format!(
-            "The decoder {name:?} says so. The pager has kept the page as it was given it, and \
-             does not know what it means."
-        ),
-        remedy: "The program whose page it is has to mend it: `pagebox repair` does not change \
-                 what programs wrote."
-            .to_owned(),
-    }
-}
-
-fn failure(decoder: &dyn Decode, at: At, cause: &str) -> Found {
-    let name = decoder.name();
-    Found {
-        id: format!("{FINDING}failed"),
-        severity: Severity::Warning,
-        page: at.page,
-        offset: 0,
-        evidence: Vec::new(),
-        message: format!("{}the decoder failed: {cause}", owner(at)),
-        meaning: format!("The decoder {name:?} could not say what the page is."),
-        remedy: "Correct the decoder: it has to answer for any bytes.".to_owned(),
+        meaning,
+        remedy: remedy.to_owned(),
     }
 }
 
