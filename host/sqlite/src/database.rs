@@ -17,7 +17,7 @@ use pagebox::{Access, Error};
 use crate::code;
 use crate::failure::{Failure, Result, retryable};
 use crate::locks::{Id, Level, Locks};
-use crate::names::{io_error, is_empty, is_locked};
+use crate::names::{identity, io_error, is_empty, is_locked};
 use crate::options::Options;
 use crate::state::{Change, Debt, Health, State};
 
@@ -40,6 +40,13 @@ impl Database {
             locks: Mutex::default(),
             state: RwLock::default(),
         }
+    }
+
+    /// Whether its name is another file's by now, or nobody's: who has it open
+    /// goes on with the file that it was, and nobody else is to.
+    pub(crate) fn is_replaced(&self) -> bool {
+        let file = self.state().file;
+        file.is_some_and(|it| identity(&self.path) != Some(it))
     }
 
     /// What may be done with it.
@@ -165,9 +172,13 @@ impl Database {
             }
         }
         let mut state = self.state_mut();
+        // Where it is another one afterwards, it is not known which was opened.
+        let file = identity(&self.path).filter(|_| options.open.is_none());
+        let file = |path| file.filter(|it| identity(path) == Some(*it));
         if let Some(name) = &self.snapshot {
             if state.snapshot.is_none() {
                 state.show(options.engine.open_snapshot(&self.path, name)?)?;
+                state.file = file(&self.path);
             }
             return Ok(());
         }
@@ -186,6 +197,7 @@ impl Database {
             None => options.engine.open_read_only(&self.path)?,
         };
         state.pager = Some(opened);
+        state.file = file(&self.path);
         state.measure()
     }
 

@@ -21,7 +21,7 @@ use pagebox::{
 
 use crate::code;
 use crate::failure::{Failure, Result};
-use crate::names::{beside, io_error, remove, sync_folder};
+use crate::names::{Identity, beside, identity, io_error, remove, sync_folder};
 use crate::options::Options;
 
 /// The pager of a database, and what is pending.
@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) is_unpublished: bool,
     /// Held while an empty file is being written: nobody else makes one.
     pub(crate) placeholder: Option<File>,
+    /// The file of the pager or of the snapshot, as far as it is known.
+    pub(crate) file: Option<Identity>,
     pub(crate) pending: Option<Suspended>,
     /// Protected pages, as pending, and as committed.
     pub(crate) length: u64,
@@ -200,6 +202,7 @@ impl State {
     /// Gives a new file its name.
     fn publish(&mut self, path: &Path) -> Result<()> {
         let beside = beside(path);
+        self.file = identity(&beside);
         fs::rename(&beside, path)
             .and_then(|()| sync_folder(path))
             .map_err(|source| io_error("name", &beside, source))?;
@@ -352,6 +355,7 @@ impl State {
         self.batch = None;
         if self.is_unpublished {
             self.pager = None;
+            self.file = None;
             (self.length, self.committed) = (0, 0);
             self.is_unpublished = false;
             self.health = Health::Sound;
