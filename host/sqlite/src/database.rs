@@ -19,7 +19,7 @@ use crate::failure::{Failure, Result, retryable};
 use crate::locks::{Id, Level, Locks};
 use crate::names::{identity, io_error, is_empty, is_locked};
 use crate::options::Options;
-use crate::state::{Change, Debt, Health, State};
+use crate::state::{self, Change, Debt, Health, State};
 
 /// A database, that all connections of a process to it share.
 pub(crate) struct Database {
@@ -246,6 +246,31 @@ impl Database {
         }
         self.state_mut().mend()?;
         Ok(self.state())
+    }
+
+    /// Reads for a connection that has no lock: SQLite asks so for the size of the pages
+    /// when it opens a file. Nothing is kept open for it, and what cannot be read is
+    /// said to be missing: SQLite reads it again once it has its lock.
+    pub(crate) fn peek(&self, options: &Options, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        if !self.state().is_closed() || options.open.is_some() {
+            return self.read(offset, bytes);
+        }
+        let found = options.engine.read_with(&self.path, |pager| {
+            let length = pager.stats()?.protected_pages;
+            let page = pager.page_size();
+            Ok(state::read(
+                page,
+                length,
+                offset,
+                bytes,
+                |id, within, part| pager.read_protected(id, within, part),
+            ))
+        });
+        if !matches!(found, Ok(Ok(()))) {
+            bytes.fill(0);
+            return Err(Failure::Short);
+        }
+        Ok(())
     }
 
     /// Reads bytes.

@@ -102,6 +102,11 @@ impl State {
         self.pager.as_mut().ok_or_else(|| Error::Poisoned.into())
     }
 
+    /// Whether there is nothing open that could be read from.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.pager.is_none() && self.snapshot.is_none()
+    }
+
     /// Has the pager opened again before it is used.
     pub(crate) fn distrust(&mut self) {
         if self.health == Health::Sound {
@@ -386,7 +391,7 @@ fn parts(
 }
 
 /// Reads bytes of a file of so many pages.
-fn read(
+pub(crate) fn read(
     page: PageSize,
     length: u64,
     offset: u64,

@@ -513,7 +513,13 @@ unsafe extern "C" fn read(
         with(file, |connection| {
             // SAFETY: SQLite's buffer has that many bytes (2).
             let bytes = std::slice::from_raw_parts_mut(to.cast(), size(len));
-            connection.database.read(offset.cast_unsigned(), bytes)
+            let offset = offset.cast_unsigned();
+            match connection.level {
+                Level::None => connection
+                    .database
+                    .peek(&connection.vfs.options, offset, bytes),
+                _ => connection.database.read(offset, bytes),
+            }
         })
     }
 }
