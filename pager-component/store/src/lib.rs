@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod checksum;
+pub mod crash;
 mod memory;
 mod page_size;
 
