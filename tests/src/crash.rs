@@ -16,6 +16,7 @@ use std::rc::Rc;
 use pagebox_store::check_changes;
 use pagebox_store::crash::Disk;
 pub use pagebox_store::crash::{FailedSync, Survivors};
+use pagebox_store::trace;
 use pagebox_store::{
     Algorithm, Change, Checksum, Geometry, PageBuffer, PageSize, PageStore, StoreError,
 };
@@ -45,6 +46,8 @@ struct Inner {
     disk: Disk,
     record: Record,
     moments: Vec<Moment>,
+    /// What was done since the moments are noted.
+    steps: Vec<trace::Step>,
     syncs: u64,
     /// The sync that is to fail, by its number.
     failing: Option<(u64, FailedSync)>,
@@ -101,6 +104,7 @@ impl CrashStore {
             disk,
             record: Record::Nothing,
             moments: Vec::new(),
+            steps: Vec::new(),
             syncs: 0,
             failing: None,
             guard: if is_empty { Guard::Any } else { Guard::Unknown },
@@ -121,6 +125,12 @@ impl CrashStore {
     /// What was noted since the last call.
     pub fn take_moments(&self) -> Vec<Moment> {
         std::mem::take(&mut self.inner().moments)
+    }
+
+    /// The steps of a trace that were done since the last call, while moments were
+    /// noted.
+    pub fn take_steps(&self) -> Vec<trace::Step> {
+        std::mem::take(&mut self.inner().steps)
     }
 
     /// This moment.
@@ -201,6 +211,12 @@ impl Inner {
         if self.record >= from {
             let moment = self.moment(during);
             self.moments.push(moment);
+        }
+    }
+
+    fn step(&mut self, step: trace::Step) {
+        if self.record > Record::Nothing {
+            self.steps.push(step);
         }
     }
 
@@ -334,6 +350,7 @@ impl PageStore for CrashStore {
         let mut inner = self.inner();
         check_changes(inner.disk.geometry(), changes)?;
         for change in changes {
+            inner.step(trace::Step::of(change));
             match change {
                 Change::Order => inner.order()?,
                 Change::Sync => inner.sync(0..u64::MAX)?,
@@ -348,6 +365,7 @@ impl PageStore for CrashStore {
         let old = inner.disk.geometry().page_count;
         if page_count < old {
             inner.check_range(page_count, old - page_count, "cut off");
+            inner.step(trace::Step::Truncate { page_count });
             inner.disk.truncate(page_count);
             inner.note(Record::Writes, "a cut");
         }
@@ -357,6 +375,7 @@ impl PageStore for CrashStore {
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
         let mut inner = self.inner();
         if page_count > inner.disk.geometry().page_count {
+            inner.step(trace::Step::Grow { page_count });
             inner.disk.begin_growth(page_count);
             inner.note(Record::Syncs, "a growth");
             inner.disk.finish_growth();

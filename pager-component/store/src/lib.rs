@@ -16,6 +16,7 @@ mod checksum;
 pub mod crash;
 mod memory;
 mod page_size;
+pub mod trace;
 
 use alloc::boxed::Box;
 use alloc::string::String;
