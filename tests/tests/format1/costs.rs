@@ -344,5 +344,8 @@ fn ten_thousand_protected_pages_take_little_more_than_themselves() {
     assert!(taken * 100 <= COUNT * 103, "{taken} pages");
     // Of the file itself, a sixteenth at most is there for what comes.
     let long = store.geometry().page_count;
-    assert!(long * 16 <= taken * 17 + 16, "{long} pages long for {taken}");
+    assert!(
+        long * 16 <= taken * 17 + 16,
+        "{long} pages long for {taken}"
+    );
 }
