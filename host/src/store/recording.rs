@@ -25,7 +25,7 @@ use super::Store;
 /// [`write`](crate::Pager::write) works.
 ///
 /// ```
-/// # fn main() -> Result<(), pagebox::Error> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use pagebox::{Access, Engine, MemoryStore, PageSize, RecordingStore, trace::Trace};
 ///
 /// let engine = Engine::new()?;
