@@ -41,6 +41,8 @@ const CLEARED_AT_ONCE: usize = 4096;
 pub struct SlateStore {
     pages: Pages,
     options: Options,
+    /// Whom it was taken over from.
+    ended: Option<Writer>,
     /// Past the last page that was ever written: the others are zeros.
     written_end: u64,
     /// Whether something was written since the last sync.
@@ -70,10 +72,11 @@ impl SlateStore {
     /// unless [`take_over`](Options::take_over) is set; [`Error::NoAnswer`],
     /// [`Error::Unavailable`].
     pub fn create(bucket: &Bucket, page_size: PageSize, options: &Options) -> Result<Self, Error> {
-        let shared = open(bucket, options, Claim::New)?;
+        let (shared, ended) = open(bucket, options, Claim::New)?;
         Ok(Self {
             pages: Pages::new(shared, page_size, 0),
             options: *options,
+            ended,
             written_end: 0,
             is_dirty: false,
             is_published: false,
@@ -92,13 +95,14 @@ impl SlateStore {
     }
 
     fn claimed(bucket: &Bucket, options: &Options, claim: Claim) -> Result<Self, Error> {
-        let shared = open(bucket, options, claim)?;
+        let (shared, ended) = open(bucket, options, claim)?;
         let shape = shared.get(keys::SHAPE)?.ok_or(Error::NotFound)?;
         let (page_size, page_count) = keys::read_shape(&shape)?;
         let written_end = written_end(&shared)?;
         Ok(Self {
             pages: Pages::new(shared, page_size, page_count),
             options: *options,
+            ended,
             written_end,
             is_dirty: false,
             is_published: true,
@@ -146,6 +150,20 @@ impl SlateStore {
         self.pages.shared.writer.as_ref()
     }
 
+    /// Whom it was taken over from: who had it open, or did not close it.
+    pub fn ended(&self) -> Option<&Writer> {
+        self.ended.as_ref()
+    }
+
+    /// Puts what was written so far without a sync: of a new store, which there is
+    /// only with its first sync, more may be written than memory holds.
+    ///
+    /// # Errors
+    /// As those of a sync.
+    pub fn spill(&mut self) -> Result<(), StoreError> {
+        Ok(self.put_log()?)
+    }
+
     fn put(&mut self, batch: &mut WriteBatch, page: u64, bytes: &[u8]) {
         batch.put(keys::page(page), bytes);
         self.written_end = self.written_end.max(page + 1);
@@ -178,6 +196,12 @@ impl SlateStore {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
+        self.put_log()?;
+        self.is_published = true;
+        Ok(())
+    }
+
+    fn put_log(&mut self) -> Result<(), Error> {
         let shared = &self.pages.shared;
         let db = shared.writable()?;
         if !self.is_dirty {
@@ -188,7 +212,7 @@ impl SlateStore {
             flushed.map_err(|error| shared.error(&error))
         });
         flushed.map_err(|error| shared.poison(error))?;
-        (self.is_dirty, self.is_published) = (false, true);
+        self.is_dirty = false;
         if shared.backlog.fetch_add(1, Ordering::Relaxed) + 1 >= BACKLOG {
             shared.flush_log();
         }
@@ -276,11 +300,22 @@ impl PageStore for SlateStore {
     }
 }
 
-fn open(bucket: &Bucket, options: &Options, claim: Claim) -> Result<Arc<Shared>, Error> {
+fn open(
+    bucket: &Bucket,
+    options: &Options,
+    claim: Claim,
+) -> Result<(Arc<Shared>, Option<Writer>), Error> {
     let driver = Driver::new(options.timeout)?;
+    let ended = match claim {
+        Claim::New | Claim::Free if options.take_over => {
+            let record = driver.call(record::look(bucket.store(), bucket.prefix()))?;
+            record.filter(|it| it.is_open).map(|it| it.writer)
+        }
+        _ => None,
+    };
     let (db, writer) = driver.call(claimed(bucket, options, claim))?;
     let shared = Shared::new(Database::Writer(db), driver, bucket.clone(), Some(writer));
-    Ok(Arc::new(shared))
+    Ok((Arc::new(shared), ended))
 }
 
 /// Claims the database: of two who do at once, one does.

@@ -183,7 +183,7 @@ impl Write {
         if bytes.len() > room {
             return Err(self.too_long(path, room));
         }
-        wait.wait(|| engine.open(path))
+        wait.open(&engine, path)
             .and_then(|mut pager| self.place.write(&mut pager, &bytes))
             .map_err(Failure::of(path))?;
         output.done("it is written all the same");

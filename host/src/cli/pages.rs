@@ -46,7 +46,7 @@ impl Alloc {
 
     fn alloc(&self, wait: Wait) -> Result<Vec<u64>, Error> {
         let engine = Engine::new()?;
-        let mut pager = wait.wait(|| engine.open(&self.file.path))?;
+        let mut pager = wait.open(&engine, &self.file.path)?;
         let mut tx = pager.begin()?;
         let ids = if self.protected {
             let ids = tx.alloc_protected_many(self.count)?;
@@ -95,7 +95,7 @@ impl Free {
 
     fn free(&self, wait: Wait) -> Result<(), Error> {
         let engine = Engine::new()?;
-        let mut pager = wait.wait(|| engine.open(&self.file.path))?;
+        let mut pager = wait.open(&engine, &self.file.path)?;
         let mut tx = pager.begin()?;
         if self.protected {
             let ids = self.ids.iter().copied().map(ProtectedId::new);

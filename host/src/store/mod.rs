@@ -9,6 +9,8 @@ mod mmap;
 mod page_set;
 mod positioned;
 mod read_only;
+#[cfg(feature = "slatedb")]
+mod slate;
 mod viewer;
 
 pub use mmap::MmapStore;
@@ -68,6 +70,15 @@ pub trait Store: PageStore<Buffer = PageBuffer> + Any + Send + Sync {
     /// to write as long as there is one: nobody would keep what it reads.
     fn viewers(&self) -> usize {
         0
+    }
+
+    /// After a change that failed: makes it known again what the medium holds, where
+    /// that takes more than a read.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`], [`StoreError::Io`]; the store stays as it was.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// The bytes of a page to be changed in place, where the store has them in
