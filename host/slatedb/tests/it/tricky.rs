@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt};
 use pagebox_slatedb::Bucket;
@@ -49,6 +50,8 @@ pub(crate) struct Rules {
     pub(crate) fails: Option<(u64, u64, When)>,
     /// Every request fails from this number of them on.
     pub(crate) is_gone_after: Option<u64>,
+    /// How long a PUT takes, and any other request.
+    pub(crate) takes: (Duration, Duration),
     /// No request is answered.
     pub(crate) hangs: bool,
     /// What it does where something is to be made only where there is none.
@@ -126,7 +129,7 @@ impl Tricky {
     /// Waits for ever, or fails, where the rules say so. Whether it is a PUT tells
     /// how it fails.
     async fn meet(&self, is_put: bool) -> Result<Option<When>> {
-        let (hangs, gone, fault) = {
+        let (hangs, gone, fault, takes) = {
             let mut rules = self.rules();
             let number = rules.puts;
             if is_put {
@@ -139,8 +142,12 @@ impl Tricky {
             let fault = rules.fails.filter(|&(first, count, _)| {
                 is_put && (first..first.saturating_add(count)).contains(&number)
             });
-            (rules.hangs, gone, fault)
+            let (put, other) = rules.takes;
+            (rules.hangs, gone, fault, if is_put { put } else { other })
         };
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         if hangs {
             std::future::pending::<()>().await;
         }
