@@ -1,11 +1,13 @@
 //! The translation cache: where pages are, so that reading one need not enter
 //! the sandbox. What a commit changes is dropped.
 //!
-//! The first million pages (4 GiB, with 4 KiB a page) and the first 65,536
+//! The first 131,072 pages (512 MiB, with 4 KiB a page) and the first 8192
 //! protected ids have a place each. Those past them share places, as addresses
 //! do in a processor's cache: the last one to come has it, and it says whose it
-//! is. So all of it takes 1.5 MiB at most, however long the file is. What is
-//! not known is asked for again.
+//! is. Two millions of pages in a row, or 65,536 protected ids, share none. So all
+//! of it takes 1.4 MiB at most, however long the file is, and of what is shared only
+//! as much as was touched: opening a long file costs what opening a short one
+//! does. What is not known is asked for again.
 //!
 //! It also tells which protected page is known to be in a physical page, so that
 //! what a pager says of one page can be held against what it said of others.
@@ -13,6 +15,7 @@
 //! Readers fill it from many threads at once. A word is written whole and
 //! depends on nothing else, so relaxed atomics are enough.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which ids are known to be regular pages, and where protected pages are whose
@@ -25,31 +28,84 @@ pub(crate) struct Cache {
     protected: Table<PAGE>,
     /// Ids plus 1 of protected pages that were found lately, by the low bits of
     /// their physical page. Only `protected` says whether it is there still.
-    holders: Vec<AtomicU64>,
+    holders: Chunks,
     /// Ids from here on are never known.
     regular_end: u64,
     protected_end: u64,
 }
 
 /// Groups of regular pages that have a place each.
-const REGULAR_NEAR: u64 = 1 << 15;
+const REGULAR_NEAR: u64 = 1 << 12;
 
 /// Protected ids that have a place each.
-const PROTECTED_NEAR: u64 = 1 << 16;
+const PROTECTED_NEAR: u64 = 1 << 13;
 
 /// Places that the others share: a power of two.
-const FAR: u64 = 1 << 15;
+const FAR: u64 = 1 << 16;
+
+/// Places for the holders of physical pages, at most: a power of two.
+const HOLDERS: u64 = 1 << 15;
 
 /// The pages of a group, which has a bit for each.
 const GROUP: u32 = 32;
 
-/// The bits of a physical page plus 1 in a shared place. One that needs more is
-/// never known there, nor is a protected id that needs more than the others.
+/// The bits of a physical page plus 1. One that needs more is never known, nor
+/// is, in a shared place, a protected id that needs more than the others.
 const PAGE: u32 = 36;
 
 /// Stands for the page of a protected page that no page holds: its bytes are
-/// zeros. Only the first ids have room for it.
-const ZEROS: u64 = u64::MAX;
+/// zeros.
+const ZEROS: u64 = (1 << PAGE) - 1;
+
+/// Words by number, 0 at first. Those that nobody changed take no memory.
+#[derive(Debug, Default)]
+struct Chunks(Vec<OnceLock<Box<Chunk>>>);
+
+type Chunk = [AtomicU64; CHUNK];
+
+/// The words of a chunk: 4 KiB.
+const CHUNK: usize = 512;
+
+impl Chunks {
+    /// Makes room for so many words.
+    fn resize(&mut self, len: u64) {
+        let chunks = usize::try_from(len).unwrap_or(0).div_ceil(CHUNK);
+        self.0.resize_with(chunks, OnceLock::new);
+    }
+
+    fn len(&self) -> u64 {
+        (self.0.len() * CHUNK) as u64
+    }
+
+    /// The chunk of a word, and where in it the word is.
+    fn place(&self, word: u64) -> Option<(&OnceLock<Box<Chunk>>, usize)> {
+        let word = usize::try_from(word).ok()?;
+        Some((self.0.get(word / CHUNK)?, word % CHUNK))
+    }
+
+    fn get(&self, word: u64) -> u64 {
+        let found = self.place(word).and_then(|(chunk, word)| {
+            let chunk = chunk.get()?;
+            Some(chunk[word].load(Ordering::Relaxed))
+        });
+        found.unwrap_or(0)
+    }
+
+    /// A word to be changed, if there is room for it.
+    fn word(&self, word: u64) -> Option<&AtomicU64> {
+        let (chunk, word) = self.place(word)?;
+        let zeros = || Box::new([const { AtomicU64::new(0) }; CHUNK]);
+        Some(&chunk.get_or_init(zeros)[word])
+    }
+
+    /// Words that are there.
+    fn words(&self) -> impl Iterator<Item = &AtomicU64> {
+        self.0
+            .iter()
+            .filter_map(OnceLock::get)
+            .flat_map(|chunk| chunk.iter())
+    }
+}
 
 /// Values by key. 0 is none.
 #[derive(Debug, Default)]
@@ -57,17 +113,13 @@ struct Table<const BITS: u32> {
     /// Those of the first keys.
     near: Vec<AtomicU64>,
     /// Those of others: a value of so many bits, and above it its key.
-    far: Vec<AtomicU64>,
+    far: Chunks,
 }
 
 impl<const BITS: u32> Table<BITS> {
     #[inline]
     fn near(&self, key: u64) -> Option<&AtomicU64> {
         self.near.get(usize::try_from(key).ok()?)
-    }
-
-    fn far(&self, key: u64) -> Option<&AtomicU64> {
-        self.far.get(usize::try_from(key % FAR).ok()?)
     }
 
     /// The value of a key in a shared place's word.
@@ -101,8 +153,7 @@ impl<const BITS: u32> Table<BITS> {
 
     #[cold]
     fn get_far(&self, key: u64) -> u64 {
-        let word = self.far(key).map(|word| word.load(Ordering::Relaxed));
-        word.map_or(0, |word| Self::value(word, key))
+        Self::value(self.far.get(key % FAR), key)
     }
 
     /// Changes the value of a key. Others may do the same.
@@ -110,38 +161,23 @@ impl<const BITS: u32> Table<BITS> {
         let relaxed = Ordering::Relaxed;
         if let Some(value) = self.near(key) {
             let _ = value.fetch_update(relaxed, relaxed, |value| Some(to(value)));
-        } else if let Some(word) = self.far(key) {
+        } else if let Some(word) = self.far.word(key % FAR) {
             let change = |word| Some(Self::changed(word, key, to(Self::value(word, key))));
             let _ = word.fetch_update(relaxed, relaxed, change);
         }
     }
 
     fn clear(&self) {
-        for word in self.near.iter().chain(&self.far) {
+        for word in self.near.iter().chain(self.far.words()) {
             word.store(0, Ordering::Relaxed);
         }
     }
 
     /// Makes room for so many keys, of which the first ones get a place each.
     fn resize(&mut self, keys: u64, near: u64) {
-        resize(&mut self.near, keys.min(near));
-        resize(&mut self.far, if keys > near { FAR } else { 0 });
-    }
-}
-
-/// Makes room for so many words. Many at once take memory that the system has zeros for
-/// when it is touched: opening a long file costs what opening a short one does.
-fn resize(words: &mut Vec<AtomicU64>, len: u64) {
-    let len = usize::try_from(len).unwrap_or(0);
-    if len / 2 > words.len() {
-        let before = std::mem::take(words);
-        // Optimised, it is the same memory: nothing is copied, nor touched.
-        *words = vec![0; len].into_iter().map(AtomicU64::new).collect();
-        for (to, from) in words.iter_mut().zip(before) {
-            *to = from;
-        }
-    } else {
-        words.resize_with(len, AtomicU64::default);
+        let first = usize::try_from(keys.min(near)).unwrap_or(0);
+        self.near.resize_with(first, AtomicU64::default);
+        self.far.resize(if keys > near { FAR } else { 0 });
     }
 }
 
@@ -164,8 +200,8 @@ impl Cache {
         self.regular.resize(groups, REGULAR_NEAR);
         self.protected.resize(protected, PROTECTED_NEAR);
         // A protected page may have two physical ones.
-        let holders = protected.saturating_mul(2).min(FAR).next_power_of_two();
-        resize(&mut self.holders, holders);
+        let holders = protected.saturating_mul(2).min(HOLDERS);
+        self.holders.resize(holders.next_power_of_two());
         (self.regular_end, self.protected_end) = (regular, protected);
     }
 
@@ -178,9 +214,9 @@ impl Cache {
     pub(crate) fn clear(&self) {
         self.regular.clear();
         self.protected.clear();
-        self.holders
-            .iter()
-            .for_each(|id| id.store(0, Ordering::Relaxed));
+        for id in self.holders.words() {
+            id.store(0, Ordering::Relaxed);
+        }
     }
 
     #[inline]
@@ -228,24 +264,27 @@ impl Cache {
     }
 
     pub(crate) fn add_protected(&self, id: u64, page: u64) {
-        if id < self.protected_end && page < ZEROS - 1 {
+        if page >= ZEROS - 1 {
+            self.drop_protected(id);
+        } else if id < self.protected_end {
             self.protected.change(id, |_| page + 1);
-            if let Some(place) = self.place_of_holder(page) {
+            if let Some(place) = self.holders.word(self.place_of_holder(page)) {
                 place.store(id.saturating_add(1), Ordering::Relaxed);
             }
         }
     }
 
-    fn place_of_holder(&self, page: u64) -> Option<&AtomicU64> {
-        let mask = (self.holders.len() as u64).checked_sub(1)?;
-        self.holders.get(usize::try_from(page & mask).ok()?)
+    fn place_of_holder(&self, page: u64) -> u64 {
+        page % self.holders.len().max(1)
     }
 
     /// The protected page that is known to be in a physical page. None: nobody
     /// knows of one.
     pub(crate) fn holder(&self, page: u64) -> Option<u64> {
-        let id = self.place_of_holder(page)?.load(Ordering::Relaxed);
-        let id = id.checked_sub(1)?;
+        let id = self
+            .holders
+            .get(self.place_of_holder(page))
+            .checked_sub(1)?;
         (self.protected(id) == Some(page)).then_some(id)
     }
 
@@ -283,17 +322,26 @@ mod tests {
 
     #[test]
     fn memory_does_not_grow_with_the_file() {
-        fn of<const BITS: u32>(table: &Table<BITS>) -> usize {
-            (table.near.capacity() + table.far.capacity()) * size_of::<AtomicU64>()
+        fn of_chunks(chunks: &Chunks) -> usize {
+            size_of_val(&chunks.0[..]) + chunks.words().count() * size_of::<AtomicU64>()
         }
-        let memory = |cache: &Cache| {
-            let holders = cache.holders.capacity() * size_of::<AtomicU64>();
-            of(&cache.regular) + of(&cache.protected) + holders
-        };
+        fn of<const BITS: u32>(table: &Table<BITS>) -> usize {
+            table.near.capacity() * size_of::<AtomicU64>() + of_chunks(&table.far)
+        }
+        let memory =
+            |cache: &Cache| of(&cache.regular) + of(&cache.protected) + of_chunks(&cache.holders);
         assert_eq!(memory(&Cache::default()), 0);
         assert!(memory(&cache(4, 1)) < 100);
         for pages in [1 << 28, 1 << 40, u64::MAX] {
-            assert_eq!(memory(&cache(pages, pages)), 6 << 18, "{pages} pages");
+            let cache = cache(pages, pages);
+            let untouched = memory(&cache);
+            assert!(untouched < 110_000, "{untouched} bytes for {pages} pages");
+            for id in (0..1 << 25).step_by(16) {
+                cache.add_regular(id);
+                cache.add_protected(id, id);
+            }
+            let full = untouched + (5 << 18);
+            assert_eq!(memory(&cache), full, "{pages} pages");
         }
     }
 

@@ -132,7 +132,7 @@ pub use page_stores::{PageStoreView, PageStores, add_to_linker};
 pub use pagebox_slatedb as slatedb;
 pub use pagebox_store::{
     Algorithm, Change, Checksum, Geometry, IoError, MemoryStore, PageBuffer, PageSize, PageStore,
-    Staged, StoreError, UnsupportedPageSize, bounds, check_changes, seal,
+    Staged, StoreError, UnsupportedPageSize, bounds, check_changes, crash, seal, trace,
 };
 pub use pager::{Access, Pager};
 pub use repair::RepairAction;
@@ -141,7 +141,7 @@ pub use runtime::COMPONENT;
 pub use shared::Pending;
 pub use shared::{ReadGuard, SharedPager};
 pub use snapshots::{ChangedPage, ChangedPages, Snapshot};
-pub use store::{FileStore, MmapStore, ReadOnlyStore, Store};
+pub use store::{FileStore, MmapStore, ReadOnlyStore, Recording, RecordingStore, Store};
 pub use transaction::{Suspended, Transaction};
 pub use unpublished::remove_temporary_files;
 pub use upgrade::Upgraded;

@@ -1,35 +1,10 @@
-//! [`CrashStore`]: a medium that can lose power at any moment. This is the
-//! fault model that the crash tests run under:
-//!
-//! 1. Between two syncs, any subset of the writes reaches the medium, in any
-//!    order. The unit is a sector of 512 bytes: a torn write is a write
-//!    of which any subset of the sectors arrived. A sector that was written
-//!    several times may hold any of the versions. A system that writes pages
-//!    back early does nothing that is not among these.
-//! 2. After a sync that returned ok, exactly what was written is there.
-//! 3. Power lost during a growth finds the old length or the new one; after it
-//!    returned, the new one. Power lost between a cut and the next sync or growth
-//!    finds the new length, or the old one with what was durable there.
-//! 4. *Order* is a barrier: a write after it is on the medium only if all before
-//!    it are. A file syncs for it. A medium that keeps order of its own may lose
-//!    all since the last sync still: what is there then is all up to some
-//!    barrier, any subset of what lies between that one and the next, and
-//!    nothing behind.
-//! 5. A process that is killed leaves all that it wrote, and at most one write
-//!    in part, where the next process reads it; none of it is durable yet.
-//! 6. After a sync that failed, reads still show what was written, and the
-//!    medium may have any of it. Either nothing is lost, and the next sync
-//!    tries again; or the system gave the writes up, so that later syncs
-//!    return ok without them; and what it gave up may be read again from the
-//!    medium at any time. A medium that keeps order gives up nothing from before
-//!    a barrier, or what is written later could be durable before it.
-//! 7. Bytes that nobody wrote do not change.
+//! [`CrashStore`]: a medium that can lose power at any moment, by the fault model
+//! of [`pagebox_store::crash`].
 //!
 //! On each write it checks that the durable state does not reach the page:
 //! page 0 apart, everything that the state needs stays as it is. While page 0
 //! itself is torn or in doubt, no other page may be written.
 
-mod medium;
 mod moment;
 
 use std::cell::{Ref, RefCell, RefMut};
@@ -39,27 +14,20 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use pagebox_store::check_changes;
+use pagebox_store::crash::Disk;
+pub use pagebox_store::crash::{FailedSync, Survivors};
+use pagebox_store::trace;
 use pagebox_store::{
     Algorithm, Change, Checksum, Geometry, PageBuffer, PageSize, PageStore, StoreError,
 };
 
-use self::medium::{Durable, Medium, Page};
-pub use self::moment::{Moment, Survivors};
+pub use self::moment::Moment;
 use crate::decode::{Pages, State, decode};
 use crate::rng::Rng;
 
 /// A medium that can lose power. Clones are handles of one medium.
 #[derive(Clone, Debug)]
 pub struct CrashStore(Rc<RefCell<Inner>>);
-
-/// What happens to the writes that a failed sync should have made durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailedSync {
-    /// The next sync tries them again.
-    KeepsThem,
-    /// No sync tries them again: reads show them, the medium may lack them.
-    GivesThemUp,
-}
 
 /// What a store notes while it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,14 +43,11 @@ pub enum Record {
 
 #[derive(Debug)]
 struct Inner {
-    medium: Medium,
-    /// The medium at each barrier since the last sync: what may still be all
-    /// that is there.
-    earlier: Vec<Medium>,
-    /// Whether a barrier is less than a sync.
-    keeps_order: bool,
+    disk: Disk,
     record: Record,
     moments: Vec<Moment>,
+    /// What was done since the moments are noted.
+    steps: Vec<trace::Step>,
     syncs: u64,
     /// The sync that is to fail, by its number.
     failing: Option<(u64, FailedSync)>,
@@ -128,19 +93,18 @@ impl CrashStore {
     pub fn from_bytes(page_size: PageSize, bytes: &[u8]) -> Self {
         let pages = bytes
             .chunks_exact(page_size.bytes())
-            .map(Page::from)
+            .map(Into::into)
             .collect();
-        Self::from_medium(Medium::new(page_size, pages), Vec::new(), false)
+        Self::from_disk(Disk::new(page_size, pages))
     }
 
-    fn from_medium(medium: Medium, earlier: Vec<Medium>, keeps_order: bool) -> Self {
-        let is_empty = medium.page_count() == 0;
+    fn from_disk(disk: Disk) -> Self {
+        let is_empty = disk.pages().is_empty();
         Self(Rc::new(RefCell::new(Inner {
-            medium,
-            earlier,
-            keeps_order,
+            disk,
             record: Record::Nothing,
             moments: Vec::new(),
+            steps: Vec::new(),
             syncs: 0,
             failing: None,
             guard: if is_empty { Guard::Any } else { Guard::Unknown },
@@ -150,7 +114,7 @@ impl CrashStore {
 
     /// Makes it a medium that keeps order without a sync.
     pub fn keep_order(&self) {
-        self.inner().keeps_order = true;
+        self.inner().disk.keep_order();
     }
 
     /// What to note from now on.
@@ -161,6 +125,12 @@ impl CrashStore {
     /// What was noted since the last call.
     pub fn take_moments(&self) -> Vec<Moment> {
         std::mem::take(&mut self.inner().moments)
+    }
+
+    /// The steps of a trace that were done since the last call, while moments were
+    /// noted.
+    pub fn take_steps(&self) -> Vec<trace::Step> {
+        std::mem::take(&mut self.inner().steps)
     }
 
     /// This moment.
@@ -178,13 +148,13 @@ impl CrashStore {
     /// what a failed sync gave up is read from there again.
     pub fn evict(&self, rng: &mut Rng) {
         let mut inner = self.inner();
-        inner.medium.evict(rng);
+        inner.disk.evict(&mut |end| rng.below(end));
         inner.guard = Guard::Unknown;
     }
 
     /// A write to a regular page by its owner, not by the pager.
     pub fn write_bytes(&self, page: u64, offset: usize, bytes: &[u8]) {
-        self.inner().medium.write(page, offset, bytes);
+        self.inner().disk.write(page, offset, bytes);
     }
 
     /// Makes what was written to one page durable, and the length: what a sync
@@ -195,15 +165,14 @@ impl CrashStore {
 
     /// Lengthens the medium with zeros, as a file can be: durable after a sync.
     pub fn set_len(&self, page_count: u64) {
-        self.inner().medium.grow(page_count);
+        self.inner().disk.set_len(page_count);
     }
 
     /// The CRC-32 of a page of which nothing is in doubt.
     pub fn settled_crc32(&self, page: u64) -> Option<u32> {
-        let medium = &self.0.borrow().medium;
-        medium
-            .is_settled(page)
-            .then(|| crc32fast::hash(medium.page(page)))
+        let disk = &self.0.borrow().disk;
+        disk.is_settled(page)
+            .then(|| crc32fast::hash(disk.page(page)))
     }
 
     /// Guards the pages that the durable state of a file of another format
@@ -216,12 +185,12 @@ impl CrashStore {
 
     /// What reads show.
     pub fn pages(&self) -> Ref<'_, impl Pages + use<>> {
-        Ref::map(self.0.borrow(), |inner| &inner.medium)
+        Ref::map(self.0.borrow(), |inner| &inner.disk)
     }
 
     /// All bytes, as reads show them.
     pub fn bytes(&self) -> Vec<u8> {
-        self.0.borrow().medium.all_bytes()
+        self.0.borrow().disk.pages().concat()
     }
 
     fn inner(&self) -> RefMut<'_, Inner> {
@@ -234,15 +203,8 @@ impl Inner {
         Moment {
             syncs: self.syncs,
             during,
-            medium: self.medium.clone(),
-            earlier: self.earlier.clone(),
-            keeps_order: self.keeps_order,
+            disk: self.disk.clone(),
         }
-    }
-
-    /// What may be all that the barriers have let through.
-    fn media(&mut self) -> impl Iterator<Item = &mut Medium> {
-        self.earlier.iter_mut().chain([&mut self.medium])
     }
 
     fn note(&mut self, from: Record, during: &'static str) {
@@ -252,25 +214,22 @@ impl Inner {
         }
     }
 
+    fn step(&mut self, step: trace::Step) {
+        if self.record > Record::Nothing {
+            self.steps.push(step);
+        }
+    }
+
     fn apply(&mut self, change: &Change<'_, PageBuffer>) {
         self.check_unreached(change);
-        let Self {
-            medium,
-            earlier,
-            moments,
-            record,
-            syncs,
-            keeps_order,
-            ..
-        } = self;
-        medium.apply(change, |medium| {
-            if *record >= Record::Writes {
+        let (record, syncs) = (self.record, self.syncs);
+        let moments = &mut self.moments;
+        self.disk.apply(change, |disk| {
+            if record >= Record::Writes {
                 moments.push(Moment {
-                    syncs: *syncs,
+                    syncs,
                     during: "half a write",
-                    medium: medium.clone(),
-                    earlier: earlier.clone(),
-                    keeps_order: *keeps_order,
+                    disk: disk.clone(),
                 });
             }
         });
@@ -278,12 +237,11 @@ impl Inner {
     }
 
     fn order(&mut self) -> Result<(), StoreError> {
-        if !self.keeps_order {
+        if !self.disk.keeps_order() {
             return self.sync(0..u64::MAX);
         }
         self.note(Record::Syncs, "a barrier");
-        self.earlier.push(self.medium.clone());
-        self.medium.sync(0..u64::MAX);
+        self.disk.order();
         self.guard = Guard::Unknown;
         Ok(())
     }
@@ -295,12 +253,11 @@ impl Inner {
         if let Some((failing, how)) = self.failing
             && failing == number
         {
-            self.medium.sync_fails(how);
+            self.disk.sync_fails(how);
             self.guard = Guard::Unknown;
             return Err(StoreError::io("this sync was told to fail"));
         }
-        self.earlier.clear();
-        if self.medium.sync(pages) && !matches!(self.guard, Guard::Any) {
+        if self.disk.sync(pages) && !matches!(self.guard, Guard::Any) {
             self.guard = Guard::Unknown;
         }
         Ok(())
@@ -310,7 +267,7 @@ impl Inner {
         self.know_guard();
         match &self.guard {
             // The same bytes again change nothing.
-            Guard::Not(_) if self.medium.has_durable(change) => (),
+            Guard::Not(_) if self.disk.has_durable(change) => (),
             _ => {
                 let (first, count) = change.pages();
                 self.check_range(first, count, "written");
@@ -320,11 +277,9 @@ impl Inner {
 
     fn know_guard(&mut self) {
         if matches!(self.guard, Guard::Unknown) {
-            self.guard = match (&self.reach, decode(&Durable(&self.medium))) {
-                (Some(reach), _) => Guard::Not(reach.0(&Durable(&self.medium))),
-                (None, Ok(state)) if !self.medium.has_given_up_page_0() => {
-                    Guard::Unreached(Rc::new(state))
-                }
+            self.guard = match (&self.reach, decode(&Durable(&self.disk))) {
+                (Some(reach), _) => Guard::Not(reach.0(&Durable(&self.disk))),
+                (None, Ok(state)) if !self.disk.has_given_up(0) => Guard::Unreached(Rc::new(state)),
                 _ => Guard::OnlyPage0,
             };
         }
@@ -364,18 +319,18 @@ impl PageStore for CrashStore {
     type Buffer = PageBuffer;
 
     fn geometry(&self) -> Geometry {
-        self.0.borrow().medium.geometry()
+        self.0.borrow().disk.geometry()
     }
 
     fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
-        bytes.copy_from_slice(self.0.borrow().medium.bytes(page, offset, bytes.len())?);
+        bytes.copy_from_slice(self.0.borrow().disk.bytes(page, offset, bytes.len())?);
         Ok(())
     }
 
     fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
-        let medium = &self.0.borrow().medium;
-        let len = medium.geometry().page_size.bytes();
-        Ok(Checksum::of(algorithm, medium.bytes(page, 0, len)?))
+        let disk = &self.0.borrow().disk;
+        let len = disk.geometry().page_size.bytes();
+        Ok(Checksum::of(algorithm, disk.bytes(page, 0, len)?))
     }
 
     fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
@@ -384,7 +339,7 @@ impl PageStore for CrashStore {
             Some(page) => Ok(self
                 .0
                 .borrow()
-                .medium
+                .disk
                 .bytes(page, 0, page_size.bytes())?
                 .into()),
             None => Ok(PageBuffer::zeroed(page_size)),
@@ -393,8 +348,9 @@ impl PageStore for CrashStore {
 
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
         let mut inner = self.inner();
-        check_changes(inner.medium.geometry(), changes)?;
+        check_changes(inner.disk.geometry(), changes)?;
         for change in changes {
+            inner.step(trace::Step::of(change));
             match change {
                 Change::Order => inner.order()?,
                 Change::Sync => inner.sync(0..u64::MAX)?,
@@ -406,26 +362,56 @@ impl PageStore for CrashStore {
 
     fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
         let mut inner = self.inner();
-        let old = inner.medium.page_count();
+        let old = inner.disk.geometry().page_count;
         if page_count < old {
             inner.check_range(page_count, old - page_count, "cut off");
-            let media = inner.media();
-            media.for_each(|medium| medium.truncate(page_count));
+            inner.step(trace::Step::Truncate { page_count });
+            inner.disk.truncate(page_count);
             inner.note(Record::Writes, "a cut");
         }
-        Ok(inner.medium.geometry())
+        Ok(inner.disk.geometry())
     }
 
     fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
         let mut inner = self.inner();
-        if page_count > inner.medium.page_count() {
-            // A growth is durable whatever is not before it.
-            inner.media().for_each(|medium| medium.grow(page_count));
+        if page_count > inner.disk.geometry().page_count {
+            inner.step(trace::Step::Grow { page_count });
+            inner.disk.begin_growth(page_count);
             inner.note(Record::Syncs, "a growth");
-            inner.media().for_each(|medium| {
-                medium.sync(0..0);
-            });
+            inner.disk.finish_growth();
         }
-        Ok(inner.medium.geometry())
+        Ok(inner.disk.geometry())
+    }
+}
+
+/// What reads show.
+impl Pages for Disk {
+    fn page_size(&self) -> usize {
+        self.geometry().page_size.bytes()
+    }
+
+    fn page_count(&self) -> u64 {
+        self.geometry().page_count
+    }
+
+    fn page(&self, number: u64) -> &[u8] {
+        &self.pages()[number as usize]
+    }
+}
+
+/// What is there after a power loss, if nothing that is in doubt arrived.
+struct Durable<'a>(&'a Disk);
+
+impl Pages for Durable<'_> {
+    fn page_size(&self) -> usize {
+        self.0.geometry().page_size.bytes()
+    }
+
+    fn page_count(&self) -> u64 {
+        self.0.durable_pages().len() as u64
+    }
+
+    fn page(&self, number: u64) -> &[u8] {
+        &self.0.durable_pages()[number as usize]
     }
 }

@@ -40,6 +40,8 @@ pub(crate) enum Error {
     NoPage { page: u64, place: String },
     #[error("{0}")]
     Query(String),
+    #[error("this is a file, and not a trace of what was written to one")]
+    NoTrace,
     #[error("all event streams are in use")]
     EventStreams,
     #[error("the answer is larger than 1 MiB")]
@@ -71,7 +73,9 @@ impl Error {
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::SpentLink => StatusCode::GONE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::NotFound | Self::NoFile(_) | Self::NoPage { .. } => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoFile(_) | Self::NoPage { .. } | Self::NoTrace => {
+                StatusCode::NOT_FOUND
+            }
             Self::Query(_) => StatusCode::BAD_REQUEST,
             Self::EventStreams | Self::AheadOfTime => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge | Self::Panic | Self::Render | Self::Forget(_) => {
@@ -84,6 +88,7 @@ impl Error {
                     _ => StatusCode::BAD_GATEWAY,
                 },
                 LookError::NoSnapshot(_) => StatusCode::NOT_FOUND,
+                LookError::NoImage(_) => StatusCode::BAD_REQUEST,
                 LookError::Changing | LookError::Busy => StatusCode::SERVICE_UNAVAILABLE,
                 LookError::Sandbox(_) | LookError::Gone => StatusCode::BAD_GATEWAY,
             },
@@ -112,6 +117,8 @@ impl Error {
             Self::Look(LookError::Changing) => "Changed while reading",
             Self::Look(LookError::Busy) => "Busy",
             Self::Look(LookError::NoSnapshot(_)) => "No such snapshot",
+            Self::Look(LookError::NoImage(_)) => "No such moment",
+            Self::NoTrace => "No trace",
             Self::Look(_) => "The sandbox stopped",
             _ => "Not possible",
         }
@@ -157,6 +164,10 @@ impl Error {
             Self::EventStreams => {
                 "Eight event streams are open already. Close another live view, then reload."
             }
+            Self::NoTrace => {
+                "Record one: pagebox write FILE ID --record TRACE, or a RecordingStore. Then start \
+                 the viewer with it."
+            }
             Self::TooLarge => "Ask for less at a time.",
             Self::Panic | Self::Render => {
                 "Nothing was changed, and the program goes on. The terminal that it runs in may \
@@ -179,6 +190,7 @@ impl Error {
                     "It was deleted, or never was one of this file. The screen Time lists those \
                      that there are."
                 }
+                LookError::NoImage(_) => "The simulator shows what there is to choose from.",
                 LookError::Sandbox(_) | LookError::Gone => {
                     "Nothing was changed. A new sandbox is made when you reload; if it stops \
                      again, the file holds something that the pager cannot cope with."
@@ -194,11 +206,14 @@ impl Error {
                 Way::Screen("map", "The map"),
                 Way::Screen("page?n=0", "Page 0"),
             ],
-            Self::Query(_) | Self::NotFound => vec![Way::Screen("overview", "The file's overview")],
+            Self::Query(_) | Self::NotFound | Self::NoTrace => {
+                vec![Way::Screen("overview", "The file's overview")]
+            }
             Self::Look(LookError::NoSnapshot(_)) => vec![
                 Way::Screen("time", "The snapshots"),
                 Way::Screen("overview", "The file as it is now"),
             ],
+            Self::Look(LookError::NoImage(_)) => vec![Way::Screen("crash", "The simulator")],
             Self::EventStreams | Self::Panic | Self::Render | Self::Look(_) | Self::AheadOfTime => {
                 vec![Way::Again]
             }

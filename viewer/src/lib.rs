@@ -11,6 +11,7 @@
 mod assets;
 mod births;
 mod checked;
+mod choice;
 mod clock;
 mod commits;
 mod compare;
@@ -27,6 +28,7 @@ mod hex;
 mod history;
 mod holders;
 mod host_name;
+mod image;
 mod inspect;
 mod legend;
 mod line;
@@ -52,6 +54,7 @@ mod schema;
 mod security;
 pub mod serve;
 mod shell;
+mod simulator;
 mod source;
 mod space;
 mod state;
@@ -75,6 +78,7 @@ pub use self::{
     host_name::{HostName, NoHostName},
     look::{Look, LookError, Owner, Target},
     recent::Recent,
+    simulator::is_trace,
     source::{Check, Source, View},
     state::{Builder, EVENT_STREAMS_MAX, Viewer},
     token::Token,
@@ -174,8 +178,8 @@ fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
 /// Every route. The `OpenAPI` description is tested against this list.
 fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
     use pages::{
-        about, changes, diff, directory, files, health, live, map, metadata, overview, page, tiles,
-        time,
+        about, changes, crash, diff, directory, files, health, live, map, metadata, overview, page,
+        tiles, time,
     };
     vec![
         ("/", get(files::show)),
@@ -201,6 +205,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
         ("/f/{file}/live", get(live::show)),
         ("/f/{file}/live.json", get(live::show)),
         ("/f/{file}/events", get(live::events)),
+        ("/f/{file}/crash", get(crash::show)),
+        ("/f/{file}/crash.json", get(crash::show)),
         ("/f/{file}/time", get(time::show)),
         ("/f/{file}/time.json", get(time::show)),
         ("/f/{file}/changes", get(changes::show)),
@@ -237,8 +243,11 @@ async fn to_start(asked: Asked) -> Response {
 
 async fn to_overview(asked: Asked) -> Response {
     let answer = asked.file().map(|file| {
-        let overview = asked.viewer.href(&format!("/f/{}/overview", file.id));
-        Redirect::to(&overview).into_response()
+        // What a trace is there for.
+        let is_trace = file.traced.is_some() && file.listed_id() == file.id;
+        let screen = if is_trace { "crash" } else { "overview" };
+        let first = asked.viewer.href(&format!("/f/{}/{screen}", file.id));
+        Redirect::to(&first).into_response()
     });
     asked.or_error(answer)
 }

@@ -32,6 +32,9 @@ pub enum LookError {
     /// The file has no snapshot of this name.
     #[error("there is no snapshot {0}")]
     NoSnapshot(String),
+    /// A trace has no such image: a step, a sector or a length that it lacks.
+    #[error("{0}")]
+    NoImage(String),
     /// The thread is gone.
     #[error("the reading thread stopped")]
     Gone,

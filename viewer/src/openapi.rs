@@ -36,6 +36,7 @@ use crate::{pages, respond::Asked};
         pages::live::events,
         pages::time::show,
         pages::changes::show,
+        pages::crash::show,
         pages::about::show,
         show,
     )
@@ -43,7 +44,7 @@ use crate::{pages, respond::Asked};
 struct Described;
 
 /// The screens of people beside the twins of programs.
-const SCREENS: [(&str, &str); 12] = [
+const SCREENS: [(&str, &str); 13] = [
     ("/", "/files.json"),
     ("/f/{file}/overview", "/f/{file}/overview.json"),
     ("/f/{file}/map", "/f/{file}/map.json"),
@@ -55,6 +56,7 @@ const SCREENS: [(&str, &str); 12] = [
     ("/f/{file}/live", "/f/{file}/live.json"),
     ("/f/{file}/time", "/f/{file}/time.json"),
     ("/f/{file}/changes", "/f/{file}/changes.json"),
+    ("/f/{file}/crash", "/f/{file}/crash.json"),
     ("/about", "/about.json"),
 ];
 

@@ -1,7 +1,10 @@
 //! From a request to its file and parameters, and from a view to the answer:
 //! HTML or JSON, the same view behind both.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use axum::{
     Json,
@@ -36,6 +39,8 @@ pub(crate) struct Asked {
     pub(crate) format: Format,
     parts: Parts,
     file_id: Option<String>,
+    /// What the address names, where that is an image of a trace.
+    image: Option<Result<Arc<File>, LookError>>,
 }
 
 impl FromRequestParts<Viewer> for Asked {
@@ -59,6 +64,7 @@ impl FromRequestParts<Viewer> for Asked {
             viewer: viewer.clone(),
             format: Format::of(parts.uri.path(), &parts.headers),
             parts: parts.clone(),
+            image: file_id.as_deref().and_then(|id| viewer.image(id)),
             file_id,
         })
     }
@@ -67,6 +73,11 @@ impl FromRequestParts<Viewer> for Asked {
 impl Asked {
     /// The file that the address names.
     pub(crate) fn file(&self) -> Result<&File, Error> {
+        match &self.image {
+            Some(Ok(image)) => return Ok(image),
+            Some(Err(error)) => return Err(error.clone().into()),
+            None => {}
+        }
         let id = self.file_id.as_deref().ok_or(Error::NotFound)?;
         self.named(id)
     }
@@ -137,6 +148,23 @@ impl Asked {
         let answer = view.and_then(|(head, view)| match self.format {
             Format::Html => {
                 let shell = self.shell(self.file().ok(), Some(head));
+                let html = html(&shell, &view).map_err(|_| Error::Render)?;
+                Ok(Html(html).into_response())
+            }
+            Format::Json | Format::Csv => Ok(Json(&view).into_response()),
+        });
+        self.or_error(answer)
+    }
+
+    /// The same in the frame of an image, whatever the address names.
+    pub(crate) fn answer_of<V: Serialize>(
+        &self,
+        view: Result<(Arc<File>, Head, V), Error>,
+        html: impl FnOnce(&Shell, &V) -> askama::Result<String>,
+    ) -> Response {
+        let answer = view.and_then(|(image, head, view)| match self.format {
+            Format::Html => {
+                let shell = self.shell(Some(&image), Some(head));
                 let html = html(&shell, &view).map_err(|_| Error::Render)?;
                 Ok(Html(html).into_response())
             }

@@ -1,4 +1,5 @@
-//! A page file at a path, looked at through the sandbox.
+//! A page file at a path, or an image of one in memory, looked at through the
+//! sandbox.
 
 use std::{
     cmp::Ordering,
@@ -9,9 +10,10 @@ use std::{
     time::Instant,
 };
 
-use pagebox::{Engine, Error, Inspector, Pager, ProtectedId};
+use pagebox::{Access, Engine, Error, Inspector, Pager, ProtectedId};
 
 use crate::{
+    image::Image,
     inspect::{Entry, FindingsPart, FreeSpace, PageInfo, PageKind, Structure, Summary, Tile},
     look::{Look, LookError, Owner, Target},
     past::{Change, Located, Snapshot},
@@ -45,6 +47,7 @@ impl Target for PageFile {
             engine: self.engine.clone(),
             inspector,
             path: self.path.clone(),
+            image: None,
         }))
     }
 
@@ -76,19 +79,43 @@ impl Target for PageFile {
     }
 }
 
+/// A look at an image, which errors call by this name.
+pub(crate) fn look_at(
+    engine: &Engine,
+    image: Image,
+    name: &str,
+) -> Result<Box<dyn Look>, LookError> {
+    let path = PathBuf::from(name);
+    let inspector = engine.inspect_store(image.clone());
+    Ok(Box::new(Sandboxed {
+        engine: engine.clone(),
+        inspector: inspector.map_err(|error| failed(&path, error))?,
+        path,
+        image: Some(image),
+    }))
+}
+
 /// The sandbox's inspector, as a look. That it runs in one is not to be seen
 /// from outside this file.
 struct Sandboxed {
     engine: Engine,
     inspector: Inspector,
+    /// Where the file is; of an image, what it is called.
     path: PathBuf,
+    image: Option<Image>,
 }
 
 impl Sandboxed {
     /// Asks a pager, which knows how states differ. It takes no lock and never
     /// writes.
-    fn ask<R>(&self, ask: impl FnMut(&Pager) -> Result<R, Error>) -> Result<R, LookError> {
-        let answer = self.engine.read_with(&self.path, ask);
+    fn ask<R>(&self, mut ask: impl FnMut(&Pager) -> Result<R, Error>) -> Result<R, LookError> {
+        let answer = match &self.image {
+            Some(image) => {
+                let pager = self.engine.open_store(image.clone(), Access::Read);
+                pager.and_then(|pager| ask(&pager))
+            }
+            None => self.engine.read_with(&self.path, ask),
+        };
         answer.map_err(|error| failed(&self.path, error))
     }
 

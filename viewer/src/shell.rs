@@ -6,7 +6,7 @@ use crate::{
     head::{Head, tone_of},
     inspect::{Extent, Found},
     past::AsOf,
-    state::{File, Viewer},
+    state::{File, Traced, Viewer},
     text,
 };
 
@@ -30,7 +30,45 @@ pub(crate) struct Shell {
     pub(crate) file: Option<FileShell>,
     /// Of which snapshot this is; none: of the committed state.
     pub(crate) past: Option<Past>,
+    /// Of which trace this is an image; none: it is a file.
+    pub(crate) crash: Option<Crash>,
     pub(crate) demo: bool,
+}
+
+/// The part of the frame that says which image of a trace a screen shows.
+#[derive(Debug)]
+pub(crate) struct Crash {
+    /// What people call the trace.
+    pub(crate) trace: String,
+    /// At which step the power failed, and how many there are.
+    pub(crate) step: usize,
+    pub(crate) steps: usize,
+    /// The step that is left out.
+    pub(crate) without: Option<usize>,
+    /// Where the image is chosen.
+    pub(crate) href: String,
+    /// Whether this is there.
+    pub(crate) is_here: bool,
+}
+
+impl Crash {
+    fn new(viewer: &Viewer, traced: &Traced, screen: &str) -> Self {
+        let steps = traced.simulator.steps().len();
+        let query = traced.choice.query();
+        Self {
+            trace: traced.name.clone(),
+            step: traced.choice.at + 1,
+            steps,
+            without: traced.choice.without.map(|step| step + 1),
+            href: viewer.href(&format!("/f/{}/crash?{query}", traced.id)),
+            is_here: screen == CRASH,
+        }
+    }
+
+    /// Whether the power failed after all of them.
+    pub(crate) fn is_end(&self) -> bool {
+        self.step > self.steps
+    }
 }
 
 /// The part of the frame that says of which snapshot a screen is, with the ways
@@ -102,6 +140,9 @@ const SNAPSHOT: &str = "snapshot";
 /// The screens, and what else, that can be of a snapshot.
 const AS_OF: [&str; 6] = ["overview", "map", "tiles", "directory", "page", "health"];
 
+/// The screen of the simulator.
+const CRASH: &str = "crash";
+
 const SCREENS: [(&str, &str); 9] = [
     ("overview", "Overview"),
     ("map", "Map"),
@@ -153,7 +194,7 @@ impl Shell {
             .map(|each| Link {
                 href: format!("{}/overview", file_base(&each.id)),
                 text: each.name.clone(),
-                current: file.is_some_and(|file| file.id == each.id),
+                current: file.is_some_and(|file| file.listed_id() == each.id),
             })
             .collect();
         let keeps_trees = head.as_ref().is_some_and(Head::keeps_trees);
@@ -164,9 +205,13 @@ impl Shell {
         };
         let as_of = head.as_ref().and_then(|head| head.snapshot.clone());
         let past = as_of.map(|as_of| Past::new(as_of, &viewer.href(path), query));
-        let screens = file.map_or_else(Vec::new, |file| {
+        let traced = file.and_then(|file| file.traced.as_ref());
+        let crash = traced.map(|traced| Crash::new(viewer, traced, screen));
+        let mut screens = file.map_or_else(Vec::new, |file| {
             SCREENS
                 .iter()
+                // Nobody writes to an image.
+                .filter(|(path, _)| crash.is_none() || *path != "live")
                 .map(|(path, text)| Link {
                     href: format!(
                         "{}/{path}{}",
@@ -178,6 +223,14 @@ impl Shell {
                 })
                 .collect()
         });
+        if let Some(crash) = &crash {
+            let link = Link {
+                href: crash.href.clone(),
+                text: "Crash".to_owned(),
+                current: crash.is_here,
+            };
+            screens.insert(0, link);
+        }
         // Who finds a file gone need not learn where it was.
         let seen = file.filter(|_| head.is_some());
         let shown_path = seen.and_then(File::shown_path);
@@ -199,6 +252,7 @@ impl Shell {
                 head,
             }),
             past,
+            crash,
             demo: viewer.demo(),
         }
     }
@@ -214,6 +268,7 @@ impl Shell {
             screens: Vec::new(),
             file: None,
             past: None,
+            crash: None,
             demo: false,
         }
     }

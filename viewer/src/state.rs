@@ -2,20 +2,33 @@
 //! requests.
 
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use pagebox::{Engine, decode::Decode};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    head::FileName, host_name::HostName, live::Live, look::Target, recent::Recent,
-    sandbox::PageFile, source::Source, text, token::Token,
+    choice::{BEGINS, Choice},
+    head::FileName,
+    host_name::HostName,
+    live::Live,
+    look::{LookError, Target},
+    recent::Recent,
+    sandbox::PageFile,
+    simulator::{self, Chosen, Simulator},
+    source::Source,
+    text,
+    token::Token,
 };
 
 /// How many event streams may be open at a time.
 pub const EVENT_STREAMS_MAX: usize = 8;
+
+/// How many images of traces are kept, each with a thread and a sandbox.
+const IMAGES_MAX: usize = 8;
 
 /// A viewer's files and settings, from which [`crate::router`] makes routes.
 pub struct Builder {
@@ -116,10 +129,13 @@ impl Builder {
     }
 
     /// Adds the page file at a path, opened when somebody looks at it. It is
-    /// only ever read.
+    /// only ever read. A *trace* of what was written to one is read now, and is
+    /// shown with what a crash at any moment of it can leave: a
+    /// [`pagebox::RecordingStore`] makes one.
     ///
     /// # Errors
-    /// As [`Builder::look_at`].
+    /// As [`Builder::look_at`]; [`std::io::ErrorKind::InvalidData`] for a trace that is
+    /// none, with the byte that says so.
     pub fn file(mut self, path: &Path, about: &str) -> std::io::Result<Self> {
         self.add_file(path, about)?;
         Ok(self)
@@ -141,6 +157,7 @@ impl Builder {
             path: path.map(Path::to_owned),
             mends: path.and_then(text::repair_command),
             recent: None,
+            traced: None,
             source,
         });
         let added = self.files.last_mut();
@@ -156,8 +173,26 @@ impl Builder {
         let name = text::name_of(path);
         let place = std::path::absolute(path).ok();
         let place = place.filter(|_| !text::is_address(path));
-        let target = PageFile::new(&engine, path);
-        self.add(&name, about, target, place.as_deref())
+        if !simulator::is_trace(path) {
+            let target = PageFile::new(&engine, path);
+            return self.add(&name, about, target, place.as_deref());
+        }
+        let simulator = Arc::new(Simulator::load(&engine, path)?);
+        let choice = simulator.first_choice();
+        let target = Chosen {
+            simulator: Arc::clone(&simulator),
+            choice: choice.clone(),
+        };
+        let added = self.add(&name, about, target, place.as_deref())?;
+        // There is no page file to be mended.
+        added.mends = None;
+        added.traced = Some(Traced {
+            id: added.id.clone(),
+            name: added.name.clone(),
+            simulator,
+            choice,
+        });
+        Ok(added)
     }
 
     /// Adds the files that were looked at last. One that is gone, or for which
@@ -195,6 +230,8 @@ impl Builder {
             token: self.token,
             demo: self.demo,
             recent: self.recent,
+            decoder: self.decoder,
+            images: Mutex::default(),
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             closing,
         }))
@@ -242,7 +279,6 @@ impl std::fmt::Debug for Builder {
 #[derive(Clone, Debug)]
 pub struct Viewer(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     files: Vec<File>,
     base: String,
@@ -250,8 +286,20 @@ struct Inner {
     token: Option<Token>,
     demo: bool,
     recent: Option<Recent>,
+    decoder: Option<Arc<dyn Decode>>,
+    /// Those that were asked for last, the newest first.
+    images: Mutex<VecDeque<Arc<File>>>,
     event_streams: Arc<Semaphore>,
     closing: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("files", &self.files)
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A file that can be looked at.
@@ -269,11 +317,29 @@ pub(crate) struct File {
     pub(crate) mends: Option<String>,
     /// Where it is, if it was not named but looked at before.
     pub(crate) recent: Option<PathBuf>,
+    /// Of which trace it is an image.
+    pub(crate) traced: Option<Traced>,
     pub(crate) source: Source,
     pub(crate) live: Live,
 }
 
+/// The trace that an image is of, and which image it is.
+#[derive(Debug)]
+pub(crate) struct Traced {
+    /// What addresses call the trace.
+    pub(crate) id: String,
+    /// What people call it.
+    pub(crate) name: String,
+    pub(crate) simulator: Arc<Simulator>,
+    pub(crate) choice: Choice,
+}
+
 impl File {
+    /// What addresses call it, or the trace that it is an image of.
+    pub(crate) fn listed_id(&self) -> &str {
+        self.traced.as_ref().map_or(&self.id, |traced| &traced.id)
+    }
+
     /// Where it is, with nothing invisible in it.
     pub(crate) fn shown_path(&self) -> Option<String> {
         let path = self.path.as_ref()?;
@@ -299,6 +365,56 @@ impl Viewer {
 
     pub(crate) fn file(&self, id: &str) -> Option<&File> {
         self.0.files.iter().find(|file| file.id == id)
+    }
+
+    /// The image of a trace that an id names: `7~14~all`; none: it is no such id.
+    pub(crate) fn image(&self, id: &str) -> Option<Result<Arc<File>, LookError>> {
+        let (listed, code) = id.split_once(BEGINS)?;
+        let traced = self.file(listed)?.traced.as_ref()?;
+        let choice = Choice::of_code(code)?;
+        Some(self.image_of(traced, choice))
+    }
+
+    /// The image of a trace that is chosen.
+    ///
+    /// # Errors
+    /// [`LookError::NoImage`]; [`LookError::Gone`] where the system has no thread
+    /// to give.
+    pub(crate) fn image_of(&self, traced: &Traced, choice: Choice) -> Result<Arc<File>, LookError> {
+        traced.simulator.fits(&choice)?;
+        let id = format!("{}{BEGINS}{}", traced.id, choice.code());
+        let mut images = self.0.images.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = images.iter().position(|image| image.id == id)
+            && let Some(image) = images.remove(place)
+        {
+            images.push_front(Arc::clone(&image));
+            return Ok(image);
+        }
+        let target = Chosen {
+            simulator: Arc::clone(&traced.simulator),
+            choice: choice.clone(),
+        };
+        let source = Source::start_with(target, self.0.decoder.clone());
+        let source = source.map_err(|_| LookError::Gone)?;
+        let image = Arc::new(File {
+            name: format!("{}, step {}", traced.name, choice.at + 1),
+            about: String::new(),
+            path: None,
+            mends: None,
+            recent: None,
+            live: Live::new(source.clone()),
+            source,
+            traced: Some(Traced {
+                id: traced.id.clone(),
+                name: traced.name.clone(),
+                simulator: Arc::clone(&traced.simulator),
+                choice,
+            }),
+            id,
+        });
+        images.truncate(IMAGES_MAX - 1);
+        images.push_front(Arc::clone(&image));
+        Ok(image)
     }
 
     pub(crate) fn demo(&self) -> bool {

@@ -14,8 +14,7 @@
 //!
 //! Facts this crate relies on:
 //! 1. A batch is never split, and batches become durable in the order in which they
-//!    were written: so what is durable is always a prefix, `order` costs nothing, and
-//!    a growth needs no sync of its own.
+//!    were written: so what is durable is always a prefix, and `order` costs nothing.
 //! 2. `flush` puts what was written since the last one as one object, created only
 //!    where there is none: one PUT a sync, whatever it covers.
 //! 3. Whoever opens to write raises the epoch, which fences the one before: its next

@@ -30,8 +30,8 @@ const CLEARED_AT_ONCE: usize = 4096;
 
 /// A store open to write.
 ///
-/// A sync is one PUT, whatever it covers; an order is none; nor is a growth, which is
-/// durable before anything that is written later. After a write or a sync that failed
+/// A sync is one PUT, whatever it covers; an order is none; a growth is one, since it is
+/// durable when it returns. After a write or a sync that failed
 /// all but reads are refused until it is [reopened](Self::reopen). Dropping it closes
 /// it, with what was written.
 ///
@@ -288,7 +288,12 @@ impl PageStore for SlateStore {
         if page_count <= self.pages.page_count {
             return Ok(self.geometry());
         }
-        self.set_page_count(page_count)
+        self.set_page_count(page_count)?;
+        // Before its first sync there is no store yet that could have become longer.
+        if self.is_published {
+            self.flush()?;
+        }
+        Ok(self.geometry())
     }
 
     fn truncate(&mut self, page_count: u64) -> Result<Geometry, StoreError> {

@@ -17,9 +17,9 @@ use pagebox::{Access, Error};
 use crate::code;
 use crate::failure::{Failure, Result, retryable};
 use crate::locks::{Id, Level, Locks};
-use crate::names::{io_error, is_empty, is_locked};
+use crate::names::{identity, io_error, is_empty, is_locked};
 use crate::options::Options;
-use crate::state::{Change, Debt, Health, State};
+use crate::state::{self, Change, Debt, Health, State};
 
 /// A database, that all connections of a process to it share.
 pub(crate) struct Database {
@@ -40,6 +40,13 @@ impl Database {
             locks: Mutex::default(),
             state: RwLock::default(),
         }
+    }
+
+    /// Whether its name is another file's by now, or nobody's: who has it open
+    /// goes on with the file that it was, and nobody else is to.
+    pub(crate) fn is_replaced(&self) -> bool {
+        let file = self.state().file;
+        file.is_some_and(|it| identity(&self.path) != Some(it))
     }
 
     /// What may be done with it.
@@ -165,9 +172,13 @@ impl Database {
             }
         }
         let mut state = self.state_mut();
+        // Where it is another one afterwards, it is not known which was opened.
+        let file = identity(&self.path).filter(|_| options.open.is_none());
+        let file = |path| file.filter(|it| identity(path) == Some(*it));
         if let Some(name) = &self.snapshot {
             if state.snapshot.is_none() {
                 state.show(options.engine.open_snapshot(&self.path, name)?)?;
+                state.file = file(&self.path);
             }
             return Ok(());
         }
@@ -186,6 +197,7 @@ impl Database {
             None => options.engine.open_read_only(&self.path)?,
         };
         state.pager = Some(opened);
+        state.file = file(&self.path);
         state.measure()
     }
 
@@ -234,6 +246,31 @@ impl Database {
         }
         self.state_mut().mend()?;
         Ok(self.state())
+    }
+
+    /// Reads for a connection that has no lock: SQLite asks so for the size of the pages
+    /// when it opens a file. Nothing is kept open for it, and what cannot be read is
+    /// said to be missing: SQLite reads it again once it has its lock.
+    pub(crate) fn peek(&self, options: &Options, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        if !self.state().is_closed() || options.open.is_some() {
+            return self.read(offset, bytes);
+        }
+        let found = options.engine.read_with(&self.path, |pager| {
+            let length = pager.stats()?.protected_pages;
+            let page = pager.page_size();
+            Ok(state::read(
+                page,
+                length,
+                offset,
+                bytes,
+                |id, within, part| pager.read_protected(id, within, part),
+            ))
+        });
+        if !matches!(found, Ok(Ok(()))) {
+            bytes.fill(0);
+            return Err(Failure::Short);
+        }
+        Ok(())
     }
 
     /// Reads bytes.

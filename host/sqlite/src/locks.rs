@@ -1,7 +1,8 @@
 //! SQLite's locks, among the connections of one process. Other processes are
 //! kept out by the pager's.
 
-/// What a connection may do. Each level includes those before it.
+/// What a connection may do. Each level includes those before it. Their
+/// numbers are SQLite's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     #[default]

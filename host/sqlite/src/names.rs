@@ -40,6 +40,25 @@ pub(crate) fn is_empty(path: &Path) -> Result<bool, Error> {
     }
 }
 
+/// Which file it is, whatever its name. None where the system does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity(u64, u64);
+
+/// The file that has a name now.
+pub(crate) fn identity(path: &Path) -> Option<Identity> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = fs::metadata(path).ok()?;
+        Some(Identity(metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
 /// Whether somebody has a file open to write.
 pub(crate) fn is_locked(path: &Path) -> bool {
     File::open(path)

@@ -21,7 +21,7 @@ use pagebox::{
 
 use crate::code;
 use crate::failure::{Failure, Result};
-use crate::names::{beside, io_error, remove, sync_folder};
+use crate::names::{Identity, beside, identity, io_error, remove, sync_folder};
 use crate::options::Options;
 
 /// The pager of a database, and what is pending.
@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) is_unpublished: bool,
     /// Held while an empty file is being written: nobody else makes one.
     pub(crate) placeholder: Option<File>,
+    /// The file of the pager or of the snapshot, as far as it is known.
+    pub(crate) file: Option<Identity>,
     pub(crate) pending: Option<Suspended>,
     /// Protected pages, as pending, and as committed.
     pub(crate) length: u64,
@@ -98,6 +100,11 @@ impl State {
     /// Nothing is asked of an empty file that would need a pager.
     fn pager(&mut self) -> Result<&mut Pager> {
         self.pager.as_mut().ok_or_else(|| Error::Poisoned.into())
+    }
+
+    /// Whether there is nothing open that could be read from.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.pager.is_none() && self.snapshot.is_none()
     }
 
     /// Has the pager opened again before it is used.
@@ -200,6 +207,7 @@ impl State {
     /// Gives a new file its name.
     fn publish(&mut self, path: &Path) -> Result<()> {
         let beside = beside(path);
+        self.file = identity(&beside);
         fs::rename(&beside, path)
             .and_then(|()| sync_folder(path))
             .map_err(|source| io_error("name", &beside, source))?;
@@ -352,6 +360,7 @@ impl State {
         self.batch = None;
         if self.is_unpublished {
             self.pager = None;
+            self.file = None;
             (self.length, self.committed) = (0, 0);
             self.is_unpublished = false;
             self.health = Health::Sound;
@@ -382,7 +391,7 @@ fn parts(
 }
 
 /// Reads bytes of a file of so many pages.
-fn read(
+pub(crate) fn read(
     page: PageSize,
     length: u64,
     offset: u64,

@@ -276,6 +276,7 @@ impl Vfs {
         databases.retain(|_, it| it.strong_count() > 0);
         let key = (path.clone(), access == Access::Write, snapshot.clone());
         let open = databases.get(&key).and_then(Weak::upgrade);
+        let open = open.filter(|it| !it.is_replaced());
         let database = open.unwrap_or_else(|| {
             let database = Arc::new(Database::new(path, access, snapshot));
             databases.insert(key, Arc::downgrade(&database));
@@ -512,7 +513,13 @@ unsafe extern "C" fn read(
         with(file, |connection| {
             // SAFETY: SQLite's buffer has that many bytes (2).
             let bytes = std::slice::from_raw_parts_mut(to.cast(), size(len));
-            connection.database.read(offset.cast_unsigned(), bytes)
+            let offset = offset.cast_unsigned();
+            match connection.level {
+                Level::None => connection
+                    .database
+                    .peek(&connection.vfs.options, offset, bytes),
+                _ => connection.database.read(offset, bytes),
+            }
         })
     }
 }
@@ -639,6 +646,12 @@ unsafe extern "C" fn file_control(
                     let size = *arg.cast::<ffi::sqlite3_int64>();
                     database.expect_size(size.cast_unsigned());
                 }
+                ffi::SQLITE_FCNTL_LOCKSTATE => *arg.cast::<c_int>() = *now as c_int,
+                ffi::SQLITE_FCNTL_HAS_MOVED => {
+                    *arg.cast::<c_int>() = c_int::from(database.is_replaced());
+                }
+                // Page files have their own steps.
+                ffi::SQLITE_FCNTL_CHUNK_SIZE => {}
                 ffi::SQLITE_FCNTL_VFSNAME => *arg.cast() = vfs.sqlite.text(&vfs.name),
                 ffi::SQLITE_FCNTL_PRAGMA => {
                     // What is answered, the name, its value.

@@ -8,6 +8,7 @@ use pagebox::{Engine, Error, PageId, PageSize, Pager, ProtectedId};
 
 use super::dump::dump;
 use super::output::plural;
+use super::record::Record;
 use super::streams::Stream;
 use super::system::Standard;
 use super::{Failure, File, Outcome, Output, Wait};
@@ -163,12 +164,15 @@ impl Read {
 Examples:
   echo hello | pagebox write data.pages 15
   pagebox write data.pages 15 --offset 512 < part.bin
-  pagebox write data.pages 0 --protected < page.bin")]
+  pagebox write data.pages 0 --protected < page.bin
+  pagebox write data.pages 0 --protected --record commit.trace < page.bin")]
 pub(crate) struct Write {
     #[command(flatten)]
     file: File,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    record: Record,
 }
 
 impl Write {
@@ -183,9 +187,8 @@ impl Write {
         if bytes.len() > room {
             return Err(self.too_long(path, room));
         }
-        wait.open(&engine, path)
-            .and_then(|mut pager| self.place.write(&mut pager, &bytes))
-            .map_err(Failure::of(path))?;
+        self.record
+            .change(path, wait, |pager| self.place.write(pager, &bytes))?;
         output.done("it is written all the same");
         let kind = if self.place.protected {
             "protected page"

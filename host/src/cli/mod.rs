@@ -26,6 +26,7 @@ mod map;
 mod output;
 mod pages;
 mod progress;
+mod record;
 mod repair;
 mod run;
 mod snapshot;

@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use clap::Args;
-use pagebox::{Engine, Error, PageId, ProtectedId};
+use pagebox::{PageId, ProtectedId};
 
 use super::output::{plural, runs};
+use super::record::Record;
 use super::{Failure, File, Outcome, Output, Wait};
 
 /// Allocate pages; print their ids
@@ -29,13 +30,15 @@ pub(crate) struct Alloc {
     /// Protected pages: they change atomically, and are checked when read
     #[arg(long)]
     protected: bool,
+    #[command(flatten)]
+    record: Record,
 }
 
 impl Alloc {
     pub(crate) fn run(&self, output: &mut Output, wait: Wait) -> Outcome {
         // Ids that nobody gets to know are pages that are lost.
         output.require_reader()?;
-        let ids = self.alloc(wait).map_err(Failure::of(&self.file.path))?;
+        let ids = self.alloc(wait)?;
         let all = runs(&ids).collect::<Vec<_>>().join(" ");
         output.done(format!("allocated all the same: {all}"));
         for id in ids {
@@ -44,19 +47,19 @@ impl Alloc {
         Ok(())
     }
 
-    fn alloc(&self, wait: Wait) -> Result<Vec<u64>, Error> {
-        let engine = Engine::new()?;
-        let mut pager = wait.open(&engine, &self.file.path)?;
-        let mut tx = pager.begin()?;
-        let ids = if self.protected {
-            let ids = tx.alloc_protected_many(self.count)?;
-            ids.into_iter().map(ProtectedId::get).collect()
-        } else {
-            let ids = tx.alloc_many(self.count)?;
-            ids.into_iter().map(PageId::get).collect()
-        };
-        tx.commit()?;
-        Ok(ids)
+    fn alloc(&self, wait: Wait) -> Result<Vec<u64>, Failure> {
+        self.record.change(&self.file.path, wait, |pager| {
+            let mut tx = pager.begin()?;
+            let ids = if self.protected {
+                let ids = tx.alloc_protected_many(self.count)?;
+                ids.into_iter().map(ProtectedId::get).collect()
+            } else {
+                let ids = tx.alloc_many(self.count)?;
+                ids.into_iter().map(PageId::get).collect()
+            };
+            tx.commit()?;
+            Ok(ids)
+        })
     }
 }
 
@@ -77,12 +80,14 @@ pub(crate) struct Free {
     /// The ids are those of protected pages
     #[arg(long)]
     protected: bool,
+    #[command(flatten)]
+    record: Record,
 }
 
 impl Free {
     pub(crate) fn run(&self, output: &mut Output, wait: Wait) -> Outcome {
         output.require()?;
-        self.free(wait).map_err(Failure::of(&self.file.path))?;
+        self.free(wait)?;
         output.done("they are free all the same");
         let kind = if self.protected {
             "protected page"
@@ -93,18 +98,18 @@ impl Free {
         Ok(())
     }
 
-    fn free(&self, wait: Wait) -> Result<(), Error> {
-        let engine = Engine::new()?;
-        let mut pager = wait.open(&engine, &self.file.path)?;
-        let mut tx = pager.begin()?;
-        if self.protected {
-            let ids = self.ids.iter().copied().map(ProtectedId::new);
-            tx.free_protected_many(&ids.collect::<Vec<_>>())?;
-        } else {
-            let ids = self.ids.iter().copied().map(PageId::new);
-            tx.free_many(&ids.collect::<Vec<_>>())?;
-        }
-        tx.commit()?;
-        Ok(())
+    fn free(&self, wait: Wait) -> Result<(), Failure> {
+        self.record.change(&self.file.path, wait, |pager| {
+            let mut tx = pager.begin()?;
+            if self.protected {
+                let ids = self.ids.iter().copied().map(ProtectedId::new);
+                tx.free_protected_many(&ids.collect::<Vec<_>>())?;
+            } else {
+                let ids = self.ids.iter().copied().map(PageId::new);
+                tx.free_many(&ids.collect::<Vec<_>>())?;
+            }
+            tx.commit()?;
+            Ok(())
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! [`Store`]: what a pager keeps its pages in. Four come with the crate, and
+//! [`Store`]: what a pager keeps its pages in. Five come with the crate, and
 //! any other type can be one.
 
 mod ahead;
@@ -9,6 +9,7 @@ mod mmap;
 mod page_set;
 mod positioned;
 mod read_only;
+mod recording;
 #[cfg(feature = "slatedb")]
 mod slate;
 mod viewer;
@@ -16,6 +17,7 @@ mod viewer;
 pub use mmap::MmapStore;
 pub use positioned::FileStore;
 pub use read_only::ReadOnlyStore;
+pub use recording::{Recording, RecordingStore};
 
 use std::any::Any;
 

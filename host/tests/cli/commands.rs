@@ -397,3 +397,58 @@ fn no_command_is_answered_with_those_there_are() {
     assert!(answer.errors.contains("Commands:"), "{}", answer.errors);
     assert!(answer.errors.contains("Examples:"), "{}", answer.errors);
 }
+
+/// A trace of it beside it, for the viewer.
+#[test]
+fn change_is_recorded_where_that_is_asked_for() {
+    let folder = Folder::new();
+    let file = folder.pages("recorded.pages");
+    let trace = folder.file("alloc.trace");
+    let trace = trace.to_str().unwrap();
+    let id = run(["alloc", &file, "--protected", "--record", trace])
+        .done()
+        .text();
+    let id = id.trim();
+    let written = folder.file("write.trace");
+    run_with(
+        [
+            "write",
+            &file,
+            id,
+            "--protected",
+            "--record",
+            written.to_str().unwrap(),
+        ],
+        b"hello",
+    )
+    .done();
+    let freed = folder.file("free.trace");
+    run([
+        "free",
+        &file,
+        id,
+        "--protected",
+        "--record",
+        freed.to_str().unwrap(),
+    ])
+    .done();
+    for name in ["alloc.trace", "write.trace", "free.trace"] {
+        let bytes = fs::read(folder.file(name)).unwrap();
+        let trace = pagebox::trace::Trace::decode(&bytes).unwrap();
+        let syncs = trace
+            .steps()
+            .iter()
+            .filter(|step| step.is_barrier())
+            .count();
+        assert!(syncs >= 2, "{name}: {:?}", trace.steps());
+    }
+    // Nothing that is there is overwritten, and nothing is done then.
+    let before = fs::read(&file).unwrap();
+    let error = run(["alloc", &file, "--record", trace]).failed(1);
+    assert!(error.contains("alloc.trace: cannot make it"), "{error}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+    // What fails leaves no half of a trace that says more.
+    let none = folder.file("none.trace");
+    run(["free", &file, "999", "--record", none.to_str().unwrap()]).failed(1);
+    pagebox::trace::Trace::decode(&fs::read(none).unwrap()).unwrap();
+}

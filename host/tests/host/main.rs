@@ -22,6 +22,7 @@ mod panicking;
 mod reading;
 #[cfg(unix)]
 mod real_files;
+mod recording;
 mod sandbox;
 mod snapshots;
 mod stores;

@@ -13,8 +13,10 @@
 extern crate alloc;
 
 mod checksum;
+pub mod crash;
 mod memory;
 mod page_size;
+pub mod trace;
 
 use alloc::boxed::Box;
 use alloc::string::String;

@@ -12,6 +12,7 @@ mod live_copy;
 mod order;
 mod peer;
 mod power;
+mod trace;
 
 use std::fmt::Display;
 use std::rc::Rc;

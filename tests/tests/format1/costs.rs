@@ -342,4 +342,10 @@ fn ten_thousand_protected_pages_take_little_more_than_themselves() {
     assert_eq!(stats.protected, COUNT);
     let taken = stats.used_pages + stats.reserved_pages;
     assert!(taken * 100 <= COUNT * 103, "{taken} pages");
+    // Of the file itself, a sixteenth at most is there for what comes.
+    let long = store.geometry().page_count;
+    assert!(
+        long * 16 <= taken * 17 + 16,
+        "{long} pages long for {taken}"
+    );
 }

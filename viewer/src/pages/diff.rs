@@ -184,9 +184,12 @@ pub(crate) async fn show(asked: Asked) -> Response {
 async fn view(asked: &Asked) -> Result<(Head, DiffView), Error> {
     let params: DiffParams = asked.query()?;
     let file = asked.file()?;
-    let other = match params.other.as_deref().filter(|id| !id.is_empty()) {
-        Some(id) => asked.named(id)?,
-        None => file,
+    let named = params.other.as_deref().filter(|id| !id.is_empty());
+    let image = named.and_then(|id| asked.viewer.image(id)).transpose()?;
+    let other = match (&image, named) {
+        (Some(image), _) => image,
+        (None, Some(id)) => asked.named(id)?,
+        (None, None) => file,
     };
     let page = match params.n {
         Some(page) => page,

@@ -56,6 +56,12 @@ pub(crate) struct FileLine {
     state: Option<Head>,
     /// Why they could not be read.
     error: Option<String>,
+    /// Whether it is a trace of what was written to a file; the state is then that
+    /// of the image that is shown first.
+    trace: bool,
+    /// How many steps it has, in words.
+    #[serde(skip)]
+    steps: String,
 }
 
 impl FilesView {
@@ -82,7 +88,15 @@ impl FilesView {
 }
 
 impl FileLine {
+    /// What it is there for.
+    fn first_screen(&self) -> &'static str {
+        if self.trace { "crash" } else { "overview" }
+    }
+
     fn tone(&self) -> &'static str {
+        if self.trace {
+            return "";
+        }
         self.state.as_ref().map_or("bad", Head::tone)
     }
 }
@@ -113,6 +127,10 @@ pub(crate) async fn show(asked: Asked) -> Response {
                 .err()
                 .map(|error| text::visible(&error.to_string())),
             state: state.ok(),
+            trace: file.traced.is_some(),
+            steps: file.traced.as_ref().map_or_else(String::new, |traced| {
+                text::counted(traced.simulator.steps().len() as u64, "step")
+            }),
         });
     }
     let recent = asked.viewer.recent();

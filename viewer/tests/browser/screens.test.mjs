@@ -53,6 +53,19 @@ function ofFormat0() {
   };
 }
 
+/** The simulator, and an image that it made. */
+function ofTraces() {
+  const [one, zero] = [files["commit.trace"], files["format 0 commit.trace"]];
+  return {
+    crash: `${one}/crash`,
+    "crash with a draw": `${zero}/crash?at=9&keep=random&seed=3`,
+    "crash without a sync": `${one}/crash?at=7&without=5&keep=none`,
+    "crash that damages": `${zero}/crash?at=11&without=9&keep=none&but=0.0.1`,
+    "map of an image": `${one}~5~none/map`,
+    "health of an image": `${zero}~11~w9~none~0.0.1/health`,
+  };
+}
+
 function screens() {
   const sound = files["sound.pages"];
   const rotten = files["rotten page.pages"];
@@ -88,6 +101,7 @@ function screens() {
     "rotten node": `${files["rotten node.pages"]}/directory`,
     truncated: `${files["truncated.pages"]}/health`,
     ...ofFormat0(),
+    ...ofTraces(),
     "not a page file": `${files["not a page file.pages"]}/overview`,
   };
 }
@@ -436,7 +450,9 @@ test("a connection that drops shows a stale badge", async () => {
 test("as many windows as one likes are live", async () => {
   const context = await browser.newContext();
   const windows = [];
-  for (const address of [...Object.values(files), ...Array(4).fill(files["live.pages"])]) {
+  // What a trace shows is an image, which nobody writes to.
+  const written = Object.keys(files).filter((name) => name.endsWith(".pages"));
+  for (const address of [...written.map((name) => files[name]), ...Array(4).fill(files["live.pages"])]) {
     const page = await context.newPage();
     await page.goto(`${address}/overview`, { timeout: 20_000 });
     windows.push(page);
@@ -680,5 +696,47 @@ test("what was looked at before is forgotten on request", async () => {
   await page.waitForLoadState();
   assert.equal(page.url(), `${viewer}/`);
   assert.equal(await list.count(), 0);
+  await page.context().close();
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`simulator is worked without script, ${colorScheme}`, async () => {
+    const page = await open(`${files["commit.trace"]}/crash`, { javaScriptEnabled: false, colorScheme });
+    const outcome = page.locator("#recovery strong[class]");
+    assert.equal(await outcome.textContent(), "the state after");
+    await page.getByRole("link", { name: "Nothing", exact: true }).click();
+    assert.equal(await outcome.textContent(), "the state before");
+    assert.equal(await page.locator(".sectors a.new").count(), 0);
+    await page.locator(".sectors a").nth(3).click();
+    assert.equal(await page.locator(".sectors a.new").count(), 1);
+    assert.match(page.url(), /keep=none&but=\d+\.3\.1#doubt$/);
+    await page.getByLabel("Seed").fill("12");
+    await page.getByRole("button", { name: "Draw" }).click();
+    assert.match(page.url(), /keep=random&seed=12#doubt$/);
+    // Of all that is left to choose, the sync that the commit waits for.
+    await page.locator("#syncs .choice a").last().click();
+    const what = page.locator("#syncs .card.bad");
+    assert.match(await what.textContent(), /^\s*This is what step 5 is for/);
+    await page.locator(".ribbon a").last().click();
+    await page.getByRole("link", { name: "After the last step", exact: true }).click();
+    await page.getByRole("link", { name: "look at one of damage" }).click();
+    assert.equal(await outcome.textContent(), "damage");
+    if (process.env.PAGEBOX_SCREENSHOTS) {
+      await page.screenshot({ path: `${process.env.PAGEBOX_SCREENSHOTS}/crash-${colorScheme}.png`, fullPage: true });
+    }
+    await page.locator(".tabs a", { hasText: "Map" }).click();
+    assert.match(await page.locator("aside.past").textContent(), /step 5 is left out/);
+    assert.deepEqual(page.errors, []);
+    await page.context().close();
+  });
+}
+
+test("steps of a trace are gone through by keys", async () => {
+  const page = await open(`${files["commit.trace"]}/crash?at=2`);
+  await page.keyboard.press("n");
+  await page.waitForURL(/at=3&/);
+  await page.keyboard.press("p");
+  await page.waitForURL(/at=2&/);
+  assert.match(await page.locator("[aria-current=step]").getAttribute("title"), /^Step 2: sync/);
   await page.context().close();
 });

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says enough by where it stops")]
 
 mod browser;
+mod crash;
 mod decoders;
 mod desktop;
 mod facts;

@@ -11,6 +11,7 @@ mod ledger;
 mod power;
 mod processes;
 mod random;
+mod replaced;
 mod same;
 mod snapshots;
 mod store;

@@ -288,3 +288,25 @@ fn transaction_that_spilled_is_rolled_back_without_any_journal() {
     assert_sound(&db);
     assert_clean(&path);
 }
+
+/// Before anything is read of the tables, as `pragma page_size` does not.
+#[test]
+fn size_of_pages_is_known_when_a_database_is_opened() {
+    for vfs in PAGES {
+        let folder = folder();
+        let path = folder.path().join("data.pages");
+        open(&path, vfs)
+            .execute_batch("pragma page_size = 16384; create table t (x)")
+            .unwrap();
+        for flags in [OpenFlags::default(), OpenFlags::SQLITE_OPEN_READ_ONLY] {
+            let db = try_open(&path, vfs, flags).unwrap();
+            let size: i64 = db
+                .pragma_query_value(None, "page_size", |row| row.get(0))
+                .unwrap();
+            assert_eq!(size, 16384, "{vfs}");
+        }
+        // Nothing is locked by that.
+        let _first = open(&path, vfs);
+        let _writer = engine().open(&path).unwrap();
+    }
+}

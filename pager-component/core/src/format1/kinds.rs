@@ -13,7 +13,7 @@ use crate::page_map::FreeRuns;
 
 /// Leaves that regular pages are counted in by the first call. Whoever opens a
 /// file asks for its figures, which is to take as long whatever its size.
-const LEAVES_AT_FIRST: usize = 16;
+const LEAVES_AT_FIRST: usize = 2;
 
 /// The same of each further call.
 const LEAVES_A_CALL: usize = 1024;

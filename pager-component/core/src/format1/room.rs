@@ -12,7 +12,11 @@ use crate::codec::wide;
 use crate::facts::{Durability, Wish};
 use crate::ids::ProtectedId;
 
-/// What a growth adds at most in bytes, unless more is needed at once.
+/// What a growth adds, in bytes, unless more is needed at once: as much as there is
+/// up to the first, then a part of that, up to the last. So little of a file is
+/// free because it grew, and the syncs of growths are few beside those of commits.
+const STEP: u64 = 1 << 20;
+const STEP_PART: u64 = 16;
 const STEP_MAX: u64 = 256 << 20;
 
 /// Regular pages that a transaction allocates at most: what is held of them until
@@ -165,7 +169,9 @@ impl File {
         if needed == page_count {
             return Ok(needed);
         }
-        let step = page_count.min(STEP_MAX >> self.layout.shape().page_size.log2());
+        let pages = |bytes: u64| bytes >> self.layout.shape().page_size.log2();
+        let step = page_count.min(pages(STEP)).max(page_count / STEP_PART);
+        let step = step.min(pages(STEP_MAX));
         let wish = self.layout.round(limit.min(page_count + step)).max(needed);
         // What is there already, past the page count, is taken first.
         let stored = store.geometry().page_count;

@@ -1,5 +1,5 @@
 //! Files to look at: one that changes all the time, and one for each way in
-//! which a page file is found damaged.
+//! which a page file is found damaged; and traces of a commit, to be broken by hand.
 //!
 //! The damage is done to bytes of good files, at places that the inspector
 //! tells of: of the formats nothing here knows more than the names of their
@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use pagebox::{Engine, Error, Format, NewFile, PageId, PageSize, Pager, ProtectedId};
+use pagebox::{
+    Access, Engine, Error, Format, MemoryStore, NewFile, PageId, PageSize, Pager, ProtectedId,
+    RecordingStore,
+};
 use tempfile::TempDir;
 
 use crate::say;
@@ -85,6 +88,7 @@ impl Demo {
         let pager = grown(engine, &sound, Format::One, 140)?;
         let (before, after) = around_a_commit(pager, &sound, Format::One)?;
         self.damage(engine, &sound, &before, &after)?;
+        self.record(engine, "commit.trace", &before, Format::One)?;
 
         let sound = self.add(
             "format 0.pages",
@@ -92,7 +96,29 @@ impl Demo {
         );
         let pager = grown(engine, &sound, Format::Zero, 24)?;
         let (before, after) = around_a_commit(pager, &sound, Format::Zero)?;
-        self.damage_format_0(engine, &sound, &before, &after)
+        self.damage_format_0(engine, &sound, &before, &after)?;
+        self.record(engine, "format 0 commit.trace", &before, Format::Zero)
+    }
+
+    /// A trace of a commit to a file.
+    fn record(
+        &mut self,
+        engine: &Engine,
+        name: &str,
+        before: &[u8],
+        format: Format,
+    ) -> Result<(), Problem> {
+        let path = self.add(
+            name,
+            "What one commit wrote. Let the power fail at any moment, choose what survives, and try \
+             to break it.",
+        );
+        let store = MemoryStore::from_bytes(PAGE_SIZE, before.to_vec());
+        let (store, recording) = RecordingStore::new(Box::new(store), fs::File::create(path)?)?;
+        let mut pager = engine.open_store(store, Access::Write)?;
+        commit(&mut pager, format)?;
+        recording.end()?;
+        Ok(())
     }
 
     /// The samples, from the bytes of a file before and after a
@@ -321,6 +347,13 @@ fn around_a_commit(
 ) -> Result<(Vec<u8>, Vec<u8>), Problem> {
     pager.sync()?;
     let before = fs::read(path)?;
+    commit(&mut pager, format)?;
+    drop(pager);
+    Ok((before, fs::read(path)?))
+}
+
+/// The commit that the samples are about.
+fn commit(pager: &mut Pager, format: Format) -> Result<(), Error> {
     let first = pager.protected_pages().next().transpose()?;
     if let Some(page) = first {
         let mut tx = pager.begin()?;
@@ -332,8 +365,7 @@ fn around_a_commit(
         }
         tx.commit()?;
     }
-    drop(pager);
-    Ok((before, fs::read(path)?))
+    Ok(())
 }
 
 fn zero(bytes: &mut [u8], at: usize, len: usize) {

@@ -7,8 +7,8 @@ use pagebox::Engine;
 /// The most files of a folder that are looked at.
 const FILES_MAX: usize = 200;
 
-/// The page files in a folder, by name; none of those below it. Whether a file
-/// is one the sandbox says, whatever its name is.
+/// The page files in a folder, and traces of what was written to one, by name; none
+/// of those below it. Whether a file is one the sandbox says, whatever its name is.
 pub(crate) fn page_files(engine: &Engine, folder: &Path) -> Result<Vec<PathBuf>, String> {
     let failed = |error| format!("cannot read the folder {}: {error}", folder.display());
     let mut paths = Vec::new();
@@ -21,7 +21,7 @@ pub(crate) fn page_files(engine: &Engine, folder: &Path) -> Result<Vec<PathBuf>,
     paths.sort();
     let mut found: Vec<PathBuf> = paths
         .into_iter()
-        .filter(|path| is_page_file(engine, path))
+        .filter(|path| pagebox_viewer::is_trace(path) || is_page_file(engine, path))
         .take(FILES_MAX + 1)
         .collect();
     if found.is_empty() {

@@ -11,7 +11,7 @@ mod signals;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
@@ -46,6 +46,7 @@ Examples:
   pagebox-viewer data.pages
   pagebox-viewer --demo data.pages
   pagebox-viewer --decoder queue_decoder.wasm messages.pages
+  pagebox-viewer commit.trace
   pagebox-viewer --bind 192.0.2.7 --port 8080 --token --allow-host lab.example data.pages
 
 A token is made when the program starts. To bring your own, put it in the
@@ -54,8 +55,8 @@ the command line every user of the machine could read it. PAGEBOX_VIEWER_NO_RECE
 does what --no-recent does, whatever it holds."
 )]
 struct Options {
-    /// The page files to look at; of a folder those that are in it now, up to
-    /// 200
+    /// The page files to look at, or traces that `pagebox write --record` made; of
+    /// a folder those that are in it now, up to 200
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Make a page file that changes all the time, and damaged ones beside it;
@@ -188,7 +189,7 @@ async fn run(options: &Options) -> Result<(), String> {
     for path in &options.files {
         if path.is_dir() {
             for path in folder::page_files(&engine, path)? {
-                builder = builder.file(&path, "").map_err(|error| error.to_string())?;
+                builder = added(builder, &path)?;
             }
             named.extend(std::path::absolute(path));
             continue;
@@ -198,7 +199,7 @@ async fn run(options: &Options) -> Result<(), String> {
             Err(error @ (Error::NotFound { .. } | Error::NotAFile { .. })) => {
                 return Err(error.to_string());
             }
-            _ => builder = builder.file(path, "").map_err(|error| error.to_string())?,
+            _ => builder = added(builder, path)?,
         }
         named.extend(std::path::absolute(path));
     }
@@ -256,6 +257,12 @@ async fn run(options: &Options) -> Result<(), String> {
     serve::serve(listener, app, &viewer, Limits::default(), end).await;
     drop(demo);
     Ok(())
+}
+
+/// A viewer with one more file.
+fn added(builder: Builder, path: &Path) -> Result<Builder, String> {
+    let added = builder.file(path, "");
+    added.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Prints where the viewer is. Returns the address for the browser, and what

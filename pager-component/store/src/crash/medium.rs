@@ -1,17 +1,13 @@
 //! [`Medium`]: what reads show, what is durable, and what is in doubt.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-use std::rc::Rc;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::Range;
 
-use pagebox_store::{Change, Geometry, PageBuffer, PageSize, SECTOR, StoreError, bounds, seal};
-
-use super::FailedSync;
-use crate::decode::Pages;
-use crate::rng::Rng;
-
-/// The bytes of a page; shared by all media that hold the same.
-pub(super) type Page = Rc<[u8]>;
+use super::{FailedSync, Page, SectorBytes};
+use crate::{Change, Geometry, PageBuffer, PageSize, SECTOR, StoreError, bounds};
 
 /// A medium. Clones are media of their own, and cheap.
 #[derive(Clone, Debug)]
@@ -35,9 +31,14 @@ pub(super) struct Medium {
 #[derive(Clone, Debug)]
 pub(super) struct Doubt {
     /// Oldest first; never empty.
-    pub(super) versions: Vec<[u8; SECTOR]>,
+    pub(super) versions: Vec<SectorBytes>,
     /// Whether the next sync makes the last version durable.
     dirty: bool,
+}
+
+/// A page as a place in memory; one that no vector has, where it is none.
+fn place(page: u64) -> usize {
+    usize::try_from(page).unwrap_or(usize::MAX)
 }
 
 impl Medium {
@@ -61,10 +62,27 @@ impl Medium {
         }
     }
 
+    pub(super) fn zero(&self) -> Page {
+        self.zero.clone()
+    }
+
+    /// What reads show.
+    pub(super) fn page(&self, page: u64) -> &Page {
+        &self.cache[place(page)]
+    }
+
+    pub(super) fn pages(&self) -> &[Page] {
+        &self.cache
+    }
+
+    pub(super) fn durable_pages(&self) -> &[Page] {
+        &self.durable
+    }
+
     /// How many pages there are if the last growth did not arrive; none where
     /// that is not in doubt.
     pub(super) fn shorter(&self) -> Option<u64> {
-        (self.durable_count < self.page_count()).then_some(self.durable_count)
+        (self.durable_count < self.geometry().page_count).then_some(self.durable_count)
     }
 
     /// What is there behind the end if the last cut did not arrive.
@@ -72,7 +90,6 @@ impl Medium {
         &self.cut
     }
 
-    /// Whether a power loss leaves the page as reads show it.
     pub(super) fn is_settled(&self, page: u64) -> bool {
         self.doubtful
             .range((page, 0)..(page + 1, 0))
@@ -80,11 +97,10 @@ impl Medium {
             .is_none()
     }
 
-    /// Whether a change writes what is durable there.
     pub(super) fn has_durable(&self, change: &Change<'_, PageBuffer>) -> bool {
         match *change {
-            Change::Staged { page, buffer } => *self.durable[page as usize] == **buffer,
-            Change::Bytes { page, bytes } => *self.durable[page as usize] == *bytes,
+            Change::Staged { page, buffer } => *self.durable[place(page)] == **buffer,
+            Change::Bytes { page, bytes } => *self.durable[place(page)] == *bytes,
             _ => false,
         }
     }
@@ -94,60 +110,21 @@ impl Medium {
         &self.doubtful
     }
 
-    /// Whether page 0 may differ from its durable bytes for good, because a
-    /// failed sync gave it up.
-    pub(super) fn has_given_up_page_0(&self) -> bool {
+    pub(super) fn has_given_up(&self, page: u64) -> bool {
         self.doubtful
-            .iter()
-            .any(|(at, doubt)| at.0 == 0 && !doubt.dirty)
-    }
-
-    /// The pages after a power loss that nothing in doubt survived but growth.
-    pub(super) fn after_loss(&self) -> Vec<Page> {
-        self.durable.clone()
+            .range((page, 0)..(page + 1, 0))
+            .any(|(_, doubt)| !doubt.dirty)
     }
 
     pub(super) fn bytes(&self, page: u64, offset: u32, len: usize) -> Result<&[u8], StoreError> {
         bounds(self.geometry(), page, offset, len)?;
         let start = offset as usize;
-        Ok(&self.cache[page as usize][start..start + len])
-    }
-
-    pub(super) fn all_bytes(&self) -> Vec<u8> {
-        self.cache.concat()
-    }
-
-    /// Makes a change, and calls `halfway` in the middle of a write.
-    pub(super) fn apply(
-        &mut self,
-        change: &Change<'_, PageBuffer>,
-        mut halfway: impl FnMut(&Self),
-    ) {
-        let zero = self.zero.clone();
-        let (page, bytes) = match *change {
-            Change::Sealed { page, bytes, start } => {
-                (page, [bytes, &seal(bytes, start)].concat().into())
-            }
-            Change::Staged { page, buffer } => (page, Page::from(&**buffer)),
-            Change::Bytes { page, bytes } => (page, Page::from(bytes)),
-            Change::Zero { first, count } => {
-                for page in first..first + count {
-                    self.write(page, 0, &zero);
-                    halfway(self);
-                }
-                return;
-            }
-            Change::Order | Change::Sync => return,
-        };
-        let (first, second) = bytes.split_at(bytes.len() / 2);
-        self.write(page, 0, first);
-        halfway(self);
-        self.write(page, first.len(), second);
+        Ok(&self.page(page)[start..start + len])
     }
 
     pub(super) fn write(&mut self, page: u64, offset: usize, bytes: &[u8]) {
-        let index = page as usize;
-        Rc::make_mut(&mut self.cache[index])[offset..offset + bytes.len()].copy_from_slice(bytes);
+        let index = place(page);
+        Arc::make_mut(&mut self.cache[index])[offset..offset + bytes.len()].copy_from_slice(bytes);
         for sector in offset / SECTOR..(offset + bytes.len()).div_ceil(SECTOR) {
             let at = sector * SECTOR..(sector + 1) * SECTOR;
             let mut new = [0; SECTOR];
@@ -172,12 +149,12 @@ impl Medium {
     /// whether anything was.
     pub(super) fn sync(&mut self, pages: Range<u64>) -> bool {
         let mut changed = self.shorter().is_some() || !self.cut.is_empty();
-        self.durable_count = self.page_count();
+        self.durable_count = self.geometry().page_count;
         self.cut.clear();
         let sectors = (pages.start, 0)..(pages.end, 0);
         for ((page, sector), doubt) in self.doubtful.extract_if(sectors, |_, doubt| doubt.dirty) {
             let newest = &doubt.versions[doubt.versions.len() - 1];
-            put_sector(&mut self.durable[page as usize], sector, newest);
+            put_sector(&mut self.durable[place(page)], sector, newest);
             changed = true;
         }
         changed
@@ -193,7 +170,7 @@ impl Medium {
 
     /// Shortens the medium; durable after a sync.
     pub(super) fn truncate(&mut self, page_count: u64) {
-        let end = page_count as usize;
+        let end = place(page_count);
         if end >= self.durable.len() {
             return;
         }
@@ -210,28 +187,28 @@ impl Medium {
     /// then, too.
     pub(super) fn grow(&mut self, page_count: u64) {
         self.cut.clear();
-        self.cache.resize(page_count as usize, self.zero.clone());
-        self.durable.resize(page_count as usize, self.zero.clone());
+        self.cache.resize(place(page_count), self.zero.clone());
+        self.durable.resize(place(page_count), self.zero.clone());
     }
 
     /// Forgets about half of what is cached of pages that a sync gave up: from
     /// now on they are what is on the medium.
-    pub(super) fn evict(&mut self, rng: &mut Rng) {
+    pub(super) fn evict(&mut self, below: &mut dyn FnMut(u64) -> u64) {
         let mut pages: BTreeSet<u64> = self.doubtful.keys().map(|at| at.0).collect();
         pages.retain(|&page| {
             let is_dirty = self
                 .doubtful
                 .range((page, 0)..(page + 1, 0))
                 .any(|(_, it)| it.dirty);
-            !is_dirty && rng.chance(1, 2)
+            !is_dirty && below(2) == 0
         });
         for page in pages {
-            let index = page as usize;
+            let index = place(page);
             for (at, doubt) in self
                 .doubtful
                 .extract_if((page, 0)..(page + 1, 0), |_, _| true)
             {
-                let pick = rng.below(doubt.versions.len() as u64 + 1) as usize;
+                let pick = place(below(doubt.versions.len() as u64 + 1));
                 if pick > 0 {
                     put_sector(&mut self.durable[index], at.1, &doubt.versions[pick - 1]);
                 }
@@ -241,39 +218,7 @@ impl Medium {
     }
 }
 
-/// What reads show.
-impl Pages for Medium {
-    fn page_size(&self) -> usize {
-        self.page_size.bytes()
-    }
-
-    fn page_count(&self) -> u64 {
-        self.cache.len() as u64
-    }
-
-    fn page(&self, number: u64) -> &[u8] {
-        &self.cache[number as usize]
-    }
-}
-
-/// What is there after a power loss, if nothing that is in doubt arrived.
-pub(super) struct Durable<'a>(pub(super) &'a Medium);
-
-impl Pages for Durable<'_> {
-    fn page_size(&self) -> usize {
-        self.0.page_size.bytes()
-    }
-
-    fn page_count(&self) -> u64 {
-        self.0.durable.len() as u64
-    }
-
-    fn page(&self, number: u64) -> &[u8] {
-        &self.0.durable[number as usize]
-    }
-}
-
 /// Puts a sector into a page, which is copied first if others hold it too.
-pub(super) fn put_sector(page: &mut Page, sector: usize, bytes: &[u8; SECTOR]) {
-    Rc::make_mut(page)[sector * SECTOR..(sector + 1) * SECTOR].copy_from_slice(bytes);
+pub(super) fn put_sector(page: &mut Page, sector: usize, bytes: &SectorBytes) {
+    Arc::make_mut(page)[sector * SECTOR..(sector + 1) * SECTOR].copy_from_slice(bytes);
 }
