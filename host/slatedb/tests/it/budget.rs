@@ -12,8 +12,11 @@ fn durable_commit_is_one_put_whatever_it_covers() {
     for format in [Format::Zero, Format::One] {
         let objects = Tricky::new();
         let mut pager = create(&objects.bucket(), format, 100);
-        // The first commit after an opening settles what was found there.
-        fill(&mut pager, 1, 1).unwrap();
+        // The first commit after an opening settles what was found there; the next
+        // ones make room.
+        for _ in 0..3 {
+            fill(&mut pager, 100, 1).unwrap();
+        }
         for pages in [1, 100, 1] {
             let before = objects.rules().puts;
             fill(&mut pager, pages, 2).unwrap();
