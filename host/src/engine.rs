@@ -7,6 +7,7 @@ use std::sync::Arc;
 use pagebox_store::PageSize;
 use wasmtime::component::Component;
 
+use crate::address::{self, expect_file, is_address};
 use crate::copy::Copied;
 use crate::first_pages::page_size;
 use crate::format::Format;
@@ -22,7 +23,7 @@ use crate::store::{MmapStore, ReadOnlyStore};
 use crate::unpublished::Unpublished;
 use crate::upgrade::Upgraded;
 use crate::view::View;
-use crate::{Backup, Error, Store, backup, copy, repair, upgrade};
+use crate::{Backup, Error, Store, backup, copy, repair, transfer, upgrade};
 
 /// The component, compiled and linked. Cheap to clone; every pager and
 /// inspector runs in an instance of its own.
@@ -109,6 +110,10 @@ impl Engine {
         new: impl Into<NewFile>,
     ) -> Result<Pager, Error> {
         let path = path.as_ref();
+        if is_address(path) {
+            let store = address::create(path, page_size)?;
+            return Pager::create(&self.0, self.0.sandbox()?, store, new.into());
+        }
         let (file, unpublished) = Unpublished::create(path)?;
         let store = MmapStore::new(file, path, page_size)?;
         let pager = self.create_store(store, new)?;
@@ -127,11 +132,49 @@ impl Engine {
     /// [`Error::Io`].
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Pager, Error> {
         let path = path.as_ref();
+        if is_address(path) {
+            return Ok(self.open_address(path, false)?.0);
+        }
         let file = Locked::open(path, true)?;
         let mut sandbox = self.0.sandbox()?;
         let page_size = page_size(&mut sandbox, file.file(), path)?;
         let store = MmapStore::new(file, path, page_size)?;
         Pager::open(&self.0, sandbox, Box::new(store), Access::Write)
+    }
+
+    /// Opens a store on object storage by its address to change it:
+    /// `slatedb+s3://BUCKET/PREFIX`, and others that the feature `slatedb` lists. All
+    /// that takes the path of a file takes an address too; this one takes nothing
+    /// else.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::Held`] where somebody has it open;
+    /// [`Error::Other`] for what is no address, and without that feature.
+    pub fn open_url(&self, address: &str) -> Result<Pager, Error> {
+        let path = Path::new(address);
+        if !is_address(path) {
+            return Err(Error::Other("this is no address".into()));
+        }
+        self.open(path)
+    }
+
+    /// The same by a path or an address, ending whoever has a store open: its next
+    /// commit is fenced. Says whom it ended. A file is opened as ever.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn take_over(&self, path: impl AsRef<Path>) -> Result<(Pager, Option<String>), Error> {
+        let path = path.as_ref();
+        if is_address(path) {
+            return self.open_address(path, true);
+        }
+        Ok((self.open(path)?, None))
+    }
+
+    fn open_address(&self, path: &Path, take_over: bool) -> Result<(Pager, Option<String>), Error> {
+        let (store, ended) = address::open(path, take_over)?;
+        let pager = Pager::open(&self.0, self.0.sandbox()?, store, Access::Write)?;
+        Ok((pager, ended))
     }
 
     /// Opens a page file to look at it: no lock, no write. Works on damaged
@@ -154,6 +197,10 @@ impl Engine {
     }
 
     fn try_read_only(&self, path: &Path) -> Result<Pager, Error> {
+        if is_address(path) {
+            let store = address::look(path)?;
+            return Pager::open(&self.0, self.0.sandbox()?, store, Access::Read);
+        }
         let file = os::open(path, false)?;
         let mut sandbox = self.0.sandbox()?;
         let page_size = page_size(&mut sandbox, &file, path)?;
@@ -278,6 +325,9 @@ impl Engine {
     }
 
     fn try_inspect(&self, path: &Path) -> Result<Inspector, Error> {
+        if is_address(path) {
+            return Inspector::new(self.0.inspecting()?, address::look(path)?);
+        }
         let file = os::open(path, false)?;
         let mut sandbox = self.0.inspecting()?;
         let page_size = match page_size(&mut sandbox, &file, path) {
@@ -305,7 +355,9 @@ impl Engine {
     /// Regular pages, which no commit guards, are copied as they are, each at
     /// a moment of its own. Holes stay holes, and nobody may read the copy who
     /// may not read the file. A damaged file is copied as it is. After a crash
-    /// in here there is no file of the copy's name, or the whole of it.
+    /// in here there is no file of the copy's name, or the whole of it. Either of
+    /// both may be the address of a store on object storage; such a copy is read back
+    /// and compared.
     ///
     /// ```
     /// # fn main() -> Result<(), pagebox::Error> {
@@ -339,7 +391,11 @@ impl Engine {
         output: impl AsRef<Path>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Copied, Error> {
-        copy::copy(&self.0, path.as_ref(), output.as_ref(), &mut progress)
+        let (path, output) = (path.as_ref(), output.as_ref());
+        if is_address(path) || is_address(output) {
+            return transfer::copy(&|path| self.inspect(path), path, output, &mut progress);
+        }
+        copy::copy(&self.0, path, output, &mut progress)
     }
 
     /// Backs up a page file to `copy`, another page file with the same pages under
@@ -387,6 +443,7 @@ impl Engine {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Backup, Error> {
         let (path, copy) = (path.as_ref(), copy.as_ref());
+        expect_file(path).and_then(|()| expect_file(copy))?;
         backup::backup(&self.0, path, snapshot, copy, &mut progress)
     }
 
@@ -403,6 +460,7 @@ impl Engine {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<u64, Error> {
         let (path, copy) = (path.as_ref(), copy.as_ref());
+        expect_file(path).and_then(|()| expect_file(copy))?;
         backup::compare(&self.0, path, snapshot, copy, &mut progress)
     }
 
@@ -420,7 +478,9 @@ impl Engine {
         path: impl AsRef<Path>,
         output: impl AsRef<Path>,
     ) -> Result<Vec<RepairAction>, Error> {
-        repair::repair(&self.0, path.as_ref(), output.as_ref())
+        let (path, output) = (path.as_ref(), output.as_ref());
+        expect_file(path).and_then(|()| expect_file(output))?;
+        repair::repair(&self.0, path, output)
     }
 
     /// Makes a copy of a page file in another format: every regular page and
@@ -476,6 +536,7 @@ impl Engine {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Upgraded, Error> {
         let (path, output) = (path.as_ref(), output.as_ref());
+        expect_file(path).and_then(|()| expect_file(output))?;
         upgrade::upgrade(&self.0, path, output, format, &mut progress)
     }
 

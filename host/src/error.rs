@@ -152,6 +152,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Somebody else has a store on object storage open to write, or did not close it.
+    #[error("{} is in use: {by}", path.display())]
+    Held {
+        /// The store's address.
+        path: PathBuf,
+        /// Who, and since when.
+        by: String,
+    },
     /// A file was to be brought up to date as a backup of another one, and is none.
     #[error("{} is no backup of this file", path.display())]
     NotACopy {
@@ -307,6 +315,11 @@ impl Error {
             | Self::Damaged(_)
             | Self::Corrupt { .. }
             | Self::ChecksumMismatch { .. } => ErrorClass::Corrupt,
+            // Who was fenced has to ask the one who did.
+            Self::Store {
+                cause: StoreError::Fenced,
+                ..
+            } => ErrorClass::Caller,
             Self::Store { .. }
             | Self::Io { .. }
             | Self::Sandbox { .. }

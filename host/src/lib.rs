@@ -61,9 +61,11 @@
 //! | `async` | no | requests to a [`SharedPager`] as futures, for any executor |
 //! | `yielding` | no | bindings (`wit::yielding`) for engines that yield, with wasmtime's `async` |
 //! | `compile` | no | compiling components at run time: page decoders (`decode`), another component, or the embedded one where what was compiled does not fit the machine |
+//! | `slatedb` | no | stores on object storage, by their address: what takes a path takes `slatedb+s3://BUCKET/PREFIX` too |
 //! | `run` | no | `pagebox run`: programs that use page files, with `cli` and `compile` |
 #![deny(unsafe_code)]
 
+mod address;
 mod backup;
 mod cache;
 mod check;
@@ -102,6 +104,7 @@ mod snapshots;
 mod steady;
 mod store;
 mod transaction;
+mod transfer;
 mod unpublished;
 mod upgrade;
 mod view;
@@ -123,6 +126,10 @@ pub use iter::{ProtectedPages, RegularPages};
 pub use limits::Limits;
 pub use new_file::NewFile;
 pub use page_stores::{PageStoreView, PageStores, add_to_linker};
+/// Stores on object storage.
+#[cfg(feature = "slatedb")]
+#[doc(no_inline)]
+pub use pagebox_slatedb as slatedb;
 pub use pagebox_store::{
     Algorithm, Change, Checksum, Geometry, IoError, MemoryStore, PageBuffer, PageSize, PageStore,
     Staged, StoreError, UnsupportedPageSize, bounds, check_changes, crash, seal, trace,

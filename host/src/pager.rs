@@ -506,6 +506,11 @@ impl Pager {
         self.expect_own()?;
         expect_unviewed(&self.store, self.access)?;
         self.sync_deferred();
+        let reopened = self.store.get_mut().reopen();
+        reopened.map_err(|cause| Error::Store {
+            operation: "reopening the store".into(),
+            cause,
+        })?;
         let mut sandbox = self.runtime.sandbox()?;
         let handle = open(&mut sandbox, &mut self.store, self.access)?;
         let before = (

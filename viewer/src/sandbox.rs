@@ -17,6 +17,7 @@ use crate::{
     inspect::{Entry, FindingsPart, FreeSpace, PageInfo, PageKind, Structure, Summary, Tile},
     look::{Look, LookError, Owner, Target},
     past::{Change, Located, Snapshot},
+    text,
 };
 
 /// A page file, found anew by its path each time it is opened. It is read by
@@ -51,6 +52,10 @@ impl Target for PageFile {
     }
 
     fn identity(&self) -> Result<u64, LookError> {
+        // A store shows the state of its opening: it is what it was.
+        if text::is_address(&self.path) {
+            return Ok(0);
+        }
         let metadata = fs::metadata(&self.path).map_err(|source| {
             let path = self.path.clone();
             let error = match source.kind() {
@@ -296,10 +301,8 @@ impl Look for Sandboxed {
 
 /// What failed, of the file by its name: where it lies is not for everybody.
 fn failed(path: &Path, error: Error) -> LookError {
-    let name = Path::new(path.file_name().unwrap_or(path.as_os_str()));
-    let message = error
-        .to_string()
-        .replace(&*path.to_string_lossy(), &name.to_string_lossy());
+    let name = text::name_of(path);
+    let message = error.to_string().replace(&*path.to_string_lossy(), &name);
     let kind = match error {
         Error::Sandbox { .. } | Error::SandboxGone => return LookError::Sandbox(message),
         Error::Busy | Error::Changed => return LookError::Changing,

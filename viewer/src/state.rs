@@ -165,14 +165,14 @@ impl Builder {
     }
 
     fn add_file(&mut self, path: &Path, about: &str) -> std::io::Result<&mut File> {
-        let name = path.file_name().unwrap_or(path.as_os_str());
         let engine = match &self.engine {
             Some(engine) => engine.clone(),
             None => Engine::new().map_err(std::io::Error::other)?,
         };
         self.engine = Some(engine.clone());
-        let name = text::lossless(name);
+        let name = text::name_of(path);
         let place = std::path::absolute(path).ok();
+        let place = place.filter(|_| !text::is_address(path));
         if !simulator::is_trace(path) {
             let target = PageFile::new(&engine, path);
             return self.add(&name, about, target, place.as_deref());

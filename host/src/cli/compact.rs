@@ -36,7 +36,7 @@ impl Compact {
         let path = &self.file.path;
         output.require()?;
         let mut pager = Engine::new()
-            .and_then(|engine| wait.wait(|| engine.open(path)))
+            .and_then(|engine| wait.open(&engine, path))
             .map_err(Failure::of(path))?;
         let page_size = pager.page_size().bytes() as u64;
         let stats = pager.stats().map_err(Failure::of(path))?;

@@ -16,15 +16,19 @@ use super::{Failure, File, Outcome, Output, Wait};
 /// this copy has one committed state, wholly. Its holes stay holes, and nobody
 /// may read it who may not read the file. After a crash there is no copy, or
 /// the whole of it. A damaged file is copied as it is, and the exit code is 3.
+///
+/// Between files and stores on object storage, both ways, the copy is read back
+/// and compared.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   pagebox copy data.pages backup.pages
-  pagebox copy data.pages backup.pages --wait 60")]
+  pagebox copy data.pages backup.pages --wait 60
+  pagebox copy data.pages slatedb+s3://bucket/data")]
 pub(crate) struct Copy {
     #[command(flatten)]
     file: File,
-    /// The copy; there must be no such file yet
+    /// The copy, a file or the address of a store; there must be no such one yet
     #[arg(value_name = "OUTPUT")]
     output: PathBuf,
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use pagebox::{Error, ErrorClass, StoreError};
 
-use super::output::{shown, size};
+use super::output::{is_address, shown, size};
 use super::streams::complain;
 use super::system::file_size_limit;
 
@@ -97,6 +97,7 @@ fn path_of(error: &Error) -> Option<&Path> {
     match error {
         Error::NotAFile { path, .. }
         | Error::Locked { path }
+        | Error::Held { path, .. }
         | Error::Exists { path }
         | Error::NotFound { path }
         | Error::Io { path, .. } => Some(path),
@@ -109,6 +110,8 @@ fn what(error: &Error) -> String {
     match error {
         Error::NotAFile { kind, .. } => format!("not a page file: it is {kind}"),
         Error::Locked { .. } => "in use by another process".into(),
+        Error::Held { by, .. } => format!("in use: {by}"),
+        Error::NotFound { path } if is_address(path) => "there is no page store there".into(),
         Error::Exists { .. } => "exists already".into(),
         Error::Busy => "busy: it was changed each time that it was read".into(),
         Error::NotFound { path } => match missing(path) {
@@ -140,6 +143,7 @@ fn way_out(error: &Error) -> String {
         } => return limit(),
         // Sandboxes take files in memory, which have the same limit.
         Error::Sandbox { cause, .. } if cause.contains("File too large") => return limit(),
+        Error::NotFound { path } if is_address(path) => ": `pagebox create` makes one",
         Error::NotFound { path } => match missing(path) {
             Missing::Folder(_) => ": make it first",
             Missing::Target => "",
@@ -165,6 +169,9 @@ fn way_out(error: &Error) -> String {
             ..
         } => ": free it, or copy what it holds to a page of a new file",
         Error::NoPlace { .. } => ": free it, or copy what it holds to a lower id",
+        Error::Held { .. } => {
+            ": `--wait SECONDS` waits for it, `--take-over` ends whoever has it open"
+        }
         Error::Locked { .. } => ": `--wait SECONDS` waits for it longer",
         Error::Busy => {
             ": another process writes to it all the time, `--wait SECONDS` tries for longer"

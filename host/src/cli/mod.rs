@@ -122,7 +122,7 @@ impl Command {
 /// The file that a command is about.
 #[derive(Args, Debug)]
 struct File {
-    /// The page file
+    /// The page file, or the address of a store on object storage
     #[arg(value_name = "FILE")]
     path: PathBuf,
 }

@@ -131,7 +131,24 @@ pub(crate) fn shown(path: &Path) -> String {
     if path.as_os_str().is_empty() {
         return "a file without a name".into();
     }
+    if is_address(path) {
+        return shown_address(&path.display().to_string());
+    }
     legible(&path.display().to_string())
+}
+
+/// Whether a path is the address of a store.
+pub(crate) fn is_address(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().starts_with(b"slatedb+")
+}
+
+/// The address of a store, without what a key could be in, right or wrong.
+fn shown_address(text: &str) -> String {
+    if text.contains('@') {
+        return "slatedb+...".into();
+    }
+    let end = text.find('?').unwrap_or(text.len());
+    legible(&text[..end])
 }
 
 /// A text of others, with nothing in it that would steer a terminal.

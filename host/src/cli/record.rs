@@ -29,7 +29,7 @@ impl Record {
         work: impl FnOnce(&mut Pager) -> Result<R, Error>,
     ) -> Result<R, Failure> {
         let engine = Engine::new().map_err(Failure::of(path))?;
-        let opened = wait.wait(|| engine.open(path));
+        let opened = wait.open(&engine, path);
         let mut pager = opened.map_err(Failure::of(path))?;
         let Some(trace) = &self.record else {
             return work(&mut pager).map_err(Failure::of(path));

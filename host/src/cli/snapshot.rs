@@ -103,7 +103,7 @@ fn create(output: &mut Output, wait: Wait, named: &Named) -> Outcome {
     let path = &file.path;
     output.require()?;
     let snapshot = Engine::new()
-        .and_then(|engine| wait.wait(|| engine.open(path)))
+        .and_then(|engine| wait.open(&engine, path))
         .and_then(|mut pager| pager.create_snapshot(name))
         .map_err(Failure::of(path))?;
     output.done("the snapshot was made all the same");
@@ -166,7 +166,7 @@ fn time(snapshot: &Snapshot) -> impl Display {
 fn delete(output: &mut Output, wait: Wait, path: &Path, names: &[String]) -> Outcome {
     output.require()?;
     let mut pager = Engine::new()
-        .and_then(|engine| wait.wait(|| engine.open(path)))
+        .and_then(|engine| wait.open(&engine, path))
         .map_err(Failure::of(path))?;
     // What cannot be done is said before anything is.
     let snapshots = pager.snapshots().map_err(Failure::of(path))?;
@@ -191,7 +191,7 @@ fn restore(output: &mut Output, wait: Wait, named: &Named) -> Outcome {
     let path = &file.path;
     output.require()?;
     let changed = Engine::new()
-        .and_then(|engine| wait.wait(|| engine.open(path)))
+        .and_then(|engine| wait.open(&engine, path))
         .and_then(|mut pager| pager.restore_snapshot(name))
         .map_err(Failure::of(path))?;
     output.done("it was restored all the same");

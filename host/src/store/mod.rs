@@ -10,6 +10,8 @@ mod page_set;
 mod positioned;
 mod read_only;
 mod recording;
+#[cfg(feature = "slatedb")]
+mod slate;
 mod viewer;
 
 pub use mmap::MmapStore;
@@ -70,6 +72,15 @@ pub trait Store: PageStore<Buffer = PageBuffer> + Any + Send + Sync {
     /// to write as long as there is one: nobody would keep what it reads.
     fn viewers(&self) -> usize {
         0
+    }
+
+    /// After a change that failed: makes it known again what the medium holds, where
+    /// that takes more than a read.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`], [`StoreError::Io`]; the store stays as it was.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// The bytes of a page to be changed in place, where the store has them in

@@ -1,6 +1,7 @@
 //! The program `pagebox`, started as a user would start it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod addresses;
 mod backups;
 mod commands;
 mod compact;

@@ -54,7 +54,7 @@ fn readme_table_is_what_help_says() {
         let (help, _) = help.split_once("\nExamples:").expect("help has examples");
         let mut expected = options(help);
         // Those of all commands are said once.
-        for global in ["--help", "--wait"] {
+        for global in ["--help", "--take-over", "--wait"] {
             assert!(expected.remove(global), "{name}: {global}");
             assert!(global == "--help" || README.contains(global), "{global}");
         }
