@@ -15,6 +15,7 @@ mod choice;
 mod clock;
 mod commits;
 mod compare;
+mod crash;
 mod decoded;
 mod described;
 mod entries;
