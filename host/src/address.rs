@@ -6,10 +6,25 @@ use pagebox_store::PageSize;
 
 use crate::{Error, Store};
 
-/// Whether a path is meant as an address: no file is, unless it is named with its
-/// folder, as in `./slatedb+x`.
-pub(crate) fn is_address(path: &Path) -> bool {
+/// Whether a path is meant as the address of a store on object storage: no file is,
+/// unless it is named with its folder, as in `./slatedb+x`.
+pub fn is_address(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().starts_with(b"slatedb+")
+}
+
+/// An address as people may see it: without what stands behind a `?`; and one that is
+/// wrong, with what may be a key in it, not at all. None: it is no address.
+pub fn shown_address(path: &Path) -> Option<String> {
+    if !is_address(path) {
+        return None;
+    }
+    let address = path.to_string_lossy();
+    let shown = address.split('?').next().unwrap_or_default();
+    Some(if address.contains('@') {
+        "slatedb+...".to_owned()
+    } else {
+        shown.to_owned()
+    })
 }
 
 /// That a path names a file.
@@ -40,7 +55,7 @@ pub(crate) fn look(path: &Path) -> Result<Box<dyn Store>, Error> {
 }
 
 #[cfg(feature = "slatedb")]
-pub(crate) use with_slatedb::{address, told};
+pub(crate) use with_slatedb::{new_store, reader, told};
 
 #[cfg(feature = "slatedb")]
 mod with_slatedb {
@@ -48,7 +63,7 @@ mod with_slatedb {
 
     use super::{Error, PageSize, Path, Store};
 
-    pub(crate) fn address(path: &Path) -> Result<Address, Error> {
+    fn address(path: &Path) -> Result<Address, Error> {
         let text = path
             .to_str()
             .ok_or_else(|| Error::Other("an address is text".into()))?;
@@ -83,14 +98,26 @@ mod with_slatedb {
         }
     }
 
-    pub(super) fn create(path: &Path, page_size: PageSize) -> Result<Box<dyn Store>, Error> {
+    /// Makes a store, where there is none.
+    pub(crate) fn new_store(path: &Path, page_size: PageSize) -> Result<SlateStore, Error> {
         let address = address(path)?;
-        let created = address
+        address
             .new_bucket()
-            .and_then(|bucket| SlateStore::create(&bucket, page_size, &address.options()));
-        Ok(Box::new(
-            created.map_err(|error| told(path, "making the store", error))?,
-        ))
+            .and_then(|bucket| SlateStore::create(&bucket, page_size, &address.options()))
+            .map_err(|error| told(path, "making the store", error))
+    }
+
+    /// Looks at a store.
+    pub(crate) fn reader(path: &Path) -> Result<SlateReader, Error> {
+        let address = address(path)?;
+        address
+            .bucket()
+            .and_then(|bucket| SlateReader::open(&bucket, &address.options()))
+            .map_err(|error| told(path, "opening the store", error))
+    }
+
+    pub(super) fn create(path: &Path, page_size: PageSize) -> Result<Box<dyn Store>, Error> {
+        Ok(Box::new(new_store(path, page_size)?))
     }
 
     pub(super) fn open(
@@ -112,13 +139,7 @@ mod with_slatedb {
     }
 
     pub(super) fn look(path: &Path) -> Result<Box<dyn Store>, Error> {
-        let address = address(path)?;
-        let opened = address
-            .bucket()
-            .and_then(|bucket| SlateReader::open(&bucket, &address.options()));
-        Ok(Box::new(
-            opened.map_err(|error| told(path, "opening the store", error))?,
-        ))
+        Ok(Box::new(reader(path)?))
     }
 }
 

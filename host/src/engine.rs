@@ -153,7 +153,8 @@ impl Engine {
     pub fn open_url(&self, address: &str) -> Result<Pager, Error> {
         let path = Path::new(address);
         if !is_address(path) {
-            return Err(Error::Other("this is no address".into()));
+            let text = "this is no address, which begins with `slatedb+`: `open` opens files";
+            return Err(Error::Other(text.into()));
         }
         self.open(path)
     }

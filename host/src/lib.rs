@@ -111,6 +111,7 @@ mod view;
 mod wiped;
 pub mod wit;
 
+pub use address::{is_address, shown_address};
 pub use backup::Backup;
 pub use compact::{Compacted, Obstacle};
 pub use copy::Copied;

@@ -30,7 +30,7 @@ mod with_slatedb {
     use pagebox_store::{Change, PageSize, PageStore, StoreError};
 
     use super::{Copied, Error, Inspect, Inspector, Path};
-    use crate::address::{address, is_address, told};
+    use crate::address::{is_address, new_store, reader, told};
     use crate::os;
     use crate::report::Info;
     use crate::store::{ReadOnlyStore, Store};
@@ -64,9 +64,10 @@ mod with_slatedb {
                 _ => None,
             };
             let source = Source::open(path, &inspector)?;
-            let bytes = source.store().geometry().byte_count();
+            let geometry = source.store().geometry();
+            let (bytes, page_size) = (geometry.byte_count(), geometry.page_size);
             let mut made = if is_address(output) {
-                Made::Store(Box::new(new_store(output, source.store())?))
+                Made::Store(Box::new(new_store(output, page_size)?))
             } else {
                 Made::File(Unpublished::create_private(output)?)
             };
@@ -76,7 +77,7 @@ mod with_slatedb {
                 continue;
             }
             made.publish(output)?;
-            verify(output, source.store().geometry().page_size, &sums)?;
+            verify(output, page_size, &sums)?;
             return Ok(Copied { bytes, damage });
         }
         Err(Error::Busy)
@@ -103,23 +104,6 @@ mod with_slatedb {
                 Self::Store(store) => store,
             }
         }
-    }
-
-    fn reader(path: &Path) -> Result<SlateReader, Error> {
-        let address = address(path)?;
-        address
-            .bucket()
-            .and_then(|bucket| SlateReader::open(&bucket, &address.options()))
-            .map_err(|error| told(path, "opening the store", error))
-    }
-
-    fn new_store(output: &Path, source: &dyn Store) -> Result<SlateStore, Error> {
-        let address = address(output)?;
-        let page_size = source.geometry().page_size;
-        address
-            .new_bucket()
-            .and_then(|bucket| SlateStore::create(&bucket, page_size, &address.options()))
-            .map_err(|error| told(output, "making the store", error))
     }
 
     /// What is made: it is not there for anybody before it is published.

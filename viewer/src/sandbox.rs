@@ -53,7 +53,7 @@ impl Target for PageFile {
 
     fn identity(&self) -> Result<u64, LookError> {
         // A store shows the state of its opening: it is what it was.
-        if text::is_address(&self.path) {
+        if pagebox::is_address(&self.path) {
             return Ok(0);
         }
         let metadata = fs::metadata(&self.path).map_err(|source| {

@@ -172,7 +172,7 @@ impl Builder {
         self.engine = Some(engine.clone());
         let name = text::name_of(path);
         let place = std::path::absolute(path).ok();
-        let place = place.filter(|_| !text::is_address(path));
+        let place = place.filter(|_| !pagebox::is_address(path));
         if !simulator::is_trace(path) {
             let target = PageFile::new(&engine, path);
             return self.add(&name, about, target, place.as_deref());

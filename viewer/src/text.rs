@@ -225,22 +225,10 @@ pub(crate) fn repair_command(path: &Path) -> Option<String> {
     Some(format!("pagebox repair {} --output {copy}", quoted(path)?))
 }
 
-/// Whether a path is the address of a store on object storage.
-pub(crate) fn is_address(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().starts_with(b"slatedb+")
-}
-
-/// What a file is called: of a path the last part, of an address all but what stands
-/// behind a `?`. One that is wrong, with a key in it, is not shown.
+/// What a file is called: of a path the last part, an address as it may be seen.
 pub(crate) fn name_of(path: &Path) -> String {
-    if !is_address(path) {
-        return lossless(path.file_name().unwrap_or(path.as_os_str()));
-    }
-    let address = path.to_string_lossy();
-    match address.split('?').next() {
-        Some(shown) if !address.contains('@') => shown.to_owned(),
-        _ => "slatedb+...".to_owned(),
-    }
+    pagebox::shown_address(path)
+        .unwrap_or_else(|| lossless(path.file_name().unwrap_or(path.as_os_str())))
 }
 
 /// A command of a shell that looks at a file; none as for

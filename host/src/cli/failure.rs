@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use pagebox::{Error, ErrorClass, StoreError};
+use pagebox::{Error, ErrorClass, StoreError, is_address};
 
-use super::output::{is_address, shown, size};
+use super::output::{shown, size};
 use super::streams::complain;
 use super::system::file_size_limit;
 

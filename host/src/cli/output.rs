@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use pagebox::shown_address;
 use serde::Serialize;
 
 use super::streams::Stream;
@@ -131,24 +132,10 @@ pub(crate) fn shown(path: &Path) -> String {
     if path.as_os_str().is_empty() {
         return "a file without a name".into();
     }
-    if is_address(path) {
-        return shown_address(&path.display().to_string());
+    if let Some(address) = shown_address(path) {
+        return legible(&address);
     }
     legible(&path.display().to_string())
-}
-
-/// Whether a path is the address of a store.
-pub(crate) fn is_address(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().starts_with(b"slatedb+")
-}
-
-/// The address of a store, without what a key could be in, right or wrong.
-fn shown_address(text: &str) -> String {
-    if text.contains('@') {
-        return "slatedb+...".into();
-    }
-    let end = text.find('?').unwrap_or(text.len());
-    legible(&text[..end])
 }
 
 /// A text of others, with nothing in it that would steer a terminal.
