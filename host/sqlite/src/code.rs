@@ -22,7 +22,8 @@ pub(crate) fn of(error: &Error) -> c_int {
             cause: StoreError::InsufficientSpace,
             ..
         } => ffi::SQLITE_FULL,
-        Error::Locked { .. } | Error::Busy => ffi::SQLITE_BUSY,
+        // A reader that is at work stands in the way of opening the file again.
+        Error::Locked { .. } | Error::Busy | Error::ViewsOpen => ffi::SQLITE_BUSY,
         // Somebody else is overwriting what this connection has been reading.
         Error::Changed => ffi::SQLITE_BUSY_SNAPSHOT,
         Error::ReadOnly => ffi::SQLITE_READONLY,

@@ -2,50 +2,119 @@
 //!
 //! The bytes of the file are those of the protected pages 0, 1, 2 and so on, as
 //! many as there are. What is written or cut off is pending in a transaction of
-//! the pager until SQLite says that it is complete, and seen by who reads; only
-//! who has SQLite's exclusive lock writes, so nobody else reads meanwhile.
+//! the pager until SQLite says that it is complete, and seen by who writes: who
+//! reads meanwhile has a view of the state before ([`Shown`]), or waits.
 //!
 //! What becomes of pages is in [`State`]; here is who may do what with it.
 
 use std::fs::{OpenOptions, TryLockError};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+use std::time::Duration;
 
 use pagebox::report::Check;
 use pagebox::{Access, Error};
 
 use crate::code;
 use crate::failure::{Failure, Result, retryable};
-use crate::locks::{Id, Level, Locks};
-use crate::names::{identity, io_error, is_empty, is_locked};
+use crate::locks::{Id, Level, Locks, Readers};
+use crate::names::{Known, identity, io_error, is_empty, is_locked};
 use crate::options::Options;
+use crate::shown::{Expected, Shown, Still};
 use crate::state::{self, Change, Debt, Health, State};
+
+/// How long one who means to read waits for a writer that is done and is about to say
+/// so. One that locks exclusively never does.
+const END: Duration = Duration::from_millis(50);
 
 /// A database, that all connections of a process to it share.
 pub(crate) struct Database {
     path: PathBuf,
     access: Access,
+    /// That of its pager, or of the snapshot that it shows.
+    file: Known,
     /// What it shows; none: the committed state.
     snapshot: Option<String>,
-    locks: Mutex<Locks>,
+    table: Mutex<Table>,
+    /// Somebody has ended to write.
+    ended: Condvar,
+    /// Locked before `table`, where both are.
     state: RwLock<State>,
+}
+
+/// Who does what.
+#[derive(Default)]
+struct Table {
+    locks: Locks,
+    /// What those read who begin to.
+    shown: Shown,
+    /// It is not to be read by those: the writer is changing it for good.
+    is_over: bool,
+    expected: Expected,
+}
+
+impl Table {
+    fn readers(&self) -> Readers {
+        if self.shown.still().is_some() && !self.is_over {
+            Readers::OnViews
+        } else {
+            Readers::OnPages
+        }
+    }
+}
+
+/// What a connection has of the database that it is at.
+#[derive(Default)]
+pub(crate) struct Seat {
+    id: Id,
+    level: Level,
+    /// What it reads.
+    shown: Shown,
+    /// The generation that it began to write at.
+    began: Option<u64>,
+}
+
+impl Seat {
+    pub(crate) fn new(id: Id) -> Self {
+        Self {
+            id,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    /// What it reads in place of the pages.
+    fn still(&self) -> Option<&Still> {
+        self.shown.still().filter(|_| self.level <= Level::Shared)
+    }
 }
 
 impl Database {
     pub(crate) fn new(path: PathBuf, access: Access, snapshot: Option<String>) -> Self {
+        let file = Known::default();
         Self {
             path,
             access,
+            file: file.clone(),
             snapshot,
-            locks: Mutex::default(),
-            state: RwLock::default(),
+            table: Mutex::default(),
+            ended: Condvar::new(),
+            state: RwLock::new(State {
+                file,
+                ..State::default()
+            }),
         }
     }
 
     /// Whether its name is another file's by now, or nobody's: who has it open
     /// goes on with the file that it was, and nobody else is to.
     pub(crate) fn is_replaced(&self) -> bool {
-        let file = self.state().file;
+        let file = self.file.get();
         file.is_some_and(|it| identity(&self.path) != Some(it))
     }
 
@@ -54,8 +123,8 @@ impl Database {
         self.access
     }
 
-    fn locks(&self) -> MutexGuard<'_, Locks> {
-        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A panic in here poisons a lock, and never leaves half of a change: what
@@ -68,35 +137,123 @@ impl Database {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a connection to a higher level.
+    /// Takes a connection to a higher level. It may have company: others that have the
+    /// database open.
     pub(crate) fn lock(
         &self,
         options: &Options,
-        id: Id,
-        level: &mut Level,
+        seat: &mut Seat,
         wish: Level,
+        has_company: bool,
     ) -> Result<()> {
-        let before = *level;
-        self.locks().lock(id, level, wish)?;
+        let before = seat.level;
+        self.enter(seat, wish)?;
         let found = match (before, wish) {
-            (Level::None, Level::Shared) => self.find(options),
-            (_, Level::Reserved | Level::Exclusive) => self.claim(options),
+            (Level::None, Level::Shared) => self.find(options, seat),
+            (_, Level::Reserved | Level::Exclusive) => self.claim(options, seat),
             _ => Ok(()),
         };
         if found.is_err() && before < Level::Reserved {
-            self.locks().unlock(id, level, before);
+            let mut table = self.table();
+            table.locks.unlock(seat.id, &mut seat.level, before);
+            if before == Level::Shared {
+                // As it found them.
+                table.is_over = false;
+                seat.shown = table.shown.clone();
+            }
+        } else if (before, wish) == (Level::Shared, Level::Reserved) && has_company {
+            self.prepare_for_readers();
         }
         found
     }
 
+    /// Takes the lock, among the connections of the process.
+    fn enter(&self, seat: &mut Seat, wish: Level) -> Result<()> {
+        let mut table = self.table();
+        let before = seat.level;
+        if before == Level::None && table.is_over {
+            let waited = self
+                .ended
+                .wait_timeout_while(table, END, |table| table.is_over);
+            table = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if before == Level::Shared && wish > before && !seat.shown.is(&table.shown) {
+            return Err(Failure::Overtaken);
+        }
+        // Rolling a journal back, before which nobody is to read.
+        let is_rolling_back = (before, wish) == (Level::Shared, Level::Exclusive);
+        let readers = match table.readers() {
+            Readers::OnViews if is_rolling_back => Readers::OnPages,
+            readers => readers,
+        };
+        let Table { locks, shown, .. } = &mut *table;
+        locks.lock(seat.id, &mut seat.level, wish, readers)?;
+        // Who writes reads what is pending.
+        seat.shown = match wish {
+            Level::Shared => shown.clone(),
+            _ => Shown::default(),
+        };
+        table.is_over |= is_rolling_back;
+        Ok(())
+    }
+
+    /// Keeps the state as it is for those that read while this connection writes.
+    fn prepare_for_readers(&self) {
+        let shown = {
+            let mut table = self.table();
+            let are_expected = table.expected.at_writer();
+            let are_there = are_expected || table.locks.has_other_readers();
+            are_there.then(|| table.shown.clone())
+        };
+        let Some(shown) = shown.filter(|it| it.still().is_none()) else {
+            return;
+        };
+        // Whoever reads pages is done with that first.
+        let state = self.state_mut();
+        if let Some(still) = state.still() {
+            shown.keep(still);
+        }
+    }
+
+    /// Has the pager opened again where it has to be, which no view may outlive: one
+    /// that nobody reads is dropped.
+    fn mend(&self, state: &mut State) -> Result<()> {
+        if state.health == Health::Broken {
+            let mut table = self.table();
+            if table.shown.is_unread() {
+                table.shown = Shown::default();
+            }
+        }
+        state.mend()
+    }
+
     /// Takes a connection to a lower level. What it left unfinished is dropped.
-    pub(crate) fn unlock(&self, id: Id, level: &mut Level, wish: Level) {
-        if *level > Level::Shared && wish <= Level::Shared {
+    pub(crate) fn unlock(&self, seat: &mut Seat, wish: Level) {
+        let ends = seat.level > Level::Shared && wish <= Level::Shared;
+        let mut is_as_before = false;
+        if ends {
             let mut state = self.state_mut();
             state.drop_pending(&self.path);
             state.placeholder = None;
+            is_as_before = state.health == Health::Sound && seat.began == Some(state.generation);
         }
-        self.locks().unlock(id, level, wish);
+        let mut table = self.table();
+        if ends {
+            if !is_as_before {
+                table.shown = Shown::default();
+            }
+            seat.shown = table.shown.clone();
+            table.is_over = false;
+            self.ended.notify_all();
+        }
+        if seat.level == Level::Shared && wish == Level::None && seat.began.is_none() {
+            table.expected.saw_reader();
+        }
+        table.locks.unlock(seat.id, &mut seat.level, wish);
+        if wish == Level::None {
+            seat.began = None;
+            seat.shown = Shown::default();
+        }
     }
 
     /// What the pager's own check finds in the file, for people.
@@ -127,11 +284,10 @@ impl Database {
     pub(crate) fn change(
         &self,
         options: &Options,
-        id: Id,
-        level: &mut Level,
+        seat: &mut Seat,
         change: Change<'_>,
     ) -> Result<String> {
-        let before = *level;
+        let before = seat.level;
         if before > Level::Shared {
             let text = match change {
                 Change::Compact => "the file cannot be made shorter within a transaction",
@@ -140,16 +296,16 @@ impl Database {
             return Err(Error::Other(text.into()).into());
         }
         for wish in [Level::Shared, Level::Reserved] {
-            if *level < wish {
-                let locked = self.lock(options, id, level, wish);
+            if seat.level < wish {
+                let locked = self.lock(options, seat, wish, false);
                 if locked.is_err() {
-                    self.unlock(id, level, before);
+                    self.unlock(seat, before);
                     locked?;
                 }
             }
         }
         let done = self.state_mut().change(change);
-        self.unlock(id, level, before);
+        self.unlock(seat, before);
         done
     }
 
@@ -157,13 +313,16 @@ impl Database {
     pub(crate) fn is_reserved(&self) -> bool {
         // A pager that may write keeps other processes out.
         // A journal that somebody left says nothing of what a snapshot has.
-        self.locks().is_reserved()
+        self.table().locks.is_reserved()
             || self.snapshot.is_some()
             || self.access == Access::Read && is_locked(&self.path)
     }
 
     /// Finds the committed state.
-    fn find(&self, options: &Options) -> Result<()> {
+    fn find(&self, options: &Options, seat: &Seat) -> Result<()> {
+        if seat.still().is_some() {
+            return Ok(());
+        }
         {
             let state = self.state();
             let is_sound = state.health == Health::Sound;
@@ -176,13 +335,14 @@ impl Database {
         let file = identity(&self.path).filter(|_| options.open.is_none());
         let file = |path| file.filter(|it| identity(path) == Some(*it));
         if let Some(name) = &self.snapshot {
-            if state.snapshot.is_none() {
-                state.show(options.engine.open_snapshot(&self.path, name)?)?;
-                state.file = file(&self.path);
+            if seat.still().is_none() {
+                let snapshot = options.engine.open_snapshot(&self.path, name)?;
+                self.file.set(file(&self.path));
+                seat.shown.keep(Still::new(snapshot)?);
             }
             return Ok(());
         }
-        state.mend()?;
+        self.mend(&mut state)?;
         if let Some(pager) = &mut state.pager {
             if !pager.is_current()? {
                 pager.reopen()?;
@@ -197,16 +357,17 @@ impl Database {
             None => options.engine.open_read_only(&self.path)?,
         };
         state.pager = Some(opened);
-        state.file = file(&self.path);
+        self.file.set(file(&self.path));
         state.measure()
     }
 
     /// Makes sure that nobody else writes.
-    fn claim(&self, options: &Options) -> Result<()> {
+    fn claim(&self, options: &Options, seat: &mut Seat) -> Result<()> {
         if self.access == Access::Read {
             return Err(Error::ReadOnly.into());
         }
         let mut state = self.state_mut();
+        seat.began.get_or_insert(state.generation);
         if state.pager.is_some() || state.placeholder.is_some() || options.open.is_some() {
             return Ok(());
         }
@@ -231,9 +392,16 @@ impl Database {
     }
 
     /// Bytes in the file.
-    pub(crate) fn size(&self) -> Result<u64> {
+    pub(crate) fn size(&self, seat: &Seat) -> Result<u64> {
+        if let Some(still) = seat.still() {
+            return Ok(still.size());
+        }
         let state = self.usable()?;
-        Ok(state.length * state.page_bytes() as u64)
+        // Somebody may have begun to write before that.
+        Ok(match seat.still() {
+            Some(still) => still.size(),
+            None => state.length * state.page_bytes() as u64,
+        })
     }
 
     /// The state, once it can be used.
@@ -244,7 +412,7 @@ impl Database {
                 return Ok(state);
             }
         }
-        self.state_mut().mend()?;
+        self.mend(&mut self.state_mut())?;
         Ok(self.state())
     }
 
@@ -252,8 +420,12 @@ impl Database {
     /// when it opens a file. Nothing is kept open for it, and what cannot be read is
     /// said to be missing: SQLite reads it again once it has its lock.
     pub(crate) fn peek(&self, options: &Options, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        if !self.state().is_closed() || options.open.is_some() {
-            return self.read(offset, bytes);
+        let seat = Seat {
+            shown: self.table().shown.clone(),
+            ..Seat::default()
+        };
+        if seat.still().is_some() || options.open.is_some() || self.state().pager.is_some() {
+            return self.read(&seat, offset, bytes);
         }
         let found = options.engine.read_with(&self.path, |pager| {
             let length = pager.stats()?.protected_pages;
@@ -274,9 +446,16 @@ impl Database {
     }
 
     /// Reads bytes.
-    pub(crate) fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+    pub(crate) fn read(&self, seat: &Seat, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        if let Some(still) = seat.still() {
+            return still.read(offset, bytes);
+        }
         {
             let state = self.usable()?;
+            // Somebody may have begun to write before that.
+            if let Some(still) = seat.still() {
+                return still.read(offset, bytes);
+            }
             if state.pending.is_none() {
                 match state.read(offset, bytes) {
                     Err(Failure::Pager(error)) if code::is_down(&error) => {}
@@ -289,14 +468,14 @@ impl Database {
             return state.read_pending(offset, bytes);
         }
         state.distrust();
-        state.mend()?;
+        self.mend(&mut state)?;
         state.read(offset, bytes)
     }
 
     /// Writes bytes.
     pub(crate) fn write(&self, options: &Options, offset: u64, bytes: &[u8]) -> Result<()> {
         let mut state = self.state_mut();
-        state.mend()?;
+        self.mend(&mut state)?;
         if state.pager.is_none() {
             state.create(options, &self.path, bytes.len())?;
         }
@@ -307,7 +486,7 @@ impl Database {
     /// Cuts the file off, or lengthens it with zeros.
     pub(crate) fn truncate(&self, size: u64) -> Result<()> {
         let mut state = self.state_mut();
-        state.mend()?;
+        self.mend(&mut state)?;
         if state.pager.is_none() && size == 0 {
             return Ok(());
         }
@@ -350,7 +529,7 @@ impl Database {
     /// All is written: it may be synced next.
     pub(crate) fn complete(&self) -> Result<()> {
         let mut state = self.state_mut();
-        state.mend()?;
+        self.mend(&mut state)?;
         let is_durable = state.is_unpublished || !state.can_defer;
         let is_written = state.pending.is_some();
         state.commit(&self.path, is_durable)?;
@@ -363,7 +542,7 @@ impl Database {
     /// Makes all durable that is complete.
     pub(crate) fn sync(&self) -> Result<()> {
         let mut state = self.state_mut();
-        state.mend()?;
+        self.mend(&mut state)?;
         state.commit(&self.path, true)
     }
 
@@ -375,6 +554,9 @@ impl Database {
             state.debt = Debt::Done;
         }
         let is_durable = !state.can_defer;
-        state.commit(&self.path, is_durable)
+        let finished = state.commit(&self.path, is_durable);
+        drop(state);
+        self.table().is_over = true;
+        finished
     }
 }

@@ -11,6 +11,8 @@ use crate::locks::Busy;
 pub(crate) enum Failure {
     /// Somebody else's lock is in the way.
     Busy,
+    /// It means to write to a state that another connection has changed since.
+    Overtaken,
     /// The file ends there; what is missing reads as zeros.
     Short,
     /// The transaction cannot be done and is gone, though what failed might be

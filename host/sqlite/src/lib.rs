@@ -32,6 +32,7 @@ mod failure;
 mod locks;
 mod names;
 mod options;
+mod shown;
 mod state;
 #[expect(unsafe_code, reason = "it is what SQLite calls")]
 mod vfs;

@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pagebox::Error;
 
@@ -43,6 +44,24 @@ pub(crate) fn is_empty(path: &Path) -> Result<bool, Error> {
 /// Which file it is, whatever its name. None where the system does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity(u64, u64);
+
+/// Which file somebody has open, as far as it is known; asked for while they are at work.
+#[derive(Clone, Default)]
+pub(crate) struct Known(Arc<Mutex<Option<Identity>>>);
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, Option<Identity>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn get(&self) -> Option<Identity> {
+        *self.lock()
+    }
+
+    pub(crate) fn set(&self, file: Option<Identity>) {
+        *self.lock() = file;
+    }
+}
 
 /// The file that has a name now.
 pub(crate) fn identity(path: &Path) -> Option<Identity> {

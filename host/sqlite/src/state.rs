@@ -15,28 +15,25 @@ use std::iter;
 use std::ops::Range;
 use std::path::Path;
 
-use pagebox::{
-    Error, NewFile, Obstacle, PageSize, Pager, ProtectedId, Suspended, Transaction, View,
-};
+use pagebox::{Error, NewFile, Obstacle, PageSize, Pager, ProtectedId, Suspended, Transaction};
 
 use crate::code;
 use crate::failure::{Failure, Result};
-use crate::names::{Identity, beside, identity, io_error, remove, sync_folder};
+use crate::names::{Known, beside, identity, io_error, remove, sync_folder};
 use crate::options::Options;
+use crate::shown::Still;
 
 /// The pager of a database, and what is pending.
 #[derive(Default)]
 pub(crate) struct State {
     /// None: the file is empty.
     pub(crate) pager: Option<Pager>,
-    /// What is read instead.
-    pub(crate) snapshot: Option<View>,
     /// Whether the pager's file has another name yet.
     pub(crate) is_unpublished: bool,
     /// Held while an empty file is being written: nobody else makes one.
     pub(crate) placeholder: Option<File>,
-    /// The file of the pager or of the snapshot, as far as it is known.
-    pub(crate) file: Option<Identity>,
+    /// The file of the pager.
+    pub(crate) file: Known,
     pub(crate) pending: Option<Suspended>,
     /// Protected pages, as pending, and as committed.
     pub(crate) length: u64,
@@ -102,11 +99,6 @@ impl State {
         self.pager.as_mut().ok_or_else(|| Error::Poisoned.into())
     }
 
-    /// Whether there is nothing open that could be read from.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.pager.is_none() && self.snapshot.is_none()
-    }
-
     /// Has the pager opened again before it is used.
     pub(crate) fn distrust(&mut self) {
         if self.health == Health::Sound {
@@ -142,22 +134,18 @@ impl State {
         Ok(())
     }
 
-    /// Shows a snapshot, and nothing else.
-    pub(crate) fn show(&mut self, snapshot: View) -> Result<()> {
-        self.length = snapshot.protected_count()?;
-        self.committed = self.length;
-        self.generation = snapshot.generation();
-        self.snapshot = Some(snapshot);
-        Ok(())
+    /// The committed state as one that stays; none where it cannot be had: the format
+    /// or the store has no views, or the pager is down.
+    pub(crate) fn still(&self) -> Option<Still> {
+        let is_sound = self.health == Health::Sound && self.pending.is_none();
+        let pager = self.pager.as_ref().filter(|_| is_sound)?;
+        pager.view().ok().and_then(|view| Still::new(view).ok())
     }
 
     /// Bytes in a page; 0 where there is none.
     pub(crate) fn page_bytes(&self) -> usize {
-        match (&self.snapshot, &self.pager) {
-            (Some(snapshot), _) => snapshot.page_size().bytes(),
-            (None, Some(pager)) => pager.page_size().bytes(),
-            (None, None) => 0,
-        }
+        let pager = self.pager.as_ref();
+        pager.map_or(0, |pager| pager.page_size().bytes())
     }
 
     /// Changes the page file: what there is to be said of it.
@@ -207,7 +195,7 @@ impl State {
     /// Gives a new file its name.
     fn publish(&mut self, path: &Path) -> Result<()> {
         let beside = beside(path);
-        self.file = identity(&beside);
+        self.file.set(identity(&beside));
         fs::rename(&beside, path)
             .and_then(|()| sync_folder(path))
             .map_err(|source| io_error("name", &beside, source))?;
@@ -252,12 +240,6 @@ impl State {
     }
 
     pub(crate) fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        if let Some(snapshot) = &self.snapshot {
-            let page = snapshot.page_size();
-            return read(page, self.length, offset, bytes, |id, within, part| {
-                snapshot.read_protected(id, within, part)
-            });
-        }
         let Some(pager) = &self.pager else {
             bytes.fill(0);
             return Err(Failure::Short);
@@ -360,7 +342,7 @@ impl State {
         self.batch = None;
         if self.is_unpublished {
             self.pager = None;
-            self.file = None;
+            self.file.set(None);
             (self.length, self.committed) = (0, 0);
             self.is_unpublished = false;
             self.health = Health::Sound;

@@ -29,9 +29,9 @@ use pagebox::{Access, Engine};
 use rusqlite::ffi;
 
 use crate::code;
-use crate::database::Database;
+use crate::database::{Database, Seat};
 use crate::failure::Failure;
-use crate::locks::{Id, Level};
+use crate::locks::Level;
 use crate::options::Options;
 use crate::state::Change;
 
@@ -137,8 +137,7 @@ struct Opened {
 struct Connection {
     vfs: &'static Vfs,
     database: Arc<Database>,
-    id: Id,
-    level: Level,
+    seat: Seat,
 }
 
 pub(crate) fn register(options: Options, name: &str) -> rusqlite::Result<()> {
@@ -285,8 +284,7 @@ impl Vfs {
         Ok(Connection {
             vfs: self,
             database,
-            id: self.next.fetch_add(1, Ordering::Relaxed),
-            level: Level::None,
+            seat: Seat::new(self.next.fetch_add(1, Ordering::Relaxed)),
         })
     }
 }
@@ -461,6 +459,7 @@ unsafe fn with(
     let (code, words) = match done {
         Ok(Ok(())) => return ffi::SQLITE_OK,
         Ok(Err(Failure::Busy)) => return ffi::SQLITE_BUSY,
+        Ok(Err(Failure::Overtaken)) => return ffi::SQLITE_BUSY_SNAPSHOT,
         Ok(Err(Failure::Short)) => return ffi::SQLITE_IOERR_SHORT_READ,
         Ok(Err(Failure::Pager(error))) => (code::of(&error), error.to_string()),
         Ok(Err(Failure::Aborted(error))) => (ffi::SQLITE_ABORT_ROLLBACK, error.to_string()),
@@ -486,13 +485,8 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
         // SAFETY: `open` made it of a box, and it is used no more (1).
         let mut connection = unsafe { Box::from_raw((*file).connection) };
         let vfs = connection.vfs;
-        let Connection {
-            database,
-            id,
-            level,
-            ..
-        } = &mut *connection;
-        database.unlock(*id, level, Level::None);
+        let Connection { database, seat, .. } = &mut *connection;
+        database.unlock(seat, Level::None);
         // The last one closes the pager. Nobody opens the database meanwhile, who
         // would find it locked.
         let databases = vfs.databases();
@@ -514,11 +508,14 @@ unsafe extern "C" fn read(
             // SAFETY: SQLite's buffer has that many bytes (2).
             let bytes = std::slice::from_raw_parts_mut(to.cast(), size(len));
             let offset = offset.cast_unsigned();
-            match connection.level {
-                Level::None => connection
-                    .database
-                    .peek(&connection.vfs.options, offset, bytes),
-                _ => connection.database.read(offset, bytes),
+            let Connection {
+                vfs,
+                database,
+                seat,
+            } = connection;
+            match seat.level() {
+                Level::None => database.peek(&vfs.options, offset, bytes),
+                _ => database.read(seat, offset, bytes),
             }
         })
     }
@@ -563,7 +560,7 @@ unsafe extern "C" fn file_size(
     // SAFETY: the file is ours (1), and the result may be written to (2).
     unsafe {
         with(file, |it| {
-            *out = it.database.size()?.cast_signed();
+            *out = it.database.size(&it.seat)?.cast_signed();
             Ok(())
         })
     }
@@ -586,10 +583,10 @@ unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, lock: c_int) -> c_int {
             let Connection {
                 vfs,
                 database,
-                id,
-                level: now,
+                seat,
             } = connection;
-            database.lock(&vfs.options, *id, now, level(lock))
+            let has_company = Arc::strong_count(database) > 1;
+            database.lock(&vfs.options, seat, level(lock), has_company)
         })
     }
 }
@@ -598,13 +595,8 @@ unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, lock: c_int) -> c_int 
     // SAFETY: the file is ours (1).
     unsafe {
         with(file, |connection| {
-            let Connection {
-                database,
-                id,
-                level: now,
-                ..
-            } = connection;
-            database.unlock(*id, now, level(lock));
+            let Connection { database, seat, .. } = connection;
+            database.unlock(seat, level(lock));
             Ok(())
         })
     }
@@ -633,8 +625,7 @@ unsafe extern "C" fn file_control(
             let Connection {
                 vfs,
                 database,
-                id,
-                level: now,
+                seat,
             } = connection;
             match op {
                 ffi::SQLITE_FCNTL_BEGIN_ATOMIC_WRITE => database.begin_batch(),
@@ -646,7 +637,7 @@ unsafe extern "C" fn file_control(
                     let size = *arg.cast::<ffi::sqlite3_int64>();
                     database.expect_size(size.cast_unsigned());
                 }
-                ffi::SQLITE_FCNTL_LOCKSTATE => *arg.cast::<c_int>() = *now as c_int,
+                ffi::SQLITE_FCNTL_LOCKSTATE => *arg.cast::<c_int>() = seat.level() as c_int,
                 ffi::SQLITE_FCNTL_HAS_MOVED => {
                     *arg.cast::<c_int>() = c_int::from(database.is_replaced());
                 }
@@ -668,7 +659,7 @@ unsafe extern "C" fn file_control(
                             Some(database.snapshots(&vfs.options)?)
                         }
                         (_, _, Some(change)) => {
-                            let changed = database.change(&vfs.options, *id, now, change);
+                            let changed = database.change(&vfs.options, seat, change);
                             Some(match changed {
                                 Ok(answer) => answer,
                                 Err(Failure::Pager(error)) if error.is_caller_fault() => {

@@ -15,6 +15,7 @@ mod replaced;
 mod same;
 mod snapshots;
 mod store;
+mod views;
 
 use std::path::Path;
 use std::sync::{LazyLock, Once};

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, Once};
+use std::sync::{Arc, Barrier, LazyLock, Mutex, Once};
 
 use pagebox::{
     Access, Algorithm, Change, Checksum, Geometry, MemoryStore, NewFile, PageBuffer, PageSize,
@@ -24,6 +24,28 @@ const SECTOR: usize = 512;
 #[derive(Clone)]
 pub(crate) struct Disk(Arc<Mutex<Inner>>);
 
+/// Holds a sync, once somebody asks for one.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<[Barrier; 2]>);
+
+impl Gate {
+    /// Waits for who asks for a sync.
+    pub(crate) fn wait(&self) {
+        self.0[0].wait();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn open(&self) {
+        self.0[1].wait();
+    }
+}
+
+/// A medium as it was, and how many there are of it.
+struct Still {
+    shown: MemoryStore,
+    _count: Arc<()>,
+}
+
 struct Inner {
     shown: MemoryStore,
     durable: Vec<u8>,
@@ -38,6 +60,8 @@ struct Inner {
     note: usize,
     images: Vec<Vec<u8>>,
     rng: Rng,
+    gate: Option<Gate>,
+    stills: Arc<()>,
 }
 
 impl Disk {
@@ -53,6 +77,8 @@ impl Disk {
             note: 0,
             images: Vec::new(),
             rng: Rng::new(1),
+            gate: None,
+            stills: Arc::new(()),
         })))
     }
 
@@ -72,6 +98,13 @@ impl Disk {
 
     pub(crate) fn failed(&self) -> u64 {
         self.with(|it| it.failed)
+    }
+
+    /// Holds the next sync.
+    pub(crate) fn hold_syncs(&self) -> Gate {
+        let gate = Gate(Arc::new([2, 2].map(Barrier::new)));
+        self.with(|it| it.gate = Some(gate.clone()));
+        gate
     }
 
     /// How many images are to be noted at each sync and growth.
@@ -166,6 +199,12 @@ impl PageStore for Disk {
     }
 
     fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
+        if changes.iter().any(|it| matches!(it, Change::Sync))
+            && let Some(gate) = self.with(|it| it.gate.take())
+        {
+            gate.wait();
+            gate.open();
+        }
         self.with(|it| changes.iter().try_for_each(|change| it.write(change)))
     }
 
@@ -174,7 +213,50 @@ impl PageStore for Disk {
     }
 }
 
-impl Store for Disk {}
+impl Store for Disk {
+    fn viewer(&self) -> Option<Box<dyn Store>> {
+        self.with(|it| {
+            Some(Box::new(Still {
+                shown: it.shown.clone(),
+                _count: it.stills.clone(),
+            }) as Box<dyn Store>)
+        })
+    }
+
+    fn viewers(&self) -> usize {
+        self.with(|it| Arc::strong_count(&it.stills) - 1)
+    }
+}
+
+impl PageStore for Still {
+    type Buffer = PageBuffer;
+
+    fn geometry(&self) -> Geometry {
+        self.shown.geometry()
+    }
+
+    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
+        self.shown.read(page, offset, bytes)
+    }
+
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.shown.checksum(page, algorithm)
+    }
+
+    fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
+        self.shown.stage(source)
+    }
+
+    fn write(&mut self, _: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+
+    fn grow(&mut self, _: u64) -> Result<Geometry, StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+}
+
+impl Store for Still {}
 
 /// The medium of each path.
 static MEDIA: LazyLock<Mutex<HashMap<PathBuf, Disk>>> = LazyLock::new(Mutex::default);
