@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "it ends where something fails")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pagebox::Engine;
@@ -42,13 +44,15 @@ const CONTENDERS: [Contender; 4] = [
     },
 ];
 
-const CASES: [&str; 7] = [
+const CASES: [&str; 9] = [
     "2,000 inserts, each a transaction",
     "200 transactions of 50 updates",
     "50,000 rows in one transaction",
     "100,000 selects, each a transaction",
     "100,000 selects in one transaction",
-    "the same, stock with `mmap_size`",
+    "the same, with `mmap_size`",
+    "2,000 selects, each a transaction, beside a thread that inserts",
+    "the slowest of them",
     "size on disk, MiB",
 ];
 
@@ -136,6 +140,43 @@ fn selects_at_once(db: &Connection) -> f64 {
     time
 }
 
+/// Selects while another connection does one insert after the other: what they take
+/// together, and the slowest.
+fn beside_a_writer(contender: &Contender, path: &Path, reader: &Connection) -> (f64, f64) {
+    let is_done = AtomicBool::new(false);
+    reader.busy_timeout(Duration::from_mins(1)).unwrap();
+    std::thread::scope(|scope| {
+        let begun = Barrier::new(2);
+        scope.spawn(|| {
+            let writer = open(contender, path);
+            writer.busy_timeout(Duration::from_mins(1)).unwrap();
+            let mut insert = writer.prepare("insert into a (k) values (1)").unwrap();
+            begun.wait();
+            while !is_done.load(Ordering::Relaxed) {
+                insert.execute([]).unwrap();
+            }
+        });
+        begun.wait();
+        let mut select = reader
+            .prepare("select length(v) from b where id = ?")
+            .unwrap();
+        let mut rng = Rng::new(5);
+        let mut slowest = 0.0_f64;
+        let all = timed(|| {
+            for _ in 0..2000 {
+                let id = rng.between(1, ROWS).cast_signed();
+                let each = timed(|| {
+                    let length: i64 = select.query_row([id], |row| row.get(0)).unwrap();
+                    assert_eq!(length, 160);
+                });
+                slowest = slowest.max(each);
+            }
+        });
+        is_done.store(true, Ordering::Relaxed);
+        (all, slowest)
+    })
+}
+
 /// What each case takes, in milliseconds but for the last.
 fn round(contender: &Contender, folder: &Path) -> [f64; CASES.len()] {
     let folder = tempfile::tempdir_in(folder).unwrap();
@@ -147,6 +188,8 @@ fn round(contender: &Contender, folder: &Path) -> [f64; CASES.len()] {
     let (each, at_once) = (selects(&db), selects_at_once(&db));
     db.execute_batch("pragma mmap_size = 1000000000").unwrap();
     let mapped = selects_at_once(&db);
+    db.execute_batch("pragma mmap_size = 0").unwrap();
+    let (beside, slowest) = beside_a_writer(contender, &path, &db);
     drop(db);
     let size = std::fs::metadata(&path).unwrap().len();
     // What a drive has to forget of it is nobody's time.
@@ -154,7 +197,9 @@ fn round(contender: &Contender, folder: &Path) -> [f64; CASES.len()] {
     std::thread::sleep(Duration::from_millis(20));
     #[expect(clippy::cast_precision_loss, reason = "files are not that long")]
     let size = size as f64 / 1_048_576.0;
-    [inserts, updates, load, each, at_once, mapped, size]
+    [
+        inserts, updates, load, each, at_once, mapped, beside, slowest, size,
+    ]
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -52,18 +52,33 @@ struct Table {
     shown: Shown,
     /// It is not to be read by those: the writer is changing it for good.
     is_over: bool,
+    /// Connections that keep their locks between transactions: they would see what they
+    /// began with for ever, so that what they read is not changed.
+    keepers: usize,
     expected: Expected,
 }
 
 impl Table {
     fn readers(&self) -> Readers {
-        if self.shown.still().is_some() && !self.is_over {
+        if self.shown.still().is_some() && !self.is_over && self.keepers == 0 {
             Readers::OnViews
         } else {
             Readers::OnPages
         }
     }
+
+    /// Counts a connection that keeps its locks as long as it has one.
+    fn count_keeper(&mut self, seat: &mut Seat, has_lock: bool) {
+        let is_keeper = has_lock && (seat.keeps || seat.is_keeper);
+        self.keepers -= usize::from(seat.is_keeper);
+        self.keepers += usize::from(is_keeper);
+        seat.is_keeper = is_keeper;
+    }
 }
+
+/// So many pages have to be asked for before a view is made to lend them of: it takes as
+/// long as it takes to copy some hundreds.
+const IN_VAIN: u32 = 64;
 
 /// What a connection has of the database that it is at.
 #[derive(Default)]
@@ -74,6 +89,16 @@ pub(crate) struct Seat {
     shown: Shown,
     /// The generation that it began to write at.
     began: Option<u64>,
+    /// It keeps its locks (`pragma locking_mode = exclusive`), and is counted for that.
+    keeps: bool,
+    is_keeper: bool,
+    /// Bytes of the file that may be lent, and how many pages are.
+    lendable: u64,
+    lent: usize,
+    /// What was lent of is not what it reads by now.
+    before: Vec<Shown>,
+    /// How many pages it asked to be lent, in vain.
+    in_vain: u32,
 }
 
 impl Seat {
@@ -86,6 +111,35 @@ impl Seat {
 
     pub(crate) fn level(&self) -> Level {
         self.level
+    }
+
+    /// Hears what SQLite is told of its locks, and may let go with the next transaction.
+    pub(crate) fn keep_locks(&mut self, keeps: bool) {
+        self.keeps = keeps;
+    }
+
+    /// Makes so many bytes of the file lendable; how many were.
+    pub(crate) fn set_lendable(&mut self, bytes: Option<u64>) -> u64 {
+        let before = self.lendable;
+        self.lendable = bytes.unwrap_or(before);
+        before
+    }
+
+    /// A page is given back.
+    pub(crate) fn give_back(&mut self) {
+        self.lent = self.lent.saturating_sub(1);
+        if self.lent == 0 {
+            self.before.clear();
+        }
+    }
+
+    /// From now on it reads that.
+    fn turn_to(&mut self, shown: Shown) {
+        let before = std::mem::replace(&mut self.shown, shown);
+        if self.lent > 0 {
+            self.before.push(before);
+        }
+        self.in_vain = 0;
     }
 
     /// What it reads in place of the pages.
@@ -159,9 +213,9 @@ impl Database {
             if before == Level::Shared {
                 // As it found them.
                 table.is_over = false;
-                seat.shown = table.shown.clone();
+                seat.turn_to(table.shown.clone());
             }
-        } else if (before, wish) == (Level::Shared, Level::Reserved) && has_company {
+        } else if (before, wish) == (Level::Shared, Level::Reserved) && has_company && !seat.keeps {
             self.prepare_for_readers();
         }
         found
@@ -189,11 +243,12 @@ impl Database {
         let Table { locks, shown, .. } = &mut *table;
         locks.lock(seat.id, &mut seat.level, wish, readers)?;
         // Who writes reads what is pending.
-        seat.shown = match wish {
+        seat.turn_to(match wish {
             Level::Shared => shown.clone(),
             _ => Shown::default(),
-        };
+        });
         table.is_over |= is_rolling_back;
+        table.count_keeper(seat, true);
         Ok(())
     }
 
@@ -242,7 +297,7 @@ impl Database {
             if !is_as_before {
                 table.shown = Shown::default();
             }
-            seat.shown = table.shown.clone();
+            seat.turn_to(table.shown.clone());
             table.is_over = false;
             self.ended.notify_all();
         }
@@ -252,7 +307,8 @@ impl Database {
         table.locks.unlock(seat.id, &mut seat.level, wish);
         if wish == Level::None {
             seat.began = None;
-            seat.shown = Shown::default();
+            seat.turn_to(Shown::default());
+            table.count_keeper(seat, false);
         }
     }
 
@@ -470,6 +526,27 @@ impl Database {
         state.distrust();
         self.mend(&mut state)?;
         state.read(offset, bytes)
+    }
+
+    /// Lends bytes, for as long as the seat has pages that are not [given
+    /// back](Seat::give_back). None: they are to be read.
+    pub(crate) fn lend<'a>(&self, seat: &'a mut Seat, offset: u64, len: usize) -> Option<&'a [u8]> {
+        if seat.level != Level::Shared || offset + len as u64 > seat.lendable {
+            return None;
+        }
+        if seat.still().is_none() {
+            seat.in_vain += 1;
+            if seat.in_vain != IN_VAIN {
+                return None;
+            }
+            // Nobody has written since it began to read: who does would have made one,
+            // or waited.
+            let still = self.state().still()?;
+            seat.shown.keep(still);
+        }
+        let lent = seat.shown.still()?.lend(offset, len)?;
+        seat.lent += 1;
+        Some(lent)
     }
 
     /// Writes bytes.

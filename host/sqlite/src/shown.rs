@@ -60,6 +60,15 @@ impl Still {
         self.length * self.view.page_size().bytes() as u64
     }
 
+    /// Lends bytes that are in one page, and there, and sound.
+    pub(crate) fn lend(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let page = self.view.page_size().bytes();
+        let id = offset / page as u64;
+        let within = usize::try_from(offset % page as u64).ok()?;
+        let bytes = self.view.protected_page(ProtectedId::new(id)).ok()?;
+        bytes.get(within..within + len)
+    }
+
     /// Reads bytes of it.
     pub(crate) fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
         let read =

@@ -10,6 +10,8 @@
 //!    called with itself.
 //! 5. A file has as much memory as the larger of the two VFSs asks for. What the
 //!    default VFS opens is its own: its methods are called, not ours.
+//! 6. It gives back what it fetched, and before it closes the file; it writes to none
+//!    of it.
 //!
 //! Nothing unwinds into SQLite: a panic is an error of input and output, after
 //! which the pager is opened again.
@@ -423,7 +425,7 @@ forward!(current_time_int64, xCurrentTimeInt64, (out: *mut ffi::sqlite3_int64) -
 /// SQLite's WAL needs memory that processes share, and would be one more file:
 /// without its methods SQLite does not offer it but to who locks exclusively.
 static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
-    iVersion: 1,
+    iVersion: 3,
     xClose: Some(close),
     xRead: Some(read),
     xWrite: Some(write),
@@ -440,8 +442,8 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xShmLock: None,
     xShmBarrier: None,
     xShmUnmap: None,
-    xFetch: None,
-    xUnfetch: None,
+    xFetch: Some(fetch),
+    xUnfetch: Some(unfetch),
 };
 
 /// Does something with the connection of a file, and tells SQLite what came of
@@ -517,6 +519,42 @@ unsafe extern "C" fn read(
                 Level::None => database.peek(&vfs.options, offset, bytes),
                 _ => database.read(seat, offset, bytes),
             }
+        })
+    }
+}
+
+/// Lends bytes: SQLite reads them, and gives them back before it has no lock any more.
+unsafe extern "C" fn fetch(
+    file: *mut ffi::sqlite3_file,
+    offset: ffi::sqlite3_int64,
+    len: c_int,
+    out: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: the file is ours (1), and the result may be written to (2). What is lent is
+    // a view's, which the seat keeps until all is given back (6).
+    unsafe {
+        with(file, |connection| {
+            let Connection { database, seat, .. } = connection;
+            let lent = database.lend(seat, offset.cast_unsigned(), size(len));
+            *out = lent.map_or(ptr::null_mut(), |bytes| bytes.as_ptr().cast_mut().cast());
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn unfetch(
+    file: *mut ffi::sqlite3_file,
+    _: ffi::sqlite3_int64,
+    lent: *mut c_void,
+) -> c_int {
+    // SAFETY: the file is ours (1).
+    unsafe {
+        with(file, |it| {
+            // Without one it says that the map is not to be trusted: a view is.
+            if !lent.is_null() {
+                it.seat.give_back();
+            }
+            Ok(())
         })
     }
 }
@@ -641,6 +679,12 @@ unsafe extern "C" fn file_control(
                 ffi::SQLITE_FCNTL_HAS_MOVED => {
                     *arg.cast::<c_int>() = c_int::from(database.is_replaced());
                 }
+                ffi::SQLITE_FCNTL_MMAP_SIZE => {
+                    let limit = arg.cast::<ffi::sqlite3_int64>();
+                    // Less than nothing asks for what there is.
+                    let before = seat.set_lendable(u64::try_from(*limit).ok());
+                    *limit = before.cast_signed();
+                }
                 // Page files have their own steps.
                 ffi::SQLITE_FCNTL_CHUNK_SIZE => {}
                 ffi::SQLITE_FCNTL_VFSNAME => *arg.cast() = vfs.sqlite.text(&vfs.name),
@@ -650,8 +694,12 @@ unsafe extern "C" fn file_control(
                     let text = |text: *mut c_char| {
                         (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy())
                     };
-                    let (pragma, value) = (text(*texts.add(1)), text(*texts.add(2)));
+                    let pragma = text(*texts.add(1)).map(|it| it.to_ascii_lowercase());
+                    let value = text(*texts.add(2));
                     let (pragma, value) = (pragma.as_deref(), value.as_deref());
+                    if let (Some("locking_mode"), Some(mode)) = (pragma, value) {
+                        seat.keep_locks(mode.eq_ignore_ascii_case("exclusive"));
+                    }
                     let change = pragma.and_then(|pragma| Change::of(pragma, value));
                     let answer = match (pragma, value, change) {
                         (Some("pagebox_check"), None, _) => Some(database.check(&vfs.options)?),

@@ -8,6 +8,7 @@ mod extension;
 mod failing;
 mod kill;
 mod ledger;
+mod lent;
 mod power;
 mod processes;
 mod random;

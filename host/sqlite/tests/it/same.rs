@@ -235,6 +235,21 @@ fn rows_are_those_of_stock_sqlite_for_who_locks_exclusively() {
     );
 }
 
+/// Those that are lent are not copied to its cache.
+#[test]
+fn rows_are_those_of_stock_sqlite_with_pages_that_are_lent() {
+    for more in [
+        "cache_size = 10",
+        "page_size = 1024",
+        "journal_mode = memory",
+    ] {
+        compare(
+            PAGES[0],
+            &format!("pragma mmap_size = 1000000000; pragma {more}"),
+        );
+    }
+}
+
 /// From the smallest pages of SQLite, of which two are in one of a pager, to the
 /// largest.
 #[test]

@@ -169,6 +169,47 @@ fn database_that_is_locked_exclusively_is_locked_after_a_commit() {
     assert_eq!(count(&reader), Ok(5));
 }
 
+/// Of an attached database nobody is told that its locks are kept.
+#[test]
+fn attached_database_that_is_locked_exclusively_is_locked_after_a_commit() {
+    let folder = folder();
+    let path = folder.path().join("data.pages");
+    let [reader] = connections(&path);
+    assert_eq!(count(&reader), Ok(1));
+    let writer = open(Path::new(":memory:"), PAGES[0]);
+    let attach = format!("attach '{}' as aux", path.display());
+    writer.execute_batch(&attach).unwrap();
+    writer
+        .execute_batch("pragma locking_mode = exclusive; insert into aux.t values (2)")
+        .unwrap();
+    let error = count(&reader).unwrap_err();
+    assert_eq!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
+    drop(writer);
+    assert_eq!(count(&reader), Ok(2));
+}
+
+/// Who keeps the lock of a reader keeps others from committing: it would see what it began
+/// with for ever.
+#[test]
+fn reader_that_keeps_its_lock_keeps_commits_waiting() {
+    let folder = folder();
+    let path = folder.path().join("data.pages");
+    let [keeper, other] = connections(&path);
+    assert_eq!(count(&other), Ok(1));
+    keeper
+        .execute_batch("PRAGMA Locking_Mode = Exclusive; select count(*) from t")
+        .unwrap();
+    let late = other.execute_batch("insert into t values (2)");
+    assert_eq!(refused(late), ffi::SQLITE_BUSY);
+    keeper
+        .execute_batch(
+            "insert into t values (3); pragma locking_mode = normal; select count(*) from t",
+        )
+        .unwrap();
+    other.execute_batch("insert into t values (2)").unwrap();
+    assert_eq!(count(&keeper), Ok(3));
+}
+
 /// A transaction in which nothing was written is no change: who reads may write on.
 #[test]
 fn reader_may_write_where_nothing_was_written_meanwhile() {
