@@ -30,7 +30,7 @@ mod with_slatedb {
     use pagebox_store::{Change, PageSize, PageStore, StoreError};
 
     use super::{Copied, Error, Inspect, Inspector, Path};
-    use crate::address::{is_address, new_store, reader, told};
+    use crate::address::{is_address, new_store, reader, shown_address, told};
     use crate::os;
     use crate::report::Info;
     use crate::store::{ReadOnlyStore, Store};
@@ -67,7 +67,8 @@ mod with_slatedb {
             let geometry = source.store().geometry();
             let (bytes, page_size) = (geometry.byte_count(), geometry.page_size);
             let mut made = if is_address(output) {
-                Made::Store(Box::new(new_store(output, page_size)?))
+                let store = new_store(output, page_size);
+                Made::Store(Box::new(store.map_err(|error| of_copy(output, error))?))
             } else {
                 Made::File(Unpublished::create_private(output)?)
             };
@@ -76,8 +77,9 @@ mod with_slatedb {
                 // Nothing of it was there for anybody yet.
                 continue;
             }
-            made.publish(output)?;
-            verify(output, page_size, &sums)?;
+            made.publish(output)
+                .and_then(|()| verify(output, page_size, &sums))
+                .map_err(|error| of_copy(output, error))?;
             return Ok(Copied { bytes, damage });
         }
         Err(Error::Busy)
@@ -121,7 +123,8 @@ mod with_slatedb {
         ) -> Result<Sums, Error> {
             let geometry = source.geometry();
             let page_size = geometry.page_size.bytes();
-            self.grow(output, geometry.page_count, page_size)?;
+            self.grow(output, geometry.page_count, page_size)
+                .map_err(|error| of_copy(output, error))?;
             let (mut sums, mut unput) = (Vec::new(), 0);
             let mut piece = Vec::with_capacity(PIECE);
             let mut first = 0;
@@ -132,12 +135,13 @@ mod with_slatedb {
                 read.map_err(|cause| failed("reading", page, cause))?;
                 sums.push(sum(&piece[start..]));
                 if piece.len() >= PIECE || page + 1 == geometry.page_count {
-                    self.write(output, first, &piece, page_size)?;
+                    let mut written = self.write(output, first, &piece, page_size);
                     unput += piece.len();
                     if unput >= PUT {
-                        self.put(page)?;
+                        written = written.and_then(|()| self.put(page));
                         unput = 0;
                     }
+                    written.map_err(|error| of_copy(output, error))?;
                     piece.clear();
                     first = page + 1;
                     let total = geometry.page_count * page_size as u64;
@@ -206,12 +210,12 @@ mod with_slatedb {
                 Self::Store(mut store) => {
                     let synced = store.sync();
                     synced.map_err(|cause| Error::Store {
-                        operation: "syncing the copy".into(),
+                        operation: "syncing the store".into(),
                         cause,
                     })?;
                     store
                         .close()
-                        .map_err(|error| told(output, "closing the copy", error))
+                        .map_err(|error| told(output, "closing the store", error))
                 }
             }
         }
@@ -234,6 +238,17 @@ mod with_slatedb {
             }
         }
         Ok(())
+    }
+
+    /// That something went wrong with the copy, and not with what is copied.
+    fn of_copy(output: &Path, error: Error) -> Error {
+        match (error, shown_address(output)) {
+            (Error::Store { operation, cause }, Some(address)) => Error::Store {
+                operation: format!("{operation} of the copy, {address}"),
+                cause,
+            },
+            (error, _) => error,
+        }
     }
 
     fn sum(bytes: &[u8]) -> Option<u32> {

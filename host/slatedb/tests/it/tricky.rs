@@ -1,4 +1,5 @@
-//! [`Tricky`]: an object store in memory that counts, fails and lies as it is told.
+//! [`Tricky`]: an object store that counts, fails and lies as it is told. It is in memory,
+//! or in front of a real one.
 //! Each handle has rules of its own: what happens to one writer does not to another.
 
 use std::fmt;
@@ -61,12 +62,12 @@ pub(crate) struct Rules {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Tricky {
-    objects: InMemory,
+pub(crate) struct Tricky<O = InMemory> {
+    objects: O,
     rules: Arc<Mutex<Rules>>,
 }
 
-impl fmt::Display for Tricky {
+impl<O> fmt::Display for Tricky<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tricky")
     }
@@ -81,34 +82,17 @@ fn failure(text: &'static str) -> Error {
 
 impl Tricky {
     pub(crate) fn new() -> Self {
-        Self {
-            objects: InMemory::new(),
-            rules: Arc::default(),
-        }
+        Self::over(InMemory::new())
     }
 
     /// The same objects, reached by another way.
     pub(crate) fn another(&self) -> Self {
-        Self {
-            objects: self.objects.clone(),
-            rules: Arc::default(),
-        }
+        Self::over(self.objects.clone())
     }
 
     /// The objects as they are now, on their own.
     pub(crate) fn fork(&self) -> Self {
-        Self {
-            objects: self.objects.fork(),
-            rules: Arc::default(),
-        }
-    }
-
-    pub(crate) fn bucket(&self) -> Bucket {
-        Bucket::new(Arc::new(self.clone()), "a/store").expect("a prefix")
-    }
-
-    pub(crate) fn rules(&self) -> MutexGuard<'_, Rules> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+        Self::over(self.objects.fork())
     }
 
     /// The names of all objects.
@@ -124,6 +108,24 @@ impl Tricky {
             let path = Path::parse(name).expect("a path");
             futures_executor::block_on(self.objects.delete(&path)).expect("memory");
         }
+    }
+}
+
+impl<O: ObjectStore + Clone> Tricky<O> {
+    /// In front of another one.
+    pub(crate) fn over(objects: O) -> Self {
+        Self {
+            objects,
+            rules: Arc::default(),
+        }
+    }
+
+    pub(crate) fn bucket(&self) -> Bucket {
+        Bucket::new(Arc::new(self.clone()), "a/store").expect("a prefix")
+    }
+
+    pub(crate) fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for ever, or fails, where the rules say so. Whether it is a PUT tells
@@ -159,7 +161,7 @@ impl Tricky {
 }
 
 #[async_trait::async_trait]
-impl ObjectStore for Tricky {
+impl<O: ObjectStore + Clone> ObjectStore for Tricky<O> {
     async fn put_opts(
         &self,
         location: &Path,

@@ -2,17 +2,27 @@
 #![cfg(all(unix, feature = "aws"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "azure")]
+mod azurite;
+mod server;
+#[path = "../it/tricky.rs"]
+#[expect(dead_code, reason = "the tests in memory use the rest")]
+mod tricky;
 mod weed;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pagebox_core::{Access, Format, NewFile, Pager, ProtectedId};
+use pagebox_slatedb::object_store::ObjectStore;
 use pagebox_slatedb::{Address, Bucket, Error, Options, SlateReader, SlateStore};
 use pagebox_store::{PageSize, PageStore};
 
-use crate::weed::{Weed, is_there, signal};
+use crate::server::{Server, signal};
+use crate::tricky::{Conditions, Tricky};
+use crate::weed::{Weed, is_there};
 
 /// In the environment of a process that is to write: where.
 const ADDRESS: &str = "PAGEBOX_TEST_WRITES_TO";
@@ -81,8 +91,27 @@ fn server_races_and_readers() {
         return;
     }
     let weed = Weed::single();
+    assert_one_writer_and_any_readers(|prefix| weed.bucket("pages", prefix));
+    assert_commit_is_one_put(weed.objects());
+    assert_conditions_that_get_lost_are_seen(weed.objects());
+}
+
+#[cfg(feature = "azure")]
+#[test]
+fn azure_races_and_readers() {
+    if !azurite::is_there() {
+        return;
+    }
+    let azurite = azurite::Azurite::start();
+    assert_one_writer_and_any_readers(|prefix| azurite.bucket("pages", prefix));
+    assert_commit_is_one_put(azurite.objects());
+    assert_conditions_that_get_lost_are_seen(azurite.objects());
+}
+
+/// What holds on every server.
+fn assert_one_writer_and_any_readers(bucket: impl Fn(&str) -> Bucket) {
     for format in [Format::Zero, Format::One] {
-        let bucket = weed.bucket("pages", &format!("all-{format:?}"));
+        let bucket = bucket(&format!("all-{format:?}"));
         let mut pager = create(&bucket, format);
         fill(&mut pager, 1).unwrap();
         assert_eq!(seen(&bucket), 1);
@@ -105,7 +134,7 @@ fn server_races_and_readers() {
         fill(&mut next, 4).unwrap();
         assert_eq!(seen(&bucket), 4);
     }
-    let bucket = weed.bucket("pages", "race");
+    let bucket = bucket("race");
     drop(create(&bucket, Format::One));
     for round in 0..10 {
         let winners: Vec<_> = std::thread::scope(|scope| {
@@ -119,39 +148,93 @@ fn server_races_and_readers() {
     }
 }
 
+/// The budget of requests, on what a server makes of them.
+fn assert_commit_is_one_put(objects: Arc<dyn ObjectStore>) {
+    let objects = Tricky::over(objects);
+    let mut pager = create(&objects.bucket(), Format::One);
+    // The first settles what was found, and makes room.
+    for number in 1..4 {
+        fill(&mut pager, number).unwrap();
+    }
+    let before = objects.rules().puts;
+    for number in 4..14 {
+        fill(&mut pager, number).unwrap();
+    }
+    assert_eq!(objects.rules().puts - before, 10, "ten commits");
+    drop(pager);
+    let before = objects.rules().puts;
+    assert_eq!(seen(&objects.bucket()), 13);
+    assert_eq!(objects.rules().puts - before, 0, "reading");
+}
+
+/// Something between here and the server that drops `If-None-Match`, as proxies do: with
+/// it two writers could both win.
+fn assert_conditions_that_get_lost_are_seen(objects: Arc<dyn ObjectStore>) {
+    let objects = Tricky::over(objects);
+    objects.rules().conditions = Conditions::Ignored;
+    let bucket = Bucket::new(Arc::new(objects), "dropped").unwrap();
+    let made = SlateStore::create(&bucket, PageSize::KIB_4, &Options::default());
+    assert_eq!(made.map(drop), Err(Error::IgnoresConditions));
+    let none = SlateReader::open(&bucket, &Options::default()).map(drop);
+    assert_eq!(none, Err(Error::NotFound), "and nothing was made");
+}
+
 #[test]
 fn wrong_keys_missing_bucket_and_typing_errors_are_one_clear_error_each() {
     if !is_there() {
         return;
     }
     let weed = Weed::single();
-    drop(create(&weed.bucket("pages", "right"), Format::One));
+    let bucket = |name: &str, prefix: &str| weed.bucket(name, prefix);
     let wrong = weed.bucket_as("pages", "right", "not-the-secret");
+    assert_each_is_one_clear_error(bucket, &wrong, "not-the-secret");
+}
+
+#[cfg(feature = "azure")]
+#[test]
+fn wrong_key_missing_container_and_typing_errors_are_one_clear_error_each() {
+    if !azurite::is_there() {
+        return;
+    }
+    let azurite = azurite::Azurite::start();
+    let bucket = |name: &str, prefix: &str| azurite.bucket(name, prefix);
+    let key = "bm90LXRoZS1rZXk=";
+    let wrong = azurite.bucket_as("pages", "right", key);
+    assert_each_is_one_clear_error(bucket, &wrong, key);
+}
+
+/// Opening what there is by a wrong key, what there is not, and where there is nothing.
+fn assert_each_is_one_clear_error(
+    bucket: impl Fn(&str, &str) -> Bucket,
+    wrong: &Bucket,
+    secret: &str,
+) {
+    drop(create(&bucket("pages", "right"), Format::One));
     for error in [
-        SlateStore::open(&wrong, &Options::default())
+        SlateStore::open(wrong, &Options::default())
             .map(drop)
             .unwrap_err(),
-        SlateReader::open(&wrong, &Options::default())
+        SlateReader::open(wrong, &Options::default())
             .map(drop)
             .unwrap_err(),
-        SlateStore::create(&wrong, PageSize::KIB_4, &Options::default())
+        SlateStore::create(wrong, PageSize::KIB_4, &Options::default())
             .map(drop)
             .unwrap_err(),
     ] {
         let said = error.to_string();
         assert!(matches!(error, Error::Unavailable(_)), "{said}");
-        assert!(!said.contains("not-the-secret"), "{said}");
+        assert!(!said.contains(secret), "{said}");
         assert!(
             said.contains("403") || said.contains("SignatureDoesNotMatch"),
             "{said}"
         );
     }
-    let typo = weed.bucket("pages", "wrong");
+    let typo = bucket("pages", "wrong");
     let none = SlateStore::open(&typo, &Options::default()).map(drop);
     assert_eq!(none, Err(Error::NotFound));
     let none = SlateReader::open(&typo, &Options::default()).map(drop);
     assert_eq!(none, Err(Error::NotFound), "and nothing was made");
-    let missing = weed.bucket("no-such-bucket", "right");
+    let missing = bucket("no-such-bucket", "right");
     for error in [
         SlateStore::open(&missing, &Options::default())
             .map(drop)
@@ -160,7 +243,10 @@ fn wrong_keys_missing_bucket_and_typing_errors_are_one_clear_error_each() {
             .map(drop)
             .unwrap_err(),
     ] {
-        let is_clear = error == Error::NotFound || error.to_string().contains("NoSuchBucket");
+        let is_clear = error == Error::NotFound || {
+            let said = error.to_string();
+            said.contains("NoSuchBucket") || said.contains("ContainerNotFound")
+        };
         assert!(is_clear, "{error}");
     }
 }
@@ -172,11 +258,26 @@ fn stopped_server_is_one_error_within_the_deadline_and_the_state_is_before_or_af
     }
     let weed = Weed::single();
     let bucket = weed.bucket("pages", "stopped");
-    drop(create(&bucket, Format::One));
+    assert_stopped_server_is_one_error(&bucket, &weed.servers[0]);
+}
+
+#[cfg(feature = "azure")]
+#[test]
+fn stopped_azure_is_one_error_within_the_deadline_and_the_state_is_before_or_after() {
+    if !azurite::is_there() {
+        return;
+    }
+    let azurite = azurite::Azurite::start();
+    let bucket = azurite.bucket("pages", "stopped");
+    assert_stopped_server_is_one_error(&bucket, &azurite.server);
+}
+
+fn assert_stopped_server_is_one_error(bucket: &Bucket, server: &Server) {
+    drop(create(bucket, Format::One));
     let timeout = Duration::from_secs(3);
-    let mut pager = open(&bucket, Options::default().timeout(timeout));
+    let mut pager = open(bucket, Options::default().timeout(timeout));
     fill(&mut pager, 1).unwrap();
-    weed.servers[0].signal("STOP");
+    server.signal("STOP");
     let start = Instant::now();
     let said = fill(&mut pager, 2).unwrap_err().to_string();
     // Generous: the machine may be busy.
@@ -184,7 +285,7 @@ fn stopped_server_is_one_error_within_the_deadline_and_the_state_is_before_or_af
     assert!(said.contains("what is durable is not known"), "{said}");
     let mut store = pager.close();
     assert!(store.reopen().is_err());
-    weed.servers[0].signal("CONT");
+    server.signal("CONT");
     let start = Instant::now();
     while let Err(error) = store.reopen() {
         assert!(start.elapsed() < Duration::from_mins(1), "{error}");
@@ -193,7 +294,7 @@ fn stopped_server_is_one_error_within_the_deadline_and_the_state_is_before_or_af
     let found = filled(&mut pager);
     assert!(found == 1 || found == 2, "{found}");
     fill(&mut pager, 3).unwrap();
-    assert_eq!(seen(&bucket), 3);
+    assert_eq!(seen(bucket), 3);
 }
 
 /// Not a test: what another process does that writes.
@@ -281,20 +382,20 @@ fn killed_writers_lose_nothing_that_they_acknowledged() {
     let mut pager = create(&bucket, Format::One);
     fill(&mut pager, 1).unwrap();
     drop(pager);
-    let kills = 20;
+    let kills = std::env::var("PAGEBOX_KILLS").map_or(20, |it| it.parse().unwrap());
     let mut commits = 0;
-    for _ in 0..kills {
+    for kill in 0..kills {
         let (mut child, mut said) = writer(&weed, "killed");
         let first = number(&said.next().unwrap()).unwrap();
-        for _ in 0..commits % 7 {
-            said.next().unwrap();
+        let mut last = first;
+        for _ in 0..kill % 7 {
+            last = number(&said.next().unwrap()).unwrap();
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let last = said
-            .filter_map(|line| number(&line))
-            .last()
-            .unwrap_or(first);
+        // What it said before it died.
+        let more = said.filter_map(|line| number(&line));
+        last = more.last().unwrap_or(last);
         let found = seen(&bucket);
         // The one that was under way may be there.
         assert!(found >= last, "{last} was acknowledged, {found} is there");

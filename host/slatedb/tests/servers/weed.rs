@@ -1,87 +1,26 @@
-//! `SeaweedFS`, started for a test on ports of its own, and ended with it.
+//! `SeaweedFS`, in one process and in several, for tests.
 
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pagebox_slatedb::Bucket;
 use pagebox_slatedb::object_store::aws::{AmazonS3, AmazonS3Builder};
-use pagebox_slatedb::object_store::{ClientOptions, ObjectStoreExt, RetryConfig};
+use pagebox_slatedb::object_store::{ObjectStore, ObjectStoreExt};
 use tempfile::TempDir;
 
-/// Longer than a server takes to start, on any machine.
-const START: Duration = Duration::from_mins(1);
+use crate::server::{START, Server, client, installed, is_installed, port, wait_for};
 
 pub(crate) const KEY: &str = "pagebox-key";
 pub(crate) const SECRET: &str = "pagebox-secret";
 
-/// The program that `.ci/install-servers` installs.
-fn program() -> Option<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new("../../target").to_owned(), PathBuf::from);
-    let program = target.join("servers/bin/weed");
-    program.exists().then_some(program)
-}
+const PROGRAM: &str = "bin/weed";
 
-/// Whether the tests can run. Where they must, it is an error that they cannot.
+/// Whether the tests can run that need it.
 pub(crate) fn is_there() -> bool {
-    let is_there = program().is_some();
-    let required = std::env::var_os("PAGEBOX_REQUIRE_SERVERS").is_some();
-    assert!(
-        is_there || !required,
-        "no SeaweedFS: run .ci/install-servers"
-    );
-    if !is_there {
-        eprintln!("skipped: no SeaweedFS, .ci/install-servers installs it");
-    }
-    is_there
-}
-
-/// A port that is free now, and for `SeaweedFS` the one 10,000 above, too.
-fn port() -> u16 {
-    loop {
-        let free = |port| TcpListener::bind(("127.0.0.1", port));
-        let port = free(0)
-            .and_then(|it| it.local_addr())
-            .expect("a port")
-            .port();
-        if let Some(above) = port.checked_add(10_000)
-            && free(above).is_ok()
-        {
-            return port;
-        }
-        if port > 20_000 && free(port - 10_000).is_ok() {
-            return port - 10_000;
-        }
-    }
-}
-
-/// A process that ends with the test.
-pub(crate) struct Server(Child);
-
-impl Server {
-    /// Sends it a signal: `STOP`, `CONT`, `KILL`.
-    pub(crate) fn signal(&self, name: &str) {
-        signal(self.0.id(), name);
-    }
-}
-
-pub(crate) fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(pid.to_string())
-        .status();
-    assert!(sent.expect("kill").success());
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    is_installed(PROGRAM)
 }
 
 /// A running `SeaweedFS`.
@@ -92,23 +31,9 @@ pub(crate) struct Weed {
 }
 
 fn start(folder: &Path, name: &str, args: &[String]) -> Server {
-    let log = std::fs::File::create(folder.join(name)).expect("a log");
-    let child = Command::new(std::fs::canonicalize(program().expect("installed")).expect("there"))
-        .args(args)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("a log"))
-        .stderr(log)
-        .spawn();
-    Server(child.expect("SeaweedFS starts"))
-}
-
-fn wait_for(port: u16) {
-    let start = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < START, "nobody listens on port {port}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let mut command = Command::new(installed(PROGRAM).expect("installed"));
+    command.args(args);
+    Server::start(command, folder, name)
 }
 
 /// Where it may listen: at home, and tell nobody about itself.
@@ -243,23 +168,21 @@ impl Weed {
         Bucket::new(Arc::new(self.client(name, secret)), prefix).expect("a prefix")
     }
 
+    /// What is in the bucket.
+    pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(self.client("pages", SECRET))
+    }
+
     fn client(&self, name: &str, secret: &str) -> AmazonS3 {
+        let (options, retry) = client();
         let client = AmazonS3Builder::new()
             .with_bucket_name(name)
             .with_endpoint(&self.endpoint)
             .with_region("us-east-1")
             .with_access_key_id(KEY)
             .with_secret_access_key(secret)
-            .with_client_options(
-                ClientOptions::new()
-                    .with_allow_http(true)
-                    .with_timeout(Duration::from_secs(10)),
-            )
-            .with_retry(RetryConfig {
-                max_retries: 6,
-                retry_timeout: Duration::from_secs(20),
-                ..RetryConfig::default()
-            });
+            .with_client_options(options)
+            .with_retry(retry);
         client.build().expect("a client")
     }
 
