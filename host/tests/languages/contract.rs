@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::guide::built;
-use crate::tools::{repository, succeeded, tools};
+use crate::tools::{Tools, repository, succeeded, tools};
 
 #[test]
 fn the_prose_of_the_contract_is_up_to_date() {
@@ -28,19 +28,26 @@ fn the_prose_of_the_contract_is_up_to_date() {
 #[test]
 fn the_bindings_for_c_are_up_to_date() {
     let Some(tools) = tools() else { return };
+    for example in ["c", "decoders/c"] {
+        assert_bindings_are_up_to_date(tools, example);
+    }
+}
+
+fn assert_bindings_are_up_to_date(tools: &Tools, example: &str) {
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let mut make = tools.command("make");
-    make.args(["-C", "c", "bindings"]);
+    make.args(["-C", example, "bindings"]);
     succeeded(make.arg(format!("BINDINGS={}", folder.path().display())));
     let mut generated = 0;
     for entry in fs::read_dir(folder.path()).expect("it can be read") {
         let path = entry.expect("it can be read").path();
         let name = path.file_name().expect("it is a file").to_owned();
-        let bindings = repository().join("host/examples/c/bindings");
+        let bindings = repository().join("host/examples").join(example);
+        let bindings = bindings.join("bindings");
         let committed = fs::read(bindings.join(&name)).unwrap_or_default();
         assert!(
             fs::read(&path).expect("it was made") == committed,
-            "{} is out of date: `make bindings` in host/examples/c",
+            "{} is out of date: `make bindings` in host/examples/{example}",
             name.display()
         );
         generated += 1;

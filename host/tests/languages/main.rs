@@ -6,6 +6,8 @@
 //! `PAGEBOX_REQUIRE_LANGUAGES=1`.
 
 mod contract;
+#[cfg(feature = "compile")]
+mod decoders;
 mod guide;
 mod hosts;
 mod javascript;

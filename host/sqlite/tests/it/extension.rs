@@ -1,13 +1,17 @@
 //! The VFS as an extension of other programs' SQLite: the `sqlite3` shell and
-//! Python change one database in turn with this one, and the pager's own tools
-//! look at it.
+//! Python change one database in turn with this one, and the viewer and the pager's own
+//! tools look at it.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use pagebox::inspect::Inspector;
 use pagebox::report::{Info, Listing};
 use pagebox_tests::scratch::folder;
+
+use rusqlite::Connection;
 
 use crate::{PAGES, assert_clean, assert_sound, engine, open, rows};
 
@@ -80,8 +84,62 @@ fn python(path: &Path) -> Option<String> {
         .arg(path))
 }
 
+/// What the viewer's overview says of the file, as JSON; none: there is no viewer.
+fn viewer(path: &Path) -> Option<String> {
+    let program = std::env::current_exe().unwrap();
+    let built = program.ancestors().nth(2).unwrap().join("pagebox-viewer");
+    if !built.exists() {
+        let line = "no viewer: `cargo build -p pagebox-viewer` at the top of the repository";
+        let required = std::env::var_os("PAGEBOX_REQUIRE_SQLITE").is_some();
+        assert!(!required, "{line}");
+        eprintln!("skipped: {line}");
+        return None;
+    }
+    let mut viewer = Command::new(built)
+        .arg("--no-open")
+        .arg(path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(viewer.stdout.take().unwrap()).lines();
+    let mut addresses = said.map_while(Result::ok).filter_map(|line| {
+        let (_, address) = line.split_once("http://")?;
+        let end = address.find(|it: char| !it.is_ascii_digit() && it != '.' && it != ':');
+        Some(address[..end.unwrap_or(address.len())].to_owned())
+    });
+    let address = addresses.next().expect("it says where it is");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let request =
+        format!("GET /f/1/overview.json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    viewer.kill().unwrap();
+    viewer.wait().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    Some(answer)
+}
+
+/// Looks at a database by the viewer, if there is one.
+fn assert_viewer_shows(path: &Path, pages: i64) {
+    let Some(answer) = viewer(path) else {
+        return;
+    };
+    for part in [
+        "\"verdict\":\"clean\"",
+        &format!("\"protected_pages\":{pages},"),
+    ] {
+        assert!(answer.contains(part), "{part}: {answer}");
+    }
+}
+
+fn pages_of(db: &Connection) -> i64 {
+    let pages = db.query_row("pragma page_count", [], |row| row.get(0));
+    pages.unwrap()
+}
+
 #[test]
-fn shell_python_and_the_pagers_tools_share_a_database_in_turn() {
+fn shell_python_the_viewer_and_the_pagers_tools_share_a_database_in_turn() {
     let folder = folder();
     let path = folder.path().join("data.pages");
     // The shell may make it, too.
@@ -96,6 +154,8 @@ fn shell_python_and_the_pagers_tools_share_a_database_in_turn() {
     let db = open(&path, PAGES[0]);
     db.execute_batch("insert into t values (2, 'rust')")
         .unwrap();
+    // It looks while the database is open.
+    assert_viewer_shows(&path, pages_of(&db));
     drop(db);
 
     let Some(said) = python(&path) else {
@@ -103,6 +163,10 @@ fn shell_python_and_the_pagers_tools_share_a_database_in_turn() {
     };
     assert_eq!(said, "1002\nok\n");
     assert_clean(&path);
+    let db = open(&path, PAGES[0]);
+    let pages = pages_of(&db);
+    drop(db);
+    assert_viewer_shows(&path, pages);
 
     let said = shell(
         &path,
