@@ -87,7 +87,7 @@ pub(crate) struct Seat {
     level: Level,
     /// What it reads.
     shown: Shown,
-    /// The generation that it began to write at.
+    /// The generation at which it began to write, last, since it has a lock.
     began: Option<u64>,
     /// It keeps its locks (`pragma locking_mode = exclusive`), and is counted for that.
     keeps: bool,
@@ -201,10 +201,18 @@ impl Database {
         has_company: bool,
     ) -> Result<()> {
         let before = seat.level;
+        if before >= wish {
+            return Ok(());
+        }
+        let prepares = has_company && !seat.keeps;
+        if prepares && before > Level::Shared {
+            // Some may have come since it began to write.
+            self.prepare_for_readers(false);
+        }
         self.enter(seat, wish)?;
         let found = match (before, wish) {
             (Level::None, Level::Shared) => self.find(options, seat),
-            (_, Level::Reserved | Level::Exclusive) => self.claim(options, seat),
+            (_, Level::Reserved | Level::Exclusive) => self.claim(options, seat, before),
             _ => Ok(()),
         };
         if found.is_err() && before < Level::Reserved {
@@ -214,9 +222,11 @@ impl Database {
                 // As it found them.
                 table.is_over = false;
                 seat.turn_to(table.shown.clone());
+            } else {
+                table.count_keeper(seat, false);
             }
-        } else if (before, wish) == (Level::Shared, Level::Reserved) && has_company && !seat.keeps {
-            self.prepare_for_readers();
+        } else if prepares && (before, wish) == (Level::Shared, Level::Reserved) {
+            self.prepare_for_readers(true);
         }
         found
     }
@@ -252,11 +262,12 @@ impl Database {
         Ok(())
     }
 
-    /// Keeps the state as it is for those that read while this connection writes.
-    fn prepare_for_readers(&self) {
+    /// Keeps the state as it is for those that read while this connection writes, and
+    /// where it begins to, for those that are expected.
+    fn prepare_for_readers(&self, begins: bool) {
         let shown = {
             let mut table = self.table();
-            let are_expected = table.expected.at_writer();
+            let are_expected = begins && table.expected.at_writer();
             let are_there = are_expected || table.locks.has_other_readers();
             are_there.then(|| table.shown.clone())
         };
@@ -294,7 +305,8 @@ impl Database {
         }
         let mut table = self.table();
         if ends {
-            if !is_as_before {
+            // Without a view nobody has read beside it: who does now reads the pages.
+            if !is_as_before && table.shown.still().is_some() {
                 table.shown = Shown::default();
             }
             seat.turn_to(table.shown.clone());
@@ -360,7 +372,13 @@ impl Database {
                 }
             }
         }
-        let done = self.state_mut().change(change);
+        let done = {
+            let mut state = self.state_mut();
+            let done = state.change(change);
+            // What SQLite sees is as it was: those who read go on to.
+            seat.began = Some(state.generation);
+            done
+        };
         self.unlock(seat, before);
         done
     }
@@ -418,12 +436,14 @@ impl Database {
     }
 
     /// Makes sure that nobody else writes.
-    fn claim(&self, options: &Options, seat: &mut Seat) -> Result<()> {
+    fn claim(&self, options: &Options, seat: &mut Seat, before: Level) -> Result<()> {
         if self.access == Access::Read {
             return Err(Error::ReadOnly.into());
         }
         let mut state = self.state_mut();
-        seat.began.get_or_insert(state.generation);
+        if before <= Level::Shared {
+            seat.began = Some(state.generation);
+        }
         if state.pager.is_some() || state.placeholder.is_some() || options.open.is_some() {
             return Ok(());
         }

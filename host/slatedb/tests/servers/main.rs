@@ -136,7 +136,7 @@ fn assert_one_writer_and_any_readers(bucket: impl Fn(&str) -> Bucket) {
     }
     let bucket = bucket("race");
     drop(create(&bucket, Format::One));
-    for round in 0..10 {
+    for round in 0..50 {
         let winners: Vec<_> = std::thread::scope(|scope| {
             let opening: Vec<_> = (0..2)
                 .map(|_| scope.spawn(|| SlateStore::open(&bucket, &Options::default())))

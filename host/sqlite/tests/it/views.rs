@@ -2,9 +2,11 @@
 //! and they wait for nobody.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use pagebox_tests::rng::Rng;
 use pagebox_tests::scratch::folder;
 use rusqlite::{Connection, ErrorCode, ffi};
 
@@ -208,6 +210,135 @@ fn reader_that_keeps_its_lock_keeps_commits_waiting() {
         .unwrap();
     other.execute_batch("insert into t values (2)").unwrap();
     assert_eq!(count(&keeper), Ok(3));
+}
+
+/// What changes the page file and not the database changes nothing for who reads, nor what
+/// it sees of what follows.
+#[test]
+fn reader_goes_on_through_snapshots_and_compaction() {
+    let folder = folder();
+    let path = folder.path().join("data.pages");
+    let [writer, reader] = connections(&path);
+    for change in [
+        "pagebox_snapshot = 'one'",
+        "pagebox_delete_snapshot = 'one'",
+        "pagebox_compact",
+    ] {
+        let before = count(&writer).unwrap();
+        reader
+            .execute_batch("begin; select count(*) from sqlite_schema")
+            .unwrap();
+        writer.execute_batch(&format!("pragma {change}")).unwrap();
+        writer
+            .execute_batch("insert into t values (zeroblob(5000))")
+            .unwrap();
+        assert_eq!(count(&reader), Ok(before), "{change}");
+        reader.execute_batch("commit").unwrap();
+        assert_eq!(count(&reader), Ok(before + 1), "{change}");
+    }
+}
+
+/// What a transaction reads adds up, and is the same at its end as at its beginning,
+/// whatever two writers do: commits, rollbacks, snapshots, compaction. With a cache that
+/// holds next to nothing, and with pages that are lent.
+#[test]
+fn transactions_of_readers_see_one_state_beside_two_writers() {
+    let folder = folder();
+    let path = folder.path().join("data.pages");
+    let [first] = connections(&path);
+    first
+        .execute_batch(
+            "delete from t; create table sum (s); insert into sum values (0);
+             create table big (n, x);",
+        )
+        .unwrap();
+    let writers_left = AtomicUsize::new(2);
+    let reads = AtomicUsize::new(0);
+    let connect = |pragmas: &str| {
+        let db = open(&path, PAGES[0]);
+        db.busy_timeout(Duration::from_mins(1)).unwrap();
+        db.execute_batch(pragmas).unwrap();
+        db
+    };
+    std::thread::scope(|scope| {
+        for writer in 0..2 {
+            let (connect, writers_left) = (&connect, &writers_left);
+            scope.spawn(move || {
+                let db = connect("pragma journal_mode = memory");
+                let mut rng = Rng::new(writer);
+                for round in 0..80 {
+                    let (x, rows) = (rng.below(1000), rng.between(1, 30));
+                    let end = if rng.chance(1, 5) { "rollback" } else { "commit" };
+                    db.execute_batch(&format!(
+                        "begin immediate; update sum set s = s + {x}; insert into t values ({x});
+                         delete from big where n % 7 = {round} % 7;
+                         with recursive n(i) as (select 1 union all select i + 1 from n where i < {rows})
+                         insert into big select i, zeroblob(3000) from n; {end}"
+                    ))
+                    .unwrap();
+                    let pragma = match rng.below(8) {
+                        0 => format!("pagebox_snapshot = 'w{writer}-{round}'"),
+                        1 => "pagebox_compact".into(),
+                        _ => continue,
+                    };
+                    // Somebody else may be writing.
+                    let _ = db.execute_batch(&format!("pragma {pragma}"));
+                }
+                writers_left.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        for pragmas in [
+            "cache_size = 1",
+            "mmap_size = 1000000000",
+            "cache_size = 2000",
+        ] {
+            let (connect, writers_left, reads) = (&connect, &writers_left, &reads);
+            scope.spawn(move || {
+                let db = connect(&format!("pragma {pragmas}"));
+                let state = || {
+                    let sql = "select (select total(x) from t) = s, s, (select count(*) from t),
+                               (select total(n * length(x)) from big) from sum";
+                    crate::rows(&db, sql).unwrap()
+                };
+                while writers_left.load(Ordering::Relaxed) > 0 {
+                    db.execute_batch("begin").unwrap();
+                    let before = state();
+                    assert!(before[0].starts_with("[Integer(1)"), "{before:?}");
+                    for _ in 0..3 {
+                        std::thread::yield_now();
+                        assert_eq!(state(), before, "{pragmas}");
+                    }
+                    db.execute_batch("commit").unwrap();
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert!(reads.into_inner() > 10);
+    crate::assert_sound(&first);
+    drop(first);
+    assert_clean(&path);
+}
+
+/// Long after the last one: none is expected, and it comes when the writer is at work.
+#[test]
+fn reader_that_nobody_expected_keeps_no_commit_waiting() {
+    let folder = folder();
+    let path = folder.path().join("data.pages");
+    let [writer, reader] = connections(&path);
+    for _ in 0..150 {
+        writer.execute_batch("insert into t values (1)").unwrap();
+    }
+    writer
+        .execute_batch("begin immediate; insert into t values (2)")
+        .unwrap();
+    reader
+        .execute_batch("begin; select count(*) from t")
+        .unwrap();
+    writer.execute_batch("commit").unwrap();
+    assert_eq!(count(&reader), Ok(151));
+    reader.execute_batch("commit").unwrap();
+    assert_eq!(count(&reader), Ok(152));
 }
 
 /// A transaction in which nothing was written is no change: who reads may write on.
