@@ -16,7 +16,8 @@ use crate::state;
 /// seen. A view takes as long as a quick sync does: who has no readers is not to pay it.
 const EXPECTED: u32 = 100;
 
-/// A committed state, and the view that there may be of it.
+/// A committed state, by the view of it; without one, whatever the pages hold: nobody
+/// changes that while somebody reads it.
 #[derive(Clone, Default)]
 pub(crate) struct Shown(Arc<OnceLock<Still>>);
 

@@ -38,6 +38,10 @@ fn message(next: u64, len: usize, text: &[u8]) -> Vec<u8> {
     page(&[&next.to_le_bytes(), &len.to_le_bytes(), text])
 }
 
+fn byte(rng: &mut Rng) -> u8 {
+    u8::try_from(rng.below(256)).expect("a byte")
+}
+
 /// What has no words of the decoder's own: how each language shows bytes that are no
 /// text is its business.
 fn without_words(mut decoded: Decoded) -> Decoded {
@@ -76,21 +80,21 @@ fn decoders_in_c_and_in_rust_say_the_same() {
         (6, message(9, 9000, &[b'z'; PAGE - 12])),
     ];
     for (id, bytes) in &whole {
-        let [said, expected] = [&c, &rust].map(|it| it.decode(bytes, at(*id)).unwrap());
+        let [said, expected] = [&c, &rust].map(|it| it.decode(bytes, at(*id)).expect("it answers"));
         assert_eq!(said, expected, "of protected page {id}");
         assert!(said.is_some());
     }
     let mut rng = Rng::new(0);
     for round in 0..300 {
-        let mut bytes: Vec<_> = (0..PAGE).map(|_| rng.below(256) as u8).collect();
+        let mut bytes: Vec<_> = (0..PAGE).map(|_| byte(&mut rng)).collect();
         if rng.chance(1, 2) {
             // Mostly text, of a length that is there.
             bytes = message(rng.below(4), 300, long.as_bytes());
             let hit = rng.below(PAGE as u64);
-            bytes[usize::try_from(hit).expect("a page")] = rng.below(256) as u8;
+            bytes[usize::try_from(hit).expect("a page")] = byte(&mut rng);
         }
         let id = rng.below(3);
-        let [said, expected] = [&c, &rust].map(|it| it.decode(&bytes, at(id)).unwrap());
+        let [said, expected] = [&c, &rust].map(|it| it.decode(&bytes, at(id)).expect("it answers"));
         let [said, expected] = [said, expected].map(|it| it.map(without_words));
         assert_eq!(said, expected, "round {round}");
     }
@@ -99,6 +103,7 @@ fn decoders_in_c_and_in_rust_say_the_same() {
         protected: None,
     };
     for decoder in [&c, &rust] {
-        assert_eq!(decoder.decode(&whole[0].1, regular).unwrap(), None);
+        let said = decoder.decode(&whole[0].1, regular);
+        assert_eq!(said.expect("it answers"), None);
     }
 }
