@@ -19,10 +19,11 @@ use pagebox::{Access, Error};
 
 use crate::code;
 use crate::failure::{Failure, Result, retryable};
-use crate::locks::{Id, Level, Locks, Readers};
+use crate::locks::{Level, Readers};
 use crate::names::{Known, identity, io_error, is_empty, is_locked};
 use crate::options::Options;
-use crate::shown::{Expected, Shown, Still};
+use crate::seat::{IN_VAIN, Seat, Table};
+use crate::shown::{Shown, Still};
 use crate::state::{self, Change, Debt, Health, State};
 
 /// How long one who means to read waits for a writer that is done and is about to say
@@ -42,110 +43,6 @@ pub(crate) struct Database {
     ended: Condvar,
     /// Locked before `table`, where both are.
     state: RwLock<State>,
-}
-
-/// Who does what.
-#[derive(Default)]
-struct Table {
-    locks: Locks,
-    /// What those read who begin to.
-    shown: Shown,
-    /// It is not to be read by those: the writer is changing it for good.
-    is_over: bool,
-    /// Connections that keep their locks between transactions: they would see what they
-    /// began with for ever, so that what they read is not changed.
-    keepers: usize,
-    expected: Expected,
-}
-
-impl Table {
-    fn readers(&self) -> Readers {
-        if self.shown.still().is_some() && !self.is_over && self.keepers == 0 {
-            Readers::OnViews
-        } else {
-            Readers::OnPages
-        }
-    }
-
-    /// Counts a connection that keeps its locks as long as it has one.
-    fn count_keeper(&mut self, seat: &mut Seat, has_lock: bool) {
-        let is_keeper = has_lock && (seat.keeps || seat.is_keeper);
-        self.keepers -= usize::from(seat.is_keeper);
-        self.keepers += usize::from(is_keeper);
-        seat.is_keeper = is_keeper;
-    }
-}
-
-/// So many pages have to be asked for before a view is made to lend them of: it takes as
-/// long as it takes to copy some hundreds.
-const IN_VAIN: u32 = 64;
-
-/// What a connection has of the database that it is at.
-#[derive(Default)]
-pub(crate) struct Seat {
-    id: Id,
-    level: Level,
-    /// What it reads.
-    shown: Shown,
-    /// The generation at which it began to write, last, since it has a lock.
-    began: Option<u64>,
-    /// It keeps its locks (`pragma locking_mode = exclusive`), and is counted for that.
-    keeps: bool,
-    is_keeper: bool,
-    /// Bytes of the file that may be lent, and how many pages are.
-    lendable: u64,
-    lent: usize,
-    /// What was lent of is not what it reads by now.
-    before: Vec<Shown>,
-    /// How many pages it asked to be lent, in vain.
-    in_vain: u32,
-}
-
-impl Seat {
-    pub(crate) fn new(id: Id) -> Self {
-        Self {
-            id,
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn level(&self) -> Level {
-        self.level
-    }
-
-    /// Hears what SQLite is told of its locks, and may let go with the next transaction.
-    pub(crate) fn keep_locks(&mut self, keeps: bool) {
-        self.keeps = keeps;
-    }
-
-    /// Makes so many bytes of the file lendable; how many were.
-    pub(crate) fn set_lendable(&mut self, bytes: Option<u64>) -> u64 {
-        let before = self.lendable;
-        self.lendable = bytes.unwrap_or(before);
-        before
-    }
-
-    /// A page is given back.
-    pub(crate) fn give_back(&mut self) {
-        self.lent = self.lent.saturating_sub(1);
-        if self.lent == 0 {
-            self.before.clear();
-        }
-    }
-
-    /// From now on it reads that.
-    fn turn_to(&mut self, shown: Shown) {
-        let before = std::mem::replace(&mut self.shown, shown);
-        if self.lent > 0 {
-            self.before.push(before);
-        }
-        self.in_vain = 0;
-    }
-
-    /// What it reads in place of the pages.
-    fn still(&self) -> Option<&Still> {
-        self.shown.still().filter(|_| self.level <= Level::Shared)
-    }
 }
 
 impl Database {
@@ -496,10 +393,8 @@ impl Database {
     /// when it opens a file. Nothing is kept open for it, and what cannot be read is
     /// said to be missing: SQLite reads it again once it has its lock.
     pub(crate) fn peek(&self, options: &Options, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        let seat = Seat {
-            shown: self.table().shown.clone(),
-            ..Seat::default()
-        };
+        let mut seat = Seat::default();
+        seat.turn_to(self.table().shown.clone());
         if seat.still().is_some() || options.open.is_some() || self.state().pager.is_some() {
             return self.read(&seat, offset, bytes);
         }

@@ -32,6 +32,7 @@ mod failure;
 mod locks;
 mod names;
 mod options;
+mod seat;
 mod shown;
 mod state;
 #[expect(unsafe_code, reason = "it is what SQLite calls")]

@@ -31,10 +31,11 @@ use pagebox::{Access, Engine};
 use rusqlite::ffi;
 
 use crate::code;
-use crate::database::{Database, Seat};
+use crate::database::Database;
 use crate::failure::Failure;
 use crate::locks::Level;
 use crate::options::Options;
+use crate::seat::Seat;
 use crate::state::Change;
 
 /// The functions of SQLite that are called from here: its own where it is
