@@ -2,6 +2,7 @@
 // when it cannot.
 
 import { LiveSource } from "./live-source.js";
+import { freshScreen, swapParts } from "./screen.js";
 
 /** The least time from one redrawing to the next, in milliseconds. */
 const REDRAW = 400;
@@ -235,7 +236,7 @@ class LiveStatus extends HTMLElement {
     if (map) {
       return this.#drawMap(map);
     }
-    const fresh = await this.#fresh();
+    const fresh = await freshScreen();
     if (!fresh) {
       return false;
     }
@@ -268,12 +269,12 @@ class LiveStatus extends HTMLElement {
       return true;
     }
     this.#beside = performance.now();
-    const fresh = await this.#fresh();
-    const flagged = fresh?.querySelector("page-map")?.getAttribute("flagged");
-    if (flagged === undefined || flagged === null) {
+    const fresh = await freshScreen();
+    const now = fresh?.querySelector("page-map");
+    if (!now) {
       return false;
     }
-    map.setAttribute("flagged", flagged);
+    map.take(now);
     this.#took(fresh);
     return true;
   }
@@ -287,29 +288,8 @@ class LiveStatus extends HTMLElement {
     if (icon.href !== href) {
       icon.href = href;
     }
-    this.#swap("[data-live]", fresh);
+    swapParts("[data-live]", fresh);
     this.#live();
-  }
-
-  /** This screen as it is now; none where the answer is an error. */
-  async #fresh() {
-    try {
-      const answer = await fetch(location, { headers: { accept: "text/html" } });
-      const text = await answer.text();
-      return answer.ok ? new DOMParser().parseFromString(text, "text/html") : null;
-    } catch {
-      return null;
-    }
-  }
-
-  #swap(selector, fresh) {
-    const now = fresh.querySelectorAll(selector);
-    const old = document.querySelectorAll(selector);
-    now.forEach((part, place) => {
-      if (old[place] && !old[place].contains(document.activeElement)) {
-        old[place].replaceWith(part);
-      }
-    });
   }
 }
 

@@ -235,10 +235,11 @@ export function paintRuler(context, view, gutter, colours) {
 }
 
 /**
- * Draws a view. `nameOf` names a kind's drawing by its code; `kind` is the
+ * Draws a view. `nameOf` names a kind's drawing by its code, `letterOf` what is
+ * written on it where several kinds are drawn alike; `kind` is the
  * code of the kind to show alone, `cursor` and `changed` are tiles.
  */
-export function paint(context, view, tiles, { colours, nameOf, kind, cursor, changed, pageOf }) {
+export function paint(context, view, tiles, { colours, nameOf, letterOf, kind, cursor, changed, pageOf }) {
   const shaped = view.edge >= SHAPE_MIN;
   tiles.forEach((tile, place) => {
     const rect = rectOf(view, place);
@@ -253,6 +254,14 @@ export function paint(context, view, tiles, { colours, nameOf, kind, cursor, cha
       const inset = (rect.edge - size) / 2;
       const lift = labelled ? rect.edge * 0.1 : 0;
       shape(context, name, rect.x + inset, rect.y + inset - lift, size, colour, alone);
+      const letter = letterOf(tile.kind);
+      if (letter) {
+        context.fillStyle = colours.ground;
+        context.font = `700 ${Math.round(size * 0.85)}px ui-monospace, monospace`;
+        context.textAlign = "center";
+        context.textBaseline = "middle";
+        context.fillText(letter, rect.x + inset + size / 2, rect.y + inset - lift + size * 0.54);
+      }
       if (labelled) {
         context.globalAlpha = 1;
         context.fillStyle = colours.ink;

@@ -6,6 +6,7 @@ import {
   unpacked, viewOf,
 } from "./map-layout.js";
 import { colours, paint, paintRuler } from "./map-paint.js";
+import { freshScreen, swapParts } from "./screen.js";
 
 /** What the buttons do, in groups: action, text, what it is called in full. */
 const TOOLS = [
@@ -39,6 +40,12 @@ const GAP = 2048;
 /** The most questions about what changed; where more would be needed, all is asked for. */
 const QUESTIONS_MAX = 6;
 
+/** From one question to the next while the check or the decoder is not done, in milliseconds. */
+const UNFINISHED = 1000;
+
+/** What the server says again with each state. */
+const SAID = ["flagged", "kinds", "unfinished"];
+
 const number = new Intl.NumberFormat("en");
 
 class PageMap extends HTMLElement {
@@ -51,12 +58,13 @@ class PageMap extends HTMLElement {
   #asking = null;
   /** Where the cursor was when the pointer went down. */
   #before = null;
+  #goesOn = null;
 
   connectedCallback() {
     if (this.#view || !(this.pages > 0)) {
       return;
     }
-    this.kinds = JSON.parse(this.getAttribute("kinds"));
+    this.#goOn();
     this.cursor = this.#numberOf("sel") ?? this.flagged[0] ?? 0;
     this.cursor = Math.min(this.cursor, this.pages - 1);
     this.#build();
@@ -77,6 +85,49 @@ class PageMap extends HTMLElement {
       this.#draw();
       this.#remember();
     });
+  }
+
+  /** Takes what the server says of a state. */
+  take(fresh) {
+    const known = this.getAttribute("kinds");
+    for (const name of SAID) {
+      const text = fresh.getAttribute(name);
+      if (text === null) {
+        this.removeAttribute(name);
+      } else {
+        this.setAttribute(name, text);
+      }
+    }
+    if (this.getAttribute("kinds") !== known) {
+      this.#draw();
+    }
+    this.#buttons();
+    this.#goOn();
+  }
+
+  /** While the server finds out more it is asked again. */
+  #goOn() {
+    clearTimeout(this.#goesOn);
+    if (!this.hasAttribute("unfinished")) {
+      return;
+    }
+    this.#goesOn = setTimeout(async () => {
+      const fresh = document.hidden ? null : await freshScreen();
+      const now = fresh?.querySelector("page-map");
+      if (now) {
+        swapParts("[data-live]", fresh);
+        this.take(now);
+        this.#wanted = "all";
+        this.#ask();
+      } else {
+        this.#goOn();
+      }
+    }, UNFINISHED);
+  }
+
+  /** The kinds of pages: code, name, drawing, and a letter where several are drawn alike. */
+  get kinds() {
+    return JSON.parse(this.getAttribute("kinds"));
   }
 
   get pages() {
@@ -264,6 +315,7 @@ class PageMap extends HTMLElement {
     // By the object model: a style attribute would be against the policy.
     this.canvas.style.height = `${this.drawnHeight}px`;
     const context = this.canvas.getContext("2d");
+    const kinds = new Map(this.kinds.map((kind) => [kind[0], kind]));
     const drawnIn = colours(this, this.kinds.map(([, , drawing]) => drawing));
     const { gutter } = this;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -274,7 +326,8 @@ class PageMap extends HTMLElement {
     const only = this.kinds.find(([, name]) => name === this.getAttribute("kind"));
     paint(context, view, this.#tiles, {
       colours: drawnIn,
-      nameOf: (code) => this.kinds.find(([each]) => each === code)?.[2] ?? "unknown",
+      nameOf: (code) => kinds.get(code)?.[2] ?? "unknown",
+      letterOf: (code) => kinds.get(code)?.[3],
       kind: only ? only[0] : null,
       cursor: tileOf(view, this.cursor),
       changed: tilesOf(view, this.#changed),

@@ -16,7 +16,7 @@ macro_rules! assets {
     };
 }
 
-const ASSETS: [(&str, &str, &str); 13] = assets! {
+const ASSETS: [(&str, &str, &str); 14] = assets! {
     "style.css" "text/css; charset=utf-8";
     "theme.js" JAVASCRIPT;
     "viewer.js" JAVASCRIPT;
@@ -24,6 +24,7 @@ const ASSETS: [(&str, &str, &str); 13] = assets! {
     "map-layout.js" JAVASCRIPT;
     "map-paint.js" JAVASCRIPT;
     "hex-view.js" JAVASCRIPT;
+    "screen.js" JAVASCRIPT;
     "live-source.js" JAVASCRIPT;
     "live-status.js" JAVASCRIPT;
     "live-worker.js" JAVASCRIPT;

@@ -53,6 +53,22 @@ impl Decoded {
         kind: &str,
         structures: &mut Vec<Described>,
     ) -> Result<Option<Self>, LookError> {
+        let Some((decoded, structure)) = Self::ask(view, page, protected, kind)? else {
+            return Ok(None);
+        };
+        if let Some(structure) = structure {
+            structures.push(Described::by(&decoded.decoder, view, structure)?);
+        }
+        Ok(Some(decoded))
+    }
+
+    /// The same, with what it makes out.
+    pub(crate) fn ask(
+        view: &mut View,
+        page: u64,
+        protected: Option<u64>,
+        kind: &str,
+    ) -> Result<Option<(Self, Option<Structure>)>, LookError> {
         let Some(decoder) = view.decoder() else {
             return Ok(None);
         };
@@ -73,22 +89,24 @@ impl Decoded {
         let decoded = match decoder.decode(&bytes, at) {
             Ok(Some(decoded)) => decoded,
             Ok(None) => {
-                return Ok(Some(Self {
+                let unknown = Self {
                     decoder: name,
                     page: None,
                     failure: String::new(),
-                }));
+                };
+                return Ok(Some((unknown, None)));
             }
             Err(error) => {
                 let failure = match error {
                     pagebox::Error::Decoder { cause, .. } => cause,
                     error => error.to_string(),
                 };
-                return Ok(Some(Self {
+                let failed = Self {
                     decoder: name,
                     page: None,
                     failure: text::visible(&failure),
-                }));
+                };
+                return Ok(Some((failed, None)));
             }
         };
         let known = DecodedPage {
@@ -109,12 +127,12 @@ impl Decoded {
             valid: None,
             fields,
         };
-        structures.push(Described::by(&name, view, structure)?);
-        Ok(Some(Self {
+        let decoded = Self {
             decoder: name,
             page: Some(known),
             failure: String::new(),
-        }))
+        };
+        Ok(Some((decoded, Some(structure))))
     }
 }
 

@@ -13,10 +13,13 @@ mod births;
 mod checked;
 mod choice;
 mod clock;
+mod coloured;
 mod commits;
 mod compare;
 mod crash;
 mod decoded;
+mod decoded_map;
+mod decoding;
 mod described;
 mod entries;
 mod error;
@@ -63,6 +66,7 @@ mod text;
 mod tiles;
 mod timeline;
 mod token;
+mod tree;
 
 use axum::{
     Extension, Router,
@@ -180,7 +184,7 @@ fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
 fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
     use pages::{
         about, changes, crash, diff, directory, files, health, live, map, metadata, overview, page,
-        tiles, time,
+        tiles, time, tree,
     };
     vec![
         ("/", get(files::show)),
@@ -208,6 +212,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
         ("/f/{file}/events", get(live::events)),
         ("/f/{file}/crash", get(crash::show)),
         ("/f/{file}/crash.json", get(crash::show)),
+        ("/f/{file}/tree", get(tree::show)),
+        ("/f/{file}/tree.json", get(tree::show)),
         ("/f/{file}/time", get(time::show)),
         ("/f/{file}/time.json", get(time::show)),
         ("/f/{file}/changes", get(changes::show)),

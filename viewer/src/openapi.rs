@@ -31,6 +31,7 @@ use crate::{pages, respond::Asked};
         pages::page::show,
         pages::page::raw,
         pages::diff::show,
+        pages::tree::show,
         pages::health::show,
         pages::live::show,
         pages::live::events,
@@ -44,7 +45,7 @@ use crate::{pages, respond::Asked};
 struct Described;
 
 /// The screens of people beside the twins of programs.
-const SCREENS: [(&str, &str); 13] = [
+const SCREENS: [(&str, &str); 14] = [
     ("/", "/files.json"),
     ("/f/{file}/overview", "/f/{file}/overview.json"),
     ("/f/{file}/map", "/f/{file}/map.json"),
@@ -52,6 +53,7 @@ const SCREENS: [(&str, &str); 13] = [
     ("/f/{file}/directory", "/f/{file}/directory.json"),
     ("/f/{file}/page", "/f/{file}/page.json"),
     ("/f/{file}/diff", "/f/{file}/diff.json"),
+    ("/f/{file}/tree", "/f/{file}/tree.json"),
     ("/f/{file}/health", "/f/{file}/health.json"),
     ("/f/{file}/live", "/f/{file}/live.json"),
     ("/f/{file}/time", "/f/{file}/time.json"),

@@ -15,3 +15,4 @@ pub(crate) mod overview;
 pub(crate) mod page;
 pub(crate) mod tiles;
 pub(crate) mod time;
+pub(crate) mod tree;

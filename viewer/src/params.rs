@@ -31,6 +31,19 @@ pub(crate) enum Colour {
     Kind,
     /// How long ago it was written, where that is known.
     Age,
+    /// What the program's own decoder says that it is.
+    Decoder,
+}
+
+impl Colour {
+    /// The part of an address that keeps it.
+    pub(crate) fn kept(self) -> &'static str {
+        match self {
+            Self::Kind => "",
+            Self::Age => "colour=age&",
+            Self::Decoder => "colour=decoder&",
+        }
+    }
 }
 
 // By hand: the words of what is derived are for who wrote the program.
@@ -40,8 +53,9 @@ impl<'de> Deserialize<'de> for Colour {
         match text.as_str() {
             "" | "kind" => Ok(Self::Kind),
             "age" => Ok(Self::Age),
+            "decoder" => Ok(Self::Decoder),
             text => Err(de::Error::custom(format!(
-                "'{}' is neither kind nor age",
+                "'{}' is none of kind, age and decoder",
                 text::visible(text)
             ))),
         }

@@ -47,7 +47,7 @@ impl Bar {
                 let part = Part {
                     x,
                     width,
-                    class: line.class(),
+                    class: line.class,
                     title: format!(
                         "{}: {}, {}",
                         line.kind.name,

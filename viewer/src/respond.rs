@@ -22,7 +22,7 @@ use crate::{
     format::Format,
     head::Head,
     look::LookError,
-    params::AsOfParams,
+    params::{AsOfParams, Colour},
     shell::Shell,
     source::View,
     state::{File, Viewer},
@@ -106,6 +106,15 @@ impl Asked {
             })
         })?;
         Ok(params)
+    }
+
+    /// Whether the colours of the file's map can say this.
+    pub(crate) fn can_colour_by(&self, colour: Colour) -> Result<(), Error> {
+        if colour == Colour::Decoder && !self.file()?.source.has_decoder() {
+            let why = "there is no decoder to colour by: `pagebox-viewer --decoder` takes one";
+            return Err(Error::Query(why.to_owned()));
+        }
+        Ok(())
     }
 
     /// Asks the file for what a screen shows, with what its frame shows.

@@ -138,12 +138,20 @@ impl FileShell {
 const SNAPSHOT: &str = "snapshot";
 
 /// The screens, and what else, that can be of a snapshot.
-const AS_OF: [&str; 6] = ["overview", "map", "tiles", "directory", "page", "health"];
+const AS_OF: [&str; 7] = [
+    "overview",
+    "map",
+    "tiles",
+    "directory",
+    "page",
+    "health",
+    "tree",
+];
 
 /// The screen of the simulator.
 const CRASH: &str = "crash";
 
-const SCREENS: [(&str, &str); 9] = [
+const SCREENS: [(&str, &str); 10] = [
     ("overview", "Overview"),
     ("map", "Map"),
     ("metadata", "Metadata"),
@@ -153,6 +161,7 @@ const SCREENS: [(&str, &str); 9] = [
     ("health", "Health"),
     ("live", "Live"),
     ("time", "Time"),
+    ("tree", "Tree"),
 ];
 
 impl Past {
@@ -323,6 +332,15 @@ impl Shell {
     /// The address of a page's screen, at a byte.
     pub(crate) fn page_at(&self, page: impl Display, offset: impl Display) -> String {
         format!("{}&at={offset}", self.page(page))
+    }
+
+    /// The address of the tree that begins at a page: of a protected one wherever its
+    /// bytes will be.
+    pub(crate) fn tree(&self, page: &u64, protected: &Option<u64>) -> String {
+        match protected {
+            Some(id) => format!("{}protected={id}", self.ask("tree")),
+            None => format!("{}root={page}", self.ask("tree")),
+        }
     }
 
     /// The same of the page that a finding is about, at its bytes where it has some.

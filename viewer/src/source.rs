@@ -14,7 +14,7 @@
 //!    the look is kept if the file is in the state in which it was found there:
 //!    another state may have other snapshots.
 //! 5. While nobody asks, the thread goes on with the full check of the file,
-//!    a bounded step at a time.
+//!    a bounded step at a time, and with asking the decoder about pages for the map.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -25,15 +25,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pagebox::{DecodingRun, PagesToDecode, decode::Decode};
+use pagebox::{DecodingRun, decode::Decode};
 use tokio::sync::oneshot;
 
 use crate::{
     births::Births,
-    inspect::{Finding, Found},
+    decoded_map::{DecodedMap, Shared},
+    decoding::{Pages, finding},
+    inspect::Finding,
     look::{Look, LookError, Target},
     past::{AsOf, Snapshot},
-    text,
 };
 
 /// How many questions may wait for a file's thread.
@@ -74,6 +75,9 @@ pub struct View {
     births: Option<Births>,
     decoder: Option<Arc<dyn Decode>>,
     decoding: Option<DecodingRun>,
+    /// Once somebody wanted to see it.
+    decoded_map: Option<DecodedMap>,
+    memory: Shared,
 }
 
 impl View {
@@ -133,6 +137,41 @@ impl View {
         self.decoding.as_ref()
     }
 
+    /// The kinds of all pages by the decoder, as far as it was asked: for `budget`
+    /// now, and on while nobody asks for anything. None: there is no decoder.
+    pub(crate) fn decoded_map(
+        &mut self,
+        budget: Duration,
+    ) -> Result<Option<(&DecodedMap, &dyn Decode)>, LookError> {
+        let Some(decoder) = self.decoder.as_deref() else {
+            return Ok(None);
+        };
+        let start = Instant::now();
+        let mut map = match self.decoded_map.take() {
+            Some(map) => map,
+            None => DecodedMap::of(&mut *self.look, &self.memory)?,
+        };
+        while start.elapsed() < budget && map.step(&mut *self.look, decoder)? {}
+        Ok(Some((self.decoded_map.insert(map), decoder)))
+    }
+
+    /// Whether there is something left to find out.
+    fn has_more(&self) -> bool {
+        let map = self.decoded_map.as_ref();
+        !self.check.complete || map.is_some_and(|map| !map.progress().complete)
+    }
+
+    /// Finds out a little more: first what somebody looks at.
+    fn go_on(&mut self) -> Result<(), LookError> {
+        if let (Some(map), Some(decoder)) = (&mut self.decoded_map, &self.decoder)
+            && !map.progress().complete
+        {
+            map.step(&mut *self.look, &**decoder)?;
+            return Ok(());
+        }
+        self.step().map(drop)
+    }
+
     /// Does one step of the check: of the pager's own, and then, page by page, of the
     /// decoder's, which may take long at each. Returns whether there are more.
     fn step(&mut self) -> Result<bool, LookError> {
@@ -165,54 +204,6 @@ impl View {
             self.step()?;
         }
         Ok(())
-    }
-}
-
-/// A look, as a decoder's walk over the pages needs it.
-struct Pages<'l>(&'l mut dyn Look);
-
-impl PagesToDecode for Pages<'_> {
-    type Error = LookError;
-
-    fn page_size(&mut self) -> Result<usize, LookError> {
-        let bytes = self.0.summary()?.page_size;
-        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
-    }
-
-    fn code_of(&mut self, kind: &str) -> Result<Option<u8>, LookError> {
-        let kinds = self.0.page_kinds()?;
-        let found = kinds.iter().find(|each| each.name == kind);
-        Ok(found.map(|found| found.code))
-    }
-
-    fn kinds(&mut self, first: u64, count: u32) -> Result<Vec<u8>, LookError> {
-        self.0.kinds(first, count)
-    }
-
-    fn protected(&mut self, start: u64, limit: u32) -> Result<Vec<(u64, Option<u64>)>, LookError> {
-        let entries = self.0.directory(start, limit, false)?.into_iter();
-        Ok(entries.map(|entry| (entry.id, entry.page)).collect())
-    }
-
-    fn bytes(&mut self, page: u64) -> Result<Option<Vec<u8>>, LookError> {
-        let page_size = self.0.summary()?.page_size;
-        let bytes = self.0.bytes(page, 0, page_size)?;
-        // Fewer: the file ends within the page.
-        Ok(Some(bytes).filter(|bytes| u32::try_from(bytes.len()) == Ok(page_size)))
-    }
-}
-
-/// A finding of a decoder, with nothing invisible in it.
-fn finding(found: Found) -> Finding {
-    Finding {
-        id: found.id,
-        severity: found.severity,
-        page: found.page,
-        offset: found.offset,
-        evidence: found.evidence,
-        message: text::visible(&found.message),
-        meaning: text::visible(&found.meaning),
-        remedy: found.remedy,
     }
 }
 
@@ -268,6 +259,7 @@ type Question = Box<dyn FnOnce(&mut Worker) + Send>;
 #[derive(Clone, Debug)]
 pub struct Source {
     questions: SyncSender<Question>,
+    has_decoder: bool,
 }
 
 impl Source {
@@ -285,10 +277,20 @@ impl Source {
         decoder: Option<Arc<dyn Decode>>,
     ) -> std::io::Result<Self> {
         let (questions, waiting) = sync_channel(QUESTIONS_MAX);
+        let has_decoder = decoder.is_some();
         thread::Builder::new()
             .name("pagebox-look".to_owned())
             .spawn(move || Worker::new(Box::new(target), decoder).run(&waiting))?;
-        Ok(Self { questions })
+        Ok(Self {
+            questions,
+            has_decoder,
+        })
+    }
+
+    /// Whether there is something that knows the pages of the program whose file it
+    /// is.
+    pub(crate) fn has_decoder(&self) -> bool {
+        self.has_decoder
     }
 
     /// Asks one question, of one state of the file: `ask` may be called
@@ -333,6 +335,7 @@ struct Worker {
     past: Option<View>,
     changed: Instant,
     decoder: Option<Arc<dyn Decode>>,
+    memory: Shared,
 }
 
 impl Worker {
@@ -343,6 +346,7 @@ impl Worker {
             view: None,
             past: None,
             changed: Instant::now(),
+            memory: Shared::default(),
         }
     }
 
@@ -374,7 +378,7 @@ impl Worker {
 
     fn has_check_to_do(&self) -> bool {
         let mut views = [&self.view, &self.past].into_iter().flatten();
-        views.any(|view| !view.check.complete)
+        views.any(View::has_more)
     }
 
     fn time_to_quiet(&self) -> Duration {
@@ -384,9 +388,9 @@ impl Worker {
     fn check_on(&mut self) {
         for view in [&mut self.view, &mut self.past] {
             if let Some(open) = view
-                && !open.check.complete
+                && open.has_more()
             {
-                if open.step().is_err() {
+                if open.go_on().is_err() {
                     *view = None;
                 }
                 return;
@@ -478,6 +482,8 @@ impl Worker {
                 births: None,
                 decoder: self.decoder.clone(),
                 decoding: None,
+                decoded_map: None,
+                memory: Arc::clone(&self.memory),
             })),
             // What was overwritten meanwhile tells nothing.
             Err(_) if !look.is_current()? => Ok(None),
@@ -511,6 +517,8 @@ impl Worker {
                     births: None,
                     decoder: self.decoder.clone(),
                     decoding: None,
+                    decoded_map: None,
+                    memory: Arc::clone(&self.memory),
                 });
             }
             stamp = after;

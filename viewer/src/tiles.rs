@@ -4,7 +4,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::inspect::{Severity, Tile};
+use crate::inspect::{Finding, Severity, Tile};
 
 /// Neighbouring tiles that look alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -37,6 +37,28 @@ fn level(severity: Option<Severity>) -> u8 {
         Some(Severity::Warning) => 2,
         Some(Severity::Error) => 3,
     }
+}
+
+/// Tiles that show the worst of what a check found in them, beside what is known
+/// without one.
+pub(crate) fn marked(mut tiles: Vec<Tile>, findings: &[Finding]) -> Vec<Tile> {
+    let mut pages: Vec<(u64, Severity)> = findings
+        .iter()
+        .filter_map(|finding| Some((finding.page?, finding.severity)))
+        .collect();
+    pages.sort_unstable_by_key(|(page, _)| *page);
+    for tile in &mut tiles {
+        let end = tile.first.saturating_add(tile.count);
+        let start = pages.partition_point(|(page, _)| *page < tile.first);
+        let inside = pages.get(start..).unwrap_or_default().iter();
+        let inside = inside.take_while(|(page, _)| *page < end);
+        let found = inside.map(|(_, severity)| Some(*severity));
+        tile.worst = found
+            .chain([tile.worst])
+            .max_by_key(|worst| level(*worst))
+            .flatten();
+    }
+    tiles
 }
 
 /// Joins neighbouring tiles that look alike. A tile with a finding that
@@ -112,6 +134,38 @@ mod tests {
             .map(|run| (run.first, run.count, run.worst))
             .collect();
         assert_eq!(lengths, [(0, 16, 0), (16, 8, 3), (24, 8, 3), (32, 8, 0)]);
+    }
+
+    #[test]
+    fn tile_is_marked_with_the_worst_that_was_found_in_it() {
+        let found = |page, severity| Finding {
+            id: String::new(),
+            severity,
+            page,
+            offset: 0,
+            evidence: Vec::new(),
+            message: String::new(),
+            meaning: String::new(),
+            remedy: String::new(),
+        };
+        let findings = [
+            found(Some(15), Severity::Warning),
+            found(Some(16), Severity::Info),
+            found(Some(8), Severity::Error),
+            found(None, Severity::Error),
+            found(Some(24), Severity::Warning),
+        ];
+        let tiles = vec![
+            tile(0, 1, None),
+            tile(8, 1, None),
+            tile(16, 1, None),
+            tile(24, 1, Some(Severity::Error)),
+        ];
+        let worst: Vec<u8> = marked(tiles, &findings)
+            .iter()
+            .map(|tile| level(tile.worst))
+            .collect();
+        assert_eq!(worst, [0, 3, 1, 3]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     checked::Checked,
+    coloured::{Colours, coloured},
+    decoded_map::AskedPages,
     error::Error,
     filters,
     head::{FileName, Head},
@@ -48,7 +50,8 @@ pub(crate) struct MapParams {
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     per: Option<u64>,
-    /// What colours say: `kind`, or `age`: how long ago a page was written.
+    /// What colours say: `kind`, `age`: how long ago a page was written, or
+    /// `decoder`: what the program's own decoder says that it is.
     colour: Colour,
     /// The kind to show alone, or the age.
     kind: Option<String>,
@@ -63,11 +66,13 @@ pub(crate) struct MapParams {
 pub(crate) struct MapView {
     file: FileName,
     state: Head,
-    /// What colours say: `kind` or `age`. By age, ages stand for kinds in all that
-    /// follows.
+    /// What colours say: `kind`, `age` or `decoder`. By age, ages stand for kinds in
+    /// all that follows, and by decoder, its kinds.
     colour: Colour,
     /// Whether there are too many protected pages to know the age of each.
     ages_truncated: bool,
+    /// How far the decoder was asked; null by other colours.
+    asked: Option<AskedPages>,
     /// The kinds of pages. Their counts sum to all pages.
     kinds: Vec<LegendLine>,
     /// All pages.
@@ -86,6 +91,8 @@ pub(crate) struct MapView {
     check: Checked,
     #[serde(skip)]
     legend: Legend,
+    #[serde(skip)]
+    has_decoder: bool,
     #[serde(skip)]
     kind: Option<String>,
     #[serde(skip)]
@@ -142,9 +149,36 @@ impl MapView {
         self.colour == Colour::Age
     }
 
+    fn is_by_decoder(&self) -> bool {
+        self.colour == Colour::Decoder
+    }
+
+    fn is_by_kind(&self) -> bool {
+        self.colour == Colour::Kind
+    }
+
     /// The part of an address that keeps what colours say.
     fn kept(&self) -> &'static str {
-        if self.is_by_age() { "colour=age&" } else { "" }
+        self.colour.kept()
+    }
+
+    /// What colours say, as addresses have it.
+    fn colour_name(&self) -> &'static str {
+        match self.colour {
+            Colour::Kind => "",
+            Colour::Age => "age",
+            Colour::Decoder => "decoder",
+        }
+    }
+
+    /// Whether more will be known a moment later.
+    fn is_unfinished(&self) -> bool {
+        !self.check.complete || self.asked.is_some_and(|asked| !asked.complete)
+    }
+
+    /// The letter on a run of pages whose drawing is not its own.
+    fn letter(&self, run: &Run) -> Option<&str> {
+        self.legend.letter(run.kind)
     }
 
     fn is_kind(&self, name: &str) -> bool {
@@ -166,7 +200,10 @@ impl MapView {
         let kinds: Vec<_> = self
             .kinds
             .iter()
-            .map(|line| (line.kind.code, &line.kind.name, line.class()))
+            .map(|line| {
+                let letter = line.is_lettered().then_some(&line.kind.letter);
+                (line.kind.code, &line.kind.name, line.class, letter)
+            })
             .collect();
         serde_json::to_string(&kinds).unwrap_or_default()
     }
@@ -197,6 +234,8 @@ pub(crate) async fn show(asked: Asked) -> Response {
 async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
     let file = FileName::from(asked.file()?);
     let params: MapParams = asked.query()?;
+    asked.can_colour_by(params.colour)?;
+    let has_decoder = asked.file()?.source.has_decoder();
     asked
         .look_as_of(move |view, head| {
             view.check_for(CHECK_BUDGET)?;
@@ -224,17 +263,8 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
                 u32::try_from(DRAWN_TILES).unwrap_or(u32::MAX),
             )?;
             let generation = head.generation.unwrap_or(0);
-            let (legend, tiles, ages_truncated) = match params.colour {
-                Colour::Kind => (by_kind, tiles, false),
-                Colour::Age => {
-                    let births = view.births(generation)?;
-                    (
-                        births.legend(pages),
-                        births.recoded(tiles),
-                        births.truncated,
-                    )
-                }
-            };
+            let tiles = coloured(view, params.colour, generation, tiles)?;
+            let colours = Colours::of(view, params.colour, generation, by_kind)?;
             let runs = runs_of(&tiles);
             let next = runs
                 .last()
@@ -244,9 +274,11 @@ async fn view(asked: &Asked) -> Result<(Head, MapView), Error> {
                 file: file.clone(),
                 state: head.clone(),
                 colour: params.colour,
-                ages_truncated,
-                kinds: legend.kinds.clone(),
-                legend,
+                ages_truncated: colours.ages_truncated,
+                asked: colours.asked,
+                kinds: colours.legend.kinds.clone(),
+                legend: colours.legend,
+                has_decoder,
                 pages,
                 first,
                 pages_per_tile,

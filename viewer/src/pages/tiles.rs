@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    coloured::coloured,
     error::Error,
     head::Head,
     params::{AsOfParams, Colour, number_or_none},
@@ -33,7 +34,8 @@ pub(crate) struct TileParams {
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     count: Option<u64>,
-    /// What colours say: `kind`, or `age`: how long ago a page was written.
+    /// What colours say: `kind`, `age`: how long ago a page was written, or
+    /// `decoder`: what the program's own decoder says that it is.
     colour: Colour,
 }
 
@@ -67,6 +69,7 @@ pub(crate) async fn show(asked: Asked) -> Response {
 
 async fn view(asked: &Asked) -> Result<(Head, TilesView), Error> {
     let params: TileParams = asked.query()?;
+    asked.can_colour_by(params.colour)?;
     let (first, per) = (params.first.unwrap_or(0), params.per.unwrap_or(1));
     let count = params.count.map_or(Ok(TILES_MAX), u32::try_from);
     let Some(count) = count.ok().filter(|count| per > 0 && *count <= TILES_MAX) else {
@@ -77,11 +80,8 @@ async fn view(asked: &Asked) -> Result<(Head, TilesView), Error> {
     };
     asked
         .look_as_of(move |view, head| {
-            let mut tiles = view.look().tiles(first, per, count)?;
-            if params.colour == Colour::Age {
-                let births = view.births(head.generation.unwrap_or(0))?;
-                tiles = births.recoded(tiles);
-            }
+            let tiles = view.look().tiles(first, per, count)?;
+            let tiles = coloured(view, params.colour, head.generation.unwrap_or(0), tiles)?;
             Ok(TilesView {
                 generation: head.generation,
                 pages: head.pages,
