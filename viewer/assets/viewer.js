@@ -32,6 +32,13 @@ if (button) {
   });
 }
 
+// Where there is no room for all tabs, the one of this screen is seen.
+const tabs = document.querySelector(".tabs");
+const tab = tabs?.querySelector("[aria-current]");
+if (tab) {
+  tabs.scrollLeft = tab.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+}
+
 // A list of files that is open closes like a menu.
 const files = document.querySelector("details.files");
 document.addEventListener("keydown", (event) => {

@@ -200,7 +200,9 @@ impl DecodedMap {
             map.codes.extend(codes.map(|code| code.unwrap_or(UNKNOWN)));
         }
         map.ask_about_protected(look)?;
-        let regular = (0..).zip(&map.codes).filter(|(_, code)| **code == NOT_ASKED);
+        let regular = (0..)
+            .zip(&map.codes)
+            .filter(|(_, code)| **code == NOT_ASKED);
         let room = ASKED_MAX.saturating_sub(map.asks.len());
         let regular = regular.take(room).map(|(page, _)| Ask {
             page,
@@ -233,7 +235,8 @@ impl DecodedMap {
                     page: entry.page?,
                     protected: Some(entry.id),
                     // What a checksum is of is not looked at twice.
-                    held: sound.then(|| number(&(entry.id, entry.generation, entry.checksum.to_string()))),
+                    held: sound
+                        .then(|| number(&(entry.id, entry.generation, entry.checksum.to_string()))),
                 })
             });
             self.asks.extend(asks);
@@ -329,7 +332,11 @@ impl DecodedMap {
         }
         let about = format!("so says {}", text::visible(decoder));
         let memory = self.memory();
-        let own = memory.kinds.iter().zip(FIRST..).zip(LETTERED.iter().cycle());
+        let own = memory
+            .kinds
+            .iter()
+            .zip(FIRST..)
+            .zip(LETTERED.iter().cycle());
         let own = own.map(|((kind, code), class)| {
             (
                 PageKind {
@@ -361,13 +368,19 @@ impl DecodedMap {
     pub(crate) fn recoded(&self, mut tiles: Vec<Tile>) -> Vec<Tile> {
         for tile in &mut tiles {
             let mut counts = [0_u64; 256];
-            let place = |page| usize::try_from(page).unwrap_or(usize::MAX).min(self.codes.len());
+            let place = |page| {
+                usize::try_from(page)
+                    .unwrap_or(usize::MAX)
+                    .min(self.codes.len())
+            };
             let inside = place(tile.first)..place(tile.first.saturating_add(tile.count));
             for code in self.codes.get(inside).unwrap_or_default() {
                 counts[usize::from(*code)] += 1;
             }
             // Of as many as of another: the one that comes first, which is the decoder's.
-            let most = (0..=u8::MAX).rev().max_by_key(|code| counts[usize::from(*code)]);
+            let most = (0..=u8::MAX)
+                .rev()
+                .max_by_key(|code| counts[usize::from(*code)]);
             tile.kind = most.unwrap_or(UNKNOWN);
         }
         tiles

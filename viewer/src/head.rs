@@ -36,6 +36,8 @@ pub(crate) struct Head {
     pub(crate) pages: u64,
     /// How many errors the check has found so far.
     pub(crate) errors: usize,
+    /// How many warnings it has found so far.
+    pub(crate) warnings: usize,
     /// The snapshot that is shown; null: the committed state.
     pub(crate) snapshot: Option<AsOf>,
     /// The figures, for what else is said of the file.
@@ -46,7 +48,7 @@ pub(crate) struct Head {
 impl Head {
     /// What the look says.
     pub(crate) fn of(view: &mut View) -> Result<Self, LookError> {
-        let errors = errors_of(view);
+        let [errors, warnings] = counts_of(view);
         let mut summary = view.look().summary()?;
         if let Some(as_of) = view.as_of() {
             // What shows one of them does not know the others.
@@ -59,6 +61,7 @@ impl Head {
             page_size: summary.page_size,
             pages: summary.page_count.unwrap_or(0).max(summary.file_pages),
             errors,
+            warnings,
             snapshot: view.as_of().cloned(),
             summary,
         })
@@ -66,8 +69,10 @@ impl Head {
 
     /// The same after more was checked.
     pub(crate) fn checked(self, view: &View) -> Self {
+        let [errors, warnings] = counts_of(view);
         Self {
-            errors: errors_of(view),
+            errors,
+            warnings,
             ..self
         }
     }
@@ -75,8 +80,7 @@ impl Head {
     /// How good it is, for its colour and its mark.
     pub(crate) fn tone(&self) -> &'static str {
         match self.verdict.as_str() {
-            "clean" if self.errors == 0 => "good",
-            "clean" => "bad",
+            "clean" => self.found_tone(),
             verdict => tone_of(verdict),
         }
     }
@@ -86,15 +90,26 @@ impl Head {
         tone_of(&self.verdict)
     }
 
+    /// The same for what the check found alone.
+    pub(crate) fn found_tone(&self) -> &'static str {
+        match (self.errors, self.warnings) {
+            (0, 0) => "good",
+            (0, _) => "note",
+            _ => "bad",
+        }
+    }
+
     /// Whether the state in one label is what recovery says. Where that is that
     /// all is well, and the check found otherwise, the check has the word.
     pub(crate) fn recovery_has_the_word(&self) -> bool {
-        self.verdict != "clean" || self.errors == 0
+        self.verdict != "clean" || self.errors + self.warnings == 0
     }
 
-    /// Whether errors are worth a label of their own.
-    pub(crate) fn errors_are_news(&self) -> bool {
-        self.errors > 0 && !self.foreign()
+    /// Whether what was found is worth a label of its own: errors, and warnings
+    /// where there is nothing worse to be said.
+    pub(crate) fn found_is_news(&self) -> bool {
+        let warns = self.warnings > 0 && self.verdict == "clean";
+        (self.errors > 0 || warns) && !self.foreign()
     }
 
     /// The worst of what is known, for the title of a window.
@@ -102,13 +117,16 @@ impl Head {
         if self.recovery_has_the_word() {
             self.state.clone()
         } else {
-            self.errors_label()
+            self.found_label()
         }
     }
 
     /// What was found beside what recovery says, as a label.
-    pub(crate) fn errors_label(&self) -> String {
-        text::counted(self.errors as u64, "error")
+    pub(crate) fn found_label(&self) -> String {
+        match self.errors {
+            0 => text::counted(self.warnings as u64, "warning"),
+            errors => text::counted(errors as u64, "error"),
+        }
     }
 
     /// Whether a program could change the file as it is.
@@ -143,11 +161,14 @@ impl Head {
     }
 }
 
-fn errors_of(view: &View) -> usize {
-    let findings = view.check.findings.iter();
-    findings
-        .filter(|finding| finding.severity == Severity::Error)
-        .count()
+/// How many errors and warnings were found.
+fn counts_of(view: &View) -> [usize; 2] {
+    [Severity::Error, Severity::Warning].map(|severity| {
+        let findings = view.check.findings.iter();
+        findings
+            .filter(|finding| finding.severity == severity)
+            .count()
+    })
 }
 
 fn keeps_trees(summary: &Summary) -> bool {

@@ -39,6 +39,7 @@ mod line;
 mod live;
 mod look;
 mod moment;
+mod numbers;
 mod openapi;
 #[expect(
     unused_qualifications,
@@ -183,8 +184,8 @@ fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
 /// Every route. The `OpenAPI` description is tested against this list.
 fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
     use pages::{
-        about, changes, crash, diff, directory, files, health, live, map, metadata, overview, page,
-        tiles, time, tree,
+        about, changes, crash, diff, directory, files, find, health, live, map, metadata, overview,
+        page, tiles, time, tree,
     };
     vec![
         ("/", get(files::show)),
@@ -192,6 +193,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
         ("/f/{file}", get(to_overview)),
         ("/f/{file}/overview", get(overview::show)),
         ("/f/{file}/overview.json", get(overview::show)),
+        ("/f/{file}/free.csv", get(overview::free)),
         ("/f/{file}/map", get(map::show)),
         ("/f/{file}/map.json", get(map::show)),
         ("/f/{file}/tiles.json", get(tiles::show)),
@@ -205,6 +207,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
         ("/f/{file}/page.bin", get(page::raw)),
         ("/f/{file}/diff", get(diff::show)),
         ("/f/{file}/diff.json", get(diff::show)),
+        ("/f/{file}/find", get(find::show)),
+        ("/f/{file}/find.json", get(find::show)),
         ("/f/{file}/health", get(health::show)),
         ("/f/{file}/health.json", get(health::show)),
         ("/f/{file}/live", get(live::show)),
@@ -250,9 +254,7 @@ async fn to_start(asked: Asked) -> Response {
 
 async fn to_overview(asked: Asked) -> Response {
     let answer = asked.file().map(|file| {
-        // What a trace is there for.
-        let is_trace = file.traced.is_some() && file.listed_id() == file.id;
-        let screen = if is_trace { "crash" } else { "overview" };
+        let screen = file.first_screen();
         let first = asked.viewer.href(&format!("/f/{}/{screen}", file.id));
         Redirect::to(&first).into_response()
     });

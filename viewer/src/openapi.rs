@@ -23,6 +23,7 @@ use crate::{pages, respond::Asked};
     paths(
         pages::files::show,
         pages::overview::show,
+        pages::overview::free,
         pages::map::show,
         pages::tiles::show,
         pages::metadata::show,
@@ -32,6 +33,7 @@ use crate::{pages, respond::Asked};
         pages::page::raw,
         pages::diff::show,
         pages::tree::show,
+        pages::find::show,
         pages::health::show,
         pages::live::show,
         pages::live::events,
@@ -45,7 +47,7 @@ use crate::{pages, respond::Asked};
 struct Described;
 
 /// The screens of people beside the twins of programs.
-const SCREENS: [(&str, &str); 14] = [
+const SCREENS: [(&str, &str); 15] = [
     ("/", "/files.json"),
     ("/f/{file}/overview", "/f/{file}/overview.json"),
     ("/f/{file}/map", "/f/{file}/map.json"),
@@ -53,6 +55,7 @@ const SCREENS: [(&str, &str); 14] = [
     ("/f/{file}/directory", "/f/{file}/directory.json"),
     ("/f/{file}/page", "/f/{file}/page.json"),
     ("/f/{file}/diff", "/f/{file}/diff.json"),
+    ("/f/{file}/find", "/f/{file}/find.json"),
     ("/f/{file}/tree", "/f/{file}/tree.json"),
     ("/f/{file}/health", "/f/{file}/health.json"),
     ("/f/{file}/live", "/f/{file}/live.json"),

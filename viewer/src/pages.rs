@@ -7,6 +7,7 @@ pub(crate) mod crash;
 pub(crate) mod diff;
 pub(crate) mod directory;
 pub(crate) mod files;
+pub(crate) mod find;
 pub(crate) mod health;
 pub(crate) mod live;
 pub(crate) mod map;

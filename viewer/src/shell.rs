@@ -138,7 +138,7 @@ impl FileShell {
 const SNAPSHOT: &str = "snapshot";
 
 /// The screens, and what else, that can be of a snapshot.
-const AS_OF: [&str; 7] = [
+const AS_OF: [&str; 8] = [
     "overview",
     "map",
     "tiles",
@@ -146,6 +146,7 @@ const AS_OF: [&str; 7] = [
     "page",
     "health",
     "tree",
+    "find",
 ];
 
 /// The screen of the simulator.
@@ -201,7 +202,7 @@ impl Shell {
             .files()
             .iter()
             .map(|each| Link {
-                href: format!("{}/overview", file_base(&each.id)),
+                href: format!("{}/{}", file_base(&each.id), each.first_screen()),
                 text: each.name.clone(),
                 current: file.is_some_and(|file| file.listed_id() == each.id),
             })
@@ -317,6 +318,12 @@ impl Shell {
             Some("note") => "icon-note.svg",
             _ => "icon.svg",
         }
+    }
+
+    /// Whether the file is no page file.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let head = self.file.as_ref().and_then(|file| file.head.as_ref());
+        head.is_some_and(Head::foreign)
     }
 
     /// Where a word is explained.

@@ -18,6 +18,9 @@ const PAGES_MAX: u64 = 1 << 20;
 /// Pages asked for at a time.
 const PART: u32 = 65_536;
 
+/// Runs that are listed.
+const LISTED: usize = 10;
+
 /// Runs that are shorter than this are called short.
 const SHORT: u64 = 8;
 
@@ -37,6 +40,9 @@ pub(crate) struct FreeSpace {
     pub(crate) pages_by_run: Option<Vec<u64>>,
     /// Free pages in runs of less than 8 pages; none as before.
     pub(crate) pages_in_short_runs: Option<u64>,
+    /// The longest runs, the longest first, ten at most; none as before.
+    #[schema(value_type = Option<Vec<crate::schema::Extent>>)]
+    pub(crate) longest_runs: Option<Vec<Extent>>,
 }
 
 impl FreeSpace {
@@ -75,7 +81,45 @@ impl FreeSpace {
             runs: Some(runs.counts),
             pages_by_run: Some(runs.pages),
             pages_in_short_runs: Some(runs.short),
+            longest_runs: Some(runs.listed),
         })
+    }
+
+    /// Runs of free pages in the order of the file, at most `limit`; none where it is
+    /// not known which pages are free.
+    pub(crate) fn runs_of(
+        look: &mut dyn Look,
+        limit: usize,
+    ) -> Result<Option<Vec<Extent>>, LookError> {
+        if look.free_space()?.longest.is_none() {
+            return Ok(None);
+        }
+        let kinds = look.page_kinds()?;
+        let Some(free) = kinds.iter().find(|kind| kind.name == "free") else {
+            return Ok(Some(Vec::new()));
+        };
+        let mut found: Vec<Extent> = Vec::new();
+        let mut page = 0;
+        loop {
+            let part = look.kinds(page, PART)?;
+            if part.is_empty() {
+                return Ok(Some(found));
+            }
+            for kind in part {
+                if kind == free.code {
+                    let is_full = found.len() == limit;
+                    match found.last_mut() {
+                        Some(run) if run.first + run.count == page => run.count += 1,
+                        _ if is_full => return Ok(Some(found)),
+                        _ => found.push(Extent {
+                            first: page,
+                            count: 1,
+                        }),
+                    }
+                }
+                page += 1;
+            }
+        }
     }
 
     /// How many runs there are.
@@ -101,6 +145,8 @@ struct Runs {
     counts: Vec<u64>,
     pages: Vec<u64>,
     longest: Option<Extent>,
+    /// The longest of all, in their order.
+    listed: Vec<Extent>,
     short: u64,
     open: Option<Extent>,
 }
@@ -132,6 +178,13 @@ impl Runs {
         }
         if run.count < SHORT {
             self.short += run.count;
+        }
+        let place = self
+            .listed
+            .partition_point(|other| other.count >= run.count);
+        if place < LISTED {
+            self.listed.insert(place, run.clone());
+            self.listed.truncate(LISTED);
         }
         if self
             .longest
@@ -191,5 +244,11 @@ mod tests {
         assert_eq!((runs.counts, runs.pages), (vec![2, 1], vec![2, 3]));
         assert_eq!(runs.longest.map(|run| (run.first, run.count)), Some((2, 3)));
         assert_eq!(runs.short, 5);
+        let listed: Vec<(u64, u64)> = runs
+            .listed
+            .iter()
+            .map(|run| (run.first, run.count))
+            .collect();
+        assert_eq!(listed, [(2, 3), (0, 1), (6, 1)]);
     }
 }

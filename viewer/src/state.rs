@@ -141,6 +141,16 @@ impl Builder {
         Ok(self)
     }
 
+    /// Says what there is to be found in the file that was added last: it is folded
+    /// away until somebody wants to know.
+    #[must_use]
+    pub fn answer(mut self, answer: &str) -> Self {
+        if let Some(file) = self.files.last_mut() {
+            answer.clone_into(&mut file.answer);
+        }
+        self
+    }
+
     fn add(
         &mut self,
         name: &str,
@@ -153,6 +163,7 @@ impl Builder {
             id: (self.files.len() + 1).to_string(),
             name: text::visible(name),
             about: about.to_owned(),
+            answer: String::new(),
             live: Live::new(source.clone()),
             path: path.map(Path::to_owned),
             mends: path.and_then(text::repair_command),
@@ -311,6 +322,8 @@ pub(crate) struct File {
     pub(crate) name: String,
     /// What it is there for; empty where nobody said.
     pub(crate) about: String,
+    /// What there is to be found in it; empty where nobody said.
+    pub(crate) answer: String,
     /// Where it is; none of what is no file.
     pub(crate) path: Option<PathBuf>,
     /// The command that makes a mended copy of it, where there is one.
@@ -338,6 +351,14 @@ impl File {
     /// What addresses call it, or the trace that it is an image of.
     pub(crate) fn listed_id(&self) -> &str {
         self.traced.as_ref().map_or(&self.id, |traced| &traced.id)
+    }
+
+    /// The screen that it is there for: of a trace the simulator's.
+    pub(crate) fn first_screen(&self) -> &'static str {
+        match &self.traced {
+            Some(traced) if traced.id == self.id => "crash",
+            _ => "overview",
+        }
     }
 
     /// Where it is, with nothing invisible in it.
@@ -399,6 +420,7 @@ impl Viewer {
         let image = Arc::new(File {
             name: format!("{}, step {}", traced.name, choice.at + 1),
             about: String::new(),
+            answer: String::new(),
             path: None,
             mends: None,
             recent: None,

@@ -258,7 +258,9 @@ pub(crate) fn ago(milliseconds: u64) -> String {
     match milliseconds / 1000 {
         0 => "just now".to_owned(),
         seconds @ ..120 => format!("{seconds} s ago"),
-        seconds => format!("{} min ago", number(seconds / 60)),
+        seconds @ ..7200 => format!("{} min ago", seconds / 60),
+        seconds @ ..172_800 => format!("{} h ago", seconds / 3600),
+        seconds => format!("{} days ago", number(seconds / 86_400)),
     }
 }
 

@@ -25,6 +25,9 @@ use crate::{
 /// Bytes on one screen: most pages in full.
 const WINDOW: usize = 4096;
 
+/// The most files that each have a link of their own; a choice has all.
+const FILES_LISTED: usize = 4;
+
 /// The most differences in an answer.
 const DIFFERENCES_MAX: usize = 2000;
 
@@ -45,7 +48,8 @@ pub(crate) struct DiffParams {
     m: Option<u64>,
     /// The id of the file on the right, if it is another one.
     other: Option<String>,
-    /// The byte to go to; if not given, the first difference.
+    /// The byte to go to; if not given, the one of the page on the left that something
+    /// is wrong with, or the first difference.
     #[serde(deserialize_with = "number_or_none")]
     #[param(value_type = Option<u64>)]
     at: Option<u64>,
@@ -90,6 +94,9 @@ pub(crate) struct DiffSide {
     bytes: Vec<u8>,
     #[serde(skip)]
     other_copy: Option<u64>,
+    /// Where something is wrong with it, where that is known.
+    #[serde(skip)]
+    found_at: Option<usize>,
 }
 
 impl DiffSide {
@@ -159,6 +166,26 @@ impl DiffView {
         format!("n={}&m={}{other}", self.left.page, self.right.page)
     }
 
+    /// Whether the two are the page that holds the bytes of a protected page and the
+    /// one that is written next.
+    fn is_shadow(&self) -> bool {
+        let kinds = [&*self.left.kind, &*self.right.kind];
+        self.is_same_file()
+            && self.left.other_copy == Some(self.right.page)
+            && kinds.contains(&"protected-shadow")
+    }
+
+    /// Whether they are beside each other for want of something better.
+    fn is_neighbour(&self) -> bool {
+        self.is_same_file()
+            && self.left.other_copy.is_none()
+            && self.right.page == self.left.page + 1
+    }
+
+    fn lists_files(&self) -> bool {
+        self.files.len() <= FILES_LISTED + 1
+    }
+
     fn window_end(&self) -> usize {
         (self.window() + WINDOW).min(self.page_size)
     }
@@ -218,6 +245,7 @@ async fn view(asked: &Asked) -> Result<(Head, DiffView), Error> {
     let at = params
         .at
         .and_then(|at| usize::try_from(at).ok())
+        .or(left.found_at)
         .filter(|at| *at < page_size)
         .unwrap_or(first);
     let rows = compare::lines(
@@ -268,6 +296,9 @@ async fn side(file: &File, page: u64) -> Result<DiffSide, Error> {
                 return Ok(Err(state));
             };
             let other_copy = other_copy(view, &info)?;
+            let mut found = info.findings.iter();
+            let found = found.find(|found| !found.evidence.is_empty());
+            let found_at = found.and_then(|found| usize::try_from(found.offset).ok());
             let legend = Legend::new(view.look().page_kinds()?);
             let bytes = view.look().bytes(page, 0, state.page_size)?;
             let mut structures = Vec::new();
@@ -285,6 +316,7 @@ async fn side(file: &File, page: u64) -> Result<DiffSide, Error> {
                 structures,
                 bytes,
                 other_copy,
+                found_at,
             }))
         })
         .await?;

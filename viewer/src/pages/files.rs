@@ -52,6 +52,11 @@ pub(crate) struct FileLine {
     file: FileName,
     /// What it is there for; empty where nobody said.
     about: String,
+    /// What there is to be found in it; empty where nobody said.
+    answer: String,
+    /// Milliseconds since it was changed, by the clock of its folder; none of what is
+    /// no file.
+    changed: Option<u64>,
     /// What its bytes say; none where they could not be read.
     state: Option<Head>,
     /// Why they could not be read.
@@ -80,6 +85,20 @@ impl FilesView {
         self.some(Head::keeps_pairs)
     }
 
+    /// What was looked at before and is there.
+    fn there(&self) -> impl Iterator<Item = &RecentLine> {
+        self.recent.iter().filter(|line| !line.missing)
+    }
+
+    /// The same that is not there any more.
+    fn missing(&self) -> impl Iterator<Item = &RecentLine> {
+        self.recent.iter().filter(|line| line.missing)
+    }
+
+    fn gone(&self) -> usize {
+        self.missing().count()
+    }
+
     /// Whether there is something that only a token opens.
     fn needs_token(&self) -> bool {
         let mut there = self.recent.iter().filter(|line| !line.missing);
@@ -88,6 +107,10 @@ impl FilesView {
 }
 
 impl FileLine {
+    fn changed_ago(&self) -> Option<String> {
+        self.changed.map(text::ago)
+    }
+
     /// What it is there for.
     fn first_screen(&self) -> &'static str {
         if self.trace { "crash" } else { "overview" }
@@ -122,6 +145,8 @@ pub(crate) async fn show(asked: Asked) -> Response {
         files.push(FileLine {
             file: file.into(),
             about: file.about.clone(),
+            answer: file.answer.clone(),
+            changed: changed(file.path.clone()).await,
             error: state
                 .as_ref()
                 .err()
@@ -142,6 +167,17 @@ pub(crate) async fn show(asked: Asked) -> Response {
         }),
     };
     asked.answer_without_file(&view, |shell, view| FilesPage { shell, view }.render())
+}
+
+/// Milliseconds since a file was changed: asked beside, as below.
+async fn changed(path: Option<PathBuf>) -> Option<u64> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let changed = path?.metadata().ok()?.modified().ok()?;
+        // A clock that was put back makes it no older than now.
+        let since = changed.elapsed().unwrap_or_default();
+        u64::try_from(since.as_millis()).ok()
+    });
+    asked.await.ok().flatten()
 }
 
 /// What was looked at before, and whether it is still there: asked beside, since

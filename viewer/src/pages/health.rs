@@ -15,7 +15,7 @@ use crate::{
     filters,
     gauge::{Gauge, gauges},
     head::{FileName, Head},
-    inspect::{Found, Severity},
+    inspect::{Finding, Found, Severity},
     params::AsOfParams,
     respond::Asked,
     schema,
@@ -138,6 +138,12 @@ impl HealthView {
     }
 }
 
+/// Whether a mended copy is a way out of what was found.
+fn is_mended(finding: &Finding) -> bool {
+    // What is in the pages of a program the pager does not change.
+    finding.severity != Severity::Info && !finding.id.starts_with("decoder-")
+}
+
 #[derive(Template)]
 #[template(path = "health.html")]
 struct HealthPage<'a> {
@@ -183,7 +189,7 @@ async fn view(asked: &Asked) -> Result<(Head, HealthView), Error> {
                 decoded: view.decoding().map(|run| decoded::visible(run.told())),
                 repair_command: mends
                     .clone()
-                    .filter(|_| check.errors > 0 && !head.foreign()),
+                    .filter(|_| !head.foreign() && view.check.findings.iter().any(is_mended)),
                 gauges: gauges(&head.summary),
                 explanation: head.summary.recovery.explanation.clone(),
             })

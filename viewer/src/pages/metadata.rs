@@ -155,6 +155,28 @@ impl Copies {
         })
     }
 
+    /// The fields that are shown at once: those that differ, and the first.
+    fn shown(&self) -> Vec<&CopiesLine> {
+        self.split().0
+    }
+
+    /// The others.
+    fn folded(&self) -> Vec<&CopiesLine> {
+        self.split().1
+    }
+
+    fn split(&self) -> (Vec<&CopiesLine>, Vec<&CopiesLine>) {
+        let lines = self.lines.iter().enumerate();
+        let (shown, folded): (Vec<_>, Vec<_>) =
+            lines.partition(|(place, line)| line.differs || *place < SHOWN_FIRST);
+        // For so few nobody wants to ask.
+        if folded.len() <= SHOWN_FIRST / 2 {
+            return (self.lines.iter().collect(), Vec::new());
+        }
+        let lines = |all: Vec<(usize, _)>| all.into_iter().map(|(_, line)| line).collect();
+        (lines(shown), lines(folded))
+    }
+
     fn differing(&self) -> usize {
         self.lines.iter().filter(|line| line.differs).count()
     }
@@ -189,6 +211,9 @@ impl Copies {
         }
     }
 }
+
+/// Fields of copies that are shown even where they are the same.
+const SHOWN_FIRST: usize = 16;
 
 /// What a verdict means for the two slots of a root record.
 fn meaning_of_slots(verdict: &str, slots: &[Described]) -> String {
@@ -279,13 +304,23 @@ fn meaning_of(verdict: &str, counts: &Described, waits: &Described) -> String {
              {side} with generation {generation} is the state. The next commit writes page 0 \
              anew. Nothing is lost."
         ),
-        "damaged" => format!(
-            "A crash can only lose what was not yet safe on the disk. Here something is wrong \
-             that was safe, so the bytes of {side}, which page 0 names, do not prove the state \
-             alone. Going back to {other} is no way out: it would hand out pages that are in use. \
-             The file can be read as far as its bytes prove themselves; before it can be changed, \
-             a mended copy of it has to be made."
-        ),
+        "damaged" => {
+            let number = |copy: &Described| copy.value_of("generation").parse::<u64>().ok();
+            let is_stale = waits.structure.valid == Some(true) && number(waits) > number(counts);
+            let why = if is_stale {
+                format!(
+                    ", so the bytes of {side}, which page 0 names, do not prove the state alone. \
+                     Going to {other} is no way out: it could hand out pages that are in use"
+                )
+            } else {
+                String::new()
+            };
+            format!(
+                "A crash can only lose what was not yet safe on the disk. Here something is wrong \
+                 that was safe{why}. The file can be read as far as its bytes prove themselves; \
+                 before it can be changed, a mended copy of it has to be made."
+            )
+        }
         _ => String::new(),
     }
 }

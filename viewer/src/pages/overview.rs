@@ -1,10 +1,13 @@
 //! A file at a glance: what it holds, how full it is, whether it is well, what
 //! recovery makes of it.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use askama::Template;
-use axum::response::Response;
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,6 +28,9 @@ use crate::{
     space::{self, FreeSpace},
     text,
 };
+
+/// Runs of free pages in a table: an answer has at most a MiB.
+const FREE_RUNS_MAX: usize = 50_000;
 
 /// How long the overview may wait for the check.
 const CHECK_BUDGET: Duration = Duration::from_millis(150);
@@ -130,6 +136,35 @@ pub(crate) async fn show(asked: Asked) -> Response {
         };
         page.render()
     })
+}
+
+/// Runs of free pages as a table for other programs, in the order of the file: the
+/// first 50,000.
+#[utoipa::path(get, path = "/f/{file}/free.csv", tag = "file",
+    params(("file" = String, Path, description = "The file's id")),
+    responses((status = 200, body = String, content_type = "text/csv"),
+        (status = 404, body = crate::error_page::Said)))]
+pub(crate) async fn free(asked: Asked) -> Response {
+    let found = asked.look(|view, _| FreeSpace::runs_of(view.look(), FREE_RUNS_MAX));
+    let answer = found.await.and_then(|(_, runs)| {
+        let runs = runs.ok_or_else(|| {
+            Error::Query("it is not known which pages are free: the file is damaged".to_owned())
+        })?;
+        let mut csv = String::from("first,pages\r\n");
+        for run in runs {
+            // Writing to a string does not fail.
+            let _ = write!(csv, "{},{}\r\n", run.first, run.count);
+        }
+        let headers = [
+            (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+            (
+                header::CONTENT_DISPOSITION,
+                "attachment; filename=\"free.csv\"",
+            ),
+        ];
+        Ok((headers, csv).into_response())
+    });
+    asked.or_error(answer)
 }
 
 async fn view(asked: &Asked) -> Result<(Head, OverviewView), Error> {

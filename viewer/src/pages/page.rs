@@ -20,6 +20,7 @@ use crate::{
     inspect::{Field, Found, PageInfo, Reference, Severity},
     legend::{Legend, class_of},
     look::LookError,
+    numbers::{Reading, readings},
     params::{AsOfParams, number_or_none},
     past::{Located, Snapshot},
     respond::Asked,
@@ -91,6 +92,8 @@ pub(crate) struct PageView {
     at: u64,
     /// The shown bytes, in hex; fewer where the file ends.
     hex: String,
+    /// The bytes from the one that was asked for on, as numbers.
+    numbers: Vec<Reading>,
     #[serde(skip)]
     rows: Vec<Row>,
     #[serde(skip)]
@@ -159,6 +162,12 @@ impl PageView {
     /// What it is of in the snapshots, where it is of nothing in what is shown.
     fn of_another(&self, held_by: &Holders) -> Option<u64> {
         held_by.protected.filter(|_| self.protected.is_none())
+    }
+
+    /// How many of its fields have a problem.
+    fn problems(&self, described: &Described) -> usize {
+        let fields = described.structure.fields.iter();
+        fields.filter(|field| !field.problem.is_empty()).count()
     }
 
     fn previous(&self) -> Option<u64> {
@@ -290,7 +299,16 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
             let len = len.min(head.page_size.saturating_sub(offset));
             let bytes = view.look().bytes(page, offset, len)?;
             let start = usize::try_from(at).unwrap_or(0);
-            let rows = hex::rows(&bytes, start, &spans(&structures), |_| false);
+            // The byte that was asked for is to be seen among the others of its row.
+            let cursor = params.at.and_then(|at| usize::try_from(at).ok());
+            let rows = hex::rows(&bytes, start, &spans(&structures), |at| Some(at) == cursor);
+            let numbers = match params.at.and_then(|at| u32::try_from(at).ok()) {
+                Some(at) => {
+                    let len = 8.min(head.page_size.saturating_sub(at));
+                    readings(&view.look().bytes(page, at, len)?)
+                }
+                None => Vec::new(),
+            };
             Ok(Some(PageView {
                 file: file.clone(),
                 state: head.clone(),
@@ -307,6 +325,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
                 findings: info.findings.into_iter().map(Found::from).collect(),
                 at,
                 hex: text::hex(&bytes).replace(' ', ""),
+                numbers,
                 rows,
                 all_names_known: head.can_be_changed(),
                 window,
@@ -314,10 +333,14 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
             }))
         })
         .await?;
-    match found {
-        Some(view) => Ok((head, view)),
-        None => Err(Error::no_page(page, head.pages)),
-    }
+    let Some(view) = found else {
+        return Err(Error::no_page(page, head.pages));
+    };
+    // What is known of the page the check may not have come to yet.
+    let errors = view.findings.iter();
+    let errors = errors.filter(|found| found.severity == Severity::Error);
+    let errors = errors.count().max(head.errors);
+    Ok((Head { errors, ..head }, view))
 }
 
 /// Whether a snapshot could hold a page of a kind, and that can be found out.

@@ -1,7 +1,10 @@
 //! What a page leads to: the pages that its structures name, by the pager and by
 //! the program's own decoder, and what those name.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use askama::Template;
 use axum::response::Response;
@@ -33,6 +36,9 @@ const BOUNDS: Bounds = Bounds {
 
 /// How long it may take: at each page a decoder may.
 const BUDGET: Duration = Duration::from_secs(2);
+
+/// Pages below one that are shown without being asked for.
+const OPEN_MAX: usize = 30;
 
 /// Problems of a page that are told here.
 const PROBLEMS_MAX: usize = 3;
@@ -80,6 +86,9 @@ pub(crate) struct TreePage {
     also: Vec<Named>,
     /// How many pages that it names are left out.
     left_out: usize,
+    /// How many pages stand right below it.
+    #[serde(skip)]
+    children: usize,
 }
 
 /// A page that a value names.
@@ -91,14 +100,24 @@ pub(crate) struct Named {
     page: u64,
 }
 
+impl From<Link> for Named {
+    fn from(link: Link) -> Self {
+        Self {
+            link: link.name,
+            page: link.page,
+        }
+    }
+}
+
 impl TreePage {
     /// What draws it: a kind of the decoder by its letter.
     fn class(&self) -> &'static str {
         class_of(&self.kind)
     }
 
+    /// Whether what is below is shown at once: not where it is much.
     fn is_open(&self) -> bool {
-        self.depth < 2
+        self.depth == 0 || self.depth == 1 && self.children <= OPEN_MAX
     }
 }
 
@@ -148,8 +167,7 @@ impl TreeView {
     }
 
     fn protected_text(&self) -> String {
-        self.protected
-            .map_or_else(String::new, |id| id.to_string())
+        self.protected.map_or_else(String::new, |id| id.to_string())
     }
 }
 
@@ -308,8 +326,10 @@ impl Seen<'_> {
         if let Some((said, structure)) = decoded {
             structures.extend(structure);
             if !said.failure.is_empty() {
-                what.problems
-                    .push(format!("{} failed at this page: {}", said.decoder, said.failure));
+                what.problems.push(format!(
+                    "{} failed at this page: {}",
+                    said.decoder, said.failure
+                ));
             }
             if let Some(known) = said.page {
                 what.title = known.title;
@@ -331,6 +351,18 @@ impl Seen<'_> {
                     .push(format!("{}: {}", field.name, field.problem));
             }
         }
+        if page == 0 {
+            // What everything hangs on has its places, whether or not a field says so.
+            let roots = self.view.look().structures(0, 0)?.into_iter();
+            let named: BTreeSet<u64> = links.iter().map(|link| link.page).collect();
+            let others = roots
+                .filter(|root| ["root", "metadata"].contains(&&*root.name))
+                .filter(|root| root.page != page && !named.contains(&root.page));
+            links.extend(others.map(|root| Link {
+                name: root.name,
+                page: root.page,
+            }));
+        }
         Ok(Some(Found { what, links }))
     }
 }
@@ -347,10 +379,16 @@ fn in_order(walk: Walk<What>) -> Vec<TreePage> {
     for (new, old) in order.iter().enumerate() {
         places[*old] = new;
     }
+    let mut children = vec![0; order.len()];
+    for parent in walk.nodes.iter().filter_map(|node| node.parent) {
+        children[parent] += 1;
+    }
     let mut nodes: Vec<_> = walk.nodes.into_iter().map(Some).collect();
-    let nodes = order.into_iter().filter_map(|place| nodes[place].take());
+    let nodes = order
+        .into_iter()
+        .filter_map(|place| nodes[place].take().zip(Some(children[place])));
     nodes
-        .map(|node| TreePage {
+        .map(|(node, children)| TreePage {
             page: node.page,
             link: node.name,
             depth: node.depth,
@@ -361,15 +399,9 @@ fn in_order(walk: Walk<What>) -> Vec<TreePage> {
             summary: node.what.summary,
             protected: node.what.protected,
             problems: node.what.problems,
-            also: node
-                .also
-                .into_iter()
-                .map(|link| Named {
-                    link: link.name,
-                    page: link.page,
-                })
-                .collect(),
+            also: node.also.into_iter().map(Named::from).collect(),
             left_out: node.left.map_or(0, |(_, count)| count),
+            children,
         })
         .collect()
 }

@@ -1,13 +1,19 @@
 //! What a program's own decoder says of its pages, on the screens and to programs.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use axum::{
     body::{Body, to_bytes},
-    http::Request,
+    http::{Request, Response},
 };
 use pagebox::{
-    Engine, Error, PageId, PageSize,
+    Engine, Error, PageId, PageSize, ProtectedId,
     decode::{At, Decode, Decoded, Field, Target},
 };
 use pagebox_viewer::{Builder, Viewer, router};
@@ -103,10 +109,14 @@ fn viewer(path: &Path) -> Viewer {
     builder.file(path, "").unwrap().build()
 }
 
-async fn get(viewer: &Viewer, path: &str) -> String {
+async fn answer(viewer: &Viewer, path: &str) -> Response<Body> {
     let request = Request::get(path).header("Host", "localhost");
     let request = request.body(Body::empty()).unwrap();
-    let answer = router(viewer.clone()).oneshot(request).await.unwrap();
+    router(viewer.clone()).oneshot(request).await.unwrap()
+}
+
+async fn get(viewer: &Viewer, path: &str) -> String {
+    let answer = answer(viewer, path).await;
     assert_eq!(answer.status(), 200, "{path}");
     let bytes = to_bytes(answer.into_body(), 1 << 24).await.unwrap();
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -320,4 +330,154 @@ async fn without_a_decoder_nothing_is_said_of_one() {
     let text = get(&viewer, &format!("/f/1/page?n={}", pages[0])).await;
     assert!(!text.contains("Decoder"), "{text}");
     assert_eq!(health(&viewer).await["decoded"], Value::Null);
+    let text = get(&viewer, "/f/1/map").await;
+    assert!(!text.contains("colour=decoder"), "{text}");
+    let refused = answer(&viewer, "/f/1/tiles.json?colour=decoder").await;
+    assert_eq!(refused.status(), 400);
+}
+
+/// The kinds of a map by the decoder that some page has.
+async fn kinds(viewer: &Viewer) -> Value {
+    let map = json(viewer, "/f/1/map.json?colour=decoder").await;
+    assert_eq!(map["asked"]["complete"], true, "{map}");
+    let lines = map["kinds"].as_array().unwrap().iter();
+    let total: u64 = lines
+        .clone()
+        .filter_map(|line| line["count"].as_u64())
+        .sum();
+    assert_eq!(Value::from(total), map["pages"]);
+    let there = lines.filter(|line| line["count"] != 0);
+    there
+        .map(|line| serde_json::json!([line["name"], line["letter"], line["count"]]))
+        .filter(|line| line[0] != "free" && line[0] != "the-pager's")
+        .collect()
+}
+
+#[tokio::test]
+async fn map_is_coloured_by_the_decoders_kinds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.pages");
+    let pages = file(&path, b"lafn", b'r');
+    let viewer = viewer(&path);
+    assert_eq!(
+        kinds(&viewer).await,
+        serde_json::json!([
+            ["node", "N", 3],
+            ["not-known-to-it", "-", 1],
+            ["failed", "!", 1]
+        ])
+    );
+    let text = get(&viewer, "/f/1/map?colour=decoder&per=1").await;
+    let html = Html::parse_document(&text);
+    // Without script: a drawing with the letter, and a table of the runs.
+    assert!(
+        texts(&html, ".drawn text.initial").contains(&"N".to_owned()),
+        "{text}"
+    );
+    let rect = Selector::parse("svg.drawn rect.k-d0 title").unwrap();
+    let titles: Vec<String> = html.select(&rect).map(|it| it.text().collect()).collect();
+    assert!(
+        !titles.is_empty() && titles.iter().all(|it| it.starts_with("node, pages ")),
+        "{titles:?}"
+    );
+    // The page on which the decoder found something has its mark, by each colour.
+    let health = health(&viewer).await;
+    assert_eq!(health["findings"][0]["page"], pages[0]);
+    for colour in ["", "colour=decoder&"] {
+        let target = format!("/f/1/tiles.json?{colour}first={}&count=1", pages[0]);
+        assert_eq!(json(&viewer, &target).await["tiles"][0][2], 2, "{colour}");
+    }
+}
+
+/// A decoder that counts how often it is asked.
+struct Counting(Arc<AtomicUsize>);
+
+impl Decode for Counting {
+    fn name(&self) -> &'static str {
+        "counting"
+    }
+
+    fn decode(&self, bytes: &[u8], at: At) -> Result<Option<Decoded>, Error> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Fake.decode(bytes, at)
+    }
+}
+
+/// Each commit makes a new state, and a decoder may take long at each page.
+#[tokio::test]
+async fn of_a_new_state_the_decoder_is_asked_about_what_changed_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.pages");
+    file(&path, b"aaaaaaaa", b'r');
+    let asked = Arc::new(AtomicUsize::new(0));
+    let builder = Builder::new().decoder(Counting(Arc::clone(&asked)));
+    let viewer = builder.file(&path, "").unwrap().build();
+    assert_eq!(kinds(&viewer).await, serde_json::json!([["node", "N", 9]]));
+    health(&viewer).await;
+    // Once for the map, once for the check.
+    assert_eq!(asked.swap(0, Ordering::Relaxed), 18);
+    let mut pager = Engine::new().unwrap().open(&path).unwrap();
+    let mut tx = pager.begin().unwrap();
+    tx.write(ProtectedId::new(3)).unwrap()[0] = b'n';
+    tx.commit().unwrap();
+    drop(pager);
+    assert_eq!(
+        kinds(&viewer).await,
+        serde_json::json!([["node", "N", 8], ["not-known-to-it", "-", 1]])
+    );
+    // The map asked about the one that was written; the check is another matter.
+    let checked = health(&viewer).await["decoded"]["pages"].as_u64().unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed) as u64, 1 + checked);
+}
+
+#[tokio::test]
+async fn tree_follows_what_the_decoder_says_that_pages_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.pages");
+    let pages = file(&path, b"lam", b'r');
+    let viewer = viewer(&path);
+    // From the first protected page on, where nothing is asked for.
+    let tree = json(&viewer, "/f/1/tree.json").await;
+    assert_eq!(
+        (&tree["protected"], &tree["root"]),
+        (&0.into(), &pages[0].into())
+    );
+    let line = |place: usize| {
+        let page = &tree["pages"][place];
+        serde_json::json!([
+            page["page"],
+            page["link"],
+            page["depth"],
+            page["parent"],
+            page["title"]
+        ])
+    };
+    assert_eq!(
+        [line(0), line(1)],
+        [
+            serde_json::json!([pages[0], "", 0, null, "A node"]),
+            serde_json::json!([pages[1], "child 0", 1, 0, "A node"]),
+        ]
+    );
+    assert_eq!(
+        tree["pages"][0]["problems"],
+        serde_json::json!(["child 1: it names protected page 812, which is not there"])
+    );
+    // The third link leads to the pager's own structures.
+    assert_eq!(tree["pages"][2]["page"], 0);
+    assert!(tree["pages"].as_array().unwrap().len() > 3, "{tree}");
+    let text = get(&viewer, "/f/1/tree?protected=2").await;
+    assert!(
+        !text.contains("<script>alert") && !text.contains('\u{202e}'),
+        "{text}"
+    );
+    assert!(texts(&Html::parse_document(&text), ".tree .problem")[0].contains("<script>"));
+    for (target, status) in [
+        ("/f/1/tree?root=0", 200),
+        ("/f/1/tree?protected=99", 400),
+        ("/f/1/tree?root=99999", 404),
+        ("/f/1/tree?root=1&protected=1", 400),
+    ] {
+        assert_eq!(answer(&viewer, target).await.status(), status, "{target}");
+    }
 }

@@ -116,7 +116,7 @@ fn every_kind_has_a_drawing_of_its_own() {
     let read = |path: &str| fs::read_to_string(folder.join(path)).unwrap();
     let (style, paint) = (read("assets/style.css"), read("assets/map-paint.js"));
     let shapes = read("templates/macros.html");
-    let kinds = |screen: &str| -> Vec<(u8, String, String)> {
+    let kinds = |screen: &str| -> Vec<(u8, String, String, Option<String>)> {
         let map = demo.html(SOUND, screen);
         let map = map.select(&Selector::parse("page-map").unwrap()).next();
         serde_json::from_str(map.unwrap().attr("kinds").unwrap()).unwrap()
@@ -126,8 +126,8 @@ fn every_kind_has_a_drawing_of_its_own() {
     let ages = kinds("map?colour=age");
     assert_eq!(ages.len(), 6, "{ages:?}");
     drawn.extend(ages);
-    for (_, name, class) in drawn {
-        assert_eq!(name, class);
+    for (_, name, class, letter) in drawn {
+        assert_eq!((&name, letter), (&class, None));
         assert!(style.contains(&format!(".k-{name}")), "{name}: no colour");
         // What is left over is drawn as the one that is not named.
         let shape = format!("when \"{name}\"");

@@ -9,7 +9,7 @@ use crate::{fake::Fake, files, server::Server};
 
 const EVIL: &str = "\"><img src=x onerror=alert(1)>\u{202e}'<script>alert(2)</script>";
 
-const SCREENS: [&str; 13] = [
+const SCREENS: [&str; 15] = [
     "/",
     "/f/1/overview",
     "/f/1/map",
@@ -21,8 +21,10 @@ const SCREENS: [&str; 13] = [
     "/f/1/health",
     "/f/1/live",
     "/f/1/page?n=%3Cimg%20src=x%3E",
-    "time",
-    "changes",
+    "/f/1/time",
+    "/f/1/changes",
+    "/f/1/tree?root=1",
+    "/f/1/find?bytes=%22%3E%3Cimg%20src=x%3E",
 ];
 
 /// No element or attribute that only hostile text could have brought.

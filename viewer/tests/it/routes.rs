@@ -116,7 +116,7 @@ fn links(html: &Html) -> Vec<String> {
         .collect()
 }
 
-const SCREENS: [&str; 9] = [
+const SCREENS: [&str; 10] = [
     "overview",
     "map",
     "metadata",
@@ -126,6 +126,7 @@ const SCREENS: [&str; 9] = [
     "health",
     "live",
     "time",
+    "tree",
 ];
 
 #[test]
@@ -646,6 +647,83 @@ fn answers_have_the_keys_that_openapi_promises() {
     }
 }
 
+#[test]
+fn bytes_are_found_wherever_they_are_in_pages() {
+    let site = Site::new();
+    let found = site.json("/f/1/find.json?bytes=PBOX");
+    assert_eq!(
+        found["places"][0],
+        serde_json::json!({"page": 0, "offset": 0}),
+        "{found}"
+    );
+    assert_eq!(found["searched"], found["state"]["pages"]);
+    assert_eq!(found["next"], Value::Null);
+    let hex = site.json("/f/1/find.json?bytes=0x50%2042%204f%2058");
+    assert_eq!(hex["places"], found["places"]);
+    // From a byte on, it is another one or none.
+    let later = site.json("/f/1/find.json?bytes=PBOX&at=1");
+    assert_ne!(later["places"][0], found["places"][0]);
+    // What is there too often is gone on with.
+    let zeros = site.json("/f/1/find.json?bytes=0x00");
+    assert_eq!(zeros["places"].as_array().unwrap().len(), 100);
+    let (page, at) = (&zeros["next"]["page"], &zeros["next"]["offset"]);
+    let on = site.json(&format!("/f/1/find.json?bytes=0x00&n={page}&at={at}"));
+    assert_eq!(on["places"][0], zeros["next"]);
+    let html = site.html("/f/1/find?bytes=PBOX");
+    let place = "/f/1/page?n=0&at=0#b0".to_owned();
+    assert!(links(&html).contains(&place));
+    for bad in ["bytes=0xzz", "bytes=a&n=x"] {
+        assert_eq!(
+            site.answer(&format!("/f/1/find?{bad}"), &[]).0,
+            400,
+            "{bad}"
+        );
+    }
+    assert_eq!(site.answer("/f/1/find?bytes=a&n=99999", &[]).0, 404);
+}
+
+#[test]
+fn byte_that_is_asked_for_is_marked_and_read_as_numbers() {
+    let site = Site::new();
+    let html = site.html("/f/1/page?n=0&at=1");
+    // In hex, and as text.
+    assert_eq!(texts(&html, "table.hex mark"), ["42", "B"]);
+    let page = site.json("/f/1/page.json?n=0&at=1");
+    assert_eq!(
+        page["numbers"][1],
+        serde_json::json!({"kind": "u16", "little": "20290", "big": "16975"})
+    );
+    assert_eq!(
+        site.json("/f/1/page.json?n=0")["numbers"],
+        serde_json::json!([])
+    );
+}
+
+#[test]
+fn runs_of_free_pages_are_a_table_for_other_programs() {
+    let site = Site::new();
+    let (status, headers, body) = site.answer("/f/1/free.csv", &[]);
+    assert_eq!(
+        (status, &headers["content-type"]),
+        (StatusCode::OK, &"text/csv; charset=utf-8".parse().unwrap())
+    );
+    let csv = String::from_utf8(body).unwrap();
+    let runs: Vec<(u64, u64)> = csv
+        .lines()
+        .skip(1)
+        .map(|line| line.split_once(',').unwrap())
+        .map(|(first, pages)| (first.parse().unwrap(), pages.parse().unwrap()))
+        .collect();
+    let overview = site.json("/f/1/overview.json");
+    let free: u64 = runs.iter().map(|(_, pages)| pages).sum();
+    assert_eq!(overview["info"]["free_pages"], free);
+    assert_eq!(overview["info"]["free_runs"], runs.len());
+    let longest = runs.iter().map(|(_, pages)| pages).max().unwrap();
+    assert_eq!(overview["free_space"]["longest_runs"][0]["count"], *longest);
+    let tiles = site.json("/f/1/tiles.json?per=1")["tiles"].clone();
+    assert!(tiles.as_array().unwrap().len() > runs.len());
+}
+
 /// Checks types, and that the keys are the same on both sides.
 fn agree(openapi: &Value, schema: &Value, value: &Value, place: &str) {
     if let Some(name) = schema["$ref"].as_str() {
@@ -881,7 +959,7 @@ fn error_of_a_file_keeps_its_screens_and_links_to_what_it_advises() {
         ("/f/1/tiles?x=1", "nothing at this address", "/f/1/overview"),
         (
             "/f/1/map?colour=red",
-            "'red' is neither kind nor age",
+            "'red' is none of kind, age and decoder",
             "/f/1/overview",
         ),
         ("/f/1/page?n=1&n=2", "n is given twice", "/f/1/overview"),

@@ -198,6 +198,8 @@ fn banner_says_of_when_a_screen_is_and_leads_to_other_states_and_back() {
         "directory?sort=-id&",
         "page?n=20&",
         "health?",
+        "tree?",
+        "find?bytes=a&",
     ] {
         let html = past.html(&format!("{screen}snapshot=tuesday"));
         let says = texts(&html, "aside.past p").concat();
@@ -251,14 +253,24 @@ fn links_between_screens_keep_the_snapshot() {
         "directory?",
         &format!("page?n={page}&"),
         "health?",
+        "tree?",
+        "find?bytes=a&",
     ] {
         let html = past.html(&format!("{screen}snapshot=tuesday"));
         let ways = hrefs(&html, "main a, nav.tabs a");
         let mut kept = 0;
         for way in ways {
-            let can_be = ["overview", "map", "directory", "page", "health"]
-                .iter()
-                .any(|screen| way.starts_with(&format!("/f/1/{screen}")));
+            let can_be = [
+                "overview",
+                "map",
+                "directory",
+                "page",
+                "health",
+                "tree",
+                "find",
+            ]
+            .iter()
+            .any(|screen| way.starts_with(&format!("/f/1/{screen}")));
             assert_eq!(way.contains("snapshot=tuesday"), can_be, "{screen}: {way}");
             kept += usize::from(can_be);
         }
@@ -572,7 +584,7 @@ fn snapshot_that_is_gone_is_said_to_be_with_the_ways_onward() {
         assert!(texts(&html, ".lead")[0].contains("There is no snapshot tuesday."));
         let ways = hrefs(&html, ".actions a");
         assert_eq!(ways[..2], ["/f/1/time", "/f/1/overview"]);
-        assert_eq!(hrefs(&html, "nav.tabs a").len(), 9, "{address}");
+        assert_eq!(hrefs(&html, "nav.tabs a").len(), 10, "{address}");
     }
     let answer = past.server.get("/f/1/page.json?n=20&snapshot=%3Cb%3E", "");
     assert_eq!(answer.status, 404);

@@ -1,6 +1,7 @@
 //! The page decoder for databases, `host/examples/decoders/sqlite`: what it says of
 //! pages that SQLite wrote, of each kind. Natively: the component only converts.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use pagebox::decode::{At, Decode, Decoded, Field, Target};
@@ -109,6 +110,45 @@ fn every_page_of_a_database_is_known_and_sound() {
     ] {
         assert!(kinds.contains(&kind), "no {kind}: {told:?}");
     }
+}
+
+/// The schema names where tables and indices begin, so that nothing of a database is
+/// out of reach of its first page.
+#[test]
+fn every_page_is_reached_from_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.pages");
+    database(&path);
+    let db = open(&path, PAGES[0]);
+    db.execute_batch("create view seen as select word from words").unwrap();
+    let pages: u64 = db
+        .query_row("pragma page_count", [], |row| row.get(0))
+        .unwrap();
+    drop(db);
+    let pager = engine().open_read_only(&path).unwrap();
+    let mut reached = BTreeSet::from([0]);
+    let mut waiting = vec![0];
+    let mut roots = Vec::new();
+    while let Some(id) = waiting.pop() {
+        let at = At {
+            page: None,
+            protected: Some(id),
+        };
+        // A leaf of the freelist is what it was.
+        let Some(page) = Native.decode(&read(&pager, id), at).unwrap() else {
+            continue;
+        };
+        for field in page.fields {
+            if let Some(Target::Protected(to)) = field.refers_to
+                && reached.insert(to)
+            {
+                waiting.push(to);
+            }
+            roots.extend(field.name.strip_prefix("root of ").map(str::to_owned));
+        }
+    }
+    assert_eq!(roots, ["words", "by_word", "long"]);
+    assert!(reached.into_iter().eq(0..pages));
 }
 
 /// The cells of the leaves that are walked to from the root are the rows.

@@ -1,5 +1,6 @@
 //! `pagebox-viewer`: opens page files to look at, in the browser.
 
+mod answers;
 mod browser;
 mod decoder;
 mod demo;
@@ -201,16 +202,21 @@ async fn run(options: &Options) -> Result<(), String> {
             }
             _ => builder = added(builder, path)?,
         }
-        named.extend(std::path::absolute(path));
+        // A store's address is no path, and may say more than a list should keep.
+        if !pagebox::is_address(path) {
+            named.extend(std::path::absolute(path));
+        }
     }
     // Who names no file wants to see what there is to see: `cargo run` ends
     // up here.
     let demo = if options.demo || options.files.is_empty() {
         let demo = Demo::start(&engine)?;
         for (path, about) in demo.files() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
             builder = builder
                 .file(path, about)
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| error.to_string())?
+                .answer(answers::answer(&name));
         }
         builder = builder.demo();
         Some(demo)

@@ -6,6 +6,8 @@
 //! what is likely. Databases that reserve bytes at the end of pages, have pointer maps
 //! (`auto_vacuum`) or pages of another size than the file's are not known.
 
+use std::ops::Range;
+
 pub(crate) const NAME: &str = "sqlite";
 
 /// The header of the database, in its first page.
@@ -90,6 +92,9 @@ pub(crate) fn decode(bytes: &[u8], id: u64) -> Option<Page> {
         let mut page = b_tree(bytes, start, tree);
         if id == 0 {
             page.parts.splice(0..0, header(bytes));
+            if tree == Tree::TableLeaf {
+                page.parts.extend(roots(bytes, start));
+            }
             page.title = "Header, and root of the schema".into();
         }
         return Some(page);
@@ -232,8 +237,8 @@ fn cell(bytes: &[u8], offset: usize, index: usize, tree: Tree) -> Option<Vec<Par
     }
     let local = local(bytes.len(), usize::try_from(len).ok()?, tree);
     let payload = bytes.get(at..at + local)?;
-    if let Some(columns) = columns(payload) {
-        value = format!("{value}: {columns}");
+    if let Some(row) = row(payload) {
+        value = format!("{value}: {row}");
     }
     at += local;
     if (local as u64) < len {
@@ -261,13 +266,17 @@ fn local(page_size: usize, len: usize, tree: Tree) -> usize {
     if rest <= most { rest } else { least }
 }
 
-/// The columns of a record as far as they are in the page, for people.
-fn columns(record: &[u8]) -> Option<String> {
+/// A column of a record: its serial type, and where its bytes are in the record, or
+/// would be if it were all in the page.
+type Column = (u64, Range<usize>);
+
+/// The columns of a record, at most so many.
+fn columns(record: &[u8], most: usize) -> Option<Vec<Column>> {
     let (header, mut at) = varint(record, 0)?;
     let header = usize::try_from(header).ok()?;
     let mut data = header;
-    let mut shown: Vec<String> = Vec::new();
-    while at < header && shown.iter().map(String::len).sum::<usize>() < SHOWN {
+    let mut columns = Vec::new();
+    while at < header && columns.len() < most {
         let (serial, next) = varint(record, at)?;
         at = next;
         let len = match serial {
@@ -277,11 +286,25 @@ fn columns(record: &[u8]) -> Option<String> {
             6 | 7 => 8,
             serial => usize::try_from(serial / 2).ok()?.checked_sub(6)?,
         };
-        let Some(bytes) = record.get(data..data.checked_add(len)?) else {
+        let end = data.checked_add(len)?;
+        columns.push((serial, data..end));
+        data = end;
+    }
+    Some(columns)
+}
+
+/// A record as far as it is in the page, for people.
+fn row(record: &[u8]) -> Option<String> {
+    let mut shown: Vec<String> = Vec::new();
+    for (serial, place) in columns(record, SHOWN)? {
+        if shown.iter().map(String::len).sum::<usize>() >= SHOWN {
+            break;
+        }
+        let len = place.len();
+        let Some(bytes) = record.get(place) else {
             shown.push("...".into());
             break;
         };
-        data += len;
         shown.push(match serial {
             0 => "null".into(),
             8 | 9 => (serial - 8).to_string(),
@@ -292,6 +315,34 @@ fn columns(record: &[u8]) -> Option<String> {
         });
     }
     Some(shown.join(", "))
+}
+
+/// Where the tables and indices begin that the rows of the schema name: `type`,
+/// `name`, `tbl_name` and `rootpage` are the first columns.
+fn roots(bytes: &[u8], start: usize) -> Vec<Part> {
+    let count = number(bytes, start + 3, 2) as usize;
+    let cells = (0..count.min(CELLS_LISTED)).map(|index| {
+        let offset = number(bytes, start + 8 + 2 * index, 2) as usize;
+        let (len, at) = varint(bytes, offset)?;
+        let (_, at) = varint(bytes, at)?;
+        let local = local(bytes.len(), usize::try_from(len).ok()?, Tree::TableLeaf);
+        let record = bytes.get(at..at.checked_add(local)?)?;
+        let columns = columns(record, 4)?;
+        let [_, (_, name), _, (serial, root)] = columns.as_slice() else {
+            return None;
+        };
+        // A view has none, and a trigger has none: a zero, which takes no byte.
+        if !(1..=6).contains(serial) {
+            return None;
+        }
+        let name = shortened(record.get(name.clone())?);
+        let page = u64::try_from(signed(record.get(root.clone())?)).ok()?;
+        (page > 1).then(|| Part {
+            len: root.len(),
+            ..link(&format!("root of {name}"), at + root.start, page)
+        })
+    });
+    cells.flatten().collect()
 }
 
 /// A trunk of the freelist, if it can be one: leaves are named, and nothing else.
