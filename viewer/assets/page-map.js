@@ -43,6 +43,9 @@ const QUESTIONS_MAX = 6;
 /** From one question to the next while the check or the decoder is not done, in milliseconds. */
 const UNFINISHED = 1000;
 
+/** How far a wheel is turned for one step of the zoom, in pixels. */
+const WHEEL = 60;
+
 /** What the server says again with each state. */
 const SAID = ["flagged", "kinds", "unfinished"];
 
@@ -209,6 +212,20 @@ class PageMap extends HTMLElement {
     this.canvas.addEventListener("pointerdown", () => {
       this.#before = this.cursor;
     });
+    // Two fingers on a touchpad are the wheel with Ctrl, and many small turns of it.
+    let turned = 0;
+    this.canvas.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey) {
+        return;
+      }
+      event.preventDefault();
+      this.#point(event);
+      turned += event.deltaY;
+      if (Math.abs(turned) >= WHEEL) {
+        this.#zoomTo(this.z + Math.sign(turned));
+        turned = 0;
+      }
+    }, { passive: false });
     this.canvas.addEventListener("click", (event) => {
       this.#point(event);
       // A finger cannot point without touching: its first touch does that alone.

@@ -44,7 +44,8 @@ impl Colours {
                 colours.legend = births.legend(colours.legend.total);
             }
             Colour::Decoder => {
-                if let Some((map, decoder)) = view.decoded_map(DECODER_BUDGET)? {
+                // The tiles have waited for it.
+                if let Some((map, decoder)) = view.decoded_map(Duration::ZERO)? {
                     colours.asked = Some(map.progress());
                     colours.legend = map.legend(decoder.name());
                 }

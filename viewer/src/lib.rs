@@ -184,8 +184,8 @@ fn guarded(router: Router<Viewer>, viewer: Viewer) -> Router {
 /// Every route. The `OpenAPI` description is tested against this list.
 fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
     use pages::{
-        about, changes, crash, diff, directory, files, find, health, live, map, metadata, overview,
-        page, tiles, time, tree,
+        about, changes, compare_files, crash, diff, directory, files, find, health, live, map,
+        metadata, overview, page, tiles, time, tree,
     };
     vec![
         ("/", get(files::show)),
@@ -207,6 +207,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Viewer>)> {
         ("/f/{file}/page.bin", get(page::raw)),
         ("/f/{file}/diff", get(diff::show)),
         ("/f/{file}/diff.json", get(diff::show)),
+        ("/f/{file}/compare", get(compare_files::show)),
+        ("/f/{file}/compare.json", get(compare_files::show)),
         ("/f/{file}/find", get(find::show)),
         ("/f/{file}/find.json", get(find::show)),
         ("/f/{file}/health", get(health::show)),

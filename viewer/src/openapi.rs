@@ -34,6 +34,7 @@ use crate::{pages, respond::Asked};
         pages::diff::show,
         pages::tree::show,
         pages::find::show,
+        pages::compare_files::show,
         pages::health::show,
         pages::live::show,
         pages::live::events,
@@ -47,7 +48,7 @@ use crate::{pages, respond::Asked};
 struct Described;
 
 /// The screens of people beside the twins of programs.
-const SCREENS: [(&str, &str); 15] = [
+const SCREENS: [(&str, &str); 16] = [
     ("/", "/files.json"),
     ("/f/{file}/overview", "/f/{file}/overview.json"),
     ("/f/{file}/map", "/f/{file}/map.json"),
@@ -55,6 +56,7 @@ const SCREENS: [(&str, &str); 15] = [
     ("/f/{file}/directory", "/f/{file}/directory.json"),
     ("/f/{file}/page", "/f/{file}/page.json"),
     ("/f/{file}/diff", "/f/{file}/diff.json"),
+    ("/f/{file}/compare", "/f/{file}/compare.json"),
     ("/f/{file}/find", "/f/{file}/find.json"),
     ("/f/{file}/tree", "/f/{file}/tree.json"),
     ("/f/{file}/health", "/f/{file}/health.json"),

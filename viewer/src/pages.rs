@@ -3,6 +3,7 @@
 
 pub(crate) mod about;
 pub(crate) mod changes;
+pub(crate) mod compare_files;
 pub(crate) mod crash;
 pub(crate) mod diff;
 pub(crate) mod directory;

@@ -165,6 +165,9 @@ const SCREENS: [(&str, &str); 10] = [
     ("tree", "Tree"),
 ];
 
+/// Screens without a tab, and whose tab is theirs.
+const SUB_SCREENS: [(&str, &str); 3] = [("changes", "time"), ("compare", "diff"), ("find", "page")];
+
 impl Past {
     /// The snapshot, as addresses have it.
     pub(crate) fn named(&self) -> String {
@@ -229,7 +232,7 @@ impl Shell {
                         kept(past.as_ref(), path, "?", "")
                     ),
                     text: title(path, text).to_owned(),
-                    current: *path == screen || (*path, screen) == ("time", "changes"),
+                    current: *path == screen || SUB_SCREENS.contains(&(screen, *path)),
                 })
                 .collect()
         });

@@ -142,6 +142,10 @@ impl TimeView {
             generation: self.state.generation?,
             time: self.clock,
         };
+        let is_now = |when: &When| when.generation == now.generation;
+        if snapshots.is_empty() && seen.iter().all(is_now) {
+            return None;
+        }
         Line::new(self.by, &snapshots, &seen, now)
     }
 

@@ -9,7 +9,7 @@ use crate::{fake::Fake, files, server::Server};
 
 const EVIL: &str = "\"><img src=x onerror=alert(1)>\u{202e}'<script>alert(2)</script>";
 
-const SCREENS: [&str; 15] = [
+const SCREENS: [&str; 16] = [
     "/",
     "/f/1/overview",
     "/f/1/map",
@@ -24,6 +24,7 @@ const SCREENS: [&str; 15] = [
     "/f/1/time",
     "/f/1/changes",
     "/f/1/tree?root=1",
+    "/f/1/compare?other=1",
     "/f/1/find?bytes=%22%3E%3Cimg%20src=x%3E",
 ];
 

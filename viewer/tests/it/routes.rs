@@ -648,6 +648,29 @@ fn answers_have_the_keys_that_openapi_promises() {
 }
 
 #[test]
+fn two_files_are_compared_page_by_page() {
+    let site = Site::new();
+    let same = site.json("/f/1/compare.json?other=1");
+    assert_eq!(
+        (&same["differing"], &same["runs"]),
+        (&0.into(), &serde_json::json!([]))
+    );
+    let found = site.json("/f/1/compare.json?other=2");
+    let rotten = site.json("/f/2/map.json")["flagged"][0].clone();
+    assert_eq!(
+        found["runs"],
+        serde_json::json!([{"first": rotten, "count": 1}])
+    );
+    assert_eq!(found["compared"], found["state"]["pages"]);
+    assert_eq!(found["next"], Value::Null);
+    let html = site.html("/f/1/compare?other=2");
+    assert!(links(&html).contains(&format!("/f/1/diff?n={rotten}&other=2")));
+    // Nothing is compared until a file is named, and there is no third.
+    assert_eq!(site.json("/f/1/compare.json")["other"], Value::Null);
+    assert_eq!(site.answer("/f/1/compare?other=3", &[]).0, 404);
+}
+
+#[test]
 fn bytes_are_found_wherever_they_are_in_pages() {
     let site = Site::new();
     let found = site.json("/f/1/find.json?bytes=PBOX");
