@@ -149,7 +149,8 @@ mod with_slatedb {
 
     fn absent<R>() -> Result<R, Error> {
         let text = "this program was built without stores on object storage: \
-                    `cargo install --path host --features slatedb` builds one with them";
+                    `cargo install --path host --features slatedb` builds a `pagebox` with \
+                    them, `--path viewer` a `pagebox-viewer`";
         Err(Error::Other(text.into()))
     }
 

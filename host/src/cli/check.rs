@@ -58,7 +58,6 @@ impl Check {
 }
 
 /// Checks a file, and asks a decoder about its pages.
-#[cfg(feature = "compile")]
 fn decoded(path: &Path, snapshot: Option<&str>, decoder: &Path) -> Result<report::Check, Failure> {
     let decoder = super::decoder::load(decoder)?;
     let mut found = check(path, snapshot)?;
@@ -71,17 +70,6 @@ fn decoded(path: &Path, snapshot: Option<&str>, decoder: &Path) -> Result<report
         })
         .map_err(Failure::of(path))?;
     Ok(found)
-}
-
-/// Decoders are compiled when they are loaded: that takes a compiler.
-#[cfg(not(feature = "compile"))]
-fn decoded(_: &Path, _: Option<&str>, decoder: &Path) -> Result<report::Check, Failure> {
-    Err(Failure::Request {
-        path: decoder.to_owned(),
-        text: "this pagebox was built without `run`, whose compiler decoders need: \
-               `cargo install --path host --features run` builds one with it"
-            .into(),
-    })
 }
 
 /// Checks a file, with a progress bar on a terminal where it takes a while.

@@ -1,13 +1,15 @@
 //! `pagebox read` and `pagebox write`: the bytes of pages.
 
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use pagebox::decode::{At, Decode as _};
 use pagebox::{Engine, Error, PageId, PageSize, Pager, ProtectedId};
 
+use super::decoder;
 use super::dump::dump;
-use super::output::plural;
+use super::output::{legible, plural};
 use super::record::Record;
 use super::streams::Stream;
 use super::system::Standard;
@@ -90,7 +92,8 @@ Examples:
   pagebox read data.pages 15 > page.bin
   pagebox read data.pages 15 --hex --len 64
   pagebox read data.pages 0 --protected
-  pagebox read data.pages 0 --protected --snapshot monday")]
+  pagebox read data.pages 0 --protected --snapshot monday
+  pagebox read messages.pages 0 --protected --decoder queue_decoder.wasm")]
 pub(crate) struct Read {
     #[command(flatten)]
     file: File,
@@ -110,10 +113,20 @@ pub(crate) struct Read {
     /// A hex dump instead of the raw bytes
     #[arg(long)]
     hex: bool,
+    /// What this page decoder makes of the page, a WebAssembly component of the world
+    /// `page-decoder`, instead of the bytes
+    #[arg(long, value_name = "DECODER.wasm", conflicts_with_all = ["hex", "len", "offset"])]
+    decoder: Option<PathBuf>,
+    /// JSON, for programs: null where the decoder does not know the page
+    #[arg(long, requires = "decoder")]
+    json: bool,
 }
 
 impl Read {
     pub(crate) fn run(&self, output: &mut Output) -> Outcome {
+        if let Some(decoder) = &self.decoder {
+            return self.decode(output, decoder);
+        }
         let bytes = self.bytes().map_err(Failure::of(&self.file.path))?;
         if self.hex {
             dump(output, self.place.offset, &bytes)?;
@@ -121,6 +134,45 @@ impl Read {
             output.write_all(&bytes)?;
         }
         Ok(())
+    }
+
+    fn decode(&self, output: &mut Output, decoder: &Path) -> Outcome {
+        let decoder = decoder::load(decoder)?;
+        let bytes = self.bytes().map_err(Failure::of(&self.file.path))?;
+        let at = self.at().map_err(Failure::of(&self.file.path))?;
+        let decoded = decoder.decode(&bytes, at);
+        let decoded = decoded.map_err(Failure::of(&self.file.path))?;
+        if self.json {
+            output.json(&decoded)?;
+        } else if let Some(decoded) = &decoded {
+            decoder::print(output, decoded)?;
+        } else {
+            let name = legible(decoder.name());
+            writeln!(output, "none of the pages that the decoder {name} knows")?;
+        }
+        Ok(())
+    }
+
+    /// Which page it is, as a decoder is told.
+    fn at(&self) -> Result<At, Error> {
+        let Place { id, protected, .. } = self.place;
+        if !protected {
+            return Ok(At {
+                page: Some(id),
+                protected: None,
+            });
+        }
+        let mut inspector = Engine::new()?.inspect(&self.file.path)?;
+        if let Some(name) = &self.snapshot {
+            inspector.show_snapshot(name)?;
+        }
+        let entry = inspector.directory(id, 1, false)?.into_iter().next();
+        Ok(At {
+            page: entry
+                .filter(|entry| entry.id == id)
+                .and_then(|entry| entry.page),
+            protected: Some(id),
+        })
     }
 
     fn bytes(&self) -> Result<Vec<u8>, Error> {

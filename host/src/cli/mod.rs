@@ -13,7 +13,6 @@ mod component;
 mod copy;
 mod create;
 mod data;
-#[cfg(feature = "compile")]
 mod decoder;
 mod demo;
 mod diff;

@@ -8,6 +8,8 @@ mod limits;
 #[cfg(feature = "run")]
 mod program;
 #[cfg(feature = "run")]
+mod recorded;
+#[cfg(feature = "run")]
 mod wit;
 
 use std::ffi::{OsStr, OsString};
@@ -31,8 +33,11 @@ Examples:
   pagebox create messages.pages
   pagebox run queue.wasm --store queue=messages.pages -- push hello world
   pagebox run queue.wasm --store queue=messages.pages -- pop
+  pagebox run queue.wasm --store queue=messages.pages --record queue=pop.trace -- pop
+  pagebox-viewer pop.trace
 
-A program that crashes leaves its page files as of their last commit.")]
+A program that crashes leaves its page files as of their last commit, and in its
+traces all that it wrote.")]
 pub(crate) struct Run {
     /// The program
     #[arg(value_name = "APP.wasm")]
@@ -46,6 +51,12 @@ pub(crate) struct Run {
     #[arg(long = "read-only-store", value_name = "NAME=FILE", value_parser = OsStringValueParser::new().try_map(named))]
     #[arg(allow_hyphen_values = true)]
     read_only_stores: Vec<Named>,
+    /// Record each write and sync to the page file granted as NAME in this new file,
+    /// until the program ends or crashes: pagebox-viewer shows what a power loss at
+    /// any moment of it can leave
+    #[arg(long = "record", value_name = "NAME=TRACE", value_parser = OsStringValueParser::new().try_map(named_trace))]
+    #[arg(allow_hyphen_values = true)]
+    records: Vec<Named>,
     /// The most memory that it may have; KiB, MiB and GiB are understood
     #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = memory)]
     max_memory: usize,
@@ -91,6 +102,12 @@ impl Run {
 #[expect(clippy::needless_pass_by_value, reason = "as `try_map` calls it")]
 fn named(text: OsString) -> Result<Named, &'static str> {
     split(&text).ok_or("a name, = and a file are expected: queue=messages.pages")
+}
+
+/// The same, of what is recorded.
+#[expect(clippy::needless_pass_by_value, reason = "as `try_map` calls it")]
+fn named_trace(text: OsString) -> Result<Named, &'static str> {
+    split(&text).ok_or("the name of a store, = and a new file are expected: queue=pop.trace")
 }
 
 /// The file is all that follows the first `=`.

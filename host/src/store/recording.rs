@@ -104,7 +104,8 @@ impl Recording {
     /// # Errors
     /// Why it ended before: [`StoreError::Other`] where the trace is as large as
     /// one may be, [`StoreError::Io`] where it could not be written, and what the
-    /// store failed with. What was recorded until then is a trace.
+    /// store failed with. What was recorded until then is a trace, unless its writer
+    /// took a part of what it failed to take whole.
     pub fn end(&self) -> Result<u64, StoreError> {
         let mut tape = self.tape();
         let ended = tape.ended.replace(StoreError::Other(Some(
@@ -230,6 +231,10 @@ impl Store for RecordingStore {
 
     fn viewers(&self) -> usize {
         self.store.viewers()
+    }
+
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        self.store.reopen()
     }
 }
 

@@ -1,4 +1,4 @@
-//! `pagebox check --decoder`.
+//! `pagebox check --decoder` and `pagebox read --decoder`.
 
 use crate::run::{Folder, run};
 
@@ -8,8 +8,11 @@ use crate::run::{Folder, run};
 fn decoder_without_a_compiler_says_how_to_build_one_in() {
     let folder = Folder::new();
     let file = folder.pages("new.pages");
-    let said = run(["check", &file, "--decoder", "queue.wasm"]).failed(1);
-    assert!(said.contains("--features run"), "{said}");
+    for command in [&["check", &*file][..], &["read", &*file, "0"]] {
+        let arguments = [command, &["--decoder", "queue.wasm"]].concat();
+        let said = run(arguments).failed(1);
+        assert!(said.contains("--features run"), "{said}");
+    }
 }
 
 #[cfg(feature = "compile")]
@@ -118,6 +121,59 @@ mod with_a_compiler {
         assert_eq!(told["findings"][0]["evidence"], "0900000000000000");
         // The file itself is sound.
         run(["check", &file]).done();
+    }
+
+    #[test]
+    fn page_is_read_as_the_program_means_it() {
+        let folder = Folder::new();
+        let pages = [
+            root(1, 2, 2),
+            message(2, "hello\u{1b}[31m"),
+            message(9, "world"),
+        ];
+        let file = queue(&folder, &pages);
+        let read = |id: &str, more: &[&str]| {
+            let decoder = ["--decoder", queue_decoder()];
+            run([&["read", &file, id][..], &decoder, more].concat())
+        };
+        let said = read("0", &["--protected"]).done().text();
+        assert_eq!(
+            said,
+            "Root of the queue (root)\n2 messages\n         \
+             0 + 8  magic  PBXQUEUE\n         \
+             8 + 8  first  1 -> protected page 1\n        \
+             16 + 8  last   2 -> protected page 2\n        \
+             24 + 8  count  2\n"
+        );
+        // Nothing that a terminal would act on.
+        let said = read("1", &["--protected"]).done().text();
+        assert!(
+            said.contains("hello") && !said.contains('\u{1b}'),
+            "{said:?}"
+        );
+        let told = read("1", &["--protected", "--json"]).done().json();
+        assert_eq!(
+            (&told["kind"], &told["letter"]),
+            (&"message".into(), &"M".into())
+        );
+        assert_eq!(
+            told["fields"][0]["refers_to"],
+            serde_json::json!({"protected": 2})
+        );
+        // A page that is not the program's.
+        let regular = run(["alloc", &file]).done().text();
+        let said = read(regular.trim(), &[]).done().text();
+        assert_eq!(said, "none of the pages that the decoder queue knows\n");
+        assert_eq!(
+            read(regular.trim(), &["--json"]).done().text().trim(),
+            "null"
+        );
+        for refused in ["--hex", "--len=8", "--offset=8"] {
+            let answer = read("0", &["--protected", refused]);
+            assert_eq!(answer.code, 2, "{refused}");
+            assert!(answer.errors.contains("--decoder"), "{}", answer.errors);
+        }
+        assert_eq!(run(["read", &file, "0", "--json"]).code, 2);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::run::{Answer, Folder, answer, program, run, text};
 
 /// Runs it where files may have so many units of 512 or 1024 bytes.
-fn run_limited(units: &str, args: &[&str]) -> Answer {
+pub(crate) fn run_limited(units: &str, args: &[&str]) -> Answer {
     let child = Command::new("sh")
         .args(["-c", &format!(r#"ulimit -f {units}; exec "$0" "$@""#)])
         .arg(env!("CARGO_BIN_EXE_pagebox"))

@@ -18,6 +18,8 @@ mod looks;
 mod names;
 mod peer;
 mod readme;
+#[cfg(feature = "run")]
+mod recorded;
 mod run;
 mod snapshots;
 #[cfg(unix)]

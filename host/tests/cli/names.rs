@@ -118,7 +118,7 @@ fn run_takes_granted_files_of_any_name() {
     let folder = Folder::new();
     let app = folder.with("app.wasm", b"no program");
     for name in [&b"a=b.pages"[..], b"-x.pages", b"not \xff text.pages"] {
-        for option in ["--store", "--read-only-store"] {
+        for option in ["--store", "--read-only-store", "--record"] {
             let mut grant = OsString::from("name=");
             grant.push(folder.path().join(OsStr::from_bytes(name)));
             let args: [&OsStr; 4] = ["run".as_ref(), app.as_ref(), option.as_ref(), &grant];
@@ -130,15 +130,20 @@ fn run_takes_granted_files_of_any_name() {
         }
     }
     for bad in [&b"name"[..], b"=x.pages", b"name=", b"\xff=x.pages"] {
-        let args: [&OsStr; 4] = [
-            "run".as_ref(),
-            app.as_ref(),
-            "--store".as_ref(),
-            OsStr::from_bytes(bad),
-        ];
-        let answer = run(args);
-        assert_eq!(answer.code, 2, "{bad:?}");
-        assert!(answer.errors.contains("queue=messages.pages"), "{answer:?}");
+        for (option, example) in [
+            ("--store", "queue=messages.pages"),
+            ("--record", "queue=pop.trace"),
+        ] {
+            let args: [&OsStr; 4] = [
+                "run".as_ref(),
+                app.as_ref(),
+                option.as_ref(),
+                OsStr::from_bytes(bad),
+            ];
+            let answer = run(args);
+            assert_eq!(answer.code, 2, "{bad:?}");
+            assert!(answer.errors.contains(example), "{answer:?}");
+        }
     }
 }
 

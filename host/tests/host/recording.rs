@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use pagebox::trace::{PAGES_MAX, Step, Trace};
 use pagebox::{
-    Access, Error, Format, MemoryStore, NewFile, PageSize, Pager, RecordingStore, StoreError,
+    Access, Algorithm, Change, Checksum, Error, Format, Geometry, MemoryStore, NewFile, PageBuffer,
+    PageSize, PageStore, Pager, RecordingStore, Store, StoreError,
 };
 use pagebox_tests::failing::{Fault, Verb};
 
@@ -208,6 +209,59 @@ fn store_that_fails_ends_the_recording() {
     let error = recording.end().unwrap_err();
     assert!(matches!(error, StoreError::Io(_)), "{error}");
     tape.trace();
+}
+
+/// A store that is not what it was once it failed, as those on object storage are.
+#[derive(Debug)]
+struct Lost(MemoryStore);
+
+impl PageStore for Lost {
+    type Buffer = PageBuffer;
+
+    fn geometry(&self) -> Geometry {
+        self.0.geometry()
+    }
+
+    fn read(&self, page: u64, offset: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
+        self.0.read(page, offset, bytes)
+    }
+
+    fn checksum(&self, page: u64, algorithm: Algorithm) -> Result<Checksum, StoreError> {
+        self.0.checksum(page, algorithm)
+    }
+
+    fn stage(&self, source: Option<u64>) -> Result<PageBuffer, StoreError> {
+        self.0.stage(source)
+    }
+
+    fn write(&mut self, changes: &[Change<'_, PageBuffer>]) -> Result<(), StoreError> {
+        self.0.write(changes)
+    }
+
+    fn grow(&mut self, page_count: u64) -> Result<Geometry, StoreError> {
+        self.0.grow(page_count)
+    }
+}
+
+impl Store for Lost {
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        Err(StoreError::Fenced)
+    }
+}
+
+#[test]
+fn recorded_store_is_reopened_as_it_would_be() {
+    let store = Lost(MemoryStore::from_bytes(SIZE, bytes(Format::One)));
+    let tape = Tape::new(usize::MAX);
+    let (store, _recording) = RecordingStore::new(Box::new(store), tape).unwrap();
+    let mut pager = engine().open_store(store, Access::Write).unwrap();
+    assert!(matches!(
+        pager.reopen(),
+        Err(Error::Store {
+            cause: StoreError::Fenced,
+            ..
+        })
+    ));
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use pagebox::trace::Trace;
 use tempfile::TempDir;
 
 use crate::tools::{FORMATS, Tools, copy_folder, ran, repository, succeeded, told, tools};
@@ -98,6 +99,57 @@ fn a_trap_after_a_commit_leaves_what_was_committed() {
         .arg(&case.file)
         .arg("0");
     assert_eq!(succeeded(&mut read), "committed");
+}
+
+/// That the program ends with this exit code and these words, and that a trace of
+/// all that it wrote is there.
+#[track_caller]
+fn assert_recorded(what: &str, options: &[&str], code: i32, expected: &str) {
+    let Some(case) = Case::new() else { return };
+    let before = case.bytes();
+    let trace = case.file.with_extension("trace");
+    let record = format!("data={}", trace.display());
+    let mut command = case.command("--store");
+    command.args(["--record", &record]).args(options);
+    let mut child = command
+        .args(["--", what])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // Open until it ended: nothing is ever there to be read.
+    let input = child.stdin.take();
+    let output = child.wait_with_output().expect("it ends");
+    drop(input);
+    assert_eq!(output.status.code(), Some(code), "{}", told(&output));
+    assert!(told(&output).contains(expected), "{}", told(&output));
+    let lines = 1 + usize::from(code != 0);
+    assert_eq!(told(&output).lines().count(), lines, "{}", told(&output));
+    let trace = Trace::decode(&fs::read(trace).expect("it is there")).expect("it is a trace");
+    assert!(trace.base().concat() == before, "{what}");
+    let left = trace.disk_at(trace.steps().len(), None);
+    assert!(left.pages().concat() == case.bytes(), "{what}");
+    assert!(case.bytes() != before, "{what}");
+}
+
+#[test]
+fn a_program_that_crashes_is_recorded_to_its_last_write() {
+    assert_recorded("trap-after-commit", &[], 4, "unreachable");
+    assert_recorded("exit-after-commit", &[], 1, "exit code");
+}
+
+#[test]
+fn a_program_out_of_time_is_recorded_to_its_last_write() {
+    let expected = "it took longer than 0.5 s";
+    for what in ["spin-after-commit", "wait-after-commit"] {
+        assert_recorded(what, &["--timeout", "0.5"], 4, expected);
+    }
+}
+
+#[test]
+fn a_store_that_is_taken_twice_is_recorded_from_first_to_last() {
+    assert_recorded("commit-twice", &[], 0, "");
 }
 
 #[test]

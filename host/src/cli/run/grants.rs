@@ -13,13 +13,16 @@ use wasmtime::component::Resource;
 use super::super::output::shown;
 use super::super::streams::complain;
 use super::super::{Failure, Wait};
-use super::Named;
+use super::recorded::{Blank, Recorded, Tapes, checked};
 use super::wit::pagebox::pager::stores::GrantError;
+use super::{Named, Run};
 
 /// What a program was granted.
 pub(super) struct Grants {
     engine: Engine,
     grants: Vec<Grant>,
+    /// What is recorded of them.
+    traces: Blank,
 }
 
 struct Grant {
@@ -31,9 +34,22 @@ struct Grant {
     taken: Option<u32>,
     /// Whether the program tried to write what it may only read.
     refused: Arc<AtomicBool>,
+    /// The store, if what is written to it is recorded.
+    recorded: Option<Recorded>,
 }
 
 impl Grant {
+    fn new(named: &Named, read_only: bool) -> Self {
+        Self {
+            named: named.clone(),
+            read_only,
+            ready: None,
+            taken: None,
+            refused: Arc::default(),
+            recorded: None,
+        }
+    }
+
     /// The store, of a file that was opened as a page file, so that what is
     /// wrong with it is told before the program starts.
     fn open(&self, engine: &Engine) -> Result<Box<dyn Store>, Error> {
@@ -45,6 +61,14 @@ impl Grant {
             }));
         }
         Ok(engine.open(path)?.close())
+    }
+
+    /// The store, after the program has dropped it.
+    fn open_again(&self, engine: &Engine) -> Result<Box<dyn Store>, Error> {
+        match &self.recorded {
+            Some(recorded) => recorded.taken(),
+            None => self.open(engine),
+        }
     }
 }
 
@@ -125,13 +149,32 @@ impl Store for ToRead {
     }
 }
 
+/// Makes the traces of stores that are open.
+fn record(grants: &mut [Grant], records: &[Named]) -> Result<Blank, Failure> {
+    let mut traces = Blank::default();
+    for Named { name, path } in records {
+        let named = grants.iter_mut().find(|grant| grant.named.name == *name);
+        let Some(grant) = named else { continue };
+        let Some(store) = grant.ready.take() else {
+            continue;
+        };
+        let (recorded, tape) = Recorded::start(path, store)?;
+        grant.recorded = Some(recorded);
+        traces.push(tape);
+    }
+    Ok(traces)
+}
+
 impl Grants {
-    /// Opens all of the files.
-    pub(super) fn open(
-        stores: &[Named],
-        read_only_stores: &[Named],
-        wait: Wait,
-    ) -> Result<Self, Failure> {
+    /// Opens all of the files, and makes those of the traces.
+    pub(super) fn open(command: &Run, wait: Wait) -> Result<Self, Failure> {
+        let Run {
+            stores,
+            read_only_stores,
+            records,
+            ..
+        } = command;
+        checked(records, stores, read_only_stores)?;
         let stores = stores.iter().map(|named| (named, false));
         let all = stores.chain(read_only_stores.iter().map(|named| (named, true)));
         let engine = Engine::new().map_err(|error| Failure::File {
@@ -158,18 +201,22 @@ impl Grants {
                     text: format!("granted to write as {first:?} and as {name:?}: once is enough"),
                 });
             }
-            let mut grant = Grant {
-                named: named.clone(),
-                read_only,
-                ready: None,
-                taken: None,
-                refused: Arc::default(),
-            };
+            let mut grant = Grant::new(named, read_only);
             let opened = wait.wait(|| grant.open(&engine));
             grant.ready = Some(opened.map_err(Failure::of(&named.path))?);
             grants.push(grant);
         }
-        Ok(Self { engine, grants })
+        let traces = record(&mut grants, records)?;
+        Ok(Self {
+            engine,
+            grants,
+            traces,
+        })
+    }
+
+    /// The program starts: what is recorded of its stores.
+    pub(super) fn start(&mut self) -> Tapes {
+        std::mem::take(&mut self.traces).start()
     }
 
     /// Which stores the program may only read and tried to write, to be added
@@ -215,7 +262,7 @@ impl Grants {
         }
         let store = match grant.ready.take() {
             Some(store) => store,
-            None => match grant.open(&self.engine) {
+            None => match grant.open_again(&self.engine) {
                 Ok(store) => store,
                 Err(error) => {
                     // The program is not told where the file is.

@@ -1,6 +1,5 @@
 //! What a program may use: memory, and time.
 
-use std::process;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
@@ -55,9 +54,13 @@ impl ResourceLimiter for Memory {
 }
 
 /// Interrupts the programs of an engine when `time` has passed, unless the
-/// sender is dropped before. The program's process ends with `exit_code` where
-/// it does not react.
-pub(super) fn watch(engine: &Engine, time: Duration, exit_code: u8) -> std::io::Result<Sender<()>> {
+/// sender is dropped before. Where the program does not react, `end` ends the
+/// process.
+pub(super) fn watch(
+    engine: &Engine,
+    time: Duration,
+    end: impl FnOnce() + Send + 'static,
+) -> std::io::Result<Sender<()>> {
     let (sender, receiver) = mpsc::channel();
     let engine = engine.clone();
     std::thread::Builder::new()
@@ -68,7 +71,7 @@ pub(super) fn watch(engine: &Engine, time: Duration, exit_code: u8) -> std::io::
                 engine.increment_epoch();
                 if passed(GRACE) {
                     complain(format_args!("the program was ended: {}", out_of_time(time)));
-                    process::exit(exit_code.into());
+                    end();
                 }
             }
         })?;

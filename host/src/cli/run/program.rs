@@ -2,6 +2,7 @@
 //! that it was granted, standard input and output, clocks, random numbers.
 
 use std::path::Path;
+use std::process;
 
 use pagebox::{COMPONENT, Error, PageStoreView, PageStores, StoreHandle};
 use wac_graph::types::Package;
@@ -63,7 +64,7 @@ pub(super) fn run(command: &Run, wait: Wait) -> Outcome {
     let app = &command.app;
     let bytes = std::fs::read(app).map_err(Failure::reading(app))?;
     // What is wrong with the files is told before the compiler takes its time.
-    let grants = Grants::open(&command.stores, &command.read_only_stores, wait)?;
+    let mut grants = Grants::open(command, wait)?;
     let refused = |error: wasmtime::Error| Failure::Request {
         path: app.clone(),
         text: format!("not a program for pagebox: {error:#}"),
@@ -79,6 +80,7 @@ pub(super) fn run(command: &Run, wait: Wait) -> Outcome {
         .and_then(ProgramPre::new)
         .map_err(refused)?;
 
+    let tapes = grants.start();
     let data = Data {
         stores: PageStores::default(),
         grants,
@@ -94,7 +96,13 @@ pub(super) fn run(command: &Run, wait: Wait) -> Outcome {
     let mut store = wasmtime::Store::new(&engine, data);
     store.limiter(|data| &mut data.memory);
     store.set_epoch_deadline(1);
-    let watching = command.timeout.map(|time| watch(&engine, time, SYSTEM));
+    let late = tapes.clone();
+    let watching = command.timeout.map(|time| {
+        watch(&engine, time, move || {
+            late.end();
+            process::exit(SYSTEM.into());
+        })
+    });
     let _watching = watching
         .transpose()
         .map_err(|error| failed(app, "starting", &error.into()))?;
@@ -102,6 +110,7 @@ pub(super) fn run(command: &Run, wait: Wait) -> Outcome {
     let ended = program
         .instantiate(&mut store)
         .and_then(|program| program.call_run(&mut store, &command.args));
+    tapes.end();
     match ended {
         Ok(result) => {
             // After a crash there is nobody who could have dropped them.

@@ -24,16 +24,29 @@ impl Guest for Program {
                 core::arch::wasm32::unreachable()
             }
             "trap-after-commit" => {
-                let pager = open();
-                let tx = pager.begin().unwrap();
-                let page = tx.alloc_protected(1).unwrap()[0];
-                tx.stage(page).unwrap().write(0, b"committed").unwrap();
-                pager::commit(tx, Durability::Durable).unwrap();
+                let _pager = committed();
                 core::arch::wasm32::unreachable()
             }
-            "spin" => loop {
-                core::hint::black_box(0);
-            },
+            "exit-after-commit" => {
+                let _pager = committed();
+                std::process::exit(7)
+            }
+            "commit-twice" => {
+                drop(committed());
+                drop(committed());
+                Ok(())
+            }
+            "spin-after-commit" => {
+                let _pager = committed();
+                spin()
+            }
+            "wait-after-commit" => {
+                let _pager = committed();
+                let mut line = String::new();
+                std::io::stdin().read_line(&mut line).unwrap();
+                Ok(())
+            }
+            "spin" => spin(),
             "hog" => {
                 let mut held: Vec<Vec<u8>> = Vec::new();
                 loop {
@@ -93,6 +106,22 @@ impl Guest for Program {
             _ => Err(format!("{what:?} is not known")),
         }
     }
+}
+
+fn spin() -> ! {
+    loop {
+        core::hint::black_box(0);
+    }
+}
+
+/// After a commit.
+fn committed() -> Pager {
+    let pager = open();
+    let tx = pager.begin().unwrap();
+    let page = tx.alloc_protected(1).unwrap()[0];
+    tx.stage(page).unwrap().write(0, b"committed").unwrap();
+    pager::commit(tx, Durability::Durable).unwrap();
+    pager
 }
 
 fn open() -> Pager {
