@@ -82,7 +82,7 @@ impl Place {
     }
 }
 
-/// Print the bytes of a page
+/// Print the bytes of a page, or what they mean
 ///
 /// Raw, unless --hex asks for a dump. Takes no lock, and works on damaged files
 /// as far as their bytes prove themselves.
