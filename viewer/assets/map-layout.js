@@ -11,6 +11,9 @@ export const EDGE_MAX = 64;
 /** The edge of a tile that stands for several pages, in pixels. */
 export const EDGE_POOLED = 4;
 
+/** How much longer an edge gets at most where there is room. */
+const GROWTH_MAX = 1.25;
+
 /** How many steps there are before tiles stand for several pages. */
 const STEPS_SINGLE = Math.log2(EDGE_MAX) + 1;
 
@@ -30,17 +33,17 @@ export function gutterOf(pages, width) {
 }
 
 /**
- * How many columns and rows of tiles fit in a view. Where there are many
- * columns their number is a round one, so that the rows begin at pages that
- * people can count with.
+ * How many columns and rows of tiles fit in a view, and how long their edges are then.
+ * Where there are many columns their number is a round one, so that the rows begin at
+ * pages that people can count with.
  */
 export function gridOf(width, height, edge) {
   const fit = Math.max(1, Math.floor(width / edge));
   const round = fit >= 32 ? 8 : fit >= 16 ? 4 : 1;
-  return {
-    columns: fit - fit % round,
-    rows: Math.max(1, Math.floor(height / edge)),
-  };
+  const columns = fit - fit % round;
+  // The tiles take what that leaves, as far as whole pixels go.
+  const grown = Math.max(edge, Math.min(Math.floor(width / columns), Math.floor(edge * GROWTH_MAX)));
+  return { columns, rows: Math.max(1, Math.floor(height / grown)), edge: grown };
 }
 
 /** The first step at which all pages fit in a view. */
@@ -56,8 +59,8 @@ export function stepThatFits(pages, width, height) {
 
 /** The view: everything that follows from size, step and first page. */
 export function viewOf({ pages, width, height, z, first }) {
-  const { per, edge } = stepOf(z);
-  const { columns, rows } = gridOf(width, height, edge);
+  const { per, edge: least } = stepOf(z);
+  const { columns, rows, edge } = gridOf(width, height, least);
   const perRow = columns * per;
   const rowsInAll = Math.ceil(pages / perRow);
   const lastTop = Math.max(0, rowsInAll - rows) * perRow;

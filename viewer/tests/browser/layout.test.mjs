@@ -53,8 +53,8 @@ test("points outside of the tiles hit none", () => {
   const shown = view(10, 0);
   assert.equal(hit(shown, -1, 0), null);
   assert.equal(hit(shown, 0, -1), null);
-  assert.equal(hit(shown, shown.columns * 64 + 1, 0), null, "right of the last column");
-  assert.equal(hit(shown, 0, 64), null, "below the last tile");
+  assert.equal(hit(shown, shown.columns * shown.edge + 1, 0), null, "right of the last column");
+  assert.equal(hit(shown, 0, shown.edge), null, "below the last tile");
 });
 
 test("a page is in the tile that begins at or before it", () => {
