@@ -400,8 +400,9 @@ fn number(held: &impl Hash) -> u64 {
 /// A kind as it is shown: not as one that every map has.
 fn name_of(kind: &str) -> String {
     let name = text::visible(kind);
-    match OTHERS.iter().any(|other| other.name == name) {
-        true => format!("{name} (decoder)"),
-        false => name,
+    if OTHERS.iter().any(|other| other.name == name) {
+        format!("{name} (decoder)")
+    } else {
+        name
     }
 }

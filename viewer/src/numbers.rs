@@ -23,8 +23,8 @@ pub(crate) fn readings(bytes: &[u8]) -> Vec<Reading> {
     }
     for (kind, len) in [("u16", 2), ("u32", 4), ("u64", 8)] {
         let Some(part) = bytes.get(..len) else { break };
-        let little = part.iter().rev().fold(0, widened);
-        let big = part.iter().fold(0, widened);
+        let little = part.iter().rev().copied().fold(0, widened);
+        let big = part.iter().copied().fold(0, widened);
         readings.push(reading(kind, signed(little, len), signed(big, len)));
     }
     if let Some(part) = bytes.first_chunk::<8>() {
@@ -42,8 +42,8 @@ fn reading(kind: &'static str, little: String, big: String) -> Reading {
     Reading { kind, little, big }
 }
 
-fn widened(value: u64, byte: &u8) -> u64 {
-    value << 8 | u64::from(*byte)
+fn widened(value: u64, byte: u8) -> u64 {
+    value << 8 | u64::from(byte)
 }
 
 /// A number of so many bytes, and what it is if its highest bit is a sign.

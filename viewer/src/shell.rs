@@ -346,6 +346,11 @@ impl Shell {
 
     /// The address of the tree that begins at a page: of a protected one wherever its
     /// bytes will be.
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates pass by reference"
+    )]
     pub(crate) fn tree(&self, page: &u64, protected: &Option<u64>) -> String {
         match protected {
             Some(id) => format!("{}protected={id}", self.ask("tree")),

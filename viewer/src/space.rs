@@ -183,7 +183,7 @@ impl Runs {
             .listed
             .partition_point(|other| other.count >= run.count);
         if place < LISTED {
-            self.listed.insert(place, run.clone());
+            self.listed.insert(place, run);
             self.listed.truncate(LISTED);
         }
         if self

@@ -20,7 +20,7 @@ use super::{Named, Run};
 /// What a program was granted.
 pub(super) struct Grants {
     engine: Engine,
-    grants: Vec<Grant>,
+    all: Vec<Grant>,
     /// What is recorded of them.
     traces: Blank,
 }
@@ -209,7 +209,7 @@ impl Grants {
         let traces = record(&mut grants, records)?;
         Ok(Self {
             engine,
-            grants,
+            all: grants,
             traces,
         })
     }
@@ -223,7 +223,7 @@ impl Grants {
     /// to what it came to.
     pub(super) fn refused(&self) -> String {
         let refused = |grant: &&Grant| grant.refused.load(Ordering::Relaxed);
-        self.grants
+        self.all
             .iter()
             .filter(refused)
             .map(|grant| format!(": {:?} was granted to read only", grant.named.name))
@@ -232,7 +232,7 @@ impl Grants {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        let names = self.grants.iter().map(|grant| grant.named.name.clone());
+        let names = self.all.iter().map(|grant| grant.named.name.clone());
         names.collect()
     }
 
@@ -243,11 +243,7 @@ impl Grants {
         stores: &mut PageStores,
     ) -> wasmtime::Result<Result<Resource<StoreHandle>, GrantError>> {
         let granted = self.names();
-        let Some(grant) = self
-            .grants
-            .iter_mut()
-            .find(|grant| grant.named.name == name)
-        else {
+        let Some(grant) = self.all.iter_mut().find(|grant| grant.named.name == name) else {
             let text = if granted.is_empty() {
                 format!("no store was granted: {name:?} is missing")
             } else {
@@ -273,15 +269,11 @@ impl Grants {
             },
         };
         let handle = stores.insert(store)?;
-        for grant in &mut self.grants {
+        for grant in &mut self.all {
             // What stood for a store that is gone may stand for another now.
             grant.taken = grant.taken.filter(|rep| *rep != handle.rep());
         }
-        if let Some(grant) = self
-            .grants
-            .iter_mut()
-            .find(|grant| grant.named.name == name)
-        {
+        if let Some(grant) = self.all.iter_mut().find(|grant| grant.named.name == name) {
             grant.taken = Some(handle.rep());
         }
         Ok(Ok(handle))
