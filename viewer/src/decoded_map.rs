@@ -53,8 +53,16 @@ const NOT_KNOWN: u8 = 202;
 const FAILED: u8 = 203;
 const NOT_ASKED: u8 = 204;
 const UNKNOWN: u8 = 205;
+const MORE: u8 = 206;
 
-const OTHERS: [Other; 6] = [
+const OTHERS: [Other; 7] = [
+    Other {
+        code: MORE,
+        name: "more-kinds",
+        class: "metadata",
+        letter: "+",
+        about: "of a kind beyond the first 64 that the decoder named",
+    },
     Other {
         code: NOT_KNOWN,
         name: "not-known-to-it",
@@ -125,9 +133,9 @@ impl Memory {
                 self.kinds.push(kind);
                 self.kinds.len() - 1
             }
-            None => return NOT_KNOWN,
+            None => return MORE,
         };
-        u8::try_from(place).map_or(NOT_KNOWN, |place| FIRST + place)
+        u8::try_from(place).map_or(MORE, |place| FIRST + place)
     }
 }
 
@@ -404,5 +412,62 @@ fn name_of(kind: &str) -> String {
         format!("{name} (decoder)")
     } else {
         name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(name: &str) -> Kind {
+        Kind {
+            name: name_of(name),
+            letter: 'k',
+        }
+    }
+
+    #[test]
+    fn kinds_have_codes_of_their_own_as_far_as_there_are_some() {
+        let mut memory = Memory::default();
+        let names: Vec<String> = (0..100).map(|place| format!("kind {place}")).collect();
+        let codes: Vec<u8> = names
+            .iter()
+            .map(|name| memory.code_of(kind(name)))
+            .collect();
+        assert_eq!(codes[..64], (100..164).collect::<Vec<u8>>());
+        assert!(codes[64..].iter().all(|code| *code == MORE));
+        assert_eq!(memory.code_of(kind("kind 3")), 103);
+    }
+
+    /// Else a kind of the decoder would be taken for one that every map has.
+    #[test]
+    fn kind_that_is_called_like_one_of_every_map_is_told_apart() {
+        for other in &OTHERS {
+            assert_eq!(name_of(other.name), format!("{} (decoder)", other.name));
+        }
+        assert_eq!(name_of("leaf\u{202e}"), "leaf\u{ab}U+202E\u{bb}");
+    }
+
+    #[test]
+    fn tile_has_the_kind_that_most_of_its_pages_have() {
+        let tile = |first, count| Tile {
+            first,
+            count,
+            kind: 0,
+            worst: None,
+            used: 0,
+        };
+        let map = DecodedMap {
+            page_size: 4096,
+            codes: vec![PAGER, 101, 101, 100, FREE, FREE, 100, 101],
+            asks: Vec::new(),
+            done: 0,
+            failures: 0,
+            memory: Shared::default(),
+        };
+        let tiles = vec![tile(0, 4), tile(4, 4), tile(6, 2)];
+        let kinds: Vec<u8> = map.recoded(tiles).iter().map(|tile| tile.kind).collect();
+        // Of two, as many of each: the decoder's first.
+        assert_eq!(kinds, [101, FREE, 100]);
     }
 }
