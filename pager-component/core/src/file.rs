@@ -14,6 +14,7 @@ use crate::facts::{
     ChangedPage, CheckPart, CommitInfo, Compacted, Durability, Location, NewFile, ProtectedPage,
     SnapshotInfo, Stats, Wish,
 };
+use crate::finding::Finding;
 use crate::format0;
 use crate::format1;
 use crate::identity::Format;
@@ -485,6 +486,15 @@ impl File {
         }
     }
 
+    /// What that check finds in a page, where that can be found with bounded work;
+    /// but for the bytes of the committed protected ones.
+    pub fn page_findings<S: PageStore>(&mut self, store: &S, page: u64) -> Vec<Finding> {
+        match self {
+            Self::Zero(file) => file.page_findings(store, page),
+            Self::One(file) => file.page_findings(store, page),
+        }
+    }
+
     /// What a page is.
     pub fn kind<S: PageStore>(&mut self, store: &S, page: u64) -> PageKind {
         match self {
@@ -508,12 +518,12 @@ impl File {
         }
     }
 
-    /// The first run of free pages from page `from` on, and others like it that
-    /// follow, where that is known.
-    pub fn free_run<S: PageStore>(&mut self, store: &S, from: u64) -> Option<FreeRuns> {
+    /// The first run of free pages from page `from` on and before `end`, and others
+    /// like it that follow, where that is known.
+    pub fn free_run<S: PageStore>(&mut self, store: &S, from: u64, end: u64) -> Option<FreeRuns> {
         match self {
-            Self::Zero(file) => file.kinds().free_run(from),
-            Self::One(file) => file.free_run(store, from),
+            Self::Zero(file) => file.kinds().free_run(from, end),
+            Self::One(file) => file.free_run(store, from, end),
         }
     }
 
@@ -613,7 +623,7 @@ impl<S: PageStore> Kinds for FileKinds<'_, S> {
         self.file.count_kinds(self.store, first, end, f);
     }
 
-    fn free_run(&mut self, from: u64) -> Option<FreeRuns> {
-        self.file.free_run(self.store, from)
+    fn free_run(&mut self, from: u64, end: u64) -> Option<FreeRuns> {
+        self.file.free_run(self.store, from, end)
     }
 }

@@ -1,6 +1,7 @@
 //! What can be found wrong with a file: a table of kinds, and [`Finding`], one
 //! of them with its page and its evidence.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -106,9 +107,12 @@ finding_kinds! {
     FILE_TOO_SHORT Error "file-too-short"
         "The file ends before its last pages: it was cut off."
         "Restore the missing pages from a backup; repair gives up what is missing."
+    FILE_ENDS_IN_FREE_PAGES Error "file-too-short"
+        "The file ends before its last pages: it was cut off. All that is missing is free, so nothing is lost."
+        "Repair makes a copy that ends where this file does."
     PROTECTED_CHECKSUM Error "protected-checksum"
         "The bytes of a protected page are not the ones that were committed: they have rotted, or were overwritten from outside."
-        "Write the whole page again, from a backup; repair gives it up."
+        "Write the whole page again, from a backup or by what your program knows: pagebox write --protected FILE ID takes all its bytes. Repair gives the page up: it is gone then."
     SUPERBLOCK_HEAD Error "superblock-head"
         "The superblock's head holds a value that no pager writes: no crash can cause this."
         "Repair makes a copy with a superblock rebuilt from what can be proven."
@@ -163,6 +167,34 @@ impl Finding {
         self.evidence = evidence(page, offset, len);
         self
     }
+}
+
+/// That a file was cut off: where it ends in bytes, its whole pages, and those that
+/// it accounts for; of those that are missing, how many are known to be free, and
+/// how many not to be.
+pub(crate) fn cut_off(bytes: u64, pages: u64, page_count: u64, (free, used): (u64, u64)) -> String {
+    let missing = page_count.saturating_sub(pages);
+    let unknown = missing.saturating_sub(free).saturating_sub(used);
+    let ends = format!(
+        "the file ends at byte {bytes}, after page {} of {page_count}",
+        pages.saturating_sub(1)
+    );
+    if missing == 1 {
+        let which = match (free, used) {
+            (1, _) => "and was free",
+            (_, 1) => "and was not free",
+            _ => "and whether it was free is not known",
+        };
+        return format!("{ends}: page {pages} is missing, {which}");
+    }
+    let which = match (free, used, unknown) {
+        (_, 0, 0) => String::from("all of them free"),
+        (0, _, 0) => String::from("none of them free"),
+        (0, 0, _) => String::from("and which of them are free is not known"),
+        (_, _, 0) => format!("{free} of them free and {used} not"),
+        _ => format!("{free} of them free, {used} not, and of {unknown} it is not known"),
+    };
+    format!("{ends}: {missing} pages are missing, from page {pages} on, {which}")
 }
 
 /// At most [`Finding::EVIDENCE_MAX`] bytes of a page; fewer at its end.

@@ -19,8 +19,8 @@ impl Format {
 /// Why bytes are not those of a page file that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityFault {
-    /// Too few bytes to tell.
-    #[error("it has {0} bytes, too few to tell")]
+    /// Less than a page, of which there are several in every page file.
+    #[error("it has {0} bytes, which is less than a page")]
     Short(usize),
     /// No magic.
     #[error("it begins with {0:02x?}, neither with \"MPPG\" nor with \"PBOX\"")]

@@ -23,7 +23,7 @@ use crate::recovery::{
     Explain, Recovery, Step, Verdict, Witness, format_of, has_snapshot, recover_steadily,
 };
 use crate::structure::{Entry, LastCommit, Reference, Structure};
-use crate::verify::protected_page;
+use crate::verify::{Looks, protected_page};
 
 /// What a file is, as far as its bytes say.
 #[derive(Clone, Debug)]
@@ -329,6 +329,7 @@ impl<S: PageStore> Inspector<S> {
         })
     }
 
+    /// What a check finds in a page, where that can be found with bounded work.
     fn findings_of(&mut self, page: u64, protected: Option<ProtectedId>) -> Vec<Finding> {
         let mut found: Vec<Finding> = check::part(&self.store, &mut self.outcome, 0)
             .findings
@@ -340,7 +341,16 @@ impl<S: PageStore> Inspector<S> {
             let found = file.protected(&self.store, id, 1).ok()?.pop()?;
             Some(found).filter(|found| found.id == id && found.location.page == Some(page))
         });
-        found.extend(of_page.and_then(|of_page| protected_page(&self.store, &of_page)));
+        found.extend(
+            of_page.and_then(|of_page| protected_page(&self.store, &of_page, &mut Looks::one())),
+        );
+        if let Ok(recovery) = &mut self.outcome {
+            for finding in recovery.file.page_findings(&self.store, page) {
+                if !found.contains(&finding) {
+                    found.push(finding);
+                }
+            }
+        }
         found
     }
 

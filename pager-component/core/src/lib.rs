@@ -5,7 +5,7 @@
 //! | Room | Knows |
 //! |---|---|
 //! | `codec`, [`checksum`], [`bitmap`], [`kinds`], [`allocation`] | bytes, sums, pure maps |
-//! | [`flip`] | which bit a failing checksum points at |
+//! | [`flip`], `flip_xxh3` | which bit a failing checksum points at |
 //! | [`changes`], [`facts`] | what is asked of a file, and what it answers; no format |
 //! | [`format0`] | the format of `mappedpages`, complete in itself |
 //! | [`format1`] | ours, complete in itself |
@@ -60,6 +60,7 @@ pub mod facts;
 pub mod file;
 pub mod finding;
 pub mod flip;
+mod flip_xxh3;
 pub mod format0;
 pub mod format1;
 pub mod identity;

@@ -21,11 +21,12 @@ pub struct Tile {
     pub count: u64,
     /// The kind that most of them have; of equals the one that is not free.
     pub kind: PageKind,
-    /// How many of them are not free.
+    /// How many of them are not free; those that are missing count as what they
+    /// were.
     pub used: u64,
 }
 
-/// How free space lies.
+/// How free space lies, in pages that are in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreeSpace {
     /// For each power of two 2^n, how many runs of free pages have a length of
@@ -69,9 +70,9 @@ pub trait Kinds {
     /// many of them do.
     fn count(&mut self, first: u64, end: u64, f: &mut dyn FnMut(PageKind, u64));
 
-    /// The first run of free pages from page `from` on, and others like it that
-    /// follow, where that is known.
-    fn free_run(&mut self, from: u64) -> Option<FreeRuns>;
+    /// The first run of free pages from page `from` on and before `end`, and others
+    /// like it that follow, where that is known.
+    fn free_run(&mut self, from: u64, end: u64) -> Option<FreeRuns>;
 }
 
 impl Kinds for AllocationMap {
@@ -83,10 +84,10 @@ impl Kinds for AllocationMap {
         self.count_in(first, end, f);
     }
 
-    fn free_run(&mut self, from: u64) -> Option<FreeRuns> {
-        let first = self.find_free(from)?;
-        let end = self.used().find_set(first).unwrap_or(self.page_count());
-        Some(FreeRuns::one(first, end))
+    fn free_run(&mut self, from: u64, end: u64) -> Option<FreeRuns> {
+        let first = self.find_free(from).filter(|&first| first < end)?;
+        let next = self.used().find_set(first).unwrap_or(self.page_count());
+        Some(FreeRuns::one(first, next.min(end)))
     }
 }
 
@@ -99,8 +100,8 @@ impl Kinds for Box<dyn Kinds + '_> {
         (**self).count(first, end, f);
     }
 
-    fn free_run(&mut self, from: u64) -> Option<FreeRuns> {
-        (**self).free_run(from)
+    fn free_run(&mut self, from: u64, end: u64) -> Option<FreeRuns> {
+        (**self).free_run(from, end)
     }
 }
 
@@ -117,7 +118,7 @@ impl Kinds for Unknown {
         f(PageKind::UNKNOWN, end.saturating_sub(first));
     }
 
-    fn free_run(&mut self, _from: u64) -> Option<FreeRuns> {
+    fn free_run(&mut self, _from: u64, _end: u64) -> Option<FreeRuns> {
         None
     }
 }
@@ -201,7 +202,8 @@ impl<K: Kinds> PageMap<K> {
                 .into_iter()
                 .max_by_key(|kind| (counts[usize::from(kind.0)], *kind != PageKind::FREE))
                 .unwrap_or(PageKind::UNKNOWN);
-            let used = (end - first) - counts[usize::from(PageKind::FREE.0)];
+            let free = counts[usize::from(PageKind::FREE.0)] + self.missing_free(first, end);
+            let used = (end - first) - free;
             tiles.push(Tile {
                 first,
                 count: end - first,
@@ -213,12 +215,24 @@ impl<K: Kinds> PageMap<K> {
         tiles
     }
 
+    /// How many pages of `first..end` are missing and free.
+    fn missing_free(&mut self, first: u64, end: u64) -> u64 {
+        let (first, end) = (first.max(self.file_pages), end.min(self.accounted()));
+        let mut free = 0;
+        if first < end {
+            self.pages.count(first, end, &mut |kind, count| {
+                free += if kind == PageKind::FREE { count } else { 0 };
+            });
+        }
+        free
+    }
+
     /// How free space lies.
     pub fn free_space(&mut self) -> FreeSpace {
         let mut histogram = Vec::new();
         let mut longest = 0;
         let mut next = 0;
-        while let Some(runs) = self.pages.free_run(next) {
+        while let Some(runs) = self.pages.free_run(next, self.file_pages) {
             longest = longest.max(runs.count);
             let bucket = runs.count.ilog2() as usize;
             if histogram.len() <= bucket {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::codec;
 use crate::finding::{Finding, evidence};
+use crate::verify::Looks;
 
 /// What recovery decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +76,23 @@ pub(crate) struct Log {
     pub(crate) explain: Explain,
     pub(crate) steps: Vec<Step>,
     pub(crate) findings: Vec<Finding>,
+    /// How many failing checksums are explained still: none where nobody looks.
+    pub(crate) looks: Looks,
 }
 
 impl Log {
+    pub(crate) fn new(explain: Explain) -> Self {
+        Self {
+            explain,
+            steps: Vec::new(),
+            findings: Vec::new(),
+            looks: match explain {
+                Explain::Yes => Looks::recovery(),
+                Explain::No => Looks::none(),
+            },
+        }
+    }
+
     pub(crate) fn find(&mut self, finding: Finding) {
         self.findings.push(finding);
     }

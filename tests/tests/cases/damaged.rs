@@ -45,9 +45,52 @@ fn shorter_than_its_page_count_it_can_be_inspected_and_a_writer_is_told_both_cou
             text.contains(&left.to_string()) && text.contains(&pages.to_string()),
             "{text}"
         );
-        assert!(examined.finds("file-too-short", None, &format!("{left} whole pages")));
+        let words = format!("after page {} of {pages}", left - 1);
+        assert!(examined.finds("file-too-short", Some(left), &words));
         assert!(left < 4 || examined.read.is_ok());
     }
+}
+
+/// Repair cannot go back to a copy that is missing as well.
+#[test]
+fn shorter_than_its_directory_it_is_not_said_that_a_copy_is_left() {
+    let file = File::new();
+    let examined = refused(&file.bytes[..4 * P]);
+    let pages = file.state.blocks[0].page;
+    let mut found = examined.findings.iter();
+    let found = found.find(|it| it.kind.id() == "directory-copy").unwrap();
+    assert!(pages.contains(&found.page.unwrap()), "{found:?}");
+    assert!(
+        found
+            .message
+            .contains("is missing, too: those of the protected pages 0 to 32"),
+        "{found:?}"
+    );
+    assert!(found.kind.remedy().contains("an empty block"), "{found:?}");
+    let lost = examined.repaired.unwrap().actions;
+    let words = "protected pages 0 to 32 are lost";
+    assert!(
+        lost.iter().any(|action| action.text.contains(words)),
+        "{lost:?}"
+    );
+}
+
+/// What was free is no loss.
+#[test]
+fn shorter_by_free_pages_only_it_says_that_nothing_is_lost() {
+    let file = File::new();
+    let last = file.state.allocated.iter().rposition(|&used| used).unwrap();
+    let examined = refused(&file.bytes[..(last + 1) * P]);
+    let page = Some(last as u64 + 1);
+    assert!(examined.finds("file-too-short", page, "all of them free"));
+    let mut found = examined.findings.iter();
+    let found = found.find(|it| it.page == page).unwrap();
+    assert!(
+        found.kind.meaning().ends_with("so nothing is lost."),
+        "{found:?}"
+    );
+    let actions = examined.repaired.unwrap().actions;
+    assert!(actions.iter().all(|action| !action.lost), "{actions:?}");
 }
 
 #[test]
@@ -80,8 +123,9 @@ fn a_part_of_a_page_at_the_end_is_a_finding() {
     assert!(examined.is_writable() && examined.finds("tail", None, "100 bytes"));
 
     let cut = refused(&file.bytes[..file.bytes.len() - 1]);
+    let cut_at = (file.bytes.len() / P) as u64 - 1;
     assert!(cut.finds("tail", None, "1023 bytes"));
-    assert!(cut.finds("file-too-short", None, "1 are missing"));
+    assert!(cut.finds("file-too-short", Some(cut_at), "is missing"));
 }
 
 #[test]
@@ -119,7 +163,8 @@ fn page_counts_that_cannot_be_are_refused() {
     // More than the file has, but no more than the format allows.
     for count in [file.state.page_count + 1, 7968] {
         let examined = refused(&file.with(file.metadata(), 0, &little(count), Seal::Page));
-        assert!(examined.finds("file-too-short", None, &count.to_string()));
+        let end = Some(file.state.page_count);
+        assert!(examined.finds("file-too-short", end, &count.to_string()));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bits that flip, and fields whose checksums do not agree: found, or harmless.
 
+use pagebox_core::inspect::Inspector;
 use pagebox_core::{Access, Error, Pager, ProtectedId};
 use pagebox_store::{Checksum, MemoryStore};
 use pagebox_tests::craft;
@@ -158,4 +159,32 @@ fn an_empty_directory_section_counts_whatever_its_checksum_says() {
     let file = File::of(pager.close().bytes().to_vec());
     let examined = examine(&file.with(0, P - 4, &[1, 2, 3, 4], Seal::None), SIZE);
     assert_eq!(examined.write, Ok(file.shown()));
+}
+
+/// Where one flipped bit explains a structure that fails its CRC-32, it is named,
+/// and shown.
+#[test]
+fn one_rotten_bit_of_a_structure_is_named() {
+    let file = File::new();
+    let block = &file.state.blocks[0];
+    let [counts, other] = [block.active, 1 - block.active].map(|copy| block.page[copy]);
+    let places = [
+        ("metadata", file.metadata(), 500),
+        ("directory-copy", counts, 600),
+        ("directory-other", other, 700),
+        ("directory-section", 0, 900),
+    ];
+    for (id, page, at) in places {
+        let mut bytes = file.bytes.clone();
+        bytes[page as usize * P + at] ^= 8;
+        let examined = examine(&bytes, SIZE);
+        let mut found = examined.findings.iter();
+        let found = found.find(|it| it.kind.id() == id).expect(id);
+        let words = format!("one flipped bit explains it: byte {at}, bit 3");
+        assert!(found.message.contains(&words), "{}", found.message);
+        assert_eq!((found.page, found.offset), (Some(page), at as u32), "{id}");
+        let mut inspector = Inspector::open(MemoryStore::from_bytes(SIZE, bytes));
+        let of_page = inspector.page(page).unwrap().findings;
+        assert!(of_page.contains(found), "{id}: {of_page:?}");
+    }
 }

@@ -517,3 +517,24 @@ fn a_copy_of_the_peers_is_no_part_of_a_page_0_whose_tag_would_be_0() {
     let page = page0(SIZE, Some(1 << 32), &[(4, 5, 0)]);
     file.is_torn(&page, Verdict::Clean, 1 << 32, &[Side::A], true);
 }
+
+/// Which sectors are old and which new is said, at the first byte that shows it.
+#[test]
+fn torn_page_0_names_its_old_and_its_new_sectors() {
+    let (file, page0) = ours();
+    let Decision {
+        steps, findings, ..
+    } = file.recovered(&page0);
+    let words = "bytes 0 to 511 are the old ones, bytes 512 to 1023 are the new ones, the others are the same in both";
+    let step = steps.iter().find(|step| step.rule == "R4").unwrap();
+    assert!(step.text.contains(words), "{}", step.text);
+    let found = findings
+        .iter()
+        .find(|it| it.kind.id() == "finished-commit")
+        .unwrap();
+    assert!(found.message.ends_with(words), "{}", found.message);
+    // The selector of the block, in which the two versions differ.
+    let at = (Some(0), 40, &page0[40..56]);
+    assert_eq!((step.page, step.offset, &*step.evidence), at);
+    assert_eq!((found.page, found.offset, &*found.evidence), at);
+}

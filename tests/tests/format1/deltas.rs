@@ -452,7 +452,7 @@ fn check_and_viewer_see_the_deltas() {
     let mut add = |kind, count| free += if kind == PageKind::FREE { count } else { 0 };
     file.count_kinds(&store, 0, u64::MAX, &mut add);
     assert_eq!(Some(free), stats.free_pages);
-    let run = file.free_run(&store, sample.old[1]).unwrap();
+    let run = file.free_run(&store, sample.old[1], u64::MAX).unwrap();
     assert_eq!(run.first, sample.old[1]);
 
     // Who has a page, and where that is said.

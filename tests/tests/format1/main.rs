@@ -12,6 +12,7 @@ mod costs;
 mod crash;
 mod deferred;
 mod deltas;
+mod explained;
 mod failing;
 mod hostile;
 mod kill;

@@ -10,12 +10,12 @@ use super::directory::DirectoryCopy;
 use super::file::File;
 use super::findings;
 use super::slots::Directory;
-use crate::codec::narrow;
+use crate::codec::{narrow, wide};
 use crate::facts::CheckPart;
-use crate::finding::{Finding, evidence};
+use crate::finding::Finding;
 use crate::ids::ProtectedId;
 use crate::read::read_page;
-use crate::verify::{protected_page, unreadable};
+use crate::verify::{Looks, at_flip, explained, protected_page, unreadable};
 
 /// Ids whose pages one part looks at.
 const IDS_PER_PART: u64 = 64;
@@ -54,8 +54,20 @@ impl File {
         let pages = pages.unwrap_or_default().into_iter();
         pages
             .take_while(|page| page.id.0 < end)
-            .filter_map(|page| protected_page(store, &page))
+            .filter_map(|page| protected_page(store, &page, &mut Looks::one()))
             .collect()
+    }
+
+    /// What a check finds in a page beyond what recovery did, but for the bytes of
+    /// protected ones.
+    pub(crate) fn page_findings<S: PageStore>(&self, store: &S, page: u64) -> Vec<Finding> {
+        let directory = self.state.directory();
+        let blocks = directory.map_or(&[][..], |directory| directory.blocks());
+        let place = blocks.iter().position(|block| {
+            let place = block.place;
+            place.active.other().of(place.pages) == page
+        });
+        place.map_or_else(Vec::new, |index| self.check_block(store, wide(index)))
     }
 
     fn check_block<S: PageStore>(&self, store: &S, index: u64) -> Vec<Finding> {
@@ -72,14 +84,16 @@ impl File {
             Ok(None) => return Vec::new(),
             Err(error) => return alloc::vec![unreadable(page, &error)],
         };
-        let head = evidence(&bytes, 0, 8);
-        let Err(fault) = DirectoryCopy::parse(bytes, store.geometry().page_size) else {
+        let Err(fault) = DirectoryCopy::parse(bytes.clone(), store.geometry().page_size) else {
             return Vec::new();
         };
+        let flip = fault.flip(&bytes);
         let message = format!(
-            "copy {side} of directory block {index}, which does not count, is not valid: {fault}"
+            "copy {side} of directory block {index}, which does not count, is not valid: {fault}{}",
+            explained(flip)
         );
         let finding = Finding::new(findings::DIRECTORY_OTHER, Some(page), message);
-        alloc::vec![finding.with_evidence(&head, 0, 8)]
+        let finding = finding.with_evidence(&bytes, 0, 8);
+        alloc::vec![at_flip(finding, &bytes, flip)]
     }
 }

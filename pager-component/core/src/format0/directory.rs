@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 
 use pagebox_store::{Checksum, PageSize, SEAL_LEN};
 
-use super::{Limits, computed_seal, is_sealed, stored_seal};
+use super::{Limits, computed_seal, is_sealed, seal_flip, stored_seal};
 use crate::codec::{array_at, put, u8_at, u32_at, u64_at};
 use crate::facts::Location;
 use crate::facts::ProtectedPage;
+use crate::flip::Flip;
 use crate::ids::ProtectedId;
 use crate::ids::Side;
 
@@ -114,6 +115,16 @@ pub enum CopyFault {
         /// (P-12)/30.
         expected: u64,
     },
+}
+
+impl CopyFault {
+    /// The bit of the whole page that explains it.
+    pub(crate) fn flip(&self, page: &[u8]) -> Option<Flip> {
+        match self {
+            Self::Checksum { .. } => seal_flip(page, 0),
+            Self::Capacity { .. } => None,
+        }
+    }
 }
 
 /// The tag of a whole page, taken as a copy, whether it can be believed or not.

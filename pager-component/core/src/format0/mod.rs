@@ -77,6 +77,8 @@ use pagebox_store::{PageSize, SEAL_LEN};
 
 use crate::allocation::AllocationMap;
 use crate::checksum;
+use crate::codec::wide;
+use crate::flip::{self, Flip};
 use crate::ids::ProtectedId;
 use crate::kinds::PageKind;
 
@@ -152,4 +154,17 @@ pub fn stored_seal(page: &[u8]) -> u32 {
 pub fn computed_seal(page: &[u8], start: usize) -> u32 {
     let end = page.len().saturating_sub(SEAL_LEN);
     checksum::crc32(page.get(start..end).unwrap_or_default())
+}
+
+/// The bit of a whole page that explains that its seal does not agree.
+pub(crate) fn seal_flip(page: &[u8], start: usize) -> Option<Flip> {
+    let end = page.len().checked_sub(SEAL_LEN)?;
+    let bits = 8 * wide(end.checked_sub(start)?);
+    match flip::one_bit(bits, stored_seal(page), computed_seal(page, start))? {
+        Flip::Bytes { byte, bit } => Some(Flip::Bytes {
+            byte: byte + wide(start),
+            bit,
+        }),
+        flip @ Flip::Checksum { .. } => Some(flip),
+    }
 }

@@ -7,11 +7,13 @@ use pagebox_store::{PageStore, StoreError};
 
 use super::directory::{self, DirectoryCopy};
 use super::findings;
-use super::metadata::{self, Metadata};
+use super::metadata::{self, Metadata, MetadataFault};
+use super::seal_flip;
 use crate::error::{Error, Operation};
 use crate::finding::{self, Finding};
 use crate::ids::Side;
 use crate::read::read_page;
+use crate::verify::{at_flip, explained};
 
 /// One of the two metadata pages as it was read.
 pub(super) struct MetadataRead {
@@ -34,12 +36,17 @@ pub(super) fn metadata_page<S: PageStore>(store: &S, side: Side) -> Result<Metad
         });
     };
     let parsed = Metadata::parse(&bytes, page_size).map_err(|fault| {
-        let message = format!("metadata {side} cannot be believed: {fault}");
-        Finding::new(findings::METADATA_NAMED, Some(page), message).with_evidence(
-            &bytes,
-            fault.offset(page_size),
-            8,
-        )
+        let flip = match fault {
+            MetadataFault::Checksum { .. } => seal_flip(&bytes, 0),
+            _ => None,
+        };
+        let message = format!(
+            "metadata {side} cannot be believed: {fault}{}",
+            explained(flip)
+        );
+        let finding = Finding::new(findings::METADATA_NAMED, Some(page), message);
+        let finding = finding.with_evidence(&bytes, fault.offset(page_size), 8);
+        at_flip(finding, &bytes, flip)
     });
     Ok(MetadataRead {
         side,

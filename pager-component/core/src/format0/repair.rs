@@ -41,7 +41,7 @@ use crate::ids::{ProtectedId, Side};
 use crate::kinds::PageKind;
 use crate::read::{page_checksum, read_page};
 use crate::reasoning::{Explain, Verdict};
-use crate::verify::{explained, flip_in, protected_page};
+use crate::verify::{Looks, explained, flip_in, protected_page};
 
 /// Mends the file in a store; see the module's table. A sound file stays as it
 /// is. Durable when it returns.
@@ -86,7 +86,7 @@ pub(crate) fn mend<S: PageStore>(store: &mut S) -> Result<Vec<Action>, Error> {
 /// least were never committed.
 fn is_intact<S: PageStore>(store: &S, sound: &Sound) -> bool {
     sound.directory.slots(ProtectedId(0)).all(|(id, slot)| {
-        let found = protected_page(store, &slot.listed(id));
+        let found = protected_page(store, &slot.listed(id), &mut Looks::one());
         found.is_none_or(|found| found.kind.severity() < Severity::Error)
     })
 }
@@ -556,11 +556,15 @@ fn cut_to_file<S: PageStore>(store: &S, used: Bitmap, actions: &mut Vec<Action>)
     }
     let page_count = file_pages.max(MIN_PAGE_COUNT);
     let lost = used.count(file_pages, used.len());
+    let what = match lost {
+        0 => String::from("all of them were free"),
+        _ => format!("{lost} of them were allocated and are lost"),
+    };
     let text = format!(
-        "pages {file_pages} to {} are missing from the file: {lost} of them were allocated and are lost",
+        "pages {file_pages} to {} are missing from the file: {what}",
         used.len() - 1
     );
-    note(actions, true, Some(file_pages), None, &text);
+    note(actions, lost > 0, Some(file_pages), None, &text);
     let mut kept = Bitmap::from_words(used.words().to_vec(), page_count);
     for page in file_pages.max(RESERVED_PAGES)..page_count {
         kept.set(page, false);

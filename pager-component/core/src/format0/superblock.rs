@@ -48,12 +48,14 @@ pub type Identity = [u8; offset::SIDE];
 /// # Errors
 /// The first [`IdentityFault`] that is found, in their order.
 pub fn identify(head: &[u8]) -> Result<PageSize, IdentityFault> {
+    // As much as there is of the magic says more than how much there is.
+    if let Some(&magic) = head.first_chunk()
+        && magic != MAGIC
+    {
+        return Err(IdentityFault::Magic(magic));
+    }
     if head.len() < offset::SECTION {
         return Err(IdentityFault::Short(head.len()));
-    }
-    let magic = array_at(head, offset::MAGIC);
-    if magic != MAGIC {
-        return Err(IdentityFault::Magic(magic));
     }
     let [major, minor, _patch, _build] = array_at(head, offset::VERSION);
     if major != 0 || minor > MINOR {

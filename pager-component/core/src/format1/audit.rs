@@ -19,12 +19,13 @@ use super::findings;
 use super::leaf::{self, Kind};
 use super::medium::Medium;
 use super::pages::Pages;
+use super::rotten::Place;
 use super::shape::Shape;
 use super::tally::Tally;
 use super::tree::{Fault, Seek, Sought, Tree, Which, in_node};
 use crate::codec::wide;
 use crate::facts::{CheckPart, ProtectedPage};
-use crate::finding::{self, Finding, FindingKind};
+use crate::finding::Finding;
 use crate::ids::ProtectedId;
 use crate::verify::protected_page;
 
@@ -179,17 +180,17 @@ impl File {
             return Part::Map { id: 0 };
         }
         let space = self.record.space_tree();
-        if let Err(error) = self.paged(store) {
-            let fault = Fault::of(&error);
-            self.tally.bad.insert(fault.page);
-            let wrong = format!("the deltas do not fit the trees: page {}", fault.page);
-            found.push(fault.finding(findings::ROOTS, &wrong));
+        if let Some(finding) = self.deltas_finding(store) {
+            self.tally.bad.extend(finding.page);
+            found.push(finding);
         }
         let mut group = group;
         for _ in 0..LEAVES_A_PART {
             let mut faults = Vec::new();
             let present = self.leaf_past(store, &space, group, &mut faults);
-            self.note(Which::Space, faults, found);
+            for fault in faults {
+                self.note_home(store, &space, fault, found);
+            }
             let (present, leaf) = match present {
                 LeafPast::At(present, leaf) => (present, leaf),
                 LeafPast::Nowhere => return Part::Map { id: 0 },
@@ -290,7 +291,11 @@ impl File {
         let mut stored = Vec::new();
         match self.reader(store).stored_below(map, index) {
             Ok(below) => stored = below,
-            Err(error) => self.note(Which::Map, alloc::vec![Fault::of(&error)], found),
+            Err(error) => {
+                let fault = Fault::of(&error);
+                let named = self.reader(store).entry(map, 1, index).ok().flatten();
+                self.note(store, Place::of_map(1, index), named.as_ref(), fault, found);
+            }
         }
         stored.retain(|&(stored, _)| stored >= id);
         let most = (BYTES_A_PART / shape.page_size.bytes()).max(1);
@@ -327,7 +332,8 @@ impl File {
             let node = match self.reader(store).node(Which::Map, level, index, &entry) {
                 Ok(node) => node,
                 Err(error) => {
-                    self.note(Which::Map, alloc::vec![Fault::of(&error)], found);
+                    let place = Place::of_map(level, index);
+                    self.note(store, place, Some(&entry), Fault::of(&error), found);
                     return past;
                 }
             };
@@ -396,7 +402,7 @@ impl File {
             location,
             next: None,
         };
-        found.extend(protected_page(store, &page));
+        found.extend(protected_page(store, &page, &mut self.tally.looks));
     }
 
     /// That SPACE says the same of a page that MAP names, and that nothing else
@@ -434,19 +440,38 @@ impl File {
         is_first
     }
 
-    pub(super) fn note(&mut self, which: Which, faults: Vec<Fault>, found: &mut Vec<Finding>) {
-        let tree = match which {
-            Which::Map => "MAP",
-            Which::Space => "SPACE",
+    /// Tells of a home that cannot be believed, once.
+    fn note_home<S: Medium>(
+        &mut self,
+        store: &S,
+        space: &Tree,
+        fault: Fault,
+        found: &mut Vec<Finding>,
+    ) {
+        let at = self.layout.node_at(fault.page);
+        let (level, index) = at.map_or((0, 0), |(level, index, _)| (level, index));
+        let named = self.reader(store).entry(space, level, index).ok().flatten();
+        let place = Place {
+            which: Which::Space,
+            level,
+            index,
         };
-        for fault in faults {
-            if self.tally.bad.insert(fault.page) {
-                let wrong = format!(
-                    "a node of {tree} in page {} is not as committed",
-                    fault.page
-                );
-                found.push(fault.finding(findings::NODE, &wrong));
-            }
+        self.note(store, place, named.as_ref(), fault, found);
+    }
+
+    /// Tells of a node that cannot be believed, once.
+    pub(super) fn note<S: Medium>(
+        &mut self,
+        store: &S,
+        place: Place,
+        named: Option<&Entry>,
+        fault: Fault,
+        found: &mut Vec<Finding>,
+    ) {
+        if self.tally.bad.insert(fault.page) {
+            let (layout, page_count) = (&self.layout, self.record.page_count);
+            let looks = &mut self.tally.looks;
+            found.push(place.finding(store, layout, page_count, named, fault, looks));
         }
     }
 
@@ -478,18 +503,6 @@ impl File {
         let tables = words(Kind::Snapshots);
         found.extend(unnamed(tally.tables, tally.tables_named, tables));
         found
-    }
-}
-
-impl Fault {
-    /// It as a finding: that this is wrong, unless the medium is to blame.
-    pub(super) fn finding(self, kind: FindingKind, wrong: &str) -> Finding {
-        let (kind, message) = if self.is_unread {
-            (finding::UNREADABLE, self.text)
-        } else {
-            (kind, format!("{wrong}: {}", self.text))
-        };
-        Finding::new(kind, Some(self.page), message)
     }
 }
 

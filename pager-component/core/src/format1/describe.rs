@@ -1,26 +1,22 @@
-//! What lies in a page, for people: header, root records, nodes and leaves; and
-//! the protected pages.
+//! What lies in a page, for people: nodes, leaves and all others; and the
+//! protected pages.
 
 use alloc::format;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::entry;
 use super::fields::{
-    LISTED, delta_fields, entry_text, header, hex, homes, leaf_fields, push_left, snapshot_fields,
-    table_field,
+    LISTED, entry_problem, entry_text, header, leaf_fields, push_left, snapshot_fields,
 };
-use super::file::File;
+use super::file::{File, Scope};
 use super::look::Location;
 use super::medium::Medium;
-use super::naming::{MAP_ROOT, Named, SNAPSHOTS_ROOT, SPACE_ROOT};
+use super::naming::Named;
 use super::reasons::first_page;
-use super::record;
 use super::shape::ENTRY_LEN;
-use super::slots;
-use super::tree::{Seek, Sought, Tree, Which};
+use super::tree::{Seek, Sought};
 use crate::checksum::xxh3;
-use crate::codec::{part, u8_at, u32_at, u64_at, u128_at, wide};
+use crate::codec::wide;
 use crate::ids::{ProtectedId, Side};
 use crate::kinds::PageKind;
 use crate::read::read_page;
@@ -98,7 +94,7 @@ impl File {
     ) -> Vec<Structure> {
         let shape = self.layout.shape();
         if page == 0 {
-            return alloc::vec![header(bytes)];
+            return alloc::vec![header(bytes, &self.record.header)];
         }
         for side in Side::BOTH {
             if page == first_page(shape, side) {
@@ -113,109 +109,6 @@ impl File {
             PageKind::SPACE => self.space_home(store, page, bytes).into_iter().collect(),
             PageKind::SNAPSHOTS => alloc::vec![self.table_page(store, page, bytes)],
             _ => Vec::new(),
-        }
-    }
-
-    fn root_record<S: Medium>(&self, store: &S, side: Side, page: u64, bytes: &[u8]) -> Structure {
-        // It may be longer than its first page.
-        let slot = slots::read(store, self.layout.shape().unit(), side);
-        let (record, fault) = match slot.map(|slot| slot.found) {
-            Ok(Ok(found)) => (Some(found.record), None),
-            Ok(Err(fault)) => (None, Some(fault.to_string())),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        let number = |name: &str, at: usize, meaning: &str| {
-            Field::new(name, at, 8, u64_at(bytes, at).to_string()).meaning(meaning)
-        };
-        let count = |name: &str, at: usize, meaning: &str| {
-            Field::new(name, at, 4, u32_at(bytes, at).to_string()).meaning(meaning)
-        };
-        let entry_field = |name: &str, at: usize, tree: Which| {
-            let field = Field::new(name, at, ENTRY_LEN, entry_text(bytes, at));
-            match entry::decode(bytes, at) {
-                Ok(Some(entry)) => {
-                    let height = match tree {
-                        Which::Map => u8_at(bytes, 89),
-                        Which::Space => u8_at(bytes, 90),
-                    };
-                    let tree = Tree {
-                        which: tree,
-                        height: height.into(),
-                        root: None,
-                    };
-                    // A height that no tree has names no page.
-                    let levels = match tree.which {
-                        Which::Map => self.layout.shape().map_levels(),
-                        Which::Space => self.layout.shape().space_levels(),
-                    };
-                    if tree.height <= levels {
-                        field.refers_to(self.page_of(&tree, tree.height, 0, &entry))
-                    } else {
-                        field
-                    }
-                }
-                Ok(None) => field,
-                Err(_) => field.problem(Some("these are bytes that no entry has".into())),
-            }
-        };
-        let mut fields = alloc::vec![
-            Field::new("magic", 0, 8, structure::ascii(part(bytes, 0, 8)))
-                .meaning("marks a root record")
-                .problem(fault),
-            number("length", 8, "bytes of the record without its stamps"),
-            Field::new("checksum", 16, 16, format!("{:#034x}", u128_at(bytes, 16)))
-                .meaning("XXH3-128 of what follows"),
-            number("generation", 32, "the commit that wrote this"),
-            number("base", 40, "the commit that wrote the trees"),
-            number(
-                "proven",
-                48,
-                "all that was born up to here was durable before"
-            ),
-            number("page count", 56, "pages that the file accounts for"),
-            number(
-                "used pages",
-                64,
-                "pages that are neither free nor the file's own"
-            ),
-            number("protected pages", 72, "ids that MAP names"),
-            number("last snapshot", 80, "the last id that a snapshot was given"),
-            count("deltas", 96, "ids that changed since the last fold"),
-            count(
-                "regular deltas",
-                100,
-                "regular pages that changed since the last fold"
-            ),
-            Field::new("page size", 88, 1, format!("2^{} bytes", u8_at(bytes, 88)),),
-            Field::new("height of MAP", 89, 1, u8_at(bytes, 89).to_string()),
-            Field::new("height of SPACE", 90, 1, u8_at(bytes, 90).to_string()),
-            Field::new("uuid", 112, 16, hex(part(bytes, 112, 16))).meaning("as in the header"),
-            homes(bytes, 128),
-            entry_field("MAP", MAP_ROOT, Which::Map)
-                .meaning("the tree from protected ids to pages"),
-            entry_field("SPACE", SPACE_ROOT, Which::Space)
-                .meaning("the tree that says what each page is"),
-            table_field("snapshots", bytes, SNAPSHOTS_ROOT)
-                .meaning("the newest page of their table"),
-            Field::new(
-                "stamp",
-                record::PIECE,
-                8,
-                u64_at(bytes, record::PIECE).to_string()
-            )
-            .meaning("the generation again, at the end of every sector"),
-        ];
-        if let Some(record) = &record {
-            fields.extend(delta_fields(&record.deltas, bytes.len()));
-        }
-        let shows = record.as_ref() == Some(&self.record);
-        Structure {
-            name: "root",
-            title: format!("Root {side}"),
-            page,
-            counts: shows && (side == self.side || self.is_copied),
-            valid: Some(record.is_some()),
-            fields,
         }
     }
 
@@ -249,10 +142,12 @@ impl File {
                 None => format!("entry {place}"),
             };
             let field = Field::new(name, at, ENTRY_LEN, entry_text(bytes, at));
+            let newest = named.map_or(u64::MAX, |_| self.record.generation);
+            let field = field.problem(entry_problem(bytes, at, newest));
             fields.push(match entry {
                 Ok(Some(entry)) if entry.number != 0 => field.refers_to(entry.number),
                 Ok(_) => field.meaning("a page of zeros that was never written"),
-                Err(_) => field.problem(Some("these are bytes that no entry has".into())),
+                Err(_) => field,
             });
         }
         push_left(&mut fields, left, "entries");
@@ -270,13 +165,18 @@ impl File {
     fn table_page<S: Medium>(&mut self, store: &S, page: u64, bytes: &[u8]) -> Structure {
         let is_read = self.read_snapshots(store).is_ok();
         let counts = self.snapshots.table_pages().contains(&page);
+        let newest = if counts || is_read {
+            self.record.generation
+        } else {
+            u64::MAX
+        };
         Structure {
             name: "snapshot-table",
             title: "Table of snapshots".into(),
             page,
             counts,
             valid: (counts || is_read).then_some(counts),
-            fields: snapshot_fields(bytes, self.layout.shape()),
+            fields: snapshot_fields(bytes, self.layout.shape(), newest),
         }
     }
 
@@ -300,7 +200,7 @@ impl File {
         let fields = if level == 0 {
             leaf_fields(bytes, shape, first, self.record.page_count)
         } else {
-            self.space_fields(level, index, bytes)
+            self.space_fields(level, index, bytes, counts)
         };
         Some(Structure {
             name: if level == 0 {
@@ -318,9 +218,15 @@ impl File {
         })
     }
 
-    fn space_fields(&self, level: u32, index: u64, bytes: &[u8]) -> Vec<Field> {
+    fn space_fields(&self, level: u32, index: u64, bytes: &[u8], counts: bool) -> Vec<Field> {
         let shape = self.layout.shape();
         let space = self.record.space_tree();
+        // The side that does not count may be of a commit that was not finished.
+        let newest = if counts && self.scope == Scope::All {
+            self.record.generation
+        } else {
+            u64::MAX
+        };
         let mut fields = Vec::new();
         for place in 0..shape.fan() {
             let at = place * ENTRY_LEN;
@@ -333,7 +239,8 @@ impl File {
             let child = (index << shape.fan_log2) + wide(place);
             let first = self.layout.group_start(shape.first_key(level - 1, child));
             let text = entry_text(bytes, at);
-            let field = Field::new(format!("pages from {first}"), at, ENTRY_LEN, text);
+            let field = Field::new(format!("pages from {first}"), at, ENTRY_LEN, text)
+                .problem(entry_problem(bytes, at, newest));
             fields.push(field.refers_to(self.page_of(&space, level - 1, child, &entry)));
         }
         fields

@@ -1,11 +1,14 @@
 //! [`Error`]: why an operation on a file of format 1 was not done.
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 
 use pagebox_store::{Algorithm, Checksum, PageSize, StoreError};
 
 use super::header::HeaderFault;
 use crate::checksum::Xxh3;
+use crate::finding::cut_off;
 use crate::identity::IdentityFault;
 use crate::ids::ProtectedId;
 use crate::kinds::PageKind;
@@ -173,18 +176,61 @@ pub enum Damage {
     /// The homes that the header names can't be there.
     #[error("the homes that the header names can't be there")]
     Homes,
+    /// The file was cut off.
+    #[error("{0}")]
+    Short(Short),
     /// What the root that counts reaches is not as it was committed.
-    #[error(
-        "what generation {generation} reaches is not as it was committed: page {page}: {fault}"
-    )]
+    #[error("what generation {generation} reaches is not as it was committed: {}{fault}", of_page(*.page))]
     Unsound {
         /// Of the root.
         generation: u64,
-        /// Where.
+        /// Where; 0: in the root record, which says what can't be.
         page: u64,
         /// What is wrong there.
         fault: &'static str,
     },
+}
+
+/// A page that something is wrong with; page 0 is nobody's but the header's.
+fn of_page(page: u64) -> String {
+    if page == 0 {
+        String::new()
+    } else {
+        format!("page {page}: ")
+    }
+}
+
+/// How a file was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// Where it ends, in bytes.
+    pub bytes: u64,
+    /// Whole pages that there are.
+    pub pages: u64,
+    /// Pages that the file accounts for.
+    pub page_count: u64,
+    /// How many of those that are missing are free, and how many are not, as far
+    /// as that is known; none: nobody asked.
+    pub kinds: Option<(u64, u64)>,
+}
+
+impl Short {
+    /// Pages that are missing.
+    pub fn missing(&self) -> u64 {
+        self.page_count.saturating_sub(self.pages)
+    }
+
+    /// Whether all that is missing is known to be free.
+    pub fn is_free(&self) -> bool {
+        self.kinds == Some((self.missing(), 0))
+    }
+}
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = self.kinds.unwrap_or_default();
+        cut_off(self.bytes, self.pages, self.page_count, kinds).fmt(f)
+    }
 }
 
 impl Error {

@@ -3,11 +3,14 @@
 use pagebox_store::PageSize;
 
 use super::layout::NAMED;
-use crate::checksum::xxh3;
+use crate::checksum::{Xxh3, xxh3};
 use crate::codec::{array_at, part, put, u8_at, u32_at, u64_at, u128_at};
 
 /// Bytes of the header that say something; the rest of its unit is zero.
 pub const HEADER_LEN: usize = 512;
+
+/// Where its checksum stands: of what comes before.
+pub(super) const HEADER_SUM: usize = 496;
 
 /// What a file of this format begins with.
 pub const MAGIC: [u8; 4] = *b"PBOX";
@@ -60,8 +63,8 @@ impl Header {
         put(&mut out, 8, &self.page_size.log2().to_le_bytes());
         put(&mut out, 16, &self.uuid);
         put(&mut out, 32, &encode_homes(self.homes));
-        let sum = xxh3(part(&out, 0, 496));
-        put(&mut out, 496, &sum.to_le_bytes());
+        let sum = header_sum(&out);
+        put(&mut out, HEADER_SUM, &sum.to_le_bytes());
         out
     }
 
@@ -71,7 +74,7 @@ impl Header {
         if magic != MAGIC {
             return Err(HeaderFault::Magic(magic));
         }
-        if u128_at(bytes, 496) != xxh3(part(bytes, 0, 496)) {
+        if u128_at(bytes, HEADER_SUM) != header_sum(bytes) {
             return Err(HeaderFault::Checksum);
         }
         let (major, minor) = (u8_at(bytes, 4), u8_at(bytes, 5));
@@ -85,6 +88,11 @@ impl Header {
             homes: decode_homes(bytes, 32),
         })
     }
+}
+
+/// The checksum that a header with these bytes has to say.
+pub(super) fn header_sum(bytes: &[u8]) -> Xxh3 {
+    xxh3(part(bytes, 0, HEADER_SUM))
 }
 
 pub(super) fn encode_homes(homes: [u64; NAMED]) -> [u8; 8 * NAMED] {

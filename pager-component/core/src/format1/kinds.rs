@@ -90,20 +90,25 @@ impl File {
         }
     }
 
-    /// The first run of free pages from page `from` on, below the page count,
-    /// and those like it that follow.
-    pub(crate) fn free_run<S: Medium>(&mut self, store: &S, from: u64) -> Option<FreeRuns> {
+    /// The first run of free pages from page `from` on, below the page count and
+    /// before `end`, and those like it that follow.
+    pub(crate) fn free_run<S: Medium>(
+        &mut self,
+        store: &S,
+        from: u64,
+        end: u64,
+    ) -> Option<FreeRuns> {
         if self.scope == Scope::Protected {
             return None;
         }
         let layout = self.layout;
-        let page_count = self.record.page_count;
+        let limit = self.record.page_count.min(end);
         let mut from = from;
         // Where the run begins that goes on to `from`.
         let mut first = None;
-        while from < page_count {
+        while from < limit {
             let group = layout.group_of(from);
-            let (leaf, span_end) = self.span(store, group, page_count);
+            let (leaf, span_end) = self.span(store, group, limit);
             let start = layout.group_start(group);
             if let (LeafSpan::Absent, None) = (&leaf, first)
                 && let Some(runs) = absent_runs(&layout, from, span_end)
@@ -137,7 +142,7 @@ impl File {
             }
             from = end;
         }
-        first.map(|first| FreeRuns::one(first, page_count))
+        first.map(|first| FreeRuns::one(first, limit))
     }
 
     /// What is known of a group, and the page, at most `end`, up to which the

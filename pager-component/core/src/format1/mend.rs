@@ -30,6 +30,8 @@ use crate::bitmap::Overlay;
 use crate::codec::wide;
 use crate::finding::{self, Severity};
 use crate::ids::Side;
+use crate::read::read_page;
+use crate::verify::{Looks, explained};
 
 /// Mends the file in a store. A sound file stays as it is.
 ///
@@ -296,6 +298,7 @@ impl File {
                 None => entries.remove(&id),
             };
         }
+        let mut looks = Looks::default();
         for (id, entry) in entries {
             let page = entry.number;
             if page == 0 {
@@ -314,7 +317,12 @@ impl File {
             match fault {
                 None => drop(found.stored.insert(id, entry)),
                 Some(fault) => {
-                    let text = format!("protected page {id} was given up: {fault}");
+                    let bytes = read_page(store, page).ok().flatten();
+                    let flip = bytes.and_then(|bytes| looks.explain(&bytes, entry.checksum));
+                    let text = format!(
+                        "protected page {id} was given up: {fault}{}",
+                        explained(flip)
+                    );
                     found.actions.push(action(true, Some(page), Some(id), text));
                 }
             }

@@ -83,8 +83,8 @@
 //! | `settle`, `room`, `commit` | all that writes, grows or syncs |
 //! | `compact`, `compaction` | making the file shorter, in steps; how far that has come |
 //! | `slots`, `recover`, `witness` | which root counts; whether it still does |
-//! | `kinds`, `describe`, `fields`, `naming`, `reasons` | looking, in words for people |
-//! | `audit`, `snapshot_audit`, `tally`, [`findings`] | the check |
+//! | `kinds`, `describe`, `describe_root`, `fields`, `naming`, `reasons`, `slot_faults` | looking, in words for people |
+//! | `audit`, `snapshot_audit`, `tally`, `rotten`, [`findings`] | the check; of one page, too |
 //! | `mend`, `mend_snapshots`, `loss` | mending |
 //! | `upgrade` | a new file around the regular pages of another one |
 //!
@@ -120,6 +120,7 @@ mod compact;
 mod compaction;
 pub mod deltas;
 mod describe;
+mod describe_root;
 mod differ;
 pub mod entry;
 mod error;
@@ -148,8 +149,10 @@ pub mod record;
 mod recover;
 mod rewrite;
 mod room;
+mod rotten;
 mod settle;
 pub mod shape;
+mod slot_faults;
 mod slots;
 mod snapshot;
 mod snapshot_audit;
@@ -163,7 +166,7 @@ mod view;
 mod witness;
 
 pub use crate::facts::CommitInfo;
-pub use error::{Damage, Error, Operation};
+pub use error::{Damage, Error, Operation, Short};
 pub use file::{File, Stats};
 pub use layout::Layout;
 pub use leaf::Kind;

@@ -9,8 +9,9 @@ use super::entry::{Entry, in_node};
 use super::file::File;
 use super::medium::Medium;
 use super::reasons::first_page;
-use super::record;
+use super::record::{self, Record};
 use super::shape::{DELTAS, ENTRY_LEN};
+use super::slots;
 use super::tree::{Tree, Which, page_of};
 use crate::codec::{self, wide};
 use crate::ids::ProtectedId;
@@ -40,6 +41,17 @@ pub(super) struct Named {
     pub(super) offset: usize,
 }
 
+/// The delta of a record that names a page: its id, its entry, and where in the
+/// slot that stands.
+fn delta_naming(record: &Record, page: u64) -> Option<(u64, Entry, usize)> {
+    let mut changed = (0..).zip(&record.deltas.ids);
+    changed.find_map(|(place, (&id, entry))| {
+        let entry = entry.filter(|entry| entry.number == page && page != 0)?;
+        let offset = record::position(DELTAS + place * deltas::ID_LEN + 8);
+        Some((id, entry, offset))
+    })
+}
+
 impl File {
     /// The page of the node that an entry names.
     pub(super) fn page_of(&self, tree: &Tree, level: u32, index: u64, entry: &Entry) -> u64 {
@@ -55,8 +67,45 @@ impl File {
         (named.level == 0).then_some(ProtectedId(named.index))
     }
 
-    /// Who names a page.
+    /// Who names a page: the committed state, or else a snapshot; and a commit that
+    /// was not finished.
     pub(crate) fn references<S: Medium>(&mut self, store: &S, page: u64) -> Vec<Reference> {
+        let mut found = self.counted_references(store, page);
+        found.extend(self.unfinished_reference(store, page));
+        found
+    }
+
+    /// The root of a commit that was not finished, where it names a page by itself.
+    fn unfinished_reference<S: Medium>(&self, store: &S, page: u64) -> Option<Reference> {
+        let shape = self.layout.shape();
+        let side = self.side.other();
+        if self.is_copied || page == 0 {
+            return None;
+        }
+        let record = slots::read(store, shape.unit(), side)
+            .ok()?
+            .found
+            .ok()?
+            .record;
+        if record.generation <= self.record.generation || record.header != self.record.header {
+            return None;
+        }
+        let (offset, what) = match delta_naming(&record, page) {
+            Some((id, _, offset)) => (offset, format!("protected page {id}")),
+            None if record.map.is_some_and(|root| root.number == page) => {
+                (MAP_ROOT, String::from("the root of MAP"))
+            }
+            None => return None,
+        };
+        let page_len = shape.page_size.bytes();
+        Some(Reference {
+            page: first_page(shape, side) + wide(offset / page_len),
+            offset: codec::offset(offset % page_len),
+            text: format!("root {side}, whose commit was not finished, names it as {what}"),
+        })
+    }
+
+    fn counted_references<S: Medium>(&mut self, store: &S, page: u64) -> Vec<Reference> {
         let named = match self.page_kind(store, page) {
             PageKind::SPACE => self.who_names_home(store, page),
             PageKind::MAP_NODE | PageKind::PROTECTED_ACTIVE => self.who_names(store, page),
@@ -193,18 +242,15 @@ impl File {
     /// as many entries as are searched.
     pub(super) fn who_names<S: Medium>(&mut self, store: &S, page: u64) -> Option<Named> {
         let map = self.record.map_tree();
-        let changed = (0..).zip(&self.record.deltas.ids);
-        for (place, (&id, entry)) in changed {
-            if let Some(entry) = entry.filter(|entry| entry.number == page && page != 0) {
-                return Some(Named {
-                    which: Which::Map,
-                    level: 0,
-                    index: id,
-                    entry,
-                    node: None,
-                    offset: record::position(DELTAS + place * deltas::ID_LEN + 8),
-                });
-            }
+        if let Some((id, entry, offset)) = delta_naming(&self.record, page) {
+            return Some(Named {
+                which: Which::Map,
+                level: 0,
+                index: id,
+                entry,
+                node: None,
+                offset,
+            });
         }
         let root = map.root?;
         let named = Named {

@@ -18,6 +18,10 @@ use crate::codec::{array_at, narrow, offset, part, put, u8_at, u32_at, u64_at, u
 
 const MAGIC: [u8; 8] = *b"PBOXROOT";
 
+/// Where the payload has its checksum, and what it is of begins.
+pub(super) const SUM: usize = 16;
+pub(super) const SUMMED: usize = 32;
+
 /// A root record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -100,6 +104,15 @@ pub fn stamps(slot: &[u8]) -> impl Iterator<Item = u64> + '_ {
         .map(|sector| u64_at(sector, PIECE))
 }
 
+/// The payload of blocks, in one piece.
+pub(super) fn payload(blocks: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(blocks.len());
+    for sector in blocks.chunks_exact(SECTOR) {
+        payload.extend_from_slice(part(sector, 0, PIECE));
+    }
+    payload
+}
+
 impl Record {
     /// The record, but for what changed since the last fold.
     pub(super) fn without_deltas(&self) -> Self {
@@ -147,8 +160,8 @@ impl Record {
         entry::encode(payload, 192, self.space.as_ref());
         entry::encode(payload, 224, self.snapshots.as_ref());
         deltas.encode_with(later, payload, DELTAS);
-        let sum = xxh3(part(payload, 32, payload.len() - 32));
-        put(payload, 16, &sum.to_le_bytes());
+        let sum = xxh3(part(payload, SUMMED, payload.len() - SUMMED));
+        put(payload, SUM, &sum.to_le_bytes());
 
         // Each piece to its sector, the last first: none is in the way.
         for sector in (0..slot.len() / SECTOR).rev() {
@@ -180,16 +193,13 @@ impl Record {
 
     /// Reads the blocks of a slot, as many as [`len_of`] says.
     pub fn decode(blocks: &[u8]) -> Result<Self, RecordFault> {
-        let mut payload = Vec::with_capacity(blocks.len());
-        for sector in blocks.chunks_exact(SECTOR) {
-            payload.extend_from_slice(part(sector, 0, PIECE));
-        }
+        let payload = payload(blocks);
         let mut stamps = stamps(blocks);
         let stamp = stamps.next();
         if stamps.any(|other| Some(other) != stamp) {
             return Err(RecordFault::Torn);
         }
-        if u128_at(&payload, 16) != xxh3(part(&payload, 32, payload.len() - 32)) {
+        if u128_at(&payload, SUM) != xxh3(part(&payload, SUMMED, payload.len() - SUMMED)) {
             return Err(RecordFault::Checksum);
         }
         let [

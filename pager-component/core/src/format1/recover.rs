@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use super::cache::Cache;
 use super::check::{self, Newer};
 use super::entry::{Entry, in_node};
-use super::error::{Damage, Error};
+use super::error::{Damage, Error, Short};
 use super::header::Header;
 use super::layout::Layout;
 use super::medium::Medium;
@@ -285,8 +285,18 @@ fn verify<S: Medium>(store: &S, layout: &Layout, record: &Record) -> Result<Veri
 }
 
 fn expect_root<S: Medium>(store: &S, layout: &Layout, record: &Record) -> Result<(), Error> {
-    check::root(layout, store.geometry().page_count, record)
-        .map_err(|fault| unsound(record, 0, fault))
+    let geometry = store.geometry();
+    check::root(layout, geometry.page_count, record).map_err(|fault| {
+        if fault == check::TOO_SHORT {
+            return Error::Damaged(Damage::Short(Short {
+                bytes: geometry.byte_count(),
+                pages: geometry.page_count,
+                page_count: record.page_count,
+                kinds: None,
+            }));
+        }
+        unsound(record, 0, fault)
+    })
 }
 
 fn unsound(record: &Record, page: u64, fault: &'static str) -> Error {

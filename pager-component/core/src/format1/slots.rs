@@ -42,7 +42,7 @@ pub(super) fn position(unit: u64, side: Side) -> u64 {
 
 /// Reads a root slot whole. What is past the end of the file is no record.
 pub(super) fn read<S: Medium>(store: &S, unit: u64, side: Side) -> Result<Slot, Error> {
-    let Some(slot) = bytes(store, position(unit, side), unit)? else {
+    let Some(slot) = slot_bytes(store, unit, side)? else {
         return Ok(Slot {
             found: Err(RecordFault::Magic),
             stamps: Vec::new(),
@@ -52,6 +52,15 @@ pub(super) fn read<S: Medium>(store: &S, unit: u64, side: Side) -> Result<Slot, 
         found: parse(&slot),
         stamps: record::stamps(&slot).collect(),
     })
+}
+
+/// The bytes of a root slot; none past the end of the file.
+pub(super) fn slot_bytes<S: Medium>(
+    store: &S,
+    unit: u64,
+    side: Side,
+) -> Result<Option<Vec<u8>>, Error> {
+    bytes(store, position(unit, side), unit)
 }
 
 fn parse(slot: &[u8]) -> Result<Found, RecordFault> {

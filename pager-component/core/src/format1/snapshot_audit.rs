@@ -3,16 +3,15 @@
 //! is not looked at again. The tree that comes after the newest one names what
 //! deltas have replaced: that is looked at last.
 
-use alloc::format;
 use alloc::vec::Vec;
 
 use super::audit::{BYTES_A_PART, PASSED_A_PART, Part};
 use super::differ::{Differences, Pair};
 use super::file::File;
-use super::findings;
 use super::leaf::Kind;
 use super::medium::Medium;
-use super::tree::{Fault, Which};
+use super::rotten::{self, Place, in_snapshot};
+use super::tree::Fault;
 use crate::codec::narrow;
 use crate::facts::ProtectedPage;
 use crate::finding::Finding;
@@ -31,11 +30,9 @@ impl File {
         if let Err(error) = self.read_snapshots(store) {
             let fault = Fault::of(&error);
             self.tally.bad.insert(fault.page);
-            let wrong = format!(
-                "the table of snapshots is not as committed: page {}",
-                fault.page
-            );
-            found.push(fault.finding(findings::SNAPSHOTS, &wrong));
+            let named = self.snapshots.next_older();
+            let looks = &mut self.tally.looks;
+            found.push(rotten::table(store, named.as_ref(), fault, looks));
             return None;
         }
         if (place, part) == (0, 0) && self.record.snapshots.is_some() {
@@ -59,7 +56,8 @@ impl File {
         let mut walk = match walk {
             Ok(walk) => walk,
             Err(error) => {
-                self.note(Which::Map, alloc::vec![Fault::of(&error)], found);
+                let nowhere = Place::of_map(0, 0);
+                self.note(store, nowhere, None, Fault::of(&error), found);
                 return Some(Part::Snapshot {
                     place: place + 1,
                     part: 0,
@@ -106,7 +104,9 @@ impl File {
             return;
         }
         if let Err(error) = walk.below(&mut self.reader(store), pair) {
-            self.note(Which::Map, alloc::vec![Fault::of(&error)], found);
+            let fault = Fault::of(&error);
+            let place = Place::of_map(pair.level, pair.index);
+            self.note(store, place, Some(&entry), fault, found);
         }
     }
 
@@ -127,9 +127,7 @@ impl File {
             location: self.in_words(entry.into()),
             next: None,
         };
-        found.extend(protected_page(store, &page).map(|finding| Finding {
-            message: format!("in snapshot {name}: {}", finding.message),
-            ..finding
-        }));
+        let looks = &mut self.tally.looks;
+        found.extend(in_snapshot(name, protected_page(store, &page, looks)));
     }
 }

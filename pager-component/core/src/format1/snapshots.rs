@@ -117,6 +117,11 @@ impl Snapshots {
         Ok(())
     }
 
+    /// What names the page of the table that was not read yet.
+    pub(super) fn next_older(&self) -> Option<Entry> {
+        self.rest
+    }
+
     /// How many were read.
     pub(super) fn count(&self) -> usize {
         let pages = self.pages.iter();

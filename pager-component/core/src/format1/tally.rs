@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::differ::Differences;
 use crate::bitmap::Overlay;
+use crate::verify::Looks;
 
 /// What was found so far.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +31,8 @@ pub(super) struct Tally {
     pub(super) above: BTreeMap<(u32, u64), bool>,
     /// The same of the last one of the lowest level.
     pub(super) lowest: Option<(u64, bool)>,
+    /// How many checksums are explained still.
+    pub(super) looks: Looks,
     /// Pages that could not be believed, each told once.
     pub(super) bad: BTreeSet<u64>,
 }

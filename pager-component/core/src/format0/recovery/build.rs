@@ -13,10 +13,10 @@ use crate::allocation::AllocationMap;
 use crate::bitmap::Bitmap;
 use crate::codec;
 use crate::error::Error;
-use crate::finding::{self, Finding, Severity};
+use crate::finding::{self, Finding, Severity, cut_off};
 use crate::format0::directory::{DirectoryCopy, Slot, offset, slot_offset};
 use crate::format0::metadata::{self, Metadata};
-use crate::format0::read::raw_tag;
+use crate::format0::read::{directory_copy, raw_tag};
 use crate::format0::slots::{Block, Directory};
 use crate::format0::state::{Remains, Root, Sound, State};
 use crate::format0::superblock::{BlockRef, Identity, block_offset};
@@ -25,6 +25,7 @@ use crate::ids::Side;
 use crate::kinds::PageKind;
 use crate::read::read_page;
 use crate::reasoning::Log;
+use crate::verify::{at_flip, explained};
 
 /// What was decided.
 pub(super) struct Inputs<'a> {
@@ -117,14 +118,17 @@ pub(super) fn build<S: PageStore>(
 }
 
 fn check_length<S: PageStore>(store: &S, metadata: &Metadata, log: &mut Log) {
-    let file_pages = store.geometry().page_count;
-    let page_count = metadata.page_count();
+    let geometry = store.geometry();
+    let (file_pages, page_count) = (geometry.page_count, metadata.page_count());
     if file_pages < page_count {
-        let message = format!(
-            "the file has {file_pages} whole pages, its metadata says {page_count}: {} are missing",
-            page_count - file_pages
-        );
-        log.find(Finding::new(finding::FILE_TOO_SHORT, None, message));
+        let used = metadata.used.count(file_pages, page_count);
+        let free = page_count - file_pages - used;
+        let kind = match used {
+            0 => finding::FILE_ENDS_IN_FREE_PAGES,
+            _ => finding::FILE_TOO_SHORT,
+        };
+        let message = cut_off(geometry.byte_count(), file_pages, page_count, (free, used));
+        log.find(Finding::new(kind, Some(file_pages), message));
     }
 }
 
@@ -256,22 +260,57 @@ fn read_copy<S: PageStore>(
     let Some(bytes) = read_page(store, page)? else {
         let message =
             format!("the file ends before copy {side} of directory block {index}, in page {page}");
-        log.find(Finding::new(findings::DIRECTORY_COPY, Some(page), message));
+        let finding = Finding::new(findings::DIRECTORY_COPY, Some(page), message);
+        log.find(with_other(store, page_size, index, place, finding)?);
         return Ok(None);
     };
-    let head = bytes.iter().take(8).copied().collect::<Vec<u8>>();
-    match DirectoryCopy::parse(bytes, page_size) {
-        Ok(copy) => Ok(Some(copy)),
-        Err(fault) => {
-            let message =
-                format!("copy {side} of directory block {index} cannot be believed: {fault}");
-            log.find(
-                Finding::new(findings::DIRECTORY_COPY, Some(page), message)
-                    .with_evidence(&head, 0, 8),
-            );
-            Ok(None)
-        }
+    let fault = match DirectoryCopy::parse(bytes.clone(), page_size) {
+        Ok(copy) => return Ok(Some(copy)),
+        Err(fault) => fault,
+    };
+    let flip = log.looks.take().then(|| fault.flip(&bytes)).flatten();
+    let message = format!(
+        "copy {side} of directory block {index} cannot be believed: {fault}{}",
+        explained(flip)
+    );
+    let finding = Finding::new(findings::DIRECTORY_COPY, Some(page), message);
+    let finding = at_flip(finding.with_evidence(&bytes, 0, 8), &bytes, flip);
+    log.find(with_other(store, page_size, index, place, finding)?);
+    Ok(None)
+}
+
+/// What is wrong with the copy of a block that counts: it depends on the other one
+/// what that comes to.
+fn with_other<S: PageStore>(
+    store: &S,
+    page_size: PageSize,
+    index: usize,
+    place: BlockRef,
+    finding: Finding,
+) -> Result<Finding, Error> {
+    let side = place.active.other();
+    let page = side.of(place.pages);
+    if directory_copy(store, page)?.is_some() {
+        return Ok(finding);
     }
+    let is_there = page < store.geometry().page_count;
+    let other = if is_there {
+        "cannot be believed either"
+    } else {
+        "is missing, too"
+    };
+    let limits = Limits::of(page_size);
+    let first = limits.id(index, 0).0;
+    let last = first + limits.slots_per_block - 1;
+    let message = format!(
+        "{}; copy {side}, in page {page}, {other}: those of the protected pages {first} to {last} that there are cannot be found",
+        finding.message
+    );
+    Ok(Finding {
+        kind: findings::DIRECTORY_LOST,
+        message,
+        ..finding
+    })
 }
 
 /// Who owns which page: each page once.

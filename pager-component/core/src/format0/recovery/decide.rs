@@ -6,15 +6,16 @@ use alloc::vec::Vec;
 
 use pagebox_store::{PageSize, PageStore};
 
-use super::torn::{Resolved, Torn, low32};
+use super::torn::{Mixture, Resolved, Torn, low32};
 use super::{Candidate, usize_of};
 use crate::error::Error;
 use crate::finding::{self, Finding};
 use crate::format0::metadata::{self, Metadata};
 use crate::format0::read::{MetadataRead, directory_copy, raw_tag};
 use crate::format0::superblock::{self, BlockRef, Head};
-use crate::format0::{computed_seal, findings, is_sealed, stored_seal};
+use crate::format0::{computed_seal, findings, is_sealed, seal_flip, stored_seal};
 use crate::reasoning::{Log, Verdict};
+use crate::verify::{FLIP_EVIDENCE, at_flip, explained};
 
 /// R3 to R5: which page 0 counts.
 pub(super) fn decide<S: PageStore>(
@@ -50,20 +51,23 @@ pub(super) fn decide<S: PageStore>(
         }
     });
     if let Some((resolved, is_ours)) = resolve_torn(store, page_size, page0, head, pair)? {
-        return Ok(log_resolved(resolved, is_ours, log));
+        return Ok(log_resolved(page0, resolved, is_ours, log));
     }
     log.step("R4", None, || {
         "no commit, of ours or of the peer, can leave this: damage".to_string()
     });
-    log.find(
-        Finding::new(
-            findings::DIRECTORY_SECTION,
-            Some(0),
-            "the directory section of page 0 fails its checksum, and no crash can have torn it so"
-                .to_string(),
-        )
-        .with_evidence(page0, page0.len() - 4, 4),
+    let flip = if section_holds {
+        None
+    } else {
+        seal_flip(page0, superblock::offset::SECTION)
+    };
+    let message = format!(
+        "the directory section of page 0 fails its checksum, and no crash can have torn it so{}",
+        explained(flip)
     );
+    let finding = Finding::new(findings::DIRECTORY_SECTION, Some(0), message);
+    let finding = finding.with_evidence(page0, page0.len() - 4, 4);
+    log.find(at_flip(finding, page0, flip));
     Ok((Verdict::Damaged, nothing(head)))
 }
 
@@ -112,37 +116,37 @@ fn nothing(head: &Head) -> Candidate {
     }
 }
 
-fn log_resolved(resolved: Resolved, is_ours: bool, log: &mut Log) -> (Verdict, Candidate) {
+fn log_resolved(
+    page0: &[u8],
+    resolved: Resolved,
+    is_ours: bool,
+    log: &mut Log,
+) -> (Verdict, Candidate) {
     let rule = if is_ours { "R4" } else { "R5" };
     let who = if is_ours {
         "a commit"
     } else {
         "a commit of mappedpages"
     };
-    match resolved {
-        Resolved::Forward(candidate) => {
-            log.step(rule, None, || {
-                format!("every sector of page 0 is the old or the new one of {who}, and the new is durable: forward")
-            });
-            log.find(Finding::new(
-                findings::FINISHED_COMMIT,
-                Some(0),
-                format!("page 0 was torn in {who}, which is complete all the same"),
-            ));
-            (Verdict::RolledForward, candidate)
-        }
-        Resolved::Back(candidate) => {
-            log.step(rule, None, || {
-                format!("every sector of page 0 is the old or the new one of {who}, and the old counts: back")
-            });
-            log.find(Finding::new(
-                finding::UNFINISHED_COMMIT,
-                Some(0),
-                format!("page 0 was torn in {who}, which is undone"),
-            ));
-            (Verdict::RolledBack, candidate)
-        }
-    }
+    let (verdict, candidate, mixture) = match resolved {
+        Resolved::Forward(candidate, mixture) => (Verdict::RolledForward, candidate, mixture),
+        Resolved::Back(candidate, mixture) => (Verdict::RolledBack, candidate, mixture),
+    };
+    let (kind, so, end) = match verdict {
+        Verdict::RolledForward => (
+            findings::FINISHED_COMMIT,
+            "the new is durable: forward",
+            "complete all the same",
+        ),
+        _ => (finding::UNFINISHED_COMMIT, "the old counts: back", "undone"),
+    };
+    let Mixture { text, at } = mixture;
+    log.step(rule, Some((0, page0, at, FLIP_EVIDENCE)), || {
+        format!("every sector of page 0 is the old or the new one of {who}: {text}; {so}")
+    });
+    let message = format!("page 0 was torn in {who}, which is {end}: {text}");
+    log.find(Finding::new(kind, Some(0), message).with_evidence(page0, at, FLIP_EVIDENCE));
+    (verdict, candidate)
 }
 
 /// R3. The section as it is; none where it holds what nobody writes.

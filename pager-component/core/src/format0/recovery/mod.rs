@@ -85,11 +85,7 @@ struct Candidate {
 pub fn recover<S: PageStore>(store: &S, explain: Explain) -> Result<Decision, Error> {
     let page_size = store.geometry().page_size;
     let page0 = read_page0(store)?;
-    let mut log = Log {
-        explain,
-        steps: Vec::new(),
-        findings: Vec::new(),
-    };
+    let mut log = Log::new(explain);
     let head = read_head(&page0, &mut log)?;
 
     let mut named = metadata_page(store, head.side)?;

@@ -8,6 +8,8 @@
 //! | R5, one selector | all but the selector as found | the selector too | as the stored checksum says |
 //! | R5, one added block | without it | with it, active B | as the stored checksum says |
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
@@ -41,10 +43,21 @@ pub(super) struct Torn<'a, F> {
 /// What a torn page 0 turned out to be.
 pub(super) enum Resolved {
     /// The new page 0: all that it announces is durable.
-    Forward(Candidate),
+    Forward(Candidate, Mixture),
     /// The old page 0.
-    Back(Candidate),
+    Back(Candidate, Mixture),
 }
+
+/// Which bytes of a torn page 0 are old and which new, for people.
+pub(super) struct Mixture {
+    /// In words.
+    pub(super) text: String,
+    /// The first byte that shows that it is an old one.
+    pub(super) at: usize,
+}
+
+/// Runs of sectors that are told one by one.
+const RUNS: usize = 6;
 
 /// A commit of ours that may have torn page 0.
 struct Commit {
@@ -82,7 +95,8 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
             if let Some(versions) = versions(&sides, old_count, pairs)
                 && self.is_mixture(&versions, Some(commit.head_is_new))
             {
-                return Some(self.resolve(&commit, versions.new));
+                let mixture = self.mixture(&versions, Some(commit.head_is_new));
+                return Some(self.resolve(&commit, versions.new, mixture));
             }
         }
         None
@@ -136,15 +150,16 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
     }
 
     /// What counts of a commit that tore page 0.
-    fn resolve(&self, commit: &Commit, new: Vec<BlockRef>) -> Resolved {
+    fn resolve(&self, commit: &Commit, new: Vec<BlockRef>, mixture: Mixture) -> Resolved {
         // The peer ignores the section where the count is 0 and goes on from
         // the empty directory; so must we.
         if commit.count == 0 {
-            return Resolved::Back(Candidate {
+            let candidate = Candidate {
                 side: self.head.side,
                 tagged: self.head.tag.is_some(),
                 blocks: Vec::new(),
-            });
+            };
+            return Resolved::Back(candidate, mixture);
         }
         let side = if commit.head_is_new {
             self.head.side
@@ -152,11 +167,12 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
             self.head.side.other()
         };
         // C4 made all that it names durable.
-        Resolved::Forward(Candidate {
+        let candidate = Candidate {
             side,
             tagged: true,
             blocks: new,
-        })
+        };
+        Resolved::Forward(candidate, mixture)
     }
 
     /// R5: the peer's rewriting of page 0 after it changed one block, or added
@@ -178,7 +194,14 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
         let mut blocks = self.blocks(count)?;
         let block = blocks.get_mut(index)?;
         block.active = block.active.other();
-        Some(Resolved::Forward(self.untagged(blocks)))
+        let at = block_offset(index) + offset::BLOCK_SIDE;
+        let mixture = Mixture {
+            text: format!(
+                "byte {at}, the selector of directory block {index}, is the old one, and the checksum is the new one"
+            ),
+            at,
+        };
+        Some(Resolved::Forward(self.untagged(blocks), mixture))
     }
 
     /// One block added: its pair are the first two of exactly four fresh pages.
@@ -217,10 +240,11 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
             }
             // The peer takes the section for what its checksum holds for.
             let old_page = self.page(&versions.old);
+            let mixture = self.mixture(&versions, None);
             return Some(if stored_seal(self.page0) == stored_seal(&old_page) {
-                Resolved::Back(self.untagged(versions.old))
+                Resolved::Back(self.untagged(versions.old), mixture)
             } else {
-                Resolved::Forward(self.untagged(versions.new))
+                Resolved::Forward(self.untagged(versions.new), mixture)
             });
         }
         None
@@ -297,6 +321,46 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
                 (0, Some(false)) => found == old,
                 _ => found == old || found == new,
             })
+    }
+
+    /// Which sectors of a mixture are old and which new. Both versions are of the
+    /// head that was found; which one that is may be known.
+    fn mixture(&self, versions: &Versions, head_is_new: Option<bool>) -> Mixture {
+        let (old, new) = (self.page(&versions.old), self.page(&versions.new));
+        let sectors = self.page0.chunks(SECTOR).zip(old.chunks(SECTOR));
+        let sectors = sectors.zip(new.chunks(SECTOR)).enumerate();
+        let mut runs: Vec<(usize, usize, bool)> = Vec::new();
+        let mut first_old = None;
+        for (index, ((found, old), new)) in sectors {
+            let is_new = match head_is_new {
+                Some(is_new) if index == 0 => is_new,
+                _ if old == new => continue,
+                _ => found == new,
+            };
+            if !is_new && first_old.is_none() {
+                let place = old.iter().zip(new).position(|(old, new)| old != new);
+                first_old = Some(index * SECTOR + place.unwrap_or(offset::SIDE));
+            }
+            match runs.last_mut() {
+                Some((_, end, of)) if (*end, *of) == (index, is_new) => *end += 1,
+                _ => runs.push((index, index + 1, is_new)),
+            }
+        }
+        let ages = runs.iter().take(RUNS).map(|&(first, end, is_new)| {
+            let age = if is_new { "new" } else { "old" };
+            let (from, to) = (first * SECTOR, end * SECTOR - 1);
+            format!("bytes {from} to {to} are the {age} ones, ")
+        });
+        let ages: String = ages.collect();
+        let rest = if runs.len() > RUNS {
+            "and so on"
+        } else {
+            "the others are the same in both"
+        };
+        Mixture {
+            text: format!("{ages}{rest}"),
+            at: first_old.unwrap_or(0),
+        }
     }
 }
 
