@@ -172,6 +172,8 @@ impl Finding {
 /// That a file was cut off: where it ends in bytes, its whole pages, and those that
 /// it accounts for; of those that are missing, how many are known to be free, and
 /// how many not to be.
+#[cold]
+#[inline(never)]
 pub(crate) fn cut_off(bytes: u64, pages: u64, page_count: u64, (free, used): (u64, u64)) -> String {
     let missing = page_count.saturating_sub(pages);
     let unknown = missing.saturating_sub(free).saturating_sub(used);

@@ -76,6 +76,8 @@ type Pair = [u64; 2];
 /// The bit whose flip makes the XXH3 of `bytes` `expected`; none where it is that,
 /// where one bit does not explain it, or where there are more than [`LEN_MAX`]
 /// bytes.
+#[cold]
+#[inline(never)]
 pub(crate) fn one_bit(bytes: &[u8], expected: Xxh3) -> Option<Flip> {
     let actual = xxh3(bytes);
     let wanted = expected ^ actual;
@@ -120,6 +122,8 @@ struct Hashed {
 
 impl Hashed {
     /// Of more than [`SHORT_MAX`] bytes.
+    #[cold]
+    #[inline(never)]
     fn of(bytes: &[u8]) -> Self {
         let stripes = (bytes.len() - 1) / STRIPE;
         let mut blocks = Vec::new();
@@ -191,6 +195,8 @@ impl Hashed {
     }
 
     /// The product of a pair, where a block adds this more to it.
+    #[cold]
+    #[inline(never)]
     fn product(&self, pair: usize, block: usize, more: Pair) -> u64 {
         let two = |lanes: &Lanes| -> Pair {
             let (pairs, _) = lanes.as_chunks::<2>();

@@ -25,6 +25,9 @@
 //! a panic; a wrong decision of our own always is, before anything is written:
 //! the file is then as of the last commit.
 //!
+//! What only says what is wrong with damaged files is marked as cold and inlined
+//! nowhere: the component has a limit of a mebibyte.
+//!
 //! # Example
 //! ```
 //! use pagebox_core::{Access, Format, NewFile, Pager};

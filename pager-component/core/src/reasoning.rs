@@ -93,6 +93,12 @@ impl Log {
         }
     }
 
+    /// The damage first, and else as it was found.
+    pub(crate) fn sort(&mut self) {
+        self.findings
+            .sort_by_key(|finding| core::cmp::Reverse(finding.kind.severity()));
+    }
+
     pub(crate) fn find(&mut self, finding: Finding) {
         self.findings.push(finding);
     }

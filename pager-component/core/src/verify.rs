@@ -69,6 +69,8 @@ impl Default for Looks {
 pub(crate) const FLIP_EVIDENCE: usize = 16;
 
 /// What is wrong with the bytes of a protected page.
+#[cold]
+#[inline(never)]
 pub(crate) fn protected_page<S: PageStore>(
     store: &S,
     of: &ProtectedPage,
@@ -109,6 +111,8 @@ pub(crate) fn protected_page<S: PageStore>(
 
 /// A finding of bytes, with those from the flipped one on as its evidence. Where
 /// that is not known, none is evidence more than the others.
+#[cold]
+#[inline(never)]
 pub(crate) fn at_flip(finding: Finding, bytes: &[u8], flip: Option<Flip>) -> Finding {
     match flip {
         Some(Flip::Bytes { byte, .. }) => finding.with_evidence(bytes, narrow(byte), FLIP_EVIDENCE),
@@ -128,6 +132,8 @@ pub(crate) fn flip_in(page_size: PageSize, expected: Checksum, actual: Checksum)
 
 /// What one flipped bit has to do with it, to end a sentence; empty where that
 /// is nothing.
+#[cold]
+#[inline(never)]
 pub(crate) fn explained(flip: Option<Flip>) -> String {
     flip.map_or_else(String::new, |flip| format!("; {flip}"))
 }

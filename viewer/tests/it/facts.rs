@@ -591,3 +591,84 @@ fn command_that_mends_stands_where_something_is_to_be_mended() {
         }
     }
 }
+
+/// Each damaged sample names its cause, with the place that shows it; and the page
+/// that is named has the finding, too.
+#[test]
+fn damage_of_each_sample_is_named_with_its_place_and_on_its_page() {
+    let demo = Demo::start();
+    let node = "those of the protected pages 128 to 255 that it names cannot be found";
+    let torn = "bytes 512 to 1023 have stamp 0, the others 4";
+    let cut = "111 pages are missing, from page 333 on, all of them free";
+    for (name, id, offset, words) in [
+        (
+            "rotten page.pages",
+            "protected-checksum",
+            2048,
+            "byte 2048, bit 6",
+        ),
+        (
+            "finished commit.pages",
+            "finished-commit",
+            0,
+            "root slot B only",
+        ),
+        ("torn root.pages", "root-other", 1016, torn),
+        (
+            "unfinished commit.pages",
+            "unfinished-commit",
+            0,
+            "its checksum is wrong",
+        ),
+        ("rotten header.pages", "header", 20, "byte 20, bit 6"),
+        ("rotten node.pages", "node", 40, node),
+        ("truncated.pages", "file-too-short", 0, cut),
+        (
+            "format 0 rotten page.pages",
+            "protected-checksum",
+            2048,
+            "byte 2048, bit 6",
+        ),
+        (
+            "format 0 torn page 0.pages",
+            "finished-commit",
+            4092,
+            "are the old ones",
+        ),
+        (
+            "format 0 truncated.pages",
+            "file-too-short",
+            0,
+            "after page 95 of 128",
+        ),
+    ] {
+        let view = demo.json(name, "health");
+        let mut found = view["findings"].as_array().unwrap().iter();
+        let found = found.find(|found| found["id"] == id).expect(name);
+        let message = found["message"].as_str().unwrap();
+        assert!(message.contains(words), "{name}: {message}");
+        assert_eq!(found["offset"], offset, "{name}: {found}");
+        let of_page = demo.html(name, &format!("page?n={}", found["page"]));
+        let text = texts(&of_page, "main").join(" ");
+        assert!(text.contains(words), "{name}: {text}");
+    }
+    let told = texts(&demo.html("not a page file.pages", "health"), "main").join(" ");
+    assert!(!told.contains("too few to tell"), "{told}");
+}
+
+/// The longest run of free pages is the same one everywhere: of pages that are in
+/// the file.
+#[test]
+fn longest_free_run_is_the_same_in_every_place() {
+    let demo = Demo::start();
+    for sample in SAMPLES {
+        let places = Places::of(&demo, sample.name);
+        let overview = number(&places.overview_json["free_space"]["longest"]);
+        assert_eq!(
+            places.program("longest_free_run"),
+            overview,
+            "{}",
+            sample.name
+        );
+    }
+}

@@ -94,11 +94,15 @@ impl Site {
 
 /// Flips a bit of a protected page.
 fn rot(path: &Path) {
+    rot_at(path, 100);
+}
+
+fn rot_at(path: &Path, at: usize) {
     let mut inspector = pagebox::Engine::new().unwrap().inspect(path).unwrap();
     let entry = inspector.directory(3, 1, false).unwrap().remove(0);
     let page = entry.page.unwrap();
     let mut bytes = fs::read(path).unwrap();
-    bytes[usize::try_from(page).unwrap() * 4096 + 100] ^= 1;
+    bytes[usize::try_from(page).unwrap() * 4096 + at] ^= 1;
     fs::write(path, bytes).unwrap();
 }
 
@@ -929,11 +933,12 @@ fn file_is_told_of_with_its_path_and_size() {
     );
 }
 
-/// The first row was lit, as if the rot were there: the checksum does not tell where
-/// it is.
+/// The first row was lit, as if the rot were there: of more than one bit the checksum
+/// does not tell where it is.
 #[test]
 fn byte_that_is_not_known_is_not_pointed_at() {
     let site = Site::new();
+    rot_at(&site.folder.path().join("other.pages"), 200);
     let html = site.html("/f/2/health");
     let finding = texts(&html, ".finding.bad").concat();
     assert!(finding.contains("the checksum of page"), "{finding}");
@@ -944,16 +949,18 @@ fn byte_that_is_not_known_is_not_pointed_at() {
         .unwrap();
     assert!(!page.contains("at="), "{page}");
     assert!(texts(&site.html(&page), "tr.cursor").is_empty());
-    // Of format 0 it is known.
-    let site = Site::of(Format::Zero);
-    let html = site.html("/f/2/health");
-    let finding = texts(&html, ".finding.bad").concat();
-    assert!(finding.contains("Bytes at 100 (0x64)"), "{finding}");
-    let page = links(&html)
-        .into_iter()
-        .find(|link| link.contains("&at=100"))
-        .unwrap();
-    assert_eq!(texts(&site.html(&page), "tr.cursor").len(), 1);
+    // Of one bit it is known.
+    for format in [Format::Zero, Format::One] {
+        let site = Site::of(format);
+        let html = site.html("/f/2/health");
+        let finding = texts(&html, ".finding.bad").concat();
+        assert!(finding.contains("Bytes at 100 (0x64)"), "{finding}");
+        let page = links(&html)
+            .into_iter()
+            .find(|link| link.contains("&at=100"))
+            .unwrap();
+        assert_eq!(texts(&site.html(&page), "tr.cursor").len(), 1);
+    }
 }
 
 /// Beside 32,544 they looked like other numbers.

@@ -23,7 +23,7 @@ finding_kinds! {
         "Repair goes back to the other copy where that proves itself."
     DIRECTORY_LOST Error "directory-copy"
         "No copy of a directory block can be believed: the protected pages that it named cannot be found."
-        "Repair puts an empty block in its place: its protected pages are lost, and what of their bytes is in the file stays, as regular pages."
+        "Repair puts an empty block in its place: its protected pages are lost. Each physical page of theirs that is in the file stays, as a regular one."
     DIRECTORY_NEWER Error "directory-newer"
         "The copy of a directory block that counts is of a later commit than page 0, which no crash can cause: the file was copied while a writer was at work."
         "Copy the file again with pagebox copy, which waits for a pause between commits, or while nobody writes to it. Repair keeps what proves itself, of more than one commit."

@@ -157,6 +157,8 @@ pub fn computed_seal(page: &[u8], start: usize) -> u32 {
 }
 
 /// The bit of a whole page that explains that its seal does not agree.
+#[cold]
+#[inline(never)]
 pub(crate) fn seal_flip(page: &[u8], start: usize) -> Option<Flip> {
     let end = page.len().checked_sub(SEAL_LEN)?;
     let bits = 8 * wide(end.checked_sub(start)?);

@@ -175,6 +175,8 @@ pub(super) fn entry_text(bytes: &[u8], at: usize) -> String {
 }
 
 /// What is wrong with an entry of a state whose newest commit is this.
+#[cold]
+#[inline(never)]
 pub(super) fn entry_problem(bytes: &[u8], at: usize, newest: u64) -> Option<String> {
     match entry::decode(bytes, at) {
         Ok(Some(entry)) => birth_problem(entry.birth, newest),
@@ -183,6 +185,8 @@ pub(super) fn entry_problem(bytes: &[u8], at: usize, newest: u64) -> Option<Stri
     }
 }
 
+#[cold]
+#[inline(never)]
 fn birth_problem(birth: u64, newest: u64) -> Option<String> {
     (birth > newest).then(|| format!("its birth, {birth}, comes after generation {newest}"))
 }
@@ -198,6 +202,8 @@ fn text_of(entry: &Entry) -> String {
 }
 
 /// Bytes as hexadecimal digits.
+#[cold]
+#[inline(never)]
 pub(super) fn hex(bytes: &[u8]) -> String {
     use core::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {

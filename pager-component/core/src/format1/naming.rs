@@ -76,6 +76,8 @@ impl File {
     }
 
     /// The root of a commit that was not finished, where it names a page by itself.
+    #[cold]
+    #[inline(never)]
     fn unfinished_reference<S: Medium>(&self, store: &S, page: u64) -> Option<Reference> {
         let shape = self.layout.shape();
         let side = self.side.other();

@@ -55,6 +55,8 @@ pub(crate) fn recover<S: PageStore>(store: &S, explain: Explain) -> Result<Reaso
 }
 
 /// Looks up what a file that was cut off has lost.
+#[cold]
+#[inline(never)]
 fn look_past_the_end<S: PageStore>(store: &S, decision: &mut Decision) {
     let Some(Damage::Short(short)) = decision.damage else {
         return;
@@ -118,13 +120,13 @@ fn explain_decision<S: PageStore>(store: &S, decision: &Decision, log: &mut Log)
         finished(store, decision, log);
     }
     log.step("verdict", None, || conclusion(decision));
-    // The damage first.
-    log.findings
-        .sort_by_key(|finding| core::cmp::Reverse(finding.kind.severity()));
+    log.sort();
     verdict
 }
 
 /// What a root slot holds.
+#[cold]
+#[inline(never)]
 fn root_slot<S: PageStore>(
     store: &S,
     decision: &Decision,
@@ -161,6 +163,8 @@ fn root_slot<S: PageStore>(
 
 /// The step that says why a root does not count, or does and is damaged: at the
 /// page that shows it.
+#[cold]
+#[inline(never)]
 fn unsound<S: PageStore>(store: &S, damage: Damage, log: &mut Log, text: impl FnOnce() -> String) {
     let Some(page) = damage.page() else {
         return log.step("verify", None, text);
@@ -170,6 +174,8 @@ fn unsound<S: PageStore>(store: &S, damage: Damage, log: &mut Log, text: impl Fn
 }
 
 /// That a commit counts whose record was not copied.
+#[cold]
+#[inline(never)]
 fn finished<S: PageStore>(store: &S, decision: &Decision, log: &mut Log) {
     let (side, generation) = (decision.side, decision.chosen.record.generation);
     let page = first_page(decision.layout.shape(), side.other());
@@ -205,6 +211,8 @@ fn header<S: PageStore>(store: &S, decision: &Decision, log: &mut Log) {
 }
 
 /// What of a header is not as the root records repeat it.
+#[cold]
+#[inline(never)]
 fn rotten_header(bytes: &[u8], header: &Header) -> Shown {
     let rotten = "the header is rotten, and the root records repeat what it says";
     if bytes.len() < HEADER_LEN {

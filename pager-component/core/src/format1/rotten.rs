@@ -39,6 +39,8 @@ impl Place {
 
     /// What is wrong with the node here, which is named so, as a finding. A fault
     /// may be of another node: then no more is said than it says itself.
+    #[cold]
+    #[inline(never)]
     pub(super) fn finding<S: Medium>(
         self,
         store: &S,
@@ -105,6 +107,8 @@ pub(super) fn table<S: Medium>(
 
 /// A fault as a finding; of a page that is named so, with both checksums where
 /// they differ, and the bit that explains it.
+#[cold]
+#[inline(never)]
 fn explain<S: Medium>(
     store: &S,
     named: Option<&Entry>,
@@ -185,6 +189,8 @@ impl File {
 
     /// What is wrong with a home, a page of the table of snapshots or a node, whatever
     /// SPACE says that it is.
+    #[cold]
+    #[inline(never)]
     fn rotten<S: Medium>(&mut self, store: &S, page: u64) -> Option<Finding> {
         self.home_finding(store, page)
             .or_else(|| self.table_finding(store, page))
@@ -207,6 +213,8 @@ impl File {
     }
 
     /// What is wrong with a page of the table of snapshots.
+    #[cold]
+    #[inline(never)]
     fn table_finding<S: Medium>(&mut self, store: &S, page: u64) -> Option<Finding> {
         let fault = Fault::of(&self.read_snapshots(store).err()?);
         if fault.page != page {
@@ -217,6 +225,8 @@ impl File {
     }
 
     /// What is wrong with a node of MAP, of the committed state or of a snapshot.
+    #[cold]
+    #[inline(never)]
     fn node_finding<S: Medium>(&mut self, store: &S, page: u64) -> Option<Finding> {
         let named = match self.who_names(store, page) {
             Some(named) => named,
@@ -227,6 +237,8 @@ impl File {
     }
 
     /// What is wrong with a home of SPACE, if its side counts.
+    #[cold]
+    #[inline(never)]
     fn home_finding<S: Medium>(&mut self, store: &S, page: u64) -> Option<Finding> {
         let (level, index, side) = self.layout.node_at(page)?;
         let space = self.record.space_tree();
@@ -239,6 +251,8 @@ impl File {
         (entry.side == side).then(|| self.node_at_fault(store, place, &entry))?
     }
 
+    #[cold]
+    #[inline(never)]
     fn node_at_fault<S: Medium>(
         &mut self,
         store: &S,

@@ -42,12 +42,8 @@ impl Stamps {
     /// Of the blocks of a record, or of what is taken for one.
     pub(super) fn of(blocks: &[u8]) -> Self {
         let stamps: Vec<u64> = record::stamps(blocks).collect();
-        let mut sorted = stamps.clone();
-        sorted.sort_unstable();
-        let times = |stamp: u64| {
-            let end = sorted.partition_point(|&other| other <= stamp);
-            end - sorted.partition_point(|&other| other < stamp)
-        };
+        // A record of a mebibyte has 2048 sectors, and few have more than eight.
+        let times = |stamp: u64| stamps.iter().filter(|&&other| other == stamp).count();
         // Of equals the first one: the generation stands in its sector.
         let most = stamps.iter().rev().copied();
         let most = most.max_by_key(|&stamp| times(stamp)).unwrap_or(0);
@@ -82,6 +78,8 @@ pub(super) fn blocks(slot: &[u8]) -> &[u8] {
 }
 
 /// Why a slot holds no record.
+#[cold]
+#[inline(never)]
 pub(super) fn explain<S: Medium>(
     store: &S,
     shape: Shape,
@@ -104,6 +102,8 @@ pub(super) fn explain<S: Medium>(
 }
 
 /// Which sectors are of which generation.
+#[cold]
+#[inline(never)]
 fn torn(blocks: &[u8]) -> Shown {
     let stamps = Stamps::of(blocks);
     let others = stamps.others();
@@ -141,6 +141,8 @@ fn torn(blocks: &[u8]) -> Shown {
 }
 
 /// Which checksum it should have, and the bit that explains it.
+#[cold]
+#[inline(never)]
 fn checksum(blocks: &[u8], looks: &mut Looks) -> Shown {
     let (stored, computed) = checksums(blocks);
     let payload = record::payload(blocks);

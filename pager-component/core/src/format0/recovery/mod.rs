@@ -120,8 +120,7 @@ pub fn recover<S: PageStore>(store: &S, explain: Explain) -> Result<Decision, Er
         .findings
         .iter()
         .any(|finding| finding.kind.severity() == Severity::Error);
-    log.findings
-        .sort_by_key(|finding| core::cmp::Reverse(finding.kind.severity()));
+    log.sort();
     Ok(Decision {
         verdict: if damaged { Verdict::Damaged } else { verdict },
         state,

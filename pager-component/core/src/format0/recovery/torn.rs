@@ -325,6 +325,8 @@ impl<F: FnMut(u64) -> Option<DirectoryCopy>> Torn<'_, F> {
 
     /// Which sectors of a mixture are old and which new. Both versions are of the
     /// head that was found; which one that is may be known.
+    #[cold]
+    #[inline(never)]
     fn mixture(&self, versions: &Versions, head_is_new: Option<bool>) -> Mixture {
         let (old, new) = (self.page(&versions.old), self.page(&versions.new));
         let sectors = self.page0.chunks(SECTOR).zip(old.chunks(SECTOR));
