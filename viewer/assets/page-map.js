@@ -219,11 +219,15 @@ class PageMap extends HTMLElement {
         return;
       }
       event.preventDefault();
-      this.#point(event);
       turned += event.deltaY;
-      if (Math.abs(turned) >= WHEEL) {
-        this.#zoomTo(this.z + Math.sign(turned));
-        turned = 0;
+      if (Math.abs(turned) < WHEEL) {
+        return;
+      }
+      const z = this.z + Math.sign(turned);
+      turned = 0;
+      if (z >= 0 && z <= stepThatFits(this.pages, this.width, this.height)) {
+        this.#point(event);
+        this.#zoomTo(z);
       }
     }, { passive: false });
     this.canvas.addEventListener("click", (event) => {

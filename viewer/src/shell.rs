@@ -367,6 +367,12 @@ impl Shell {
         }
     }
 
+    /// The pages that a finding names besides the one that it is about.
+    #[expect(clippy::unused_self, reason = "templates reach it through the frame")]
+    pub(crate) fn named_besides(&self, finding: &Found) -> Vec<u64> {
+        text::pages_in(&finding.message, finding.page)
+    }
+
     /// How many pages runs hold, in words.
     #[expect(clippy::unused_self, reason = "templates reach it through the frame")]
     pub(crate) fn count(&self, runs: &[Extent]) -> String {

@@ -253,6 +253,24 @@ pub(crate) fn begins_with_another(text: &str, number: impl Display) -> bool {
     !first.is_empty() && first != number.to_string()
 }
 
+/// The pages that a text names, `page 15`, besides one of them: the first three.
+pub(crate) fn pages_in(text: &str, besides: Option<u64>) -> Vec<u64> {
+    let mut pages = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("page ") {
+        rest = after;
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number = after.get(..digits).unwrap_or_default().parse().ok();
+        // The id of a protected page is no page of the file.
+        let number = number.filter(|_| !before.ends_with("protected "));
+        if let Some(page) = number.filter(|page| Some(*page) != besides && !pages.contains(page)) {
+            pages.push(page);
+        }
+    }
+    pages.truncate(3);
+    pages
+}
+
 /// How long ago something was, in milliseconds, in words.
 pub(crate) fn ago(milliseconds: u64) -> String {
     match milliseconds / 1000 {
@@ -273,6 +291,14 @@ mod tests {
         assert_eq!(visible("a\u{202e}gpj.exe"), "a«U+202E»gpj.exe");
         assert_eq!(visible("two\nlines"), "two«U+000A»lines");
         assert_eq!(visible("größer"), "größer");
+    }
+
+    #[test]
+    fn pages_that_a_text_names_are_those_of_the_file() {
+        let text = "slot B: page 15 is wrong, as protected page 7 says; page 2, page 15, page x, \
+                    page 99999999999999999999";
+        assert_eq!(pages_in(text, Some(2)), [15]);
+        assert_eq!(pages_in(text, None), [15, 2]);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(crate) struct CompareView {
     state: Head,
     /// The other file; null: none was named.
     other: Option<FileName>,
-    /// How many pages that one has.
+    /// How many whole pages that one has.
     other_pages: Option<u64>,
     /// The page that it began at.
     first: u64,
@@ -74,7 +74,7 @@ impl CompareView {
 
     /// Pages that one of the files has and the other has not, and which file that is.
     fn only(&self) -> Option<(u64, &FileName)> {
-        let (ours, theirs) = (self.state.pages, self.other_pages?);
+        let (ours, theirs) = (self.state.summary.file_pages, self.other_pages?);
         match ours.checked_sub(theirs) {
             Some(0) => None,
             Some(more) => Some((more, &self.file)),
@@ -138,9 +138,11 @@ async fn compare(view: &mut CompareView, file: &File, other: &File) -> Result<()
             theirs.page_size
         )));
     }
-    let pages = view.state.pages.min(theirs.pages);
+    // What is missing at the end of a file is in none.
+    let there = theirs.summary.file_pages;
+    let pages = view.state.summary.file_pages.min(there);
     view.other = Some(FileName::from(other));
-    view.other_pages = Some(theirs.pages);
+    view.other_pages = Some(there);
     let part = (PART_BYTES / u64::from(page_size.max(1))).max(1);
     let until = Instant::now() + BUDGET;
     let mut page = view.first;

@@ -187,7 +187,9 @@ impl DiffView {
     }
 
     fn window_end(&self) -> usize {
-        (self.window() + WINDOW).min(self.page_size)
+        (self.window() + WINDOW)
+            .min(self.page_size)
+            .saturating_sub(1)
     }
 }
 

@@ -107,12 +107,14 @@ async fn view(asked: &Asked) -> Result<(Head, FindView), Error> {
             if first >= head.pages && first > 0 {
                 return Ok(None);
             }
+            let summary = &head.summary;
+            let end = summary.file_pages + u64::from(summary.tail > 0);
             let until = Instant::now() + BUDGET;
             let mut from = u32::try_from(params.at.unwrap_or(0)).unwrap_or(u32::MAX);
             let mut places = Vec::new();
             let mut page = first;
             let next = loop {
-                if page >= head.pages || wanted.is_empty() {
+                if page >= end || wanted.is_empty() {
                     break None;
                 }
                 if page > first && Instant::now() > until {

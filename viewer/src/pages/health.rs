@@ -105,6 +105,12 @@ fn cards<'a>(findings: impl Iterator<Item = &'a Found>) -> Vec<Card<'a>> {
 }
 
 impl HealthView {
+    /// Whether the bytes of a protected page are not those that were committed.
+    fn has_rotten_page(&self) -> bool {
+        let mut findings = self.findings.iter();
+        findings.any(|finding| finding.id == "protected-checksum")
+    }
+
     fn groups(&self) -> Vec<Group<'_>> {
         let of = |severity, title, class, meaning| Group {
             title,

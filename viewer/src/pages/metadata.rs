@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     filters,
     head::{FileName, Head, tone_of},
-    inspect::{Extent, Reason},
+    inspect::{Extent, Field, Reason},
     look::LookError,
     respond::Asked,
     schema,
@@ -113,12 +113,15 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// The field at a place in a structure's list.
-    fn of(described: &Described, place: usize) -> Self {
-        let field = described.structure.fields.get(place);
+    /// The field at the same bytes of a copy, which may not have it.
+    fn of(described: &Described, field: &Field) -> Self {
+        let mut lines = described.lines();
+        let same =
+            lines.find(|(other, _)| other.name == field.name && other.offset == field.offset);
+        let (field, raw) = same.unzip();
         Self {
             value: field.map_or_else(String::new, |field| field.value.clone()),
-            raw: described.raw.get(place).cloned().unwrap_or_default(),
+            raw: raw.cloned().unwrap_or_default(),
             meaning: field.map_or_else(String::new, |field| field.meaning.clone()),
             problem: field.map_or_else(String::new, |field| field.problem.clone()),
             refers_to: field.and_then(|field| field.refers_to),
@@ -132,7 +135,7 @@ impl Copies {
         let longest = copies.iter().max_by_key(|copy| copy.structure.fields.len());
         let fields = longest.map_or_else(Vec::new, |copy| copy.structure.fields.clone());
         let mut lines = Vec::new();
-        for (place, field) in fields.into_iter().enumerate() {
+        for field in fields {
             let mut bytes = Vec::new();
             for copy in &copies {
                 let page = copy.structure.page;
@@ -140,10 +143,10 @@ impl Copies {
             }
             bytes.dedup();
             lines.push(CopiesLine {
+                cells: copies.iter().map(|copy| Cell::of(copy, &field)).collect(),
                 name: field.name,
                 offset: field.offset,
                 len: field.len,
-                cells: copies.iter().map(|copy| Cell::of(copy, place)).collect(),
                 differs: bytes.len() > 1,
             });
         }
@@ -396,6 +399,7 @@ impl MetadataView {
                     (true, _) if !can_be_changed => "shown as far as it proves itself",
                     (true, _) if alike => "the same in both: counts",
                     (true, _) => "counts",
+                    (false, _) if order == Some(Ordering::Equal) => "the same",
                     (false, _) if !can_be_changed => "does not count",
                     (false, _) if order == Some(Ordering::Greater) => "newer, but not finished",
                     (false, _) => "older",
@@ -429,6 +433,9 @@ impl MetadataView {
     /// What there is to say of a copy beside its page and its checksum.
     fn role(&self, copies: &Copies, copy: &Described) -> &'static str {
         let counts = copy.structure.counts;
+        if copies.name == ROOT && !counts && copies.differing() == 0 {
+            return "the same";
+        }
         if copies.name == ROOT && counts {
             return match self.state.can_be_changed() {
                 false => "shown as far as it proves itself",

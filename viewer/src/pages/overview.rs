@@ -147,9 +147,8 @@ pub(crate) async fn show(asked: Asked) -> Response {
 pub(crate) async fn free(asked: Asked) -> Response {
     let found = asked.look(|view, _| FreeSpace::runs_of(view.look(), FREE_RUNS_MAX));
     let answer = found.await.and_then(|(_, runs)| {
-        let runs = runs.ok_or_else(|| {
-            Error::Query("it is not known which pages are free: the file is damaged".to_owned())
-        })?;
+        let runs =
+            runs.ok_or_else(|| Error::Query("it is not known which pages are free".to_owned()))?;
         let mut csv = String::from("first,pages\r\n");
         for run in runs {
             // Writing to a string does not fail.

@@ -186,9 +186,10 @@ impl PageView {
         Some(self.at + self.window).filter(|at| *at < u64::from(self.state.page_size))
     }
 
-    fn end(&self) -> u64 {
+    /// The last byte that is shown.
+    fn last(&self) -> u64 {
         let shown: u64 = self.rows.iter().map(|row| row.len as u64).sum();
-        self.at + shown
+        (self.at + shown).saturating_sub(1)
     }
 
     fn cursor_text(&self) -> String {
@@ -259,6 +260,7 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
     let file = FileName::from(asked.file()?);
     let params: PageParams = asked.query()?;
     let page = params.n.unwrap_or(0);
+    let asked_at = params.at;
     let (head, found) = asked
         .look_as_of(move |view, head| {
             let Some(info) = view.look().page(page)? else {
@@ -336,6 +338,13 @@ async fn view(asked: &Asked) -> Result<(Head, PageView), Error> {
     let Some(view) = found else {
         return Err(Error::no_page(page, head.pages));
     };
+    if let Some(at) = asked_at.filter(|at| *at >= u64::from(head.page_size)) {
+        return Err(Error::Query(format!(
+            "there is no byte {}: a page has {} bytes, the first of which is byte 0",
+            text::number(at),
+            text::number(u64::from(head.page_size))
+        )));
+    }
     // What is known of the page the check may not have come to yet.
     let errors = view.findings.iter();
     let errors = errors.filter(|found| found.severity == Severity::Error);

@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     filters,
     head::{FileName, Head},
-    inspect::Structure,
+    inspect::{Severity, Structure},
     legend::{Legend, class_of},
     look::LookError,
     params::{AsOfParams, number_or_none},
@@ -39,6 +39,9 @@ const BUDGET: Duration = Duration::from_secs(2);
 
 /// Pages below one that are shown without being asked for.
 const OPEN_MAX: usize = 30;
+
+/// Links to pages elsewhere in the tree that are shown without being asked for.
+const ALSO_MAX: usize = 6;
 
 /// Problems of a page that are told here.
 const PROBLEMS_MAX: usize = 3;
@@ -80,7 +83,7 @@ pub(crate) struct TreePage {
     summary: String,
     /// The protected page whose bytes it holds.
     protected: Option<u64>,
-    /// What is wrong with its fields, the first three.
+    /// What is wrong with it and with its fields, the first three.
     problems: Vec<String>,
     /// What it names besides, that stands elsewhere here.
     also: Vec<Named>,
@@ -100,6 +103,14 @@ pub(crate) struct Named {
     page: u64,
 }
 
+impl Named {
+    /// What the value is called, where that says more than the page.
+    fn said(&self) -> Option<&str> {
+        let page = format!("page {}", self.page);
+        Some(&*self.link).filter(|link| *link != page)
+    }
+}
+
 impl From<Link> for Named {
     fn from(link: Link) -> Self {
         Self {
@@ -113,6 +124,11 @@ impl TreePage {
     /// What draws it: a kind of the decoder by its letter.
     fn class(&self) -> &'static str {
         class_of(&self.kind)
+    }
+
+    /// Whether what it names besides is more than a line.
+    fn is_long(&self) -> bool {
+        self.also.len() > ALSO_MAX
     }
 
     /// Whether what is below is shown at once: not where it is much.
@@ -233,7 +249,7 @@ async fn view(asked: &Asked) -> Result<(Head, TreeView), Error> {
         Ok(view) => Ok((head, view)),
         Err(Nowhere::NoPage(page)) => Err(Error::no_page(page, head.pages)),
         Err(Nowhere::NotProtected(id)) => Err(Error::Query(format!(
-            "there is no protected page {}",
+            "no protected page {} can be found",
             text::number(id)
         ))),
     }
@@ -336,6 +352,11 @@ impl Seen<'_> {
                 what.kind = known.kind;
                 what.letter = Some(known.letter);
                 what.summary = known.summary;
+            }
+        }
+        for found in info.findings {
+            if found.severity != Severity::Info && what.problems.len() < PROBLEMS_MAX {
+                what.problems.push(found.message);
             }
         }
         let mut links = Vec::new();

@@ -336,7 +336,7 @@ fn changes_between_two_states_are_those_that_the_pager_tells() {
     assert!(
         follow(&past, &ways[2])
             .text()
-            .contains("of 4,096 bytes differ")
+            .contains("of 4,096 bytes\ndiffer")
     );
     let same = past.html("changes?before=monday&after=monday");
     assert_eq!(texts(&same, "p.empty"), ["No protected page differs."]);

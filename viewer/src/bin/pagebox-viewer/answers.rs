@@ -44,7 +44,8 @@ const ANSWERS: [(&str, &str); 13] = [
     ),
     (
         "not a page file.pages",
-        "Overview: it begins with an HTML tag, and not with PBOX or MPPG. There is nothing to mend.",
+        "Overview shows what it begins with, an HTML tag: a page file begins with PBOX or MPPG. It \
+         never was one; look for the file that was meant.",
     ),
     (
         "format 0 rotten page.pages",
@@ -58,8 +59,8 @@ const ANSWERS: [(&str, &str); 13] = [
     ),
     (
         "format 0 torn page 0.pages",
-        "Metadata: the first sector of page 0 is new, the rest is old. What it names is whole, so the \
-         commit counts. Nothing is to be done.",
+        "Metadata: the first sector of page 0 is new, the last is old, and the others are the same in \
+         both. What it names is whole, so the commit counts. Nothing is to be done.",
     ),
     (
         "format 0 stale side.pages",
