@@ -663,15 +663,18 @@ test("somebody who never saw a page file finds the rotten page", async () => {
   await page.context().close();
 });
 
-// A CRC tells which one it is.
-test("the bit that has rotted is shown in a file of format 0", async () => {
-  const page = await open(`${files["format 0 rotten page.pages"]}/health`);
-  await page.getByRole("link", { name: /Look at page/ }).first().click();
-  const found = page.locator(".finding.bad");
-  assert.match(await found.innerText(), /one flipped bit explains it: byte 2048, bit 6/);
-  assert.match(await page.locator("tr.cursor").innerText(), /^000800\s+40 00/);
-  await page.context().close();
-});
+// The checksum tells which one it is.
+for (const name of ["rotten page.pages", "format 0 rotten page.pages"]) {
+  test(`the bit that has rotted is shown: ${name}`, async () => {
+    const page = await open(`${files[name]}/health`);
+    await page.getByRole("link", { name: /Look at page/ }).first().click();
+    const found = page.locator(".finding.bad");
+    assert.match(await found.innerText(), /one flipped bit explains it: byte 2,048, bit 6/);
+    assert.match(await page.locator("tr.cursor").innerText(), /^000800\s+40 00/);
+    assert.equal(await page.locator("tr.cursor mark").first().innerText(), "40");
+    await page.context().close();
+  });
+}
 
 // The rate stood still with the writer, and the newest state was seen "just
 // now" for ever.
