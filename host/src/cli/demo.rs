@@ -28,9 +28,21 @@ pub(crate) struct Demo {
 /// The folder of a temporary file, for as long as it is there.
 static FOLDER: Mutex<Option<tempfile::TempDir>> = Mutex::new(None);
 
+/// How often a folder is removed in which something appears meanwhile.
+const ATTEMPTS: u32 = 100;
+
 /// Removes the temporary file of a demo, if there is one.
 pub(crate) fn remove_temporary_folder() {
-    drop(FOLDER.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let folder = FOLDER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(folder) = folder.map(tempfile::TempDir::keep) else {
+        return;
+    };
+    // A demo that is interrupted may be making its file at this moment.
+    for _ in 0..ATTEMPTS {
+        if std::fs::remove_dir_all(&folder).is_ok() || !folder.exists() {
+            break;
+        }
+    }
 }
 
 impl Demo {
