@@ -47,7 +47,7 @@ const UNFINISHED = 1000;
 const WHEEL = 60;
 
 /** What the server says again with each state. */
-const SAID = ["flagged", "kinds", "unfinished"];
+const SAID = ["flagged", "kinds", "unfinished", "asking"];
 
 const number = new Intl.NumberFormat("en");
 
@@ -118,10 +118,15 @@ class PageMap extends HTMLElement {
       const fresh = document.hidden ? null : await freshScreen();
       const now = fresh?.querySelector("page-map");
       if (now) {
+        // A check that goes on changes no tile but by what it finds.
+        const same = !this.hasAttribute("asking")
+          && ["flagged", "kinds"].every((name) => this.getAttribute(name) === now.getAttribute(name));
         swapParts("[data-live]", fresh);
         this.take(now);
-        this.#wanted = "all";
-        this.#ask();
+        if (!same) {
+          this.#wanted = "all";
+          this.#ask();
+        }
       } else {
         this.#goOn();
       }

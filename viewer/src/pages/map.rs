@@ -173,7 +173,12 @@ impl MapView {
 
     /// Whether more will be known a moment later.
     fn is_unfinished(&self) -> bool {
-        !self.check.complete || self.asked.is_some_and(|asked| !asked.complete)
+        !self.check.complete || self.is_asking()
+    }
+
+    /// Whether the decoder is not done.
+    fn is_asking(&self) -> bool {
+        self.asked.is_some_and(|asked| !asked.complete)
     }
 
     /// The letter on a run of pages whose drawing is not its own.

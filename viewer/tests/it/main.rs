@@ -6,6 +6,7 @@ mod browser;
 mod crash;
 mod decoders;
 mod desktop;
+mod edges;
 mod facts;
 mod fake;
 mod files;
